@@ -1,0 +1,106 @@
+// swift-tools-version: 6.2
+
+import PackageDescription
+
+/// What every target is built with: Swift 6, explicit imports, and no warning.
+let strict: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .treatAllWarnings(as: .error),
+]
+
+/// For targets in which an unsafe pointer is a compile error.
+let safe: [SwiftSetting] = strict + [.strictMemorySafety()]
+
+func cLibrary(_ name: String, pkgConfig: String, debian: String) -> Target {
+    .systemLibrary(
+        name: name,
+        path: "Shared/CLibraries/\(name)",
+        pkgConfig: pkgConfig,
+        providers: [.apt([debian])]
+    )
+}
+
+func shared(_ name: String, _ dependencies: [Target.Dependency], _ settings: [SwiftSetting] = strict) -> Target {
+    .target(name: name, dependencies: dependencies, path: "Shared/\(name)", swiftSettings: settings)
+}
+
+func service(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .executableTarget(
+        name: name,
+        dependencies: ["ServiceRuntime"] + dependencies,
+        path: "Services/\(name)",
+        swiftSettings: safe
+    )
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .testTarget(
+        name: name,
+        dependencies: ["TestSupport"] + dependencies,
+        path: "Tests/\(name)",
+        swiftSettings: strict
+    )
+}
+
+let package = Package(
+    name: "UserLLM",
+    products: [
+        .executable(name: "event-ingestor", targets: ["EventIngestor"]),
+        .executable(name: "encoder-worker", targets: ["EncoderWorker"]),
+        .executable(name: "embedding-writer", targets: ["EmbeddingWriter"]),
+        .executable(name: "llm-responder", targets: ["LLMResponder"]),
+        .executable(name: "gateway", targets: ["Gateway"]),
+        .executable(name: "trainer", targets: ["Trainer"]),
+        .executable(name: "userllm", targets: ["Launcher"]),
+    ],
+    targets: [
+        // C libraries of Debian 12, each imported by one Swift target.
+        cLibrary("CRdkafka", pkgConfig: "rdkafka", debian: "librdkafka-dev"),
+        cLibrary("CLibpq", pkgConfig: "libpq", debian: "libpq-dev"),
+        cLibrary("COpenBLAS", pkgConfig: "openblas", debian: "libopenblas-dev"),
+        cLibrary("CMicrohttpd", pkgConfig: "libmicrohttpd", debian: "libmicrohttpd-dev"),
+        cLibrary("CProtobufC", pkgConfig: "libprotobuf-c", debian: "libprotobuf-c-dev"),
+        cLibrary("CPCRE2", pkgConfig: "libpcre2-8", debian: "libpcre2-dev"),
+        cLibrary("CCurl", pkgConfig: "libcurl", debian: "libcurl4-openssl-dev"),
+        cLibrary("CSodium", pkgConfig: "libsodium", debian: "libsodium-dev"),
+
+        // C of our own: SIMD kernels, and what protoc-c makes from the records.
+        .target(name: "CKernels", path: "Shared/CKernels"),
+        .target(name: "CMessages", dependencies: ["CProtobufC"], path: "Shared/CMessages"),
+
+        // Shared, bottom up.
+        shared("Executors", []),
+        shared("Messages", ["CMessages"]),
+        shared("Streams", ["Messages"], safe),
+        shared("Kafka", ["Streams", "Messages", "Executors", "CRdkafka"]),
+        shared("Postgres", ["Streams", "Messages", "Executors", "CLibpq"]),
+        shared("HTTPServer", ["CMicrohttpd"]),
+        shared("HTTPClient", ["Executors", "CCurl"]),
+        shared("ServiceRuntime", ["HTTPServer", "Executors"]),
+        shared("Tensors", ["CKernels", "COpenBLAS", "Executors"]),
+        shared("NeuralNetwork", ["Tensors"], safe),
+        shared("Tokenization", ["CPCRE2"]),
+        shared("Datasets", ["Messages"], safe),
+        shared("UserModels", ["NeuralNetwork", "Tensors", "Tokenization", "Datasets", "Messages"], safe),
+
+        // Services: one process each.
+        service("EventIngestor", ["HTTPServer", "HTTPClient", "Streams", "Kafka", "Postgres", "Messages", "Datasets"]),
+        service("EncoderWorker", ["Streams", "Kafka", "Postgres", "Messages", "UserModels", "Executors", "Tensors"]),
+        service("EmbeddingWriter", ["Streams", "Kafka", "Postgres", "Messages"]),
+        service("LLMResponder", ["Streams", "Kafka", "Postgres", "Messages", "UserModels", "Executors", "Tensors"]),
+        service("Gateway", ["HTTPServer", "Streams", "Kafka", "Postgres", "Messages"]),
+        service("Trainer", ["UserModels", "NeuralNetwork", "Tensors", "Tokenization", "Datasets", "Messages", "Executors"]),
+        service("Launcher", ["HTTPClient", "Streams", "Kafka", "Postgres", "Messages", "Datasets", "UserModels", "Tensors"]),
+
+        // Tests.
+        .target(
+            name: "TestSupport",
+            dependencies: ["NeuralNetwork", "Tensors", "Postgres", "Kafka", "Streams", "Messages"],
+            path: "Tests/TestSupport",
+            swiftSettings: strict
+        ),
+    ]
+)

@@ -1,0 +1,143 @@
+/// The message log as services see it: Kafka and PostgreSQL conform, and one suite of tests holds both to this text.
+public protocol MessageLog: Sendable {
+    /// Appends records and returns when all of them are durable.
+    ///
+    /// - Throws: `StreamError`; `.unavailable` when the log does not take them in time (some may have been taken),
+    ///   `.tooLarge` for a record over the limit.
+    func append(_ records: [OutgoingRecord]) async throws(StreamError)
+
+    /// Joins a group that shares the topics' partitions, or reads all partitions alone.
+    func subscribe(_ options: SubscriptionOptions) async throws(StreamError) -> any Subscription
+
+    /// Reads all live records of a partition, from its start up to its end at the time of the call.
+    ///
+    /// The end is the true high watermark, also when transactions are open: records of a transaction that is still open
+    /// are waited for. Of a compacted topic, earlier records of a key may still come before the newest.
+    /// - Parameter body: called with the records in order, in pieces of at most some thousand.
+    func replay(
+        _ partition: TopicPartition,
+        _ body: @Sendable ([Record]) async throws -> Void
+    ) async throws
+
+    /// Creates topics that do not exist and checks those that do.
+    ///
+    /// - Throws: `.topicMismatch` when one exists with another partition count.
+    func createTopics(_ topics: [TopicSpecification]) async throws(StreamError)
+
+    /// The number of partitions of a topic; nil when there is no such topic.
+    func partitionCount(of topic: String) async throws(StreamError) -> Int32?
+
+    /// The first offset that is still there, and one past the last.
+    func watermarks(of partition: TopicPartition) async throws(StreamError) -> (low: Int64, high: Int64)
+
+    /// The offsets a group will go on from; a partition without a commit is missing.
+    func committedOffsets(group: String, topic: String) async throws(StreamError) -> [TopicPartition: Int64]
+
+    /// How many records of a topic a group has still to read; control records of the log do not count at its end.
+    func lag(group: String, topic: String) async throws(StreamError) -> Int64
+
+    /// Ends all work and gives up all connections; subscriptions should be closed first.
+    func close() async
+}
+
+/// What to subscribe to, and how.
+public struct SubscriptionOptions: Sendable {
+    /// Who else reads, and where reading begins.
+    public enum Membership: Sendable, Equatable {
+        /// Partitions are shared among the group's members; offsets are the log's, committed by `commit`.
+        case group(String)
+        /// Partitions are shared among the group's members; the reader keeps its offsets itself and gives them to
+        /// `start` after each assignment. `commit` is then advisory, for lag tools.
+        case groupWithOwnOffsets(String)
+        /// All partitions, no group, nothing committed, from records younger than this.
+        case tail(since: Duration)
+    }
+
+    /// The topics to read.
+    public var topics: [String]
+    /// Who else reads.
+    public var membership: Membership
+    /// The most records of a batch.
+    public var maximumBatchCount: Int
+    /// How long a batch waits for more records after its first.
+    public var linger: Duration
+    /// Names this member, and its transactions, in the log's own records: `<service>-<instance>`.
+    public var memberName: String
+    /// A member that is not heard of for this long loses its partitions.
+    public var sessionTimeout: Duration
+
+    /// Makes options.
+    public init(
+        topics: [String],
+        membership: Membership,
+        maximumBatchCount: Int = 1_000,
+        linger: Duration = .milliseconds(5),
+        memberName: String,
+        sessionTimeout: Duration = .seconds(10)
+    ) {
+        self.topics = topics
+        self.membership = membership
+        self.maximumBatchCount = maximumBatchCount
+        self.linger = linger
+        self.memberName = memberName
+        self.sessionTimeout = sessionTimeout
+    }
+}
+
+/// A reader's place in the log: events in order, pulled one at a time.
+public protocol Subscription: Sendable {
+    /// Waits for the next event; nil after `close`.
+    ///
+    /// Asking for the next event says that the last is dealt with. An open batch that was not committed is not given
+    /// again, unless `commit` threw.
+    func next() async throws(StreamError) -> SubscriptionEvent?
+
+    /// Makes the batch's offsets and the outputs visible together, or neither.
+    ///
+    /// - Throws: `.commitRefused` when this member no longer owns a partition, was fenced, or the outcome had to be read
+    ///   back and was "not committed": nothing of it is visible, the events that follow are `.revoked` with `lost` for the
+    ///   partitions concerned and, if they are still or again this member's, `.assigned` from the last committed offset.
+    func commit(_ batch: Batch, producing outputs: [OutgoingRecord]) async throws(StreamError)
+
+    /// Lets records flow after `.assigned`, with `groupWithOwnOffsets`; partitions that are missing start at their low
+    /// watermark.
+    func start(at offsets: [TopicPartition: Int64]) async throws(StreamError)
+
+    /// Leaves the group; partitions go to others at once.
+    func close() async
+}
+
+/// What a subscription yields.
+public enum SubscriptionEvent: Sendable {
+    /// These partitions are this member's now; restore their state before asking for the next event.
+    case assigned([TopicPartition])
+    /// Records of assigned partitions.
+    case batch(Batch)
+    /// These partitions are not this member's any more. With `lost`, somebody else may already work on them.
+    case revoked([TopicPartition], lost: Bool)
+}
+
+/// A topic to create.
+public struct TopicSpecification: Sendable, Equatable {
+    /// What becomes of old records.
+    public enum Cleanup: Sendable, Equatable {
+        /// Deleted after this long.
+        case delete(after: Duration)
+        /// The newest record of each key stays.
+        case compact
+    }
+
+    /// Its name.
+    public var name: String
+    /// Its number of partitions.
+    public var partitionCount: Int32
+    /// What becomes of old records.
+    public var cleanup: Cleanup
+
+    /// Makes a specification.
+    public init(name: String, partitionCount: Int32, cleanup: Cleanup) {
+        self.name = name
+        self.partitionCount = partitionCount
+        self.cleanup = cleanup
+    }
+}
