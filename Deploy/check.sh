@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# The fast gate before each commit: format, who imports what, build, unit tests.
+#
+#   Deploy/check.sh              all four
+#   Deploy/check.sh --static     only format and imports, without building
+set -euo pipefail
+cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
+
+problems=0
+problem() {
+    printf 'check: %s\n' "$*" >&2
+    problems=$((problems + 1))
+}
+
+echo "check: format"
+swift format lint --strict --recursive --parallel Package.swift Services Shared Tests || problem "the formatter has something to say (swift format -i FILE)"
+
+echo "check: imports"
+# Which files import a module, as "folder" = one target.
+importers() {
+    grep -rlE "^(@testable |@_spi\([A-Za-z]*\) )?((public|package|internal|fileprivate|private) )?(@preconcurrency )?import (struct |class |enum |func )?$1(\.|\$|[[:space:]])" \
+        --include='*.swift' Services Shared Tests | cut -d/ -f1-2 | sort -u
+}
+
+# A C library's types stay inside the one Swift target that wraps it.
+for module in $(find Shared/CLibraries -name module.modulemap -exec sed -nE 's/^module ([A-Za-z0-9]+).*/\1/p' {} + | sort) CKernels CMessages; do
+    targets=$(importers "$module" | grep -v '^Tests/' || true)
+    if [[ $(grep -c . <<<"$targets") -gt 1 ]]; then
+        problem "$module is imported by more than one target: $(tr '\n' ' ' <<<"$targets")"
+    fi
+done
+# Every other executor, queue and lock goes through this one file.
+dispatch=$(importers Dispatch | grep -v '^Shared/Executors$' || true)
+[[ -z $dispatch ]] || problem "only Shared/Executors imports Dispatch, but so does: $(tr '\n' ' ' <<<"$dispatch")"
+# A service is a process: what two of them share lives in Shared.
+for folder in Services/*/; do
+    service=$(basename "$folder")
+    users=$(importers "$service" | grep '^Services/' | grep -v "^Services/$service\$" || true)
+    [[ -z $users ]] || problem "the service $service is imported by $(tr '\n' ' ' <<<"$users")"
+done
+# What product code never does.
+forbidden='Task[[:space:]]*\{|Task\.detached|nonisolated\(unsafe\)|fatalError\(|try!'
+found=$(grep -rnE "$forbidden" --include='*.swift' Services Shared | grep -vE '^[^:]+:[0-9]+:[[:space:]]*//' || true)
+[[ -z $found ]] || problem "not allowed in product code (no unstructured tasks, no traps):"$'\n'"$found"
+while read -r lines file; do
+    [[ $lines -le 400 || $file == total ]] || problem "$file has $lines lines; split it (the limit is 400)"
+done < <(find Services Shared -name '*.swift' -not -path 'Shared/UserModels/*' -exec wc -l {} + )
+
+if [[ $problems -gt 0 ]]; then
+    echo "check: $problems problem(s)" >&2
+    exit 1
+fi
+[[ ${1:-} != --static ]] || exit 0
+
+echo "check: build"
+swift build --build-tests
+echo "check: unit tests"
+swift test --skip-build --skip IntegrationTests
