@@ -1,0 +1,55 @@
+import Dispatch
+import Glibc
+import Synchronization
+
+/// Hears signals of the operating system instead of being ended by them.
+///
+/// One per process. A C handler writes the signal's number into a pipe that Dispatch reads: Dispatch's own signal
+/// sources miss signals that are ignored, and an ignored signal would stay ignored in programs that this one starts.
+///
+/// `@unchecked`: a Dispatch source may be used from any thread, its Swift type only does not say so.
+public final class SignalListener: @unchecked Sendable {
+    private static let writeEnd = Atomic<Int32>(-1)
+    private let source: any DispatchSourceRead
+    private let signals: [Int32]
+
+    /// Starts to listen.
+    ///
+    /// - Parameters:
+    ///   - signals: numbers such as `SIGTERM`.
+    ///   - onSignal: called once for each signal, on a thread of Dispatch.
+    public init(_ signals: [Int32], onSignal: @escaping @Sendable (Int32) -> Void) {
+        var ends: [Int32] = [-1, -1]
+        let made = pipe(&ends)
+        precondition(made == 0, "no pipe for signals: errno \(errno)")
+        for end in ends {
+            _ = fcntl(end, F_SETFD, FD_CLOEXEC)
+            _ = fcntl(end, F_SETFL, O_NONBLOCK)
+        }
+        let readEnd = ends[0]
+        Self.writeEnd.store(ends[1], ordering: .sequentiallyConsistent)
+        self.signals = signals
+
+        source = DispatchSource.makeReadSource(fileDescriptor: readEnd, queue: DispatchQueue(label: "signals"))
+        source.setEventHandler {
+            var number: UInt8 = 0
+            while read(readEnd, &number, 1) == 1 { onSignal(Int32(number)) }
+        }
+        source.setCancelHandler { Glibc.close(readEnd) }
+        source.activate()
+        for number in signals {
+            signal(number) { number in
+                let saved = errno
+                var byte = UInt8(truncatingIfNeeded: number)
+                _ = write(SignalListener.writeEnd.load(ordering: .sequentiallyConsistent), &byte, 1)
+                errno = saved
+            }
+        }
+    }
+
+    deinit {
+        for number in signals { signal(number, SIG_DFL) }
+        Glibc.close(Self.writeEnd.exchange(-1, ordering: .sequentiallyConsistent))
+        source.cancel()
+    }
+}
