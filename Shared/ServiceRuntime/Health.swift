@@ -20,6 +20,7 @@ public final class Health: Sendable {
     /// - Parameters:
     ///   - name: what must hold, as in `partitions assigned`.
     ///   - reason: why it does not hold yet.
+    /// - Returns: what to tell when it holds.
     public func condition(_ name: String, waitingFor reason: String) -> HealthCondition {
         state.withLock { state in
             if !state.order.contains(name) { state.order.append(name) }
