@@ -23,8 +23,19 @@ func cLibrary(_ name: String, pkgConfig: String, debian: String) -> Target {
     )
 }
 
-func shared(_ name: String, _ dependencies: [Target.Dependency], _ settings: [SwiftSetting] = strict) -> Target {
-    .target(name: name, dependencies: dependencies, path: "Shared/\(name)", swiftSettings: settings)
+func shared(
+    _ name: String,
+    _ dependencies: [Target.Dependency],
+    _ settings: [SwiftSetting] = strict,
+    exclude: [String] = []
+) -> Target {
+    .target(
+        name: name,
+        dependencies: dependencies,
+        path: "Shared/\(name)",
+        exclude: exclude,
+        swiftSettings: settings
+    )
 }
 
 func service(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
@@ -73,7 +84,11 @@ let package = Package(
 
         // Shared, bottom up.
         shared("Executors", []),
-        shared("Messages", ["CMessages"]),
+        shared(
+            "Messages",
+            ["CMessages"],
+            exclude: ["answer.proto", "event.proto", "question.proto", "timeline.proto", "user_embedding.proto"]
+        ),
         shared("Streams", ["Messages"], safe),
         shared("Kafka", ["Streams", "Messages", "Executors", "CRdkafka"]),
         shared("Postgres", ["Streams", "Messages", "Executors", "CLibpq"]),
@@ -92,8 +107,14 @@ let package = Package(
         service("EmbeddingWriter", ["Streams", "Kafka", "Postgres", "Messages"]),
         service("LLMResponder", ["Streams", "Kafka", "Postgres", "Messages", "UserModels", "Executors", "Tensors"]),
         service("Gateway", ["HTTPServer", "Streams", "Kafka", "Postgres", "Messages"]),
-        service("Trainer", ["UserModels", "NeuralNetwork", "Tensors", "Tokenization", "Datasets", "Messages", "Executors"]),
-        service("Launcher", ["HTTPClient", "Streams", "Kafka", "Postgres", "Messages", "Datasets", "UserModels", "Tensors"]),
+        service(
+            "Trainer",
+            ["UserModels", "NeuralNetwork", "Tensors", "Tokenization", "Datasets", "Messages", "Executors"]
+        ),
+        service(
+            "Launcher",
+            ["HTTPClient", "Streams", "Kafka", "Postgres", "Messages", "Datasets", "UserModels", "Tensors"]
+        ),
 
         // Tests.
         .target(
@@ -102,5 +123,6 @@ let package = Package(
             path: "Tests/TestSupport",
             swiftSettings: strict
         ),
+        tests("MessagesTests", ["Messages"]),
     ]
 )

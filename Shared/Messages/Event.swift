@@ -5,15 +5,17 @@
 public struct Event: Sendable, Equatable {
     /// The client's own id of this event, if it gives one.
     public var id: String?
-    /// Who did it. Never empty.
+    /// Who did it; never empty.
     public var user: String
-    /// What it was done with. Never empty. An item the model has not seen is encoded from `categories`.
+    /// What it was done with; never empty.
+    ///
+    /// An item the model has not seen is encoded from `categories`.
     public var item: String
     /// What was done, such as `rating` or `view`.
     public var type: String?
     /// The user's rating of the item, on the data set's own scale.
     public var rating: Float?
-    /// The item's categories. Empty means: as the catalogue says.
+    /// The item's categories; empty means: as the catalogue says.
     public var categories: [String]
     /// What the user wrote.
     public var text: String?

@@ -4,7 +4,7 @@ public struct TimelineEvent: Sendable, Equatable {
     public var item: String
     /// The rating on the data set's own scale, if there was one.
     public var rating: Float?
-    /// Categories that came with the event. Empty means: as the catalogue says.
+    /// Categories that came with the event; empty means: as the catalogue says.
     public var categories: [String]
     /// When it happened, in milliseconds since 1970.
     public var time: Int64

@@ -13,7 +13,10 @@ public protocol MessageLog: Sendable {
     ///
     /// The end is the true high watermark, also when transactions are open: records of a transaction that is still open
     /// are waited for. Of a compacted topic, earlier records of a key may still come before the newest.
-    /// - Parameter body: called with the records in order, in pieces of at most some thousand.
+    /// - Parameters:
+    ///   - partition: what to read.
+    ///   - body: called with the records in order, in pieces of at most some thousand.
+    /// - Throws: `StreamError`, and what `body` throws.
     func replay(
         _ partition: TopicPartition,
         _ body: @Sendable ([Record]) async throws -> Void

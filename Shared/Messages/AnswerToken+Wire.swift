@@ -1,0 +1,77 @@
+import CMessages
+
+extension AnswerToken: WireRecord {
+    /// The piece as Protocol Buffers (`answer.proto`).
+    public func encoded() throws(MessageError) -> [UInt8] {
+        try validate()
+        let memory = MessageMemory()
+        var message = Userllm__AnswerToken()
+        userllm__answer_token__init(&message)
+        message.has_question_id = 1
+        message.question_id = memory.bytes(questionID)
+        message.has_position = 1
+        message.position = position
+        message.has_text = 1
+        message.text = memory.bytes(text)
+        return packed(message, memory)
+    }
+
+    /// The piece as JSON.
+    public func encodedJSON() throws(MessageError) -> [UInt8] {
+        try validate()
+        return try Messages.encodedJSON(AnswerTokenJSON(questionID: questionID, position: position, text: text))
+    }
+
+    /// Reads a piece of an answer.
+    public init(decoding bytes: [UInt8], contentType: String?) throws(MessageError) {
+        switch try ContentType(header: contentType) {
+        case .protobuf: try self.init(protobuf: bytes)
+        case .json:
+            let form = try decodedJSON(AnswerTokenJSON.self, bytes, "answer token")
+            self.init(questionID: form.questionID, position: form.position, text: form.text)
+        }
+        try validate()
+    }
+
+    private init(protobuf bytes: [UInt8]) throws(MessageError) {
+        let pointer = try unpacked(bytes, "AnswerToken", userllm__answer_token__unpack)
+        defer { userllm__answer_token__free_unpacked(pointer, nil) }
+        let message = pointer.pointee
+        self.init(
+            questionID: try message.question_id.text("question_id"),
+            position: message.position,
+            text: try message.text.text("text")
+        )
+    }
+
+    /// Checks sizes.
+    public func validate() throws(MessageError) {
+        try Check.identifier(questionID, "question_id")
+        try Check.text(text, "text", limit: Limits.textByteCount)
+    }
+}
+
+/// A piece's JSON form.
+private struct AnswerTokenJSON: Codable {
+    let questionID: String
+    let position: UInt32
+    let text: String
+
+    enum CodingKeys: String, CodingKey {
+        case position, text
+        case questionID = "question_id"
+    }
+
+    init(questionID: String, position: UInt32, text: String) {
+        self.questionID = questionID
+        self.position = position
+        self.text = text
+    }
+
+    init(from decoder: any Decoder) throws {
+        let fields = try decoder.container(keyedBy: CodingKeys.self)
+        questionID = try fields.required(String.self, .questionID, "a string")
+        position = try fields.required(UInt32.self, .position, "a whole number from 0")
+        text = try fields.required(String.self, .text, "a string")
+    }
+}

@@ -1,0 +1,23 @@
+/// How large the parts of a record may be; more is refused with an error that names the field.
+public enum Limits {
+    /// UTF-8 bytes of an id: of a user, an item, an event, a question, a model version.
+    public static let identifierByteCount = 512
+    /// UTF-8 bytes of a text: of an event, a question, an answer.
+    public static let textByteCount = 65_536
+    /// Categories of one event.
+    public static let categoryCount = 64
+    /// UTF-8 bytes of the name of a category or of an event's type.
+    public static let nameByteCount = 256
+    /// UTF-8 bytes of an item's title.
+    public static let titleByteCount = 4_096
+    /// Events of a timeline.
+    public static let timelineEventCount = 10_000
+    /// Items of an answer, and that a question may ask for.
+    public static let itemCount = 1_000
+    /// Tokens that a question may ask for.
+    public static let tokenCount = 8_192
+    /// Numbers of one vector or context.
+    public static let numberCount = 1_048_576
+    /// Times: from 1970 to the end of the year 9999, in milliseconds.
+    public static let times: ClosedRange<Int64> = 0...253_402_300_799_999
+}

@@ -1,0 +1,125 @@
+import Messages
+import Testing
+
+/// The bytes of version 1 of each record, made with `protoc-c --encode` from the `.proto` files, not with our code.
+///
+/// They stay for ever: what an old producer wrote must be read by every later version.
+@Suite struct GoldenBytesTests {
+    @Test func eventIsReadAndWrittenAsVersion1() throws {
+        try check(
+            Event(
+                id: "e-1",
+                user: "u-1",
+                item: "m-260",
+                type: "rating",
+                rating: 4.5,
+                categories: ["Action", "Sci-Fi"],
+                text: "grüße",
+                time: 978_300_760_000
+            ),
+            "0a03752d3112056d2d32363018c0df93babc1c25000090402a06726174696e673206416374696f6e32065363692d46693a076772c3bcc39f"
+                + "654203652d31"
+        )
+    }
+
+    @Test func timelineIsReadAndWrittenAsVersion1() throws {
+        try check(
+            Timeline(
+                user: "u-1",
+                generation: 2,
+                eventCount: 70,
+                lastOffset: 123_456,
+                events: [
+                    TimelineEvent(item: "m-260", rating: 5, categories: ["Action"], time: 978_300_760_000),
+                    TimelineEvent(item: "m-1", time: 978_300_761_000),
+                ]
+            ),
+            "0a03752d31100218462080890f2a1b0a056d2d32363010c0df93babc1c1d0000a0402206416374696f6e2a0c0a036d2d3110a8e793babc1c"
+        )
+    }
+
+    @Test func userEmbeddingIsReadAndWrittenAsVersion1() throws {
+        try check(
+            UserEmbedding(
+                user: "u-1",
+                modelVersion: "v1",
+                generation: 1,
+                eventCount: 7,
+                sourcePartition: 3,
+                sourceOffset: 88_121,
+                eventTime: 978_300_760_000,
+                rows: 2,
+                columns: 2,
+                context: [1, -2, 0.5, 0],
+                pooled: [0.25]
+            ),
+            "0a03752d311202763118012007280330b9b00538c0df93babc1c4002480252100000803f000000c00000003f000000005a040000803e"
+        )
+    }
+
+    @Test func questionIsReadAndWrittenAsVersion1() throws {
+        try check(
+            Question(
+                id: "q-1",
+                user: "u-1",
+                text: "What next?",
+                form: .title,
+                itemCount: 5,
+                maximumTokens: 16,
+                temperature: 0.5,
+                seed: 42,
+                minimumEventCount: 3,
+                askedAt: 978_300_760_000,
+                deadline: 978_300_770_000
+            ),
+            "0a03712d311203752d311a0a57686174206e6578743f2001280530103d0000003f402a480350c0df93babc1c58d0ad94babc1c"
+        )
+    }
+
+    @Test func answerIsReadAndWrittenAsVersion1() throws {
+        try check(
+            Answer(
+                questionID: "q-1",
+                user: "u-1",
+                status: .noHistory,
+                text: "Alien",
+                items: [Answer.Item(id: "m-1", title: "Alien", score: -0.5)],
+                reason: "r",
+                modelVersion: "v1",
+                eventCount: 9,
+                askedAt: 978_300_760_000,
+                answeredAt: 978_300_760_050,
+                firstTokenMicroseconds: 1_200,
+                computeMicroseconds: 5_000
+            ),
+            "0a03712d311203752d3118022205416c69656e2a110a036d2d311205416c69656e1d000000bf3201723a027631400948c0df93babc1c50f2"
+                + "df93babc1c58b009608827"
+        )
+    }
+
+    @Test func answerTokenIsReadAndWrittenAsVersion1() throws {
+        try check(AnswerToken(questionID: "q-1", position: 3, text: "Ali"), "0a03712d3110031a03416c69")
+    }
+
+    @Test func fieldsOfALaterVersionAreSkipped() throws {
+        // Field 100, a text, behind a whole event.
+        let bytes = try Event(user: "u", item: "i", time: 5).encoded() + [0xA2, 0x06, 0x03, 0x6E, 0x65, 0x77]
+        #expect(try Event(decoding: bytes, contentType: nil) == Event(user: "u", item: "i", time: 5))
+    }
+
+    /// Golden bytes give the record, the record gives golden bytes, and its JSON gives the record again.
+    private func check<Value: WireRecord & Equatable>(_ record: Value, _ golden: String) throws {
+        #expect(hexadecimal(try record.encoded()) == golden)
+        #expect(try Value(decoding: bytes(golden), contentType: nil) == record)
+        #expect(try Value(decoding: record.encodedJSON(), contentType: "application/json; charset=utf-8") == record)
+    }
+
+    private func hexadecimal(_ bytes: [UInt8]) -> String {
+        bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+    }
+
+    private func bytes(_ hexadecimal: String) -> [UInt8] {
+        let digits = hexadecimal.compactMap(\.hexDigitValue)
+        return stride(from: 0, to: digits.count, by: 2).map { UInt8(digits[$0] * 16 + digits[$0 + 1]) }
+    }
+}

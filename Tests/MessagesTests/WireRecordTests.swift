@@ -1,0 +1,128 @@
+import Foundation
+import Messages
+import Testing
+
+@Suite struct WireRecordTests {
+    @Test func generatedCodeIsWhatTheProtoFilesGive() throws {
+        let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+            .deletingLastPathComponent()
+        let process = Process()
+        process.executableURL = root.appending(path: "Deploy/generate-messages")
+        process.arguments = ["--check"]
+        let pipe = Pipe()
+        process.standardOutput = pipe
+        process.standardError = pipe
+        try process.run()
+        let output = String(decoding: pipe.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+        process.waitUntilExit()
+        #expect(process.terminationStatus == 0, "\(output)")
+    }
+
+    @Test func bytesThatAreNoRecordAreRefused() {
+        let noise: [[UInt8]] = [[0xFF], [0x0A, 0x7F, 0x41], Array("{\"user\":\"u\"}".utf8), [0x0A, 0x80]]
+        for bytes in noise {
+            #expect(throws: MessageError.self) { try Event(decoding: bytes, contentType: nil) }
+            #expect(throws: MessageError.self) { try Timeline(decoding: bytes, contentType: nil) }
+            #expect(throws: MessageError.self) { try UserEmbedding(decoding: bytes, contentType: nil) }
+            #expect(throws: MessageError.self) { try Question(decoding: bytes, contentType: nil) }
+            #expect(throws: MessageError.self) { try Answer(decoding: bytes, contentType: nil) }
+        }
+    }
+
+    @Test func noBytesNameTheFirstMissingField() {
+        #expect(throws: MessageError(field: "user", reason: "is empty: give a non-empty string")) {
+            try Event(decoding: [], contentType: nil, receivedAt: 1)
+        }
+    }
+
+    @Test func nulInProtobufTextIsRefusedNotCutOff() {
+        // user = "a\0b", item = "i", time = 1
+        let bytes: [UInt8] = [0x0A, 3, 0x61, 0, 0x62, 0x12, 1, 0x69, 0x18, 1]
+        let error = #expect(throws: MessageError.self) { try Event(decoding: bytes, contentType: nil) }
+        #expect(error?.field == "user")
+        #expect(error?.reason.contains("NUL") == true)
+    }
+
+    @Test func invalidUTF8InProtobufTextIsRefused() {
+        let bytes: [UInt8] = [0x0A, 2, 0x61, 0xC3, 0x12, 1, 0x69, 0x18, 1]
+        #expect(throws: MessageError(field: "user", reason: "is not UTF-8 (0xC3 at byte 1): send text in UTF-8")) {
+            try Event(decoding: bytes, contentType: nil)
+        }
+    }
+
+    @Test func unknownContentTypeIsNamed() {
+        let error = #expect(throws: MessageError.self) {
+            try Event(decoding: [], contentType: "text/csv")
+        }
+        #expect(error?.field == "content-type")
+        #expect(throws: MessageError.self) {
+            try Event(decoding: Array("{}".utf8), contentType: "application/json; charset=latin1")
+        }
+    }
+
+    @Test(arguments: [Float.nan, .infinity, -.infinity])
+    func numbersMustBeFinite(value: Float) {
+        #expect(throws: MessageError.self) { try Event(user: "u", item: "i", rating: value, time: 0).encoded() }
+        var embedding = UserEmbedding(
+            user: "u",
+            modelVersion: "v",
+            generation: 0,
+            eventCount: 1,
+            sourcePartition: 0,
+            sourceOffset: 0,
+            eventTime: 0,
+            rows: 1,
+            columns: 2,
+            context: [0, 0],
+            pooled: [0]
+        )
+        #expect(throws: Never.self) { try embedding.encoded() }
+        embedding.context[1] = value
+        let error = #expect(throws: MessageError.self) { try embedding.encoded() }
+        #expect(error?.field == "context[1]")
+    }
+
+    @Test func shapeMustFitTheNumbers() {
+        let embedding = UserEmbedding(
+            user: "u",
+            modelVersion: "v",
+            generation: 0,
+            eventCount: 1,
+            sourcePartition: 0,
+            sourceOffset: 0,
+            eventTime: 0,
+            rows: 2,
+            columns: 2,
+            context: [0, 0, 0],
+            pooled: []
+        )
+        let error = #expect(throws: MessageError.self) { try embedding.encoded() }
+        #expect(error?.field == "context")
+    }
+
+    @Test func timelineErrorsNameTheEvent() {
+        let events = [TimelineEvent(item: "a", time: 1), TimelineEvent(item: "", time: 1)]
+        let error = #expect(throws: MessageError.self) {
+            try Timeline(user: "u", eventCount: 2, events: events).encoded()
+        }
+        #expect(error?.field == "events[1].item")
+        #expect(throws: MessageError.self) { try Timeline(user: "u", eventCount: 0, events: [events[0]]).encoded() }
+    }
+
+    @Test func fiftyEventsAreAboutOneKilobyte() throws {
+        let events = (0..<50).map { TimelineEvent(item: "\(3_000 + $0)", rating: 4, time: 978_300_760_000) }
+        #expect(try Timeline(user: "6040", eventCount: 50, events: events).encoded().count < 1_250)
+    }
+
+    @Test func questionsInJSONHaveDefaults() throws {
+        let json = #"{"id":"q","user":"u","text":"?","asked_at":1,"deadline":"1970-01-01T00:00:02Z"}"#
+        let question = try Question(decoding: Array(json.utf8), contentType: "application/json")
+        #expect(question == Question(id: "q", user: "u", text: "?", askedAt: 1, deadline: 2_000))
+        let wrong = #"{"id":"q","user":"u","text":"?","asked_at":1,"deadline":2,"form":"poem"}"#
+        let error = #expect(throws: MessageError.self) {
+            try Question(decoding: Array(wrong.utf8), contentType: "application/json")
+        }
+        #expect(error?.field == "form")
+        #expect(error?.reason.contains("known, title, category, text") == true)
+    }
+}
