@@ -124,5 +124,6 @@ let package = Package(
             swiftSettings: strict
         ),
         tests("MessagesTests", ["Messages"]),
+        tests("KafkaTests", ["Kafka", "CRdkafka", "Streams", "Executors"]),
     ]
 )

@@ -1,0 +1,271 @@
+internal import CRdkafka
+internal import Executors
+internal import Streams
+
+/// Asks a cluster about topics, offsets and groups, and creates topics.
+actor KafkaAdministrator {
+    private let executor = BlockingExecutor(label: "kafka.administrator")
+    nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
+
+    private let configuration: KafkaConfiguration
+    private var openClient: KafkaClient?
+    private var timeout: Int32 { configuration.connectTimeout.milliseconds }
+
+    /// Makes the client; nothing is asked yet.
+    init(_ configuration: KafkaConfiguration) throws(StreamError) {
+        self.configuration = configuration
+        openClient = try KafkaClient(configuration, role: .administrator, name: "userllm")
+    }
+
+    /// Gives up the connection.
+    func close() {
+        openClient = nil
+    }
+
+    private func client() throws(StreamError) -> KafkaClient {
+        guard let openClient else { throw .closed }
+        return openClient
+    }
+
+    /// Waits until a broker answers.
+    ///
+    /// - Throws: `.unavailable` with the address and the connection's error, `.configuration` when it refused us.
+    func connect() throws(StreamError) {
+        let client = try client()
+        let deadline = ContinuousClock.now + configuration.connectTimeout
+        while true {
+            var metadata: UnsafePointer<rd_kafka_metadata>?
+            let code = rd_kafka_metadata(client.handle, 0, nil, &metadata, 500)
+            if let metadata { rd_kafka_metadata_destroy(metadata) }
+            guard code != RD_KAFKA_RESP_ERR_NO_ERROR else { return }
+            let isOver = ContinuousClock.now >= deadline
+            let error = client.streamError(KafkaError(code, operation: "connect"))
+            if case .configuration = error { throw error }
+            if isOver { throw error }
+        }
+    }
+
+    /// The number of partitions of a topic; nil when there is none.
+    func partitionCount(of topic: String) throws(StreamError) -> Int32? {
+        try client().partitionCount(of: topic)
+    }
+
+    /// First offset and true end of partitions, open transactions included.
+    func watermarks(of partitions: [TopicPartition]) throws(StreamError) -> [TopicPartition: Range<Int64>] {
+        let client = try client()
+        let timeout = timeout
+        var watermarks: [TopicPartition: Range<Int64>] = [:]
+        for partition in partitions {
+            watermarks[partition] = try client.watermarks(of: partition, timeout: timeout)
+        }
+        return watermarks
+    }
+
+    /// First offset and true end of all partitions of a topic.
+    func watermarks(ofTopic topic: String) throws(StreamError) -> [TopicPartition: Range<Int64>] {
+        guard let count = try partitionCount(of: topic) else { throw .unknownTopic(topic) }
+        return try watermarks(of: (0..<count).map { TopicPartition(topic, $0) })
+    }
+
+    /// The first offsets of records that are at most so old; a partition without one is missing.
+    func offsets(of partitions: [TopicPartition], since timestamp: Int64) throws(StreamError) -> [TopicPartition: Int64]
+    {
+        let client = try client()
+        // librdkafka takes the time in place of the offset.
+        let list = PartitionList(Dictionary(uniqueKeysWithValues: partitions.map { ($0, timestamp) }))
+        let code = rd_kafka_offsets_for_times(client.handle, list.pointer, timeout)
+        guard code == RD_KAFKA_RESP_ERR_NO_ERROR else {
+            throw client.streamError(KafkaError(code, operation: "offsets by time"))
+        }
+        var offsets: [TopicPartition: Int64] = [:]
+        for element in list.elements where element.error == .noError && element.offset >= 0 {
+            offsets[element.partition] = element.offset
+        }
+        return offsets
+    }
+
+    /// What a group has committed of a topic, once no transaction can change it any more.
+    func committedOffsets(group: String, topic: String) throws(StreamError) -> [TopicPartition: Int64] {
+        let client = try client()
+        guard let count = try client.partitionCount(of: topic) else { throw .unknownTopic(topic) }
+        let partitions = PartitionList((0..<count).map { TopicPartition(topic, $0) })
+        var request = rd_kafka_ListConsumerGroupOffsets_new(group, partitions.pointer)
+        defer { rd_kafka_ListConsumerGroupOffsets_destroy(request) }
+        let options = rd_kafka_AdminOptions_new(client.handle, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS)
+        defer { rd_kafka_AdminOptions_destroy(options) }
+        _ = KafkaError(taking: rd_kafka_AdminOptions_set_require_stable_offsets(options, 1), operation: "options")
+        let operation = "committed offsets of group \(group)"
+        return try answer(
+            to: operation,
+            options: options,
+            ask: { rd_kafka_ListConsumerGroupOffsets(client.handle, &request, 1, options, $0) },
+            read: { event throws(StreamError) in
+                var groupCount = 0
+                let result = rd_kafka_event_ListConsumerGroupOffsets_result(event)
+                guard let groups = rd_kafka_ListConsumerGroupOffsets_result_groups(result, &groupCount),
+                    groupCount == 1,
+                    let found = groups[0]
+                else { return [:] }
+                if let error = rd_kafka_group_result_error(found) {
+                    throw client.streamError(KafkaError(rd_kafka_error_code(error), operation: operation))
+                }
+                guard let list = rd_kafka_group_result_partitions(found) else { return [:] }
+                var offsets: [TopicPartition: Int64] = [:]
+                for element in PartitionList.elements(of: list) where element.offset >= 0 {
+                    offsets[element.partition] = element.offset
+                }
+                return offsets
+            }
+        )
+    }
+
+    /// Creates topics that do not exist and checks the partition counts of those that do.
+    func createTopics(_ topics: [TopicSpecification]) throws(StreamError) {
+        var missing: [TopicSpecification] = []
+        for topic in topics {
+            if try !exists(topic) { missing.append(topic) }
+        }
+        guard !missing.isEmpty else { return }
+        try create(missing)
+        // A topic that another process made at the same time must also fit, and all must be ready for records.
+        for topic in missing {
+            guard try waitForLeaders(of: topic) else { throw .unknownTopic(topic.name) }
+        }
+    }
+
+    private func exists(_ topic: TopicSpecification) throws(StreamError) -> Bool {
+        guard let count = try partitionCount(of: topic.name) else { return false }
+        guard count == topic.partitionCount else {
+            throw .topicMismatch(topic: topic.name, expected: topic.partitionCount, found: count)
+        }
+        return true
+    }
+
+    private func waitForLeaders(of topic: TopicSpecification) throws(StreamError) -> Bool {
+        let deadline = ContinuousClock.now + configuration.connectTimeout
+        while ContinuousClock.now < deadline {
+            if try exists(topic) { return true }
+            KafkaClient.pause(milliseconds: 20)
+        }
+        return false
+    }
+
+    private func create(_ topics: [TopicSpecification]) throws(StreamError) {
+        let client = try client()
+        var requests: [OpaquePointer?] = []
+        defer { for request in requests { rd_kafka_NewTopic_destroy(request) } }
+        for topic in topics {
+            requests.append(try request(for: topic))
+        }
+        let options = rd_kafka_AdminOptions_new(client.handle, RD_KAFKA_ADMIN_OP_CREATETOPICS)
+        defer { rd_kafka_AdminOptions_destroy(options) }
+        try answer(
+            to: "create topics",
+            options: options,
+            ask: { rd_kafka_CreateTopics(client.handle, &requests, requests.count, options, $0) },
+            read: { event throws(StreamError) in
+                var count = 0
+                let results = rd_kafka_CreateTopics_result_topics(rd_kafka_event_CreateTopics_result(event), &count)
+                for index in 0..<count {
+                    guard let result = results?[index] else { continue }
+                    let name = String(cString: rd_kafka_topic_result_name(result))
+                    let error = KafkaError(
+                        rd_kafka_topic_result_error(result),
+                        message: rd_kafka_topic_result_error_string(result).map { String(cString: $0) },
+                        operation: "create topic \(name)"
+                    )
+                    guard error.code != .noError, error.code != .topicAlreadyExists else { continue }
+                    throw client.streamError(error)
+                }
+            }
+        )
+    }
+
+    private func request(for topic: TopicSpecification) throws(StreamError) -> OpaquePointer? {
+        let text = UnsafeMutableBufferPointer<CChar>.allocate(capacity: 256)
+        defer { text.deallocate() }
+        let replicas = configuration.replicationFactor
+        guard
+            let request = rd_kafka_NewTopic_new(
+                topic.name,
+                topic.partitionCount,
+                replicas,
+                text.baseAddress,
+                text.count
+            )
+        else {
+            let reason = text.baseAddress.map { String(cString: $0) } ?? ""
+            throw .configuration("topic \(topic.name) with \(topic.partitionCount) partitions: \(reason)")
+        }
+        for (key, value) in topic.cleanup.settings {
+            rd_kafka_NewTopic_set_config(request, key, value)
+        }
+        return request
+    }
+
+    /// Asks an administrative question on a queue of its own and reads the answer.
+    private func answer<Value>(
+        to operation: String,
+        options: OpaquePointer?,
+        ask: (OpaquePointer?) -> Void,
+        read: (OpaquePointer) throws(StreamError) -> Value
+    ) throws(StreamError) -> Value {
+        let client = try client()
+        let text = UnsafeMutableBufferPointer<CChar>.allocate(capacity: 256)
+        defer { text.deallocate() }
+        _ = rd_kafka_AdminOptions_set_request_timeout(options, timeout, text.baseAddress, text.count)
+        let queue = rd_kafka_queue_new(client.handle)
+        defer { rd_kafka_queue_destroy(queue) }
+        ask(queue)
+        guard let event = rd_kafka_queue_poll(queue, timeout + 1_000) else {
+            throw client.streamError(KafkaError(RD_KAFKA_RESP_ERR__TIMED_OUT, operation: operation))
+        }
+        defer { rd_kafka_event_destroy(event) }
+        let code = rd_kafka_event_error(event)
+        guard code == RD_KAFKA_RESP_ERR_NO_ERROR else {
+            let message = rd_kafka_event_error_string(event).map { String(cString: $0) }
+            throw client.streamError(KafkaError(code, message: message, operation: operation))
+        }
+        return try read(event)
+    }
+}
+
+extension KafkaClient {
+    /// First offset and end of a partition as this client's isolation shows it.
+    func watermarks(of partition: TopicPartition, timeout: Int32) throws(StreamError) -> Range<Int64> {
+        var (low, high): (Int64, Int64) = (0, 0)
+        let code = rd_kafka_query_watermark_offsets(
+            handle,
+            partition.topic,
+            partition.partition,
+            &low,
+            &high,
+            timeout
+        )
+        switch KafkaError.Code(code) {
+        case .noError: return low..<max(low, high)
+        case .unknownTopicOrPartition, .localUnknownTopic, .unknownPartition: throw .unknownTopic(partition.topic)
+        default: throw streamError(KafkaError(code, operation: "watermarks of \(partition)"))
+        }
+    }
+}
+
+extension TopicSpecification.Cleanup {
+    /// The broker's settings of such a topic.
+    var settings: [(String, String)] {
+        switch self {
+        case .delete(let retention):
+            let milliseconds = retention.components.seconds * 1_000
+            // Only whole segments are deleted, so a topic that keeps records briefly needs short segments.
+            let segment = min(86_400_000, max(60_000, milliseconds / 7))
+            return [
+                ("cleanup.policy", "delete"), ("retention.ms", "\(milliseconds)"), ("segment.ms", "\(segment)"),
+            ]
+        case .compact:
+            return [
+                ("cleanup.policy", "compact"), ("segment.ms", "3600000"), ("min.cleanable.dirty.ratio", "0.2"),
+                ("max.compaction.lag.ms", "86400000"), ("delete.retention.ms", "86400000"),
+            ]
+        }
+    }
+}

@@ -1,0 +1,119 @@
+internal import Streams
+
+extension KafkaConfiguration {
+    /// What a client instance is for; each has its own settings of librdkafka.
+    enum Role {
+        /// Appends records outside transactions.
+        case appender
+        /// Commits offsets and outputs together.
+        case transactional(id: String, timeout: Duration)
+        /// Reads as a member of a group, or alone when `isMember` is false.
+        case subscriber(group: String, isMember: Bool, sessionTimeout: Duration)
+        /// Reads given ranges of partitions.
+        case reader
+        /// Asks about topics, offsets and groups; sees the true end of partitions.
+        case administrator
+
+        var isProducer: Bool {
+            switch self {
+            case .appender, .transactional: true
+            case .subscriber, .reader, .administrator: false
+            }
+        }
+
+        /// Whether no thread polls the instance's events all the time.
+        var isUnattended: Bool {
+            switch self {
+            case .transactional, .administrator: true
+            case .appender, .subscriber, .reader: false
+            }
+        }
+    }
+
+    /// The settings of librdkafka for a role.
+    func properties(for role: Role, clientName: String) -> [String: String] {
+        var properties = common(clientName: clientName)
+        switch role {
+        case .appender:
+            properties.merge(producing(timeout: deliveryTimeout)) { $1 }
+            properties["linger.ms"] = "2"
+            properties["retry.backoff.ms"] = "20"
+        case .transactional(let id, let timeout):
+            properties.merge(producing(timeout: timeout)) { $1 }
+            properties["transactional.id"] = id
+            properties["transaction.timeout.ms"] = "\(timeout.milliseconds)"
+            // librdkafka 2.0.2 refuses a socket timeout above the transaction's.
+            properties["socket.timeout.ms"] = "\(min(60_000, timeout.milliseconds))"
+            properties["linger.ms"] = "5"
+            // With the default of 100 each transaction that follows another at once waits 100 ms for its turn.
+            properties["retry.backoff.ms"] = "5"
+        case .subscriber(let group, let isMember, let sessionTimeout):
+            properties.merge(consuming(group: group)) { $1 }
+            properties["isolation.level"] = "read_committed"
+            if isMember {
+                properties["partition.assignment.strategy"] = assignmentStrategy.rawValue
+                properties["session.timeout.ms"] = "\(sessionTimeout.milliseconds)"
+                properties["heartbeat.interval.ms"] = "\(max(100, min(3_000, sessionTimeout.milliseconds / 4)))"
+                // A flow that restores or computes does not poll; heartbeats go on from librdkafka's own thread.
+                properties["max.poll.interval.ms"] = "\(max(1_800_000, sessionTimeout.milliseconds))"
+            }
+        case .reader:
+            properties.merge(consuming(group: clientName)) { $1 }
+            properties["isolation.level"] = "read_committed"
+            properties["enable.partition.eof"] = "true"
+        case .administrator:
+            properties["isolation.level"] = "read_uncommitted"
+        }
+        return properties.merging(additional) { $1 }
+    }
+
+    private func common(clientName: String) -> [String: String] {
+        [
+            "bootstrap.servers": brokerList,
+            "client.id": clientName,
+            "allow.auto.create.topics": "false",
+            "reconnect.backoff.ms": "50",
+            "reconnect.backoff.max.ms": "1000",
+            "socket.keepalive.enable": "true",
+            "socket.nagle.disable": "true",
+            "topic.metadata.refresh.interval.ms": "30000",
+        ]
+    }
+
+    private func producing(timeout: Duration) -> [String: String] {
+        [
+            "acks": "all",
+            "batch.size": "262144",
+            "compression.codec": "lz4",
+            "enable.idempotence": "true",
+            "message.timeout.ms": "\(timeout.milliseconds)",
+            // As Java's producers do, so that any producer of a topic puts a key into the same partition.
+            "partitioner": "murmur2_random",
+            "queue.buffering.max.kbytes": "65536",
+            "queue.buffering.max.messages": "100000",
+            "topic.metadata.propagation.max.ms": "5000",
+        ]
+    }
+
+    private func consuming(group: String) -> [String: String] {
+        [
+            "auto.offset.reset": "error",
+            "check.crcs": "true",
+            "enable.auto.commit": "false",
+            "enable.auto.offset.store": "false",
+            "fetch.error.backoff.ms": "50",
+            "fetch.wait.max.ms": "50",
+            "group.id": group,
+            "queued.max.messages.kbytes": "32768",
+            "queued.min.messages": "20000",
+        ]
+    }
+}
+
+extension Duration {
+    /// Whole milliseconds, at most what C's `int` holds.
+    var milliseconds: Int32 {
+        let (seconds, attoseconds) = components
+        return Int32(clamping: seconds * 1_000 + attoseconds / 1_000_000_000_000_000)
+    }
+}

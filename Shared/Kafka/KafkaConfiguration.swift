@@ -1,0 +1,177 @@
+internal import Foundation
+public import Streams
+
+/// How to reach a Kafka cluster, and the few settings of it that are ours to choose.
+///
+/// **Configuration keys**, in the address after `?` or in `settings` (values in the address percent-encoded):
+/// - `replication.factor` (integer, default -1: the broker's default): replicas of topics that are created.
+/// - `partition.assignment.strategy` (`cooperative-sticky` or `range`, default `cooperative-sticky`): must be the same
+///   for all members of a group.
+/// - `delivery.timeout.ms` (integer, default 15000, milliseconds): how long an append may take.
+/// - `connect.timeout.ms` (integer, default 10000, milliseconds): how long a broker may take to answer at start.
+/// - `replay.stall.timeout.ms` (integer, default 120000, milliseconds): how long a replay waits for an open transaction.
+/// - `sasl.password.file`, `ssl.key.password.file` (path): files that hold the secret, so that no address shows it.
+/// - any other key goes to librdkafka as it is: `security.protocol`, `sasl.mechanisms`, `ssl.ca.location`, ...
+public struct KafkaConfiguration: Sendable, Equatable, CustomStringConvertible {
+    /// Who of a group gets which partition.
+    public enum AssignmentStrategy: String, Sendable, CaseIterable {
+        /// Partitions stay where they are as far as possible, and the others go on while some move.
+        case cooperativeSticky = "cooperative-sticky"
+        /// Neighbouring partitions; all stop while any moves.
+        case range
+    }
+
+    /// Brokers to ask first, each as `host:port`.
+    public var brokers: [String]
+    /// The strategy by which groups share partitions.
+    public var assignmentStrategy: AssignmentStrategy = .cooperativeSticky
+    /// Replicas of topics that are created; -1 means the broker's default.
+    public var replicationFactor: Int32 = -1
+    /// How long a broker may take to answer at start, and any question about the log.
+    public var connectTimeout: Duration = .seconds(10)
+    /// How long an append may take until it fails as unavailable.
+    public var deliveryTimeout: Duration = .seconds(15)
+    /// How long a replay waits without progress, usually for an open transaction.
+    public var replayStallTimeout: Duration = .seconds(120)
+    /// Further settings of librdkafka, such as TLS and SASL.
+    public var additional: [String: String] = [:]
+
+    /// The largest record a producer takes, in bytes; librdkafka's default and below the broker's.
+    static let defaultMaximumRecordSize = 1_000_000
+
+    /// Keys that would break what the log promises.
+    private static let reservedKeys: Set<String> = [
+        "acks", "auto.offset.reset", "bootstrap.servers", "client.id", "delivery.report.only.error",
+        "enable.auto.commit", "enable.auto.offset.store", "enable.idempotence", "enable.partition.eof", "group.id",
+        "group.instance.id", "isolation.level", "log.queue", "message.timeout.ms", "metadata.broker.list",
+        "partitioner", "request.required.acks", "session.timeout.ms", "transaction.timeout.ms", "transactional.id",
+    ]
+
+    /// Reads an address `kafka://host:port,host:port?key=value&key=value`, and further settings.
+    ///
+    /// - Throws: `.configuration`, naming the part that is wrong and what is expected.
+    public init(address: String, settings: [String: String] = [:]) throws(StreamError) {
+        let scheme = "kafka://"
+        guard address.hasPrefix(scheme) else {
+            throw .configuration("a Kafka address begins with \(scheme), as in kafka://127.0.0.1:9092")
+        }
+        let parts = address.dropFirst(scheme.count).split(
+            separator: "?",
+            maxSplits: 1,
+            omittingEmptySubsequences: false
+        )
+        brokers = try Self.brokers(in: parts.first.map(String.init) ?? "")
+        for (key, value) in try Self.pairs(in: parts.count > 1 ? String(parts[1]) : "") {
+            try set(key, to: value)
+        }
+        for (key, value) in settings.sorted(by: { $0.key < $1.key }) {
+            try set(key, to: value)
+        }
+    }
+
+    /// The address without secrets.
+    public var description: String {
+        let settings = additional.keys.sorted().map { key in
+            "\(key)=\(Self.isSecret(key) ? "<redacted>" : additional[key] ?? "")"
+        }
+        let address = "kafka://\(brokerList)"
+        return settings.isEmpty ? address : address + "?" + settings.joined(separator: "&")
+    }
+
+    /// The brokers as librdkafka takes them.
+    var brokerList: String { brokers.joined(separator: ",") }
+
+    /// The largest record a producer takes, in bytes.
+    var maximumRecordSize: Int {
+        additional["message.max.bytes"].flatMap(Int.init) ?? Self.defaultMaximumRecordSize
+    }
+
+    /// Whether a key's value must not be shown.
+    static func isSecret(_ key: String) -> Bool {
+        key.contains("password") || key.contains("secret") || key.hasSuffix(".pem")
+            || key.hasSuffix("oauthbearer.config")
+    }
+
+    private static func brokers(in text: String) throws(StreamError) -> [String] {
+        guard !text.contains("@") else {
+            throw .configuration(
+                "a Kafka address takes no user or password before the host; "
+                    + "use ?sasl.username=...&sasl.password.file=PATH"
+            )
+        }
+        let text = text.hasSuffix("/") ? String(text.dropLast()) : text
+        var brokers: [String] = []
+        for broker in text.split(separator: ",", omittingEmptySubsequences: false) {
+            let colon = broker.lastIndex(of: ":")
+            let isBareIPv6 = broker.hasSuffix("]")
+            guard let colon, !isBareIPv6 else {
+                guard !broker.isEmpty else {
+                    throw .configuration("a Kafka address needs a host: kafka://host:port,host:port, not '\(text)'")
+                }
+                brokers.append(broker + ":9092")
+                continue
+            }
+            let port = broker[broker.index(after: colon)...]
+            guard colon > broker.startIndex, let number = UInt16(port), number > 0 else {
+                throw .configuration("'\(broker)' is not host:port with a port from 1 to 65535")
+            }
+            brokers.append(String(broker))
+        }
+        return brokers
+    }
+
+    private static func pairs(in query: String) throws(StreamError) -> [(String, String)] {
+        var pairs: [(String, String)] = []
+        for pair in query.split(separator: "&") {
+            let sides = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            guard sides.count == 2, !sides[0].isEmpty else {
+                throw .configuration("a setting in a Kafka address is key=value; '\(sides[0])' has no value")
+            }
+            guard let value = String(sides[1]).removingPercentEncoding else {
+                throw .configuration("the value of '\(sides[0])' in the Kafka address is not percent-encoded UTF-8")
+            }
+            pairs.append((String(sides[0]), value))
+        }
+        return pairs
+    }
+
+    private mutating func set(_ key: String, to value: String) throws(StreamError) {
+        switch key {
+        case "replication.factor":
+            replicationFactor = Int32(try Self.integer(value, for: key, in: -1...32_767))
+        case "partition.assignment.strategy":
+            guard let strategy = AssignmentStrategy(rawValue: value) else {
+                throw .configuration("\(key) is cooperative-sticky or range, not '\(value)'")
+            }
+            assignmentStrategy = strategy
+        case "delivery.timeout.ms":
+            deliveryTimeout = .milliseconds(try Self.integer(value, for: key, in: 1_000...900_000))
+        case "connect.timeout.ms":
+            connectTimeout = .milliseconds(try Self.integer(value, for: key, in: 100...900_000))
+        case "replay.stall.timeout.ms":
+            replayStallTimeout = .milliseconds(try Self.integer(value, for: key, in: 100...3_600_000))
+        case "sasl.password.file", "ssl.key.password.file":
+            guard let text = try? String(contentsOfFile: value, encoding: .utf8) else {
+                throw .configuration("\(key): cannot read the file \(value)")
+            }
+            additional[String(key.dropLast(".file".count))] = text.trimmingCharacters(in: .newlines)
+        case _ where Self.reservedKeys.contains(key):
+            throw .configuration("the Kafka setting \(key) is set by the log itself and cannot be changed")
+        default:
+            additional[key] = value
+        }
+    }
+
+    private static func integer(
+        _ value: String,
+        for key: String,
+        in range: ClosedRange<Int>
+    ) throws(StreamError) -> Int {
+        guard let number = Int(value), range.contains(number) else {
+            throw .configuration(
+                "the Kafka setting \(key) is an integer from \(range.lowerBound) to \(range.upperBound), not '\(value)'"
+            )
+        }
+        return number
+    }
+}

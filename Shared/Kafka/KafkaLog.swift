@@ -1,0 +1,163 @@
+internal import Glibc
+public import Streams
+internal import Synchronization
+
+/// The message log over Apache Kafka.
+///
+/// Every waiting call of librdkafka is made on the thread of the actor that owns the client: one for questions, one for
+/// appends, one for each subscription, and one for each replay while it lasts.
+public final class KafkaLog: MessageLog {
+    private let configuration: KafkaConfiguration
+    private let administrator: KafkaAdministrator
+    private let producer: KafkaProducer
+    /// What a group's distance to the end was, so that an idle partition is not read again.
+    private let knownLags = Mutex<[String: KnownLag]>([:])
+
+    private struct KnownLag {
+        var committed: Int64
+        var end: Int64
+        var lag: Int64
+    }
+
+    /// Opens the log at `kafka://host:port,host:port?key=value`; `KafkaConfiguration` lists the keys.
+    ///
+    /// - Throws: `.configuration` for a wrong address or setting or refused credentials, `.unavailable` with the address
+    ///   when no broker answers within the connect timeout.
+    public convenience init(address: String, settings: [String: String] = [:]) async throws(StreamError) {
+        try await self.init(KafkaConfiguration(address: address, settings: settings))
+    }
+
+    /// Opens the log of a cluster.
+    public init(_ configuration: KafkaConfiguration) async throws(StreamError) {
+        self.configuration = configuration
+        administrator = try KafkaAdministrator(configuration)
+        producer = KafkaProducer(configuration, clientName: "userllm-appender")
+        try await administrator.connect()
+    }
+
+    /// Appends records and returns when all replicas that are in sync have them.
+    public func append(_ records: [OutgoingRecord]) async throws(StreamError) {
+        try await producer.append(records)
+    }
+
+    /// Joins a group, or reads all partitions alone.
+    public func subscribe(_ options: SubscriptionOptions) async throws(StreamError) -> any Subscription {
+        var partitions: [TopicPartition] = []
+        for topic in options.topics {
+            guard let count = try await administrator.partitionCount(of: topic) else { throw .unknownTopic(topic) }
+            partitions += (0..<count).map { TopicPartition(topic, $0) }
+        }
+        let subscription = try KafkaSubscription(configuration, options: options, appender: producer)
+        guard case .tail(let age) = options.membership else {
+            try await subscription.join()
+            return subscription
+        }
+        // The ends are asked for first: what is appended between the two questions is then read, not missed.
+        let ends = try await administrator.watermarks(of: partitions)
+        let starts = try await administrator.offsets(of: partitions, since: Self.timestamp(before: age))
+        let offsets = ends.map { partition, range in
+            (partition, min(range.upperBound, starts[partition] ?? range.upperBound))
+        }
+        try await subscription.follow(from: Dictionary(uniqueKeysWithValues: offsets))
+        return subscription
+    }
+
+    /// Reads all committed records of a partition up to its true end at the time of the call.
+    public func replay(
+        _ partition: TopicPartition,
+        _ body: @Sendable ([Record]) async throws -> Void
+    ) async throws {
+        let ranges = try await administrator.watermarks(of: [partition])
+        let reader = try PartitionReader(configuration, ranges: ranges, waitsForOpenTransactions: true)
+        while let records = try await reader.next() {
+            try await body(records)
+        }
+    }
+
+    /// Creates topics that do not exist and checks those that do.
+    public func createTopics(_ topics: [TopicSpecification]) async throws(StreamError) {
+        try await administrator.createTopics(topics)
+    }
+
+    /// The number of partitions of a topic; nil when there is no such topic.
+    public func partitionCount(of topic: String) async throws(StreamError) -> Int32? {
+        try await administrator.partitionCount(of: topic)
+    }
+
+    /// The first offset that is still there, and one past the last.
+    public func watermarks(of partition: TopicPartition) async throws(StreamError) -> (low: Int64, high: Int64) {
+        let range = try await administrator.watermarks(of: [partition])[partition] ?? 0..<0
+        return (range.lowerBound, range.upperBound)
+    }
+
+    /// The offsets a group will go on from; a partition without a commit is missing.
+    public func committedOffsets(
+        group: String,
+        topic: String
+    ) async throws(StreamError) -> [TopicPartition: Int64] {
+        try await administrator.committedOffsets(group: group, topic: topic)
+    }
+
+    /// How many records of a topic a group has still to read.
+    ///
+    /// Offsets include the log's own control records. Where less than a thousand are left they are read and the records
+    /// counted; above that the distance itself is given.
+    public func lag(group: String, topic: String) async throws(StreamError) -> Int64 {
+        let committed = try await committedOffsets(group: group, topic: topic)
+        var lag: Int64 = 0
+        var near: [TopicPartition: Range<Int64>] = [:]
+        for (partition, range) in try await administrator.watermarks(ofTopic: topic) {
+            let start = min(range.upperBound, max(range.lowerBound, committed[partition] ?? range.lowerBound))
+            let distance = range.upperBound - start
+            if let known = knownLag(group, partition), known.committed == start, known.end == range.upperBound {
+                lag += known.lag
+            } else if distance > 1_000 {
+                lag += distance
+            } else if distance > 0 {
+                near[partition] = start..<range.upperBound
+            }
+        }
+        guard !near.isEmpty else { return lag }
+        return lag + (try await count(near, group: group))
+    }
+
+    private func count(_ ranges: [TopicPartition: Range<Int64>], group: String) async throws(StreamError) -> Int64 {
+        let reader = try PartitionReader(configuration, ranges: ranges, waitsForOpenTransactions: false)
+        var counts: [TopicPartition: Int64] = [:]
+        while let records = try await reader.next() {
+            for record in records { counts[record.source, default: 0] += 1 }
+        }
+        let withheld = await reader.withheld
+        // With a transaction still open the count changes without the end moving, so it is not kept.
+        if withheld == 0 {
+            knownLags.withLock { known in
+                for (partition, range) in ranges {
+                    known["\(group) \(partition)"] = KnownLag(
+                        committed: range.lowerBound,
+                        end: range.upperBound,
+                        lag: counts[partition] ?? 0
+                    )
+                }
+            }
+        }
+        return counts.values.reduce(withheld, +)
+    }
+
+    private func knownLag(_ group: String, _ partition: TopicPartition) -> KnownLag? {
+        knownLags.withLock { $0["\(group) \(partition)"] }
+    }
+
+    /// Ends all work and gives up the connections.
+    public func close() async {
+        await producer.close()
+        await administrator.close()
+    }
+
+    private static func timestamp(before age: Duration) -> Int64 {
+        var now = timespec()
+        clock_gettime(CLOCK_REALTIME, &now)
+        let milliseconds = Int64(now.tv_sec) * 1_000 + Int64(now.tv_nsec) / 1_000_000
+        let (seconds, attoseconds) = age.components
+        return max(0, milliseconds - seconds * 1_000 - attoseconds / 1_000_000_000_000_000)
+    }
+}

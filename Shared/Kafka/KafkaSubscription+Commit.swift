@@ -1,0 +1,196 @@
+internal import CRdkafka
+internal import Streams
+
+extension KafkaSubscription {
+    /// Makes the batch's offsets and the outputs visible together, or neither.
+    func commit(_ batch: Batch, producing outputs: [OutgoingRecord]) async throws(StreamError) {
+        switch options.membership {
+        case .group:
+            do throws(StreamError) {
+                try transact(batch, outputs)
+            } catch {
+                refused.formUnion(owned.intersection(batch.nextOffsets.keys))
+                throw error
+            }
+        case .groupWithOwnOffsets:
+            if !outputs.isEmpty { try await appender.append(outputs) }
+            advise(batch.nextOffsets.filter { owned.contains($0.key) })
+        case .tail:
+            if !outputs.isEmpty { try await appender.append(outputs) }
+        }
+    }
+
+    /// Tells the log how far a reader is that keeps its offsets itself; nobody waits for it.
+    private func advise(_ offsets: [TopicPartition: Int64]) {
+        guard !offsets.isEmpty, !isLost else { return }
+        let list = PartitionList(offsets)
+        rd_kafka_commit(client.handle, list.pointer, 1)
+    }
+
+    // MARK: - Transactions
+
+    /// Opens a transactional producer; earlier ones of the same id are fenced.
+    func openTransactions(until deadline: ContinuousClock.Instant) throws(StreamError) {
+        transactions = nil
+        transactions = try TransactionalProducer(
+            configuration,
+            id: transactionalId,
+            timeout: options.transactionTimeout,
+            deadline: deadline
+        )
+    }
+
+    private func transact(_ batch: Batch, _ outputs: [OutgoingRecord]) throws(StreamError) {
+        let partitions = Set(batch.nextOffsets.keys)
+        guard partitions.isSubset(of: owned), partitions.isDisjoint(with: refused), !isLost else {
+            let missing = partitions.subtracting(owned.subtracting(refused))
+            throw .commitRefused("\(options.memberName) does not own \(Self.sorted(missing)) any more")
+        }
+        commitCount += 1
+        let note = "\(options.memberName) \(UInt64.random(in: 0 ... .max)) \(commitCount)"
+        let offsets = PartitionList(batch.nextOffsets, note: note)
+        var attempts = 0
+        while true {
+            guard let member = GroupMember(of: client) else {
+                expectRebalance()
+                throw .commitRefused("\(options.memberName) is not a member of its group any more")
+            }
+            attempts += 1
+            do throws(TransactionFailure) {
+                return try openedTransactions().run(outputs, offsets: offsets, member: member.metadata)
+            } catch {
+                switch error {
+                // A cooperative rebalance changes the generation while the partitions stay ours: the same transaction is
+                // right under the new one. A member that lost them gets no new generation before it has said so.
+                case .aborted(let error)
+                where error.isGenerationChange && attempts < 20 && !isLost
+                    && GroupMember(of: client)?.name == member.name:
+                    KafkaClient.pause(milliseconds: 25)
+                case .aborted(let error): throw refusal(error, outputs)
+                case .invalid(let error): throw error
+                case .doubtful(let error): return try resolve(batch, note: note, because: error)
+                }
+            }
+        }
+    }
+
+    private func openedTransactions() throws(TransactionFailure) -> TransactionalProducer {
+        if transactions == nil {
+            do throws(StreamError) {
+                try openTransactions(until: .now + configuration.connectTimeout)
+            } catch {
+                throw .invalid(error)
+            }
+        }
+        guard let transactions else { throw .invalid(.closed) }
+        return transactions
+    }
+
+    private func refusal(_ error: KafkaError, _ outputs: [OutgoingRecord]) -> StreamError {
+        switch error.code {
+        case .messageTooLarge, .recordListTooLarge:
+            let largest = outputs.max { RecordSender.byteCount(of: $0) < RecordSender.byteCount(of: $1) }
+            let byteCount = largest.map { RecordSender.byteCount(of: $0) } ?? 0
+            return .tooLarge(topic: largest?.topic ?? "", byteCount: byteCount, limit: configuration.maximumRecordSize)
+        case .unknownMember, .illegalGeneration, .fencedInstance, .rebalanceInProgress:
+            expectRebalance()
+            return .commitRefused(error.description)
+        case let code where KafkaError.Code.configurationFaults.contains(code):
+            return error.streamError(brokers: configuration.brokerList)
+        default:
+            return .commitRefused(error.description)
+        }
+    }
+
+    /// The group will take the partitions away; until it does, they are not assigned again.
+    private func expectRebalance() {
+        expectsRebalanceUntil = .now + options.sessionTimeout
+    }
+
+    /// Replaces the producer, and learns from the group's offsets whether its last transaction was committed.
+    private func resolve(_ batch: Batch, note: String, because error: KafkaError) throws(StreamError) {
+        transactions = nil
+        if error.isFenced {
+            // Whoever fenced us has ended the transaction. To fence it back would go on for ever; under another id the
+            // group's generation still keeps a zombie's commit out.
+            transactionalId = "\(transactionalId.prefix(200))-\(UInt32.random(in: 0 ... .max))"
+        }
+        let deadline = ContinuousClock.now + .seconds(60)
+        try openTransactions(until: deadline)
+        let committed = try readBack(batch.nextOffsets.keys, until: deadline)
+        let isCommitted =
+            !batch.nextOffsets.isEmpty
+            && batch.nextOffsets.allSatisfy { partition, offset in
+                committed[partition]?.offset == offset && committed[partition]?.note == note
+            }
+        guard isCommitted else { throw .commitRefused(error.description) }
+    }
+
+    private func readBack(
+        _ partitions: some Sequence<TopicPartition>,
+        until deadline: ContinuousClock.Instant
+    ) throws(StreamError) -> [TopicPartition: PartitionList.Element] {
+        while true {
+            do throws(StreamError) {
+                return try committedOffsets(of: partitions)
+            } catch {
+                guard case .unavailable = error, ContinuousClock.now < deadline else { throw error }
+            }
+        }
+    }
+}
+
+extension KafkaError {
+    /// Another producer of the same id took over, or the broker ended the transaction for its age.
+    var isFenced: Bool { [.fenced, .producerFenced, .invalidProducerEpoch].contains(code) }
+
+    /// The group has a new generation.
+    var isGenerationChange: Bool { [.illegalGeneration, .rebalanceInProgress].contains(code) }
+}
+
+/// Owner of a member's identity in its group, which brokers check offsets against.
+final class GroupMember {
+    /// Lent to librdkafka; valid as long as this object.
+    let metadata: OpaquePointer
+    /// The name the broker gave the member.
+    let name: String
+
+    /// Reads who the client is in its group; nil while it is nobody.
+    ///
+    /// The check is ours because brokers take offsets in a transaction without any check from a client that names no
+    /// member, which is what a member that was put out is for a moment.
+    init?(of client: KafkaClient) {
+        guard let metadata = rd_kafka_consumer_group_metadata(client.handle) else { return nil }
+        self.metadata = metadata
+        guard let name = rd_kafka_memberid(client.handle) else { return nil }
+        self.name = String(cString: name)
+        rd_kafka_mem_free(client.handle, name)
+        guard !self.name.isEmpty, Self.generation(of: metadata, member: self.name).map({ $0 >= 0 }) == true else {
+            return nil
+        }
+    }
+
+    deinit {
+        rd_kafka_consumer_group_metadata_destroy(metadata)
+    }
+
+    /// The generation in the metadata, which librdkafka shows only in its written form: a mark of 7 bytes, the
+    /// generation as four bytes of the machine's order, then names.
+    static func generation(of metadata: OpaquePointer, member: String) -> Int32? {
+        var buffer: UnsafeMutableRawPointer?
+        var size = 0
+        let error = KafkaError(
+            taking: rd_kafka_consumer_group_metadata_write(metadata, &buffer, &size),
+            operation: "group metadata"
+        )
+        guard error == nil, let buffer else { return nil }
+        defer { rd_kafka_mem_free(nil, buffer) }
+        let bytes = UnsafeRawBufferPointer(start: buffer, count: size)
+        let mark = Array("CGMDv2:".utf8)
+        guard bytes.starts(with: mark), size >= mark.count + 4 else { return nil }
+        let names = bytes.dropFirst(mark.count + 4).split(separator: 0, omittingEmptySubsequences: false)
+        // The member in the metadata is the one that counts; a rejoin may have come in between.
+        guard names.count > 1, names[1].elementsEqual(member.utf8) else { return nil }
+        return bytes.loadUnaligned(fromByteOffset: mark.count, as: Int32.self)
+    }
+}

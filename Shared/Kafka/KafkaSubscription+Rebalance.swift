@@ -1,0 +1,189 @@
+internal import CRdkafka
+internal import Streams
+
+extension KafkaSubscription {
+    /// Gives the group the answer that was held while the flow dealt with the last event.
+    func settle() throws(StreamError) {
+        guard let answer else { return }
+        self.answer = nil
+        switch answer {
+        case .assign(let offsets):
+            try fetch(offsets)
+        case .revoke(let partitions):
+            let given = fetched.intersection(partitions)
+            fetched.subtract(given)
+            if isCooperative {
+                let list = PartitionList(given)
+                try check(
+                    KafkaError(
+                        taking: rd_kafka_incremental_unassign(client.handle, list.pointer),
+                        operation: "give up partitions"
+                    )
+                )
+            } else {
+                fetched = []
+                try assignAll()
+            }
+        }
+    }
+
+    /// Fetches these partitions from these offsets, also those that are being fetched from another.
+    func fetch(_ offsets: [TopicPartition: Int64]) throws(StreamError) {
+        let again = fetched.intersection(offsets.keys)
+        fetched.formUnion(offsets.keys)
+        positions.merge(offsets) { $1 }
+        guard isCooperative else { return try assignAll() }
+        if !again.isEmpty {
+            let list = PartitionList(again)
+            try check(
+                KafkaError(
+                    taking: rd_kafka_incremental_unassign(client.handle, list.pointer),
+                    operation: "step back"
+                )
+            )
+        }
+        let list = PartitionList(offsets)
+        try check(
+            KafkaError(
+                taking: rd_kafka_incremental_assign(client.handle, list.pointer),
+                operation: "take partitions"
+            )
+        )
+    }
+
+    /// The answer of protocols that know no increments, and of the end of a membership.
+    private func assignAll() throws(StreamError) {
+        let list = PartitionList(positions.filter { fetched.contains($0.key) })
+        let code = rd_kafka_assign(client.handle, fetched.isEmpty ? nil : list.pointer)
+        try check(code == RD_KAFKA_RESP_ERR_NO_ERROR ? nil : KafkaError(code, operation: "assign"))
+    }
+
+    private var isCooperative: Bool {
+        rd_kafka_rebalance_protocol(client.handle).map { String(cString: $0) } == "COOPERATIVE"
+    }
+
+    private func check(_ error: KafkaError?) throws(StreamError) {
+        guard let error else { return }
+        throw .fatal("Kafka at \(configuration.brokerList): \(error)")
+    }
+
+    /// The member was put out of its group, so others may have its partitions already.
+    var isLost: Bool { rd_kafka_assignment_lost(client.handle) != 0 }
+
+    // MARK: - Events
+
+    /// Takes in a rebalance; nil when there is nothing the flow has to know.
+    func take(_ rebalance: Rebalance) throws(StreamError) -> SubscriptionEvent? {
+        hasJoined = true
+        guard rebalance.isAssignment else { return try revoke(rebalance.partitions) }
+        guard !rebalance.partitions.isEmpty else {
+            held = nil
+            answer = .assign([:])
+            try settle()
+            return nil
+        }
+        // Stays held until the offsets are known, so that a failure can be tried again.
+        let event = try assign(rebalance.partitions)
+        held = nil
+        return event
+    }
+
+    private func revoke(_ partitions: [TopicPartition]) throws(StreamError) -> SubscriptionEvent? {
+        let isLost = isLost
+        held = nil
+        let visible = owned.intersection(partitions)
+        owned.subtract(partitions)
+        dropped.subtract(partitions)
+        refused.subtract(partitions)
+        for partition in partitions {
+            positions[partition] = nil
+            unstarted[partition] = nil
+        }
+        answer = .revoke(partitions)
+        guard !visible.isEmpty else {
+            try settle()
+            return nil
+        }
+        return .revoked(Self.sorted(visible), lost: isLost)
+    }
+
+    private func assign(_ partitions: [TopicPartition]) throws(StreamError) -> SubscriptionEvent {
+        let starts = try startingOffsets(of: partitions)
+        owned.formUnion(partitions)
+        if case .groupWithOwnOffsets = options.membership {
+            unstarted.merge(starts) { $1 }
+            answer = .assign([:])
+        } else {
+            answer = .assign(starts)
+        }
+        return .assigned(Self.sorted(partitions))
+    }
+
+    /// Tells the flow that what it did with these partitions since the last commit is void.
+    func giveUpRefused() -> SubscriptionEvent? {
+        let lost = owned.intersection(refused)
+        refused = []
+        guard !lost.isEmpty else { return nil }
+        owned.subtract(lost)
+        dropped.formUnion(lost)
+        for partition in lost { positions[partition] = nil }
+        return .revoked(Self.sorted(lost), lost: true)
+    }
+
+    /// Assigns partitions of a failed commit again, from what is committed.
+    func regainDropped() throws(StreamError) -> SubscriptionEvent? {
+        guard !dropped.isEmpty, !isLost, ContinuousClock.now >= expectsRebalanceUntil else { return nil }
+        let partitions = Self.sorted(dropped)
+        let event = try assign(partitions)
+        dropped = []
+        return event
+    }
+
+    /// The offsets to go on from: what is committed, else the first that is there.
+    private func startingOffsets(of partitions: [TopicPartition]) throws(StreamError) -> [TopicPartition: Int64] {
+        let deadline = ContinuousClock.now + .seconds(60)
+        while true {
+            do throws(StreamError) {
+                return try askStartingOffsets(of: partitions)
+            } catch {
+                // A broker that restarts is waited for.
+                guard case .unavailable = error, ContinuousClock.now < deadline, !Task.isCancelled else { throw error }
+            }
+        }
+    }
+
+    private func askStartingOffsets(of partitions: [TopicPartition]) throws(StreamError) -> [TopicPartition: Int64] {
+        var committed: [TopicPartition: Int64] = [:]
+        if case .group = options.membership {
+            committed = try committedOffsets(of: partitions).mapValues(\.offset)
+        }
+        var starts: [TopicPartition: Int64] = [:]
+        for partition in partitions {
+            let low = try client.watermarks(of: partition, timeout: 5_000).lowerBound
+            let offset = committed[partition] ?? low
+            guard offset >= low else { throw .offsetGone(partition, committed: offset, low: low) }
+            starts[partition] = offset
+        }
+        return starts
+    }
+
+    /// What the group has committed, once no open transaction can change it any more.
+    func committedOffsets(
+        of partitions: some Sequence<TopicPartition>
+    ) throws(StreamError) -> [TopicPartition: PartitionList.Element] {
+        let list = PartitionList(partitions)
+        let code = rd_kafka_committed(client.handle, list.pointer, 5_000)
+        guard code == RD_KAFKA_RESP_ERR_NO_ERROR else {
+            throw client.streamError(KafkaError(code, operation: "committed offsets"))
+        }
+        var committed: [TopicPartition: PartitionList.Element] = [:]
+        for element in list.elements {
+            guard element.error == .noError else {
+                let code = rd_kafka_resp_err_t(element.error.rawValue)
+                throw client.streamError(KafkaError(code, operation: "committed offset of \(element.partition)"))
+            }
+            if element.offset >= 0 { committed[element.partition] = element }
+        }
+        return committed
+    }
+}

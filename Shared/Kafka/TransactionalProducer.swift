@@ -1,0 +1,146 @@
+internal import CRdkafka
+internal import Streams
+
+/// Why a transaction did not succeed.
+enum TransactionFailure: Error {
+    /// It was aborted; nothing of it is visible.
+    case aborted(KafkaError)
+    /// A record or topic is wrong; it was aborted.
+    case invalid(StreamError)
+    /// The producer is of no use any more, and only the group's offsets can tell whether the transaction was committed.
+    case doubtful(KafkaError)
+}
+
+/// One transactional producer; used by one thread at a time, its calls block.
+final class TransactionalProducer {
+    private let client: KafkaClient
+    private let sender = RecordSender()
+    private let timeout: Duration
+
+    /// Opens a producer and fences all earlier ones of the same id; their open transactions are aborted.
+    ///
+    /// - Throws: `.unavailable` when the coordinator does not answer by `deadline`.
+    init(
+        _ configuration: KafkaConfiguration,
+        id: String,
+        timeout: Duration,
+        deadline: ContinuousClock.Instant
+    ) throws(StreamError) {
+        self.timeout = timeout
+        client = try KafkaClient(configuration, role: .transactional(id: id, timeout: timeout), name: id)
+        while true {
+            let operation = "init transactions of \(id)"
+            guard
+                let error = KafkaError(
+                    taking: rd_kafka_init_transactions(client.handle, 2_000),
+                    operation: operation
+                )
+            else { return }
+            let isOver = ContinuousClock.now >= deadline
+            let failure = client.streamError(error)
+            if case .configuration = failure { throw failure }
+            guard error.isRetriable, !isOver else { throw failure }
+        }
+    }
+
+    /// Makes records and offsets visible together, in one transaction.
+    func run(
+        _ records: [OutgoingRecord],
+        offsets: PartitionList,
+        member: OpaquePointer
+    ) throws(TransactionFailure) {
+        let deadline = ContinuousClock.now + timeout
+        client.noteErrors()
+        let topics = try topics(of: records)
+        try call("begin transaction", deadline) { rd_kafka_begin_transaction(client.handle) }
+        for record in records {
+            guard let topic = topics[record.topic] else { continue }
+            try send(record, topic: topic, deadline: deadline)
+        }
+        if offsets.pointer.pointee.cnt > 0 {
+            try call("send offsets to transaction", deadline) {
+                rd_kafka_send_offsets_to_transaction(
+                    client.handle,
+                    offsets.pointer,
+                    member,
+                    remaining(deadline)
+                )
+            }
+        }
+        try call("commit transaction", deadline) { rd_kafka_commit_transaction(client.handle, remaining(deadline)) }
+    }
+
+    private func topics(of records: [OutgoingRecord]) throws(TransactionFailure) -> [String: KafkaTopic] {
+        var topics: [String: KafkaTopic] = [:]
+        do throws(StreamError) {
+            try RecordSender.checkSizes(records, configuration: client.configuration)
+            for record in records where topics[record.topic] == nil {
+                topics[record.topic] = try client.topic(record.topic)
+            }
+        } catch {
+            throw .invalid(error)
+        }
+        return topics
+    }
+
+    private func send(
+        _ record: OutgoingRecord,
+        topic: KafkaTopic,
+        deadline: ContinuousClock.Instant
+    ) throws(TransactionFailure) {
+        while let error = sender.send(record, topic: topic, tag: 0, by: client) {
+            guard error.code == .queueFull, ContinuousClock.now < deadline else {
+                try abort(because: error, deadline)
+                throw reason(of: error, record: record)
+            }
+            // Flushing waits for acknowledgements, which make room.
+            rd_kafka_flush(client.handle, 20)
+        }
+    }
+
+    private func reason(of error: KafkaError, record: OutgoingRecord) -> TransactionFailure {
+        let limit = client.configuration.maximumRecordSize
+        switch error.code {
+        case .messageTooLarge, .unknownPartition, .localUnknownTopic, .unknownTopicOrPartition:
+            return .invalid(
+                error.deliveryError(
+                    topic: record.topic,
+                    byteCount: RecordSender.byteCount(of: record),
+                    limit: limit,
+                    brokers: client.configuration.brokerList
+                )
+            )
+        default:
+            return .aborted(error)
+        }
+    }
+
+    /// Makes a call of the transaction until it succeeds, fails for good, or the time is over.
+    private func call(
+        _ operation: String,
+        _ deadline: ContinuousClock.Instant,
+        _ body: () -> OpaquePointer?
+    ) throws(TransactionFailure) {
+        while let error = KafkaError(taking: body(), operation: operation) {
+            if error.isFatal { throw .doubtful(client.fatalError ?? error) }
+            if error.requiresAbort {
+                try abort(because: error, deadline)
+                throw .aborted(error)
+            }
+            guard error.isRetriable, ContinuousClock.now < deadline else { throw .doubtful(error) }
+        }
+    }
+
+    private func abort(because cause: KafkaError, _ deadline: ContinuousClock.Instant) throws(TransactionFailure) {
+        while let error = KafkaError(
+            taking: rd_kafka_abort_transaction(client.handle, remaining(deadline)),
+            operation: "abort transaction"
+        ) {
+            guard error.isRetriable, !error.isFatal, ContinuousClock.now < deadline else { throw .doubtful(cause) }
+        }
+    }
+
+    private func remaining(_ deadline: ContinuousClock.Instant) -> Int32 {
+        max(100, (deadline - ContinuousClock.now).milliseconds)
+    }
+}

@@ -1,0 +1,50 @@
+import CRdkafka
+import Executors
+import Foundation
+import Streams
+
+@testable import Kafka
+
+/// A transactional producer of somebody else, whose transaction stays open until it is told otherwise.
+actor ForeignProducer {
+    private let executor = BlockingExecutor(label: "foreign.producer")
+    nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
+
+    private let client: KafkaClient
+    private let sender = RecordSender()
+    private var hasBegun = false
+
+    init(address: String) throws {
+        let configuration = try KafkaConfiguration(address: address)
+        let id = "foreign-\(UUID().uuidString)"
+        client = try KafkaClient(
+            configuration,
+            role: .transactional(id: id, timeout: .seconds(60)),
+            name: id
+        )
+    }
+
+    /// Opens a transaction and sends records in it, acknowledged when this returns.
+    func beginAndSend(_ records: [OutgoingRecord]) throws {
+        try check(rd_kafka_init_transactions(client.handle, 30_000))
+        try check(rd_kafka_begin_transaction(client.handle))
+        for record in records {
+            let topic = try client.topic(record.topic)
+            if let error = sender.send(record, topic: topic, tag: 0, by: client) { throw error }
+        }
+        let code = rd_kafka_flush(client.handle, 30_000)
+        if code != RD_KAFKA_RESP_ERR_NO_ERROR { throw KafkaError(code, operation: "flush") }
+    }
+
+    func commit() throws {
+        try check(rd_kafka_commit_transaction(client.handle, 30_000))
+    }
+
+    func abort() throws {
+        try check(rd_kafka_abort_transaction(client.handle, 30_000))
+    }
+
+    private func check(_ error: OpaquePointer?) throws {
+        if let error = KafkaError(taking: error, operation: "foreign producer") { throw error }
+    }
+}

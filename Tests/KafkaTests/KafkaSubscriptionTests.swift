@@ -1,0 +1,294 @@
+import Foundation
+import Streams
+import TestSupport
+import Testing
+
+@testable import Kafka
+
+@Suite(.enabled(if: PrivateKafka.isAvailable, "\(PrivateKafka.unavailableReason ?? "")"), .timeLimit(.minutes(3)))
+struct KafkaSubscriptionTests {
+    private func options(
+        _ topic: String,
+        group: String = "group-\(UUID().uuidString)",
+        member: String = "worker-0",
+        session: Duration = .seconds(10),
+        maximumBatchCount: Int = 1_000
+    ) -> SubscriptionOptions {
+        SubscriptionOptions(
+            topics: [topic],
+            membership: .group(group),
+            maximumBatchCount: maximumBatchCount,
+            memberName: member,
+            sessionTimeout: session
+        )
+    }
+
+    private func fill(_ log: KafkaLog, _ topic: String, _ values: some Sequence<Int>) async throws {
+        try await log.append(values.map { OutgoingRecord(topic: topic, key: bytes("\($0)"), value: bytes("\($0)")) })
+    }
+
+    @Test func commitsOffsetsAndOutputsTogether() async throws {
+        let (log, topic) = try await openLog(partitions: 1)
+        let (_, output) = try await openLog(partitions: 1)
+        try await fill(log, topic, 0..<10)
+        let options = options(topic)
+        let reader = try await log.subscribe(options)
+        let batch = try await nextBatch(reader)
+        #expect(batch.records.count == 10)
+        try await reader.commit(
+            batch,
+            producing: batch.records.map { OutgoingRecord(topic: output, key: $0.key, value: $0.value) }
+        )
+        let outputs = try await replayed(log, TopicPartition(output, 0))
+        #expect(outputs.map(\.value) == batch.records.map(\.value))
+        guard case .group(let group) = options.membership else { return }
+        let committed = try await log.committedOffsets(group: group, topic: topic)
+        #expect(committed == [TopicPartition(topic, 0): 10])
+        let lag = try await log.lag(group: group, topic: topic)
+        #expect(lag == 0)
+        await reader.close()
+        let end = try await reader.next()
+        #expect(end == nil)
+
+        try await fill(log, topic, 10..<12)
+        let lagBehind = try await log.lag(group: group, topic: topic)
+        #expect(lagBehind == 2)
+        let second = try await log.subscribe(options)
+        let rest = try await drain(second, count: 2)
+        #expect(rest.map { text($0.value) } == ["10", "11"])
+        await second.close()
+        await log.close()
+    }
+
+    @Test func lagCountsNoControlRecords() async throws {
+        let (log, topic) = try await openLog(partitions: 1)
+        let (_, output) = try await openLog(partitions: 1)
+        try await fill(log, topic, 0..<1)
+        let first = try await log.subscribe(options(topic))
+        let batch = try await nextBatch(first)
+        try await first.commit(batch, producing: [OutgoingRecord(topic: output, key: nil, value: bytes("x"))])
+        let group = "group-\(UUID().uuidString)"
+        let before = try await log.lag(group: group, topic: output)
+        #expect(before == 1)
+        let second = try await log.subscribe(options(output, group: group))
+        _ = try await drain(second, count: 1)
+        let after = try await log.lag(group: group, topic: output)
+        #expect(after == 0)
+        await first.close()
+        await second.close()
+        await log.close()
+    }
+
+    @Test func aRefusedCommitLeavesNothingAndGivesTheBatchAgain() async throws {
+        let (log, topic) = try await openLog(partitions: 1)
+        let (_, output) = try await openLog(partitions: 1)
+        try await fill(log, topic, 0..<3)
+        let reader = try await log.subscribe(options(topic))
+        let batch = try await nextBatch(reader)
+        await #expect(throws: StreamError.unknownTopic("no-such-topic")) {
+            try await reader.commit(
+                batch,
+                producing: [
+                    OutgoingRecord(topic: output, key: nil, value: bytes("x")),
+                    OutgoingRecord(topic: "no-such-topic", key: nil, value: bytes("x")),
+                ]
+            )
+        }
+        let partition = TopicPartition(topic, 0)
+        guard case .revoked([partition], lost: true) = try await reader.next() else {
+            Issue.record("no revocation after a commit that failed")
+            return
+        }
+        guard case .assigned([partition]) = try await reader.next() else {
+            Issue.record("no assignment after the revocation")
+            return
+        }
+        let again = try await nextBatch(reader)
+        #expect(again.records == batch.records)
+        try await reader.commit(again, producing: [])
+        let outputs = try await replayed(log, TopicPartition(output, 0))
+        #expect(outputs.isEmpty)
+        await reader.close()
+        await log.close()
+    }
+
+    @Test func membersShareAndGiveBackPartitions() async throws {
+        let (log, topic) = try await openLog(partitions: 4)
+        let group = "group-\(UUID().uuidString)"
+        let first = try await log.subscribe(options(topic, group: group, member: "worker-0"))
+        guard case .assigned(let all) = try await first.next() else { return }
+        #expect(all.count == 4)
+        let second = try await log.subscribe(options(topic, group: group, member: "worker-1"))
+        // The first is asked for two of its four; the second gets them only when the first has let go.
+        async let given = first.next()
+        async let taken = second.next()
+        guard case .revoked(let revoked, lost: false) = try await given else {
+            Issue.record("no partitions were given up")
+            return
+        }
+        #expect(revoked.count == 2)
+        async let keepsGoing = first.next()
+        guard case .assigned(let assigned) = try await taken else { return }
+        #expect(Set(assigned) == Set(revoked))
+        await second.close()
+        guard case .assigned(let back) = try await keepsGoing else { return }
+        #expect(Set(back) == Set(revoked))
+        await first.close()
+        await log.close()
+    }
+
+    @Test func aZombieOfTheSameSlotIsFenced() async throws {
+        let (log, topic) = try await openLog(partitions: 1)
+        let (_, output) = try await openLog(partitions: 1)
+        try await fill(log, topic, 0..<5)
+        let group = "group-\(UUID().uuidString)"
+        let old = try await log.subscribe(options(topic, group: group))
+        let batch = try await nextBatch(old)
+        let new = try await log.subscribe(options(topic, group: group))
+        func outputs(_ name: String) -> [OutgoingRecord] {
+            batch.records.map { OutgoingRecord(topic: output, key: $0.key, value: bytes(name)) }
+        }
+        // Its producer is fenced although its membership still stands.
+        let error = await #expect(throws: StreamError.self) {
+            try await old.commit(batch, producing: outputs("old"))
+        }
+        guard case .commitRefused = error else {
+            Issue.record("\(String(describing: error)) is no refusal")
+            return
+        }
+        await old.close()
+        let again = try await nextBatch(new)
+        #expect(again.records == batch.records)
+        try await new.commit(again, producing: outputs("new"))
+        let found = try await replayed(log, TopicPartition(output, 0))
+        #expect(found.map { text($0.value) } == Array(repeating: "new", count: 5))
+        await new.close()
+        await log.close()
+    }
+
+    @Test func aCommitOfAnOlderGenerationIsRefused() async throws {
+        let (log, topic) = try await openLog(partitions: 1)
+        try await fill(log, topic, 0..<5)
+        let group = "group-\(UUID().uuidString)"
+        let address = try await PrivateKafka.shared().address
+        let old = try await log.subscribe(options(topic, group: group, member: "worker-0"))
+        let batch = try await nextBatch(old)
+        // Another member takes over while the first is stopped; here its client stops hearing of the group.
+        let zombie = try #require(old as? KafkaSubscription)
+        let stale = try StaleMember(of: zombie)
+        await old.close()
+        let new = try await log.subscribe(options(topic, group: group, member: "worker-1"))
+        let taken = try await nextBatch(new)
+        #expect(taken.records == batch.records)
+        let code = try await stale.commit(batch, address: address)
+        #expect([.unknownMember, .illegalGeneration].contains(code))
+        try await new.commit(taken, producing: [])
+        await new.close()
+        await log.close()
+    }
+
+    @Test func abortedOutputsAreNotSeen() async throws {
+        let (log, topic) = try await openLog(partitions: 1)
+        let foreign = try await ForeignProducer(address: PrivateKafka.shared().address)
+        try await foreign.beginAndSend([OutgoingRecord(topic: topic, key: bytes("k"), value: bytes("aborted"))])
+        try await foreign.abort()
+        try await log.append([OutgoingRecord(topic: topic, key: bytes("k"), value: bytes("kept"))])
+        let reader = try await log.subscribe(options(topic))
+        let records = try await drain(reader, count: 1)
+        #expect(records.map { text($0.value) } == ["kept"])
+        await reader.close()
+        await log.close()
+    }
+
+    @Test func aReaderWithOwnOffsetsStartsWhereItSays() async throws {
+        let (log, topic) = try await openLog(partitions: 2)
+        for partition in 0..<Int32(2) {
+            try await log.append(
+                (0..<4).map {
+                    OutgoingRecord(topic: topic, partition: partition, key: nil, value: bytes("\(partition)/\($0)"))
+                }
+            )
+        }
+        let reader = try await log.subscribe(
+            SubscriptionOptions(
+                topics: [topic],
+                membership: .groupWithOwnOffsets("group-\(UUID().uuidString)"),
+                memberName: "writer-0"
+            )
+        )
+        guard case .assigned(let partitions) = try await reader.next() else { return }
+        #expect(partitions.count == 2)
+        await #expect(
+            throws: StreamError.offsetGone(TopicPartition(topic, 1), committed: -5, low: 0)
+        ) { try await reader.start(at: [TopicPartition(topic, 1): -5]) }
+        try await reader.start(at: [TopicPartition(topic, 1): 3])
+        var values: Set<String> = []
+        while values.count < 5 {
+            let batch = try await nextBatch(reader)
+            values.formUnion(batch.records.map { text($0.value) })
+            try await reader.commit(batch, producing: [])
+        }
+        #expect(values == ["0/0", "0/1", "0/2", "0/3", "1/3"])
+        await reader.close()
+        await log.close()
+    }
+
+    @Test func aTailReadsAllPartitionsFromNowOn() async throws {
+        let (log, topic) = try await openLog(partitions: 3)
+        try await fill(log, topic, 0..<10)
+        let recent = try await log.subscribe(
+            SubscriptionOptions(topics: [topic], membership: .tail(since: .seconds(600)), memberName: "gateway-0")
+        )
+        let late = try await log.subscribe(
+            SubscriptionOptions(topics: [topic], membership: .tail(since: .zero), memberName: "gateway-1")
+        )
+        guard case .assigned(let partitions) = try await late.next() else { return }
+        #expect(partitions.count == 3)
+        try await fill(log, topic, 10..<20)
+        var seen: [String] = []
+        while seen.count < 10 { seen += try await nextBatch(late).records.map { text($0.value) } }
+        #expect(Set(seen) == Set((10..<20).map { "\($0)" }))
+        var all: [String] = []
+        while all.count < 20 { all += try await nextBatch(recent).records.map { text($0.value) } }
+        #expect(Set(all) == Set((0..<20).map { "\($0)" }))
+        await late.close()
+        await recent.close()
+        await log.close()
+    }
+
+    @Test func batchesAreBoundedAndInOrder() async throws {
+        let (log, topic) = try await openLog(partitions: 1)
+        try await fill(log, topic, 0..<2_500)
+        let reader = try await log.subscribe(options(topic, maximumBatchCount: 1_000))
+        var records: [Record] = []
+        while records.count < 2_500 {
+            let batch = try await nextBatch(reader)
+            #expect(batch.records.count <= 1_000)
+            records += batch.records
+        }
+        #expect(records.map { text($0.value) } == (0..<2_500).map { "\($0)" })
+        await reader.close()
+        await log.close()
+    }
+
+    @Test func closingWakesAWaitingReader() async throws {
+        let (log, topic) = try await openLog(partitions: 1)
+        let reader = try await log.subscribe(options(topic))
+        _ = try await reader.next()
+        try await withThrowingTaskGroup(of: Bool.self) { group in
+            group.addTask { try await reader.next() == nil }
+            await reader.close()
+            let hasEnded = try await group.next()
+            #expect(hasEnded == true)
+        }
+        await log.close()
+    }
+
+    @Test func refusesATopicThatDoesNotExist() async throws {
+        let log = try await PrivateKafka.shared().openLog()
+        await #expect(throws: StreamError.unknownTopic("no-such-topic")) {
+            _ = try await log.subscribe(options("no-such-topic"))
+        }
+        await log.close()
+    }
+}
