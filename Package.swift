@@ -79,7 +79,8 @@ let package = Package(
         cLibrary("CSodium", pkgConfig: "libsodium", debian: "libsodium-dev"),
 
         // C of our own: SIMD kernels, and what protoc-c makes from the records.
-        .target(name: "CKernels", path: "Shared/CKernels"),
+        // Kernels are optimised in debug builds too: without it the tests of a model take minutes.
+        .target(name: "CKernels", path: "Shared/CKernels", cSettings: [.unsafeFlags(["-O3"])]),
         .target(name: "CMessages", dependencies: ["CProtobufC"], path: "Shared/CMessages"),
 
         // Shared, bottom up.

@@ -1,0 +1,65 @@
+import Synchronization
+public import Tensors
+
+/// A named tensor that training changes, unless it is frozen.
+public final class Parameter: Sendable {
+    /// The name in checkpoints, unique within a model: `blocks.0.attention.query.weight`.
+    public let name: String
+    /// The values; written between steps only.
+    public let value: Tensor
+
+    private let trainable: Atomic<Bool>
+
+    /// Makes a parameter that holds the given tensor.
+    public init(_ name: String, _ value: Tensor, isTrainable: Bool = true) {
+        self.name = name
+        self.value = value
+        trainable = Atomic(isTrainable)
+    }
+
+    /// Makes a parameter of zeros.
+    public static func zeros(_ name: String, _ shape: [Int]) -> Parameter {
+        Parameter(name, Tensor(shape: shape))
+    }
+
+    /// Makes a parameter whose values are all the same.
+    public static func constant(_ name: String, _ shape: [Int], _ value: Float) -> Parameter {
+        Parameter(name, Tensor([Float](repeating: value, count: shape.reduce(1, *)), shape: shape))
+    }
+
+    /// Makes a parameter of normally distributed values around 0.
+    public static func normal(
+        _ name: String,
+        _ shape: [Int],
+        deviation: Float,
+        using random: inout SeededRandom
+    ) -> Parameter {
+        let values = (0..<shape.reduce(1, *)).map { _ in deviation * random.normal() }
+        return Parameter(name, Tensor(values, shape: shape))
+    }
+
+    /// Makes a weight of [out, in], uniform within Glorot's bound `sqrt(6 / (in + out))`.
+    public static func glorotUniform(_ name: String, _ shape: [Int], using random: inout SeededRandom) -> Parameter {
+        let bound = (6 / Float(shape.reduce(0, +))).squareRoot()
+        let values = (0..<shape.reduce(1, *)).map { _ in bound * (2 * random.uniform() - 1) }
+        return Parameter(name, Tensor(values, shape: shape))
+    }
+
+    /// Whether training changes it; a frozen one has no gradient, no optimizer memory, and keeps its bits.
+    public var isTrainable: Bool {
+        get { trainable.load(ordering: .relaxed) }
+        set { trainable.store(newValue, ordering: .relaxed) }
+    }
+
+    /// The shape of the values.
+    public var shape: [Int] { value.shape }
+
+    /// The number of values.
+    public var count: Int { value.count }
+}
+
+/// A part of a model that has parameters.
+public protocol Module {
+    /// All parameters, in checkpoint order.
+    var parameters: [Parameter] { get }
+}

@@ -1,0 +1,58 @@
+import Synchronization
+
+/// Memory for tensors that is kept and handed out again, so that a training step allocates nothing once it has run.
+///
+/// Buffers are aligned to 64 bytes and sorted by size class. A tensor gives its buffer back when its last reference
+/// goes. Any thread may use a pool; a graph has one of its own, so the lock is seldom contended.
+public final class BufferPool: Sendable {
+    /// A buffer's address; the pool alone owns it between uses.
+    private struct Address: @unchecked Sendable {
+        let base: UnsafeMutablePointer<Float>
+    }
+
+    private let free = Mutex<[Int: [Address]]>([:])
+
+    /// Makes an empty pool.
+    public init() {}
+
+    deinit {
+        // No tensor is left: each keeps its pool alive.
+        free.withLock { free in
+            for address in free.values.joined() { Self.release(address.base) }
+        }
+    }
+
+    /// Frees the buffers that no tensor uses now.
+    public func trim() {
+        free.withLock { free in
+            for address in free.values.joined() { Self.release(address.base) }
+            free = [:]
+        }
+    }
+
+    func take(capacity: Int) -> UnsafeMutablePointer<Float> {
+        let kept = free.withLock { $0[capacity]?.popLast() }
+        return kept?.base ?? Self.allocate(capacity: capacity)
+    }
+
+    func giveBack(_ base: UnsafeMutablePointer<Float>, capacity: Int) {
+        let address = Address(base: base)
+        free.withLock { $0[capacity, default: []].append(address) }
+    }
+
+    /// The size class of a buffer for `count` values: a power of two in four steps, at least 16.
+    static func capacity(for count: Int) -> Int {
+        guard count > 64 else { return (max(count, 1) + 15) / 16 * 16 }
+        let step = 1 << (Int.bitWidth - (count - 1).leadingZeroBitCount - 3)
+        return (count + step - 1) / step * step
+    }
+
+    static func allocate(capacity: Int) -> UnsafeMutablePointer<Float> {
+        UnsafeMutableRawPointer.allocate(byteCount: capacity * MemoryLayout<Float>.stride, alignment: 64)
+            .bindMemory(to: Float.self, capacity: capacity)
+    }
+
+    static func release(_ base: UnsafeMutablePointer<Float>) {
+        UnsafeMutableRawPointer(base).deallocate()
+    }
+}

@@ -1,0 +1,64 @@
+import CKernels
+import COpenBLAS
+import Foundation
+
+/// The process-wide settings of the numeric libraries.
+public enum ComputeRuntime {
+    private static let coreTypeVariable = "OPENBLAS_CORETYPE"
+    private static let guardVariable = "USERLLM_CORETYPE_CHOSEN"
+
+    /// Chooses OpenBLAS's kernels for this processor; the first thing in `main` of a process that computes.
+    ///
+    /// OpenBLAS reads `OPENBLAS_CORETYPE` when it is loaded, before any code of ours, and does not know processors newer
+    /// than itself: on those it falls back to kernels of half the speed. So when the variable is unset, this starts the
+    /// same program again in the same process, once, with it set. A value that the user set is kept.
+    public static func prepare() {
+        useOneThreadPerProduct()
+        #if os(Linux)
+            let environment = ProcessInfo.processInfo.environment
+            guard environment[coreTypeVariable] == nil, environment[guardVariable] == nil else { return }
+            guard let coreType = preferredCoreType else { return }
+            setenv(guardVariable, "1", 1)
+            setenv(coreTypeVariable, coreType, 1)
+            // No pool of threads that would never be used.
+            setenv("OPENBLAS_NUM_THREADS", "1", 0)
+            restart()
+        #endif
+    }
+
+    /// What was chosen, for the log.
+    public static var description: String {
+        let core = openblas_get_corename().map { String(cString: $0) } ?? "unknown"
+        let asked = ProcessInfo.processInfo.environment[coreTypeVariable]
+        let chosen = ProcessInfo.processInfo.environment[guardVariable] != nil
+        let origin = asked.map { chosen ? "chosen for this processor: \($0)" : "set by the environment: \($0)" }
+        return "OpenBLAS kernels \(core) (\(origin ?? "OpenBLAS's own choice")), vector code "
+            + ["baseline", "AVX2", "AVX-512", "AVX-512 with BF16"][Int(ul_cpu_level())]
+    }
+
+    /// The core type whose kernels fit this processor; nil where OpenBLAS's own choice is right.
+    static var preferredCoreType: String? {
+        switch ul_cpu_level() {
+        case 2...: "SkylakeX"
+        case 1: "Haswell"
+        default: nil
+        }
+    }
+
+    /// Makes each product run on the thread that asks for it: the parallelism is over shards of a batch.
+    static func useOneThreadPerProduct() { _ = oneThread }
+
+    private static let oneThread: Void = openblas_set_num_threads(1)
+
+    /// Replaces this program by itself; returns when the system refuses, and then the slower kernels stay.
+    private static func restart() {
+        var arguments = CommandLine.arguments.map { strdup($0) }
+        arguments.append(nil)
+        // The path itself, not /proc/self/exe, so that the process keeps its name in lists of processes.
+        let link = "/proc/self/exe"
+        let program = (try? FileManager.default.destinationOfSymbolicLink(atPath: link)) ?? link
+        execv(program, arguments)
+        execv(link, arguments)
+        for argument in arguments { free(argument) }
+    }
+}
