@@ -96,6 +96,7 @@ let package = Package(
         shared("HTTPServer", ["CMicrohttpd"]),
         shared("HTTPClient", ["Executors", "CCurl"]),
         shared("ServiceRuntime", ["HTTPServer", "Executors"]),
+        shared("StreamProcessing", ["Streams", "Messages", "ServiceRuntime"], safe),
         shared("Tensors", ["CKernels", "COpenBLAS", "Executors"]),
         shared("NeuralNetwork", ["Tensors"], safe),
         shared("Tokenization", ["CPCRE2"]),

@@ -1,0 +1,206 @@
+import Foundation
+import Glibc
+import Synchronization
+
+/// A program that this process started and waits for.
+///
+/// Each child has a thread of its own in here, which starts it and then waits for it: Linux ties `PR_SET_PDEATHSIG` to
+/// the thread that started the child, so a thread of a pool, which comes and goes, must not be the one.
+public final class ChildProcess: Sendable {
+    /// What to start, and how.
+    public struct Specification: Sendable {
+        /// Path of the program.
+        public var executable: String
+        /// Its arguments, without its name.
+        public var arguments: [String]
+        /// Its whole environment.
+        public var environment: [String: String]
+        /// File that its output and errors are appended to; nil: where this process's go.
+        public var outputFile: String?
+
+        /// Describes a program to start.
+        public init(
+            executable: String,
+            arguments: [String],
+            environment: [String: String],
+            outputFile: String? = nil
+        ) {
+            self.executable = executable
+            self.arguments = arguments
+            self.environment = environment
+            self.outputFile = outputFile
+        }
+    }
+
+    /// How a child ended.
+    public enum Status: Sendable, Equatable, CustomStringConvertible {
+        /// It returned this code.
+        case exited(Int32)
+        /// This signal ended it.
+        case signalled(Int32)
+
+        /// In words.
+        public var description: String {
+            switch self {
+            case .exited(let code): "exit code \(code)"
+            case .signalled(let number): "signal \(number)"
+            }
+        }
+    }
+
+    private struct State {
+        var status: Status?
+        var waiters: [CheckedContinuation<Status, Never>] = []
+    }
+
+    /// The child's process id.
+    public let id: Int32
+    private let state: SharedState
+
+    private final class SharedState: Sendable {
+        let value = Mutex(State())
+    }
+
+    private init(id: Int32, state: SharedState) {
+        self.id = id
+        self.state = state
+    }
+
+    /// Starts a program.
+    ///
+    /// - Throws: `ProcessFailure` when it cannot be started.
+    public static func start(_ specification: Specification) async throws -> ChildProcess {
+        let state = SharedState()
+        let id: Int32 = try await withCheckedThrowingContinuation { continuation in
+            let thread = Thread {
+                switch Spawn.run(specification) {
+                case .failure(let failure): continuation.resume(throwing: failure)
+                case .success(let id):
+                    continuation.resume(returning: id)
+                    finish(state, with: Spawn.wait(for: id))
+                }
+            }
+            thread.name = "child"
+            thread.start()
+        }
+        return ChildProcess(id: id, state: state)
+    }
+
+    private static func finish(_ shared: SharedState, with status: Status) {
+        let waiters = shared.value.withLock { state in
+            state.status = status
+            defer { state.waiters = [] }
+            return state.waiters
+        }
+        for waiter in waiters { waiter.resume(returning: status) }
+    }
+
+    /// How it ended; nil while it runs.
+    public var status: Status? { state.value.withLock { $0.status } }
+
+    /// Waits until it has ended.
+    @discardableResult
+    public func ended() async -> Status {
+        await withCheckedContinuation { continuation in
+            let status = state.value.withLock { state in
+                if state.status == nil { state.waiters.append(continuation) }
+                return state.status
+            }
+            if let status { continuation.resume(returning: status) }
+        }
+    }
+
+    /// Sends a signal, if it still runs.
+    public func signal(_ number: Int32) {
+        // Its id is not given to another before it is waited for, and that is when the status is set.
+        if status == nil { _ = kill(id, number) }
+    }
+
+    /// Asks it to end, and ends it when it has not after a while.
+    ///
+    /// - Parameters:
+    ///   - number: the signal to ask with; nil is `SIGTERM`.
+    ///   - patience: how long it may take.
+    /// - Returns: how it ended.
+    @discardableResult
+    public func stop(signal number: Int32? = nil, patience: Duration) async -> Status {
+        signal(number ?? SIGTERM)
+        return await withTaskGroup(of: Void.self) { group in
+            group.addTask {
+                if (try? await Task.sleep(for: patience)) != nil { self.signal(SIGKILL) }
+            }
+            let status = await ended()
+            group.cancelAll()
+            return status
+        }
+    }
+}
+
+/// The system calls of `ChildProcess`.
+private enum Spawn {
+    static func run(_ specification: ChildProcess.Specification) -> Result<Int32, ProcessFailure> {
+        var actions = posix_spawn_file_actions_t()
+        posix_spawn_file_actions_init(&actions)
+        defer { posix_spawn_file_actions_destroy(&actions) }
+        posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0)
+        if let file = specification.outputFile {
+            posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, file, O_WRONLY | O_CREAT | O_APPEND, 0o644)
+            posix_spawn_file_actions_adddup2(&actions, STDOUT_FILENO, STDERR_FILENO)
+        }
+        closeOnExecution()
+
+        var attributes = posix_spawnattr_t()
+        posix_spawnattr_init(&attributes)
+        defer { posix_spawnattr_destroy(&attributes) }
+        // Own process group: Ctrl-C reaches the parent alone, which stops its children in order.
+        let flags = POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK
+        posix_spawnattr_setflags(&attributes, Int16(flags))
+        posix_spawnattr_setpgroup(&attributes, 0)
+        var signals = sigset_t()
+        sigfillset(&signals)
+        posix_spawnattr_setsigdefault(&attributes, &signals)
+        sigemptyset(&signals)
+        posix_spawnattr_setsigmask(&attributes, &signals)
+
+        let arguments = [specification.executable] + specification.arguments
+        let environment = specification.environment.map { "\($0.key)=\($0.value)" }
+        var id: pid_t = 0
+        let code = withCStrings(arguments) { arguments in
+            withCStrings(environment) { environment in
+                posix_spawn(&id, specification.executable, &actions, &attributes, arguments, environment)
+            }
+        }
+        guard code == 0 else {
+            let reason = String(cString: strerror(code))
+            return .failure(ProcessFailure("\(specification.executable) cannot be started: \(reason)"))
+        }
+        return .success(id)
+    }
+
+    /// A descriptor that a library left open would keep a port or a lock alive in the child.
+    private static func closeOnExecution() {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd")) ?? []
+        for descriptor in names.compactMap({ Int32($0) }) where descriptor > STDERR_FILENO {
+            _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
+        }
+    }
+
+    private static func withCStrings<Value>(
+        _ strings: [String],
+        _ body: ([UnsafeMutablePointer<CChar>?]) -> Value
+    ) -> Value {
+        let copies = strings.map { strdup($0) }
+        defer { for copy in copies { free(copy) } }
+        return body(copies + [nil])
+    }
+
+    static func wait(for id: Int32) -> ChildProcess.Status {
+        var status: Int32 = 0
+        while waitpid(id, &status, 0) < 0 {
+            // Somebody else waited for it: how it ended cannot be learned any more.
+            if errno != EINTR { return .exited(-1) }
+        }
+        let number = status & 0x7f
+        return number == 0 ? .exited((status >> 8) & 0xff) : .signalled(number)
+    }
+}

@@ -1,0 +1,27 @@
+import Glibc
+
+/// A folder that this process has for itself, until it ends in whatever way.
+public final class FolderLock: Sendable {
+    private let descriptor: Int32
+
+    /// Takes the lock file in a folder.
+    ///
+    /// - Throws: `ProcessFailure` when the file cannot be made.
+    /// - Returns: nil when another process has it.
+    public init?(folder: String) throws(ProcessFailure) {
+        let path = folder + "/lock"
+        descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
+        guard descriptor >= 0 else {
+            throw ProcessFailure(
+                "\(path) cannot be made: \(String(cString: strerror(errno)))",
+                exitCode: .configuration
+            )
+        }
+        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+            Glibc.close(descriptor)
+            return nil
+        }
+    }
+
+    deinit { Glibc.close(descriptor) }
+}
