@@ -119,6 +119,8 @@ let package = Package(
         ),
 
         // Tests.
+        tests("TokenizationTests", ["Tokenization"]),
+        tests("DatasetsTests", ["Datasets", "Messages"]),
         .target(
             name: "TestSupport",
             dependencies: ["NeuralNetwork", "Tensors", "Postgres", "Kafka", "Streams", "Messages"],

@@ -1,0 +1,22 @@
+/// Why a tokenizer could not be read, trained or written.
+public enum TokenizerError: Error, Sendable, Equatable, CustomStringConvertible {
+    /// The file could not be read or written.
+    case file(path: String, reason: String)
+    /// The file is not a tokenizer: which key is wrong, and how.
+    case malformed(key: String, reason: String)
+    /// The file asks for something this tokenizer does not do.
+    case unsupported(key: String, value: String, supported: String)
+    /// The training's arguments cannot work.
+    case configuration(String)
+
+    /// What failed, on what, and what would be right.
+    public var description: String {
+        switch self {
+        case .file(let path, let reason): "\(path): \(reason)"
+        case .malformed(let key, let reason): "tokenizer.json: \(key): \(reason)"
+        case .unsupported(let key, let value, let supported):
+            "tokenizer.json: \(key) is \(value), which is not supported; supported: \(supported)"
+        case .configuration(let reason): reason
+        }
+    }
+}

@@ -1,0 +1,61 @@
+import Datasets
+import Foundation
+import Messages
+import Testing
+
+@Suite struct NDJSONTests {
+    @Test func readsEventsAndGoesOnAfterABadLine() throws {
+        let folder = try TemporaryFolder()
+        try folder.write(
+            "events.ndjson",
+            """
+            {"user":"u","item":"a","time":1000,"rating":4.5,"categories":["X"],"event_id":"1"}
+
+            {"user":"u","item":"b","time":"2020-01-01T00:00:00Z"}
+            {"user":"u","item":7,"time":1000}
+            {"user":"u","item":"c","time":3000}
+            """
+        )
+        let path = folder.path + "/events.ndjson"
+        var reader = try NDJSONEventReader(path: path)
+        #expect(try reader.next() == Event(id: "1", user: "u", item: "a", rating: 4.5, categories: ["X"], time: 1_000))
+        #expect(try reader.next()?.time == 1_577_836_800_000)
+        do {
+            _ = try reader.next()
+            Issue.record("read an item that is a number")
+        } catch {
+            #expect(error.file == path && error.line == 4 && error.field == "item")
+        }
+        #expect(try reader.next()?.item == "c")
+        var lenient = try NDJSONEventReader(path: path, skipsBadLines: true)
+        var count = 0
+        try lenient.forEach { _ in count += 1 }
+        #expect(count == 3 && lenient.skippedLines == 1)
+    }
+
+    @Test func bothFormsOfASyntheticWorldAreTheSameData() throws {
+        let folder = try TemporaryFolder()
+        let world = try SyntheticWorld(.init(filmCount: 60, viewerCount: 25, minimumEvents: 4, maximumEvents: 12))
+        try world.write(to: folder.path)
+        let own = try DatasetFolder(path: folder.path).prepared()
+        let movieLens = try DatasetFolder.movieLens(MovieLensFolder(path: folder.path)).prepared()
+        #expect(own == movieLens)
+        #expect(own.users.count == 25)
+        let user = try #require(own.users.firstIndex(of: "u7"))
+        let events = world.viewer(6).events
+        #expect(own.timeline(user: user, 0..<events.count) == events.map { TimelineEvent($0) })
+        let truth = try String(contentsOfFile: folder.path + "/truth.ndjson", encoding: .utf8)
+        #expect(truth.split(separator: "\n").count == 25)
+    }
+
+    @Test func aFolderOfEventsWithoutCatalogueSaysWhatIsMissing() throws {
+        let folder = try TemporaryFolder()
+        try folder.write("events.ndjson", "")
+        do {
+            _ = try DatasetFolder(path: folder.path)
+            Issue.record("opened a folder without catalogue")
+        } catch {
+            #expect(error.description.contains("catalogue.json"))
+        }
+    }
+}

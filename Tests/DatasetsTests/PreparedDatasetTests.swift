@@ -1,0 +1,106 @@
+import Datasets
+import Foundation
+import Messages
+import Testing
+
+@Suite struct PreparedDatasetTests {
+    private func folder() throws -> TemporaryFolder {
+        let folder = try TemporaryFolder()
+        try folder.write("movies.csv", "movieId,title,genres\n1,A,X|Y\n2,B,Y\n3,C,X\n4,Unseen,Z\n")
+        try folder.write(
+            "ratings.csv",
+            "userId,movieId,rating,timestamp\nu,2,4,30\nu,1,5,10\nv,3,1,5\nu,3,2,20\nu,2,3,40\n"
+        )
+        return folder
+    }
+
+    private func prepare(_ folder: TemporaryFolder) throws -> PreparedDataset {
+        let set = try MovieLensFolder(path: folder.path)
+        var reader = try set.events()
+        return try PreparedDataset(reading: &reader, catalogue: set.catalogue())
+    }
+
+    @Test func ordersEventsAndLeavesOutItemsWithoutEvents() throws {
+        let data = try prepare(folder())
+        #expect(data.users == ["u", "v"] && data.eventCount == 5)
+        #expect(data.catalogue.items.map(\.id) == ["1", "2", "3"])
+        #expect((0..<4).map { data.item(user: 0, $0) } == [0, 2, 1, 1])
+        #expect(data.timeline(user: 0, 0..<1).first?.rating == 5)
+        #expect(data.evaluatedUsers == [0])
+        #expect(data.trainingCount(ofUser: 0) == 2 && data.trainingCount(ofUser: 1) == 1)
+        #expect(data.trainingCounts() == [1, 0, 2])
+    }
+
+    @Test func writtenAndReadIsTheSame() throws {
+        let folder = try folder()
+        let data = try prepare(folder)
+        let target = folder.path + "/prepared"
+        try data.write(to: target)
+        #expect(PreparedDataset.isPrepared(target))
+        #expect(try PreparedDataset(contentsOf: target) == data)
+    }
+
+    @Test func aChangedOrShortFileIsAnError() throws {
+        let folder = try folder()
+        let target = folder.path + "/prepared"
+        try prepare(folder).write(to: target)
+        let url = URL(fileURLWithPath: target + "/sequences.bin")
+        let bytes = try Data(contentsOf: url)
+        var changed = bytes
+        changed[changed.count - 1] ^= 1
+        try changed.write(to: url)
+        #expect(throws: DatasetError.self) { try PreparedDataset(contentsOf: target) }
+        for count in [4, 20, bytes.count - 1] {
+            try bytes.prefix(count).write(to: url)
+            #expect(throws: DatasetError.self) { try PreparedDataset(contentsOf: target) }
+        }
+        #expect(throws: DatasetError.self) { try PreparedDataset(contentsOf: folder.path + "/none") }
+    }
+
+    @Test func anUnknownItemIsNamedOrSkipped() throws {
+        let folder = try folder()
+        try folder.write("movies.csv", "movieId,title,genres\n1,A,X|Y\n2,B,Y\n")
+        let set = try MovieLensFolder(path: folder.path)
+        var reader = try set.events()
+        do {
+            _ = try PreparedDataset(reading: &reader, catalogue: set.catalogue())
+            Issue.record("took an unknown item")
+        } catch {
+            #expect(error.value == "3" && error.line == 4)
+        }
+        var again = try set.events()
+        let data = try PreparedDataset(reading: &again, catalogue: set.catalogue(), skipsBadLines: true)
+        #expect(data.skippedLines == 2 && data.eventCount == 3)
+    }
+
+    @Test func aDataSetWithoutEventsIsAnError() throws {
+        let folder = try folder()
+        try folder.write("ratings.csv", "userId,movieId,rating,timestamp\n")
+        #expect(throws: DatasetError.self) { try prepare(folder) }
+    }
+
+    @Test func theHashFollowsFIPS180() {
+        #expect(
+            ContentHash.hexadecimal(Array("abc".utf8))
+                == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        )
+        #expect(
+            ContentHash.hexadecimal([]) == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+        )
+        // Lengths around the block size, in one piece and in many.
+        for count in [55, 56, 57, 63, 64, 65, 119, 120, 200] {
+            let bytes = (0..<count).map { UInt8($0) }
+            var hash = ContentHash()
+            for byte in bytes { hash.update([byte]) }
+            #expect(hash.finish() == ContentHash.hexadecimal(bytes))
+        }
+    }
+
+    @Test func favouriteCategoriesAreTheMostFrequentAndOfThoseTheLastSeenFirst() throws {
+        let catalogue = try prepare(folder()).catalogue
+        let (x, y) = (try #require(catalogue.categoryIndex(of: "X")), try #require(catalogue.categoryIndex(of: "Y")))
+        #expect(catalogue.favouriteCategories(of: [0, 1]) == [y])
+        #expect(catalogue.favouriteCategories(of: [1, 2]) == [x, y])
+        #expect(catalogue.favouriteCategories(of: []) == [])
+    }
+}
