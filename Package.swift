@@ -98,7 +98,7 @@ let package = Package(
         shared("ServiceRuntime", ["HTTPServer", "Executors"]),
         shared("StreamProcessing", ["Streams", "Messages", "ServiceRuntime"], safe),
         shared("Tensors", ["CKernels", "COpenBLAS", "Executors"]),
-        shared("NeuralNetwork", ["Tensors"], safe),
+        shared("NeuralNetwork", ["Tensors", "Executors"], safe),
         shared("Tokenization", ["CPCRE2"]),
         shared("Datasets", ["Messages"], safe),
         shared("UserModels", ["NeuralNetwork", "Tensors", "Tokenization", "Datasets", "Messages"], safe),

@@ -100,7 +100,12 @@ extension Graph {
 
     /// Turns each head of x, [B, T, heads * dh], by its row's position (rotary embedding, Hugging Face's convention).
     ///
-    /// - Parameter positions: one per row, B * T of them, from 0.
+    /// - Parameters:
+    ///   - x: [B, T, heads * dh].
+    ///   - heads: how many heads a row has.
+    ///   - positions: one per row, B * T of them, from 0.
+    ///   - base: of the geometric row of speeds, 10,000 as a rule.
+    /// - Returns: the shape of x.
     public func rotary(_ x: Variable, heads: Int, positions: [Int32], base: Float) -> Variable {
         let input = x.node
         precondition(positions.count == input.value.rows, "\(positions.count) positions for \(input.value.rows) rows")

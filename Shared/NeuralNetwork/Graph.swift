@@ -129,7 +129,9 @@ public final class Graph {
         return Variable(node: node)
     }
 
-    /// Where to put the gradient of a node: a tensor, and whether to add to what it holds. Nil when nobody needs it.
+    /// Where to put the gradient of a node: a tensor, and whether to add to what it holds.
+    ///
+    /// Nil when nobody needs it.
     func gradientTarget(_ node: Node) -> (tensor: Tensor, accumulate: Bool)? {
         guard node.requiresGradient else { return nil }
         if let present = ownGradient(of: node) { return (present, true) }

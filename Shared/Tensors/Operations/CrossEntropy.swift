@@ -21,7 +21,9 @@ public struct CandidateSets: Sendable {
     }
 }
 
-/// Cross-entropy: the negative logarithm of the softmax's value at each row's target. Target -1 leaves a row out.
+/// Cross-entropy: the negative logarithm of the softmax's value at each row's target.
+///
+/// Target -1 leaves a row out.
 public enum CrossEntropy {
     /// The loss, and gradients for an upstream gradient of 1 where they were asked for.
     public struct Result {

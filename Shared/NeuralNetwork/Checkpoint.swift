@@ -1,0 +1,139 @@
+import Foundation
+public import Tensors
+
+/// A folder that holds a model's weights, its configuration, and how far its training has come.
+///
+/// ```
+/// model.safetensors       the parameters, by name
+/// config.json             the model's configuration
+/// training.json           step count and what else the training loop keeps
+/// optimizer.safetensors   the moments, when training will go on
+/// ```
+/// It is written whole or not at all: a failed or interrupted write leaves the folder that was there before.
+public struct Checkpoint: Sendable {
+    /// Why a checkpoint cannot be used.
+    public enum Failure: Error, CustomStringConvertible {
+        /// There is no such folder.
+        case noFolder(String)
+        /// A file is missing: the folder is no checkpoint, or half of one.
+        case missingFile(folder: String, file: String)
+        /// A JSON file does not have the expected content.
+        case malformed(path: String, reason: String)
+
+        /// What is wrong, and where.
+        public var description: String {
+            switch self {
+            case .noFolder(let folder):
+                "there is no checkpoint at \(folder)"
+            case .missingFile(let folder, let file):
+                "\(folder) is not a whole checkpoint: it has no \(file)"
+            case .malformed(let path, let reason):
+                "\(path) is not what this program writes: \(reason)"
+            }
+        }
+    }
+
+    private struct Progress<Training: Codable>: Codable {
+        let optimizerSteps: Int?
+        let training: Training
+    }
+
+    private static let model = "model.safetensors"
+    private static let optimizer = "optimizer.safetensors"
+    private static let configuration = "config.json"
+    private static let training = "training.json"
+
+    /// The folder.
+    public let folder: String
+
+    /// Opens a checkpoint and checks that its files are there.
+    ///
+    /// - Throws: `Checkpoint.Failure`.
+    public init(folder: String) throws(Failure) {
+        self.folder = folder
+        guard FileManager.default.fileExists(atPath: folder) else { throw .noFolder(folder) }
+        for file in [Self.model, Self.configuration, Self.training] where !exists(file) {
+            throw .missingFile(folder: folder, file: file)
+        }
+    }
+
+    /// Writes a checkpoint in place of the one that is there.
+    ///
+    /// - Parameters:
+    ///   - folder: where.
+    ///   - parameters: all parameters, frozen ones too.
+    ///   - configuration: for `config.json`.
+    ///   - training: for `training.json`: epoch, position, random generators.
+    ///   - optimizer: its moments are kept when training may go on; nil for a finished model.
+    /// - Throws: `SafeTensorsError`, `DurableFolder.Failure`, or what encoding throws.
+    public static func write(
+        to folder: String,
+        parameters: [Parameter],
+        configuration: some Encodable,
+        training: some Codable,
+        optimizer: AdamW? = nil
+    ) throws {
+        try DurableFolder.write(to: folder) { temporary in
+            try SafeTensors.write(parameters.map(\.named), to: "\(temporary)/\(model)")
+            try writeJSON(configuration, to: "\(temporary)/\(self.configuration)")
+            let progress = Progress(optimizerSteps: optimizer?.stepCount, training: training)
+            try writeJSON(progress, to: "\(temporary)/\(self.training)")
+            if let optimizer { try SafeTensors.write(optimizer.state, to: "\(temporary)/\(self.optimizer)") }
+        }
+    }
+
+    /// Reads `config.json`.
+    ///
+    /// - Throws: `Checkpoint.Failure`.
+    public func configuration<Value: Decodable>(as type: Value.Type) throws(Failure) -> Value {
+        try readJSON(type, Self.configuration)
+    }
+
+    /// Reads what the training loop kept.
+    ///
+    /// - Throws: `Checkpoint.Failure`.
+    public func training<Value: Codable>(as type: Value.Type) throws(Failure) -> Value {
+        try readJSON(Progress<Value>.self, Self.training).training
+    }
+
+    /// Reads the weights into parameters of the same names and shapes: all, or none when one differs.
+    ///
+    /// - Throws: `SafeTensorsError` that names the parameter.
+    public func load(into parameters: [Parameter]) throws(SafeTensorsError) {
+        try SafeTensors(path: "\(folder)/\(Self.model)").load(into: parameters.map(\.named))
+    }
+
+    /// Reads the optimizer's moments and step count, so that training goes on with the same bits.
+    ///
+    /// - Throws: `Checkpoint.Failure` when it was written without an optimizer, or `SafeTensorsError`.
+    public func load(into optimizer: AdamW) throws {
+        struct Unread: Codable {}
+        guard exists(Self.optimizer), let steps = try readJSON(Progress<Unread>.self, Self.training).optimizerSteps
+        else {
+            throw Failure.missingFile(folder: folder, file: Self.optimizer)
+        }
+        try optimizer.restore(SafeTensors(path: "\(folder)/\(Self.optimizer)"), stepCount: steps)
+    }
+
+    private func exists(_ file: String) -> Bool { FileManager.default.fileExists(atPath: "\(folder)/\(file)") }
+
+    private func readJSON<Value: Decodable>(_ type: Value.Type, _ file: String) throws(Failure) -> Value {
+        let path = "\(folder)/\(file)"
+        do {
+            return try JSONDecoder().decode(type, from: Data(contentsOf: URL(filePath: path)))
+        } catch {
+            throw .malformed(path: path, reason: String(describing: error))
+        }
+    }
+
+    private static func writeJSON(_ value: some Encodable, to path: String) throws {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+        try encoder.encode(value).write(to: URL(filePath: path))
+    }
+}
+
+extension Parameter {
+    /// The parameter's tensor under its name, for files.
+    public var named: NamedTensor { NamedTensor(name, value) }
+}

@@ -1,0 +1,86 @@
+import Foundation
+
+/// Folders that are written whole or not at all.
+public enum DurableFolder {
+    /// Why a folder was not written; the one that was there before is untouched.
+    public struct Failure: Error, CustomStringConvertible {
+        /// The folder.
+        public let folder: String
+        /// What was tried, and what the system answered.
+        public let reason: String
+
+        /// The folder and the reason in one sentence.
+        public var description: String { "cannot write the folder \(folder): \(reason)" }
+    }
+
+    /// Replaces a folder by one whose files the closure writes.
+    ///
+    /// The files are written in a folder beside it with a temporary name, brought to the disk, and then the two names
+    /// change places in one operation of the file system. So a reader, and the next start after a crash at any moment,
+    /// finds either the old folder or the new one. (Where the file system cannot exchange names, the old folder is moved
+    /// to `.<name>.previous` first and stays there if the process dies in between.)
+    ///
+    /// - Parameters:
+    ///   - folder: the path to replace or make; folders above it are made.
+    ///   - contents: writes the files into the folder whose path it gets.
+    /// - Throws: what the closure throws, or `Failure`.
+    public static func write(to folder: String, contents: (_ temporary: String) throws -> Void) throws {
+        let target = URL(filePath: folder).standardizedFileURL
+        let parent = target.deletingLastPathComponent()
+        let name = target.lastPathComponent
+        let temporary = parent.appending(path: ".\(name).writing-\(UUID().uuidString)").path
+        let files = FileManager.default
+        defer { try? files.removeItem(atPath: temporary) }
+        do {
+            try files.createDirectory(atPath: temporary, withIntermediateDirectories: true)
+        } catch {
+            throw Failure(folder: folder, reason: "making \(temporary): \(SafeTensors.reason(error))")
+        }
+        try contents(temporary)
+        for path in try files.subpathsOfDirectory(atPath: temporary) { try synchronize("\(temporary)/\(path)", folder) }
+        try synchronize(temporary, folder)
+        try replace(target.path, by: temporary, previous: parent.appending(path: ".\(name).previous").path)
+        try synchronize(parent.path, folder)
+    }
+
+    private static func replace(_ folder: String, by temporary: String, previous: String) throws {
+        guard FileManager.default.fileExists(atPath: folder) else {
+            return try check(rename(temporary, folder), "renaming \(temporary)", folder)
+        }
+        // After an exchange the old folder has the temporary name, and is removed with it.
+        if exchange(temporary, folder) { return }
+        try? FileManager.default.removeItem(atPath: previous)
+        try check(rename(folder, previous), "moving the old folder to \(previous)", folder)
+        try check(rename(temporary, folder), "renaming \(temporary)", folder)
+        try? FileManager.default.removeItem(atPath: previous)
+    }
+
+    /// Lets two paths change places; false where the system or file system cannot.
+    private static func exchange(_ first: String, _ second: String) -> Bool {
+        #if os(Linux)
+            // Glibc declares renameat2 only for GNU sources, which Swift's module of it is not: ask the loader.
+            guard let address = dlsym(nil, "renameat2") else { return false }
+            typealias RenameAt2 =
+                @convention(c) (
+                    Int32, UnsafePointer<CChar>, Int32, UnsafePointer<CChar>, UInt32
+                ) -> Int32
+            let renameExchange: UInt32 = 2
+            let call = unsafeBitCast(address, to: RenameAt2.self)
+            return call(AT_FDCWD, first, AT_FDCWD, second, renameExchange) == 0
+        #else
+            return renamex_np(first, second, UInt32(RENAME_SWAP)) == 0
+        #endif
+    }
+
+    private static func synchronize(_ path: String, _ folder: String) throws {
+        let descriptor = open(path, O_RDONLY)
+        try check(descriptor < 0 ? -1 : 0, "opening \(path)", folder)
+        defer { close(descriptor) }
+        try check(fsync(descriptor), "bringing \(path) to the disk", folder)
+    }
+
+    private static func check(_ result: Int32, _ action: String, _ folder: String) throws {
+        guard result != 0 else { return }
+        throw Failure(folder: folder, reason: "\(action): \(String(cString: strerror(errno)))")
+    }
+}

@@ -1,0 +1,123 @@
+import CKernels
+import Foundation
+
+/// A tensor and the name it has in files.
+public struct NamedTensor: Sendable {
+    /// The name, unique within a file.
+    public let name: String
+    /// The tensor itself; loading writes into it.
+    public let tensor: Tensor
+
+    /// Names a tensor.
+    public init(_ name: String, _ tensor: Tensor) {
+        self.name = name
+        self.tensor = tensor
+    }
+}
+
+/// A file of named tensors in Hugging Face's safetensors format, opened for reading.
+///
+/// The file is: the header's length as 8 bytes, little-endian; the header, a JSON object of type, shape and place of
+/// each tensor; the tensors' bytes without gaps. F32, F16 and BF16 are read, all to Float32.
+///
+/// - Source: huggingface/safetensors, README, "Format".
+public struct SafeTensors: Sendable {
+    /// Where a tensor lies and what it is.
+    struct Entry: Sendable {
+        let type: String
+        let shape: [Int]
+        let range: Range<Int>
+    }
+
+    /// The path it was opened with.
+    public let path: String
+    /// What the writer noted besides the tensors.
+    public let metadata: [String: String]
+    private let entries: [String: Entry]
+    private let content: Data
+
+    /// Opens a file and checks its header: every type, shape and place, and that the file is whole.
+    ///
+    /// - Throws: `SafeTensorsError.unreadable` or `.malformed`.
+    public init(path: String) throws(SafeTensorsError) {
+        self.path = path
+        do {
+            content = try Data(contentsOf: URL(filePath: path), options: .alwaysMapped)
+        } catch {
+            throw .unreadable(path: path, reason: Self.reason(error))
+        }
+        let header = try SafeTensorsHeader(content, path: path)
+        entries = header.entries
+        metadata = header.metadata
+    }
+
+    /// The names of all tensors, sorted.
+    public var names: [String] { entries.keys.sorted() }
+
+    /// The shape of a tensor; nil when there is none of that name.
+    public func shape(of name: String) -> [Int]? { entries[name]?.shape }
+
+    /// Reads a tensor.
+    ///
+    /// - Throws: `SafeTensorsError.missing` or `.unsupportedType`.
+    public func tensor(_ name: String) throws(SafeTensorsError) -> Tensor {
+        let entry = try self.entry(name)
+        let tensor = Tensor(uninitialized: entry.shape, pool: nil)
+        try read(entry, name, into: tensor)
+        return tensor
+    }
+
+    /// Reads tensors into those given, after checking all names, shapes and types: all are loaded or none.
+    ///
+    /// - Parameters:
+    ///   - tensors: the tensors to fill.
+    ///   - allowOthers: whether the file may hold tensors that were not asked for.
+    /// - Throws: `SafeTensorsError` that names the first tensor that differs.
+    public func load(into tensors: [NamedTensor], allowOthers: Bool = false) throws(SafeTensorsError) {
+        for named in tensors {
+            let entry = try self.entry(named.name)
+            guard entry.shape == named.tensor.shape else {
+                throw .shape(path: path, name: named.name, found: entry.shape, expected: named.tensor.shape)
+            }
+            guard SafeTensorsHeader.readableTypes.contains(entry.type) else {
+                throw .unsupportedType(path: path, name: named.name, type: entry.type)
+            }
+        }
+        let others = Set(entries.keys).subtracting(tensors.map(\.name))
+        guard allowOthers || others.isEmpty else { throw .unexpected(path: path, names: others.sorted()) }
+        for named in tensors { try read(entry(named.name), named.name, into: named.tensor) }
+    }
+
+    private func entry(_ name: String) throws(SafeTensorsError) -> Entry {
+        guard let entry = entries[name] else { throw .missing(path: path, name: name) }
+        return entry
+    }
+
+    private func read(_ entry: Entry, _ name: String, into tensor: Tensor) throws(SafeTensorsError) {
+        guard SafeTensorsHeader.readableTypes.contains(entry.type) else {
+            throw .unsupportedType(path: path, name: name, type: entry.type)
+        }
+        content.withUnsafeBytes { bytes in
+            guard tensor.count > 0, let start = bytes.baseAddress?.advanced(by: entry.range.lowerBound) else { return }
+            // The format does not align a tensor to more than its value's size, nor that: copy by bytes.
+            if entry.type == "F32" {
+                memcpy(tensor.base, start, entry.range.count)
+                return
+            }
+            withUnsafeTemporaryAllocation(of: UInt16.self, capacity: tensor.count) { halves in
+                guard let base = halves.baseAddress else { return }
+                memcpy(base, start, entry.range.count)
+                if entry.type == "BF16" {
+                    ul_from_bfloat16(tensor.base, base, Int64(tensor.count))
+                } else {
+                    ul_from_float16(tensor.base, base, Int64(tensor.count))
+                }
+            }
+        }
+    }
+
+    static func reason(_ error: any Error) -> String {
+        let underlying = (error as NSError).userInfo[NSUnderlyingErrorKey] as? NSError
+        return underlying?.localizedDescription ?? error.localizedDescription
+    }
+}

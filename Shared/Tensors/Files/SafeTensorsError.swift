@@ -1,0 +1,39 @@
+/// Why a safetensors file cannot be read, written or used.
+public enum SafeTensorsError: Error, Equatable, CustomStringConvertible {
+    /// The file cannot be opened or read.
+    case unreadable(path: String, reason: String)
+    /// The file cannot be written.
+    case unwritable(path: String, reason: String)
+    /// The content is not what the format asks for.
+    case malformed(path: String, reason: String)
+    /// A tensor is stored in a type that is not read.
+    case unsupportedType(path: String, name: String, type: String)
+    /// The model needs a tensor that the file does not have.
+    case missing(path: String, name: String)
+    /// The file has tensors that the model does not know.
+    case unexpected(path: String, names: [String])
+    /// A tensor's shape is not the model's.
+    case shape(path: String, name: String, found: [Int], expected: [Int])
+
+    /// What is wrong, with the file, the value and what to do.
+    public var description: String {
+        switch self {
+        case .unreadable(let path, let reason):
+            "cannot read \(path): \(reason)"
+        case .unwritable(let path, let reason):
+            "cannot write \(path): \(reason)"
+        case .malformed(let path, let reason):
+            "\(path) is not a whole safetensors file: \(reason); copy or write it again"
+        case .unsupportedType(let path, let name, let type):
+            "\(path): tensor \(name) has the type \(type); only F32, F16 and BF16 are read, convert it to one of them"
+        case .missing(let path, let name):
+            "\(path) has no tensor \(name), which the model needs; it is of another model or configuration"
+        case .unexpected(let path, let names):
+            "\(path) has \(names.count) tensors the model does not know, the first is \(names.first ?? ""); "
+                + "it is of another model or configuration"
+        case .shape(let path, let name, let found, let expected):
+            "\(path): tensor \(name) has the shape \(found), the model needs \(expected); "
+                + "load it with the configuration it was trained with"
+        }
+    }
+}
