@@ -101,7 +101,12 @@ let package = Package(
         shared("NeuralNetwork", ["Tensors", "Executors"], safe),
         shared("Tokenization", ["CPCRE2"]),
         shared("Datasets", ["Messages"], safe),
-        shared("UserModels", ["NeuralNetwork", "Tensors", "Tokenization", "Datasets", "Messages"], safe),
+        shared("Digests", ["CSodium"]),
+        shared(
+            "UserModels",
+            ["NeuralNetwork", "Tensors", "Tokenization", "Datasets", "Messages", "Digests", "Executors"],
+            safe
+        ),
 
         // Services: one process each.
         service("EventIngestor", ["HTTPServer", "HTTPClient", "Streams", "Kafka", "Postgres", "Messages", "Datasets"]),

@@ -1,0 +1,195 @@
+import Messages
+import NeuralNetwork
+import Tensors
+import Tokenization
+
+/// Answers questions, one at a time, each with its user's context.
+///
+/// Not `Sendable`: one actor on a `BlockingExecutor` owns it.
+public final class AnsweringEngine {
+    private let languageModel: LanguageModel
+    private let adapter: UserAdapter
+    private let features: EventFeatures
+    private let catalogue: [Answer.Item]
+    private let answers: KnownAnswers
+    private let format: PromptFormat
+    private let leafOfTitle: [Int]
+    private let leafOfTitleInAll: [Int]
+    private let graph = Graph(recording: false, seed: 0)
+
+    /// Makes an engine of a model bundle's parts.
+    init(
+        languageModel: LanguageModel,
+        adapter: UserAdapter,
+        features: EventFeatures,
+        answers: KnownAnswers,
+        format: PromptFormat,
+        items: [(id: String, title: String)]
+    ) {
+        self.languageModel = languageModel
+        self.adapter = adapter
+        self.features = features
+        self.answers = answers
+        self.format = format
+        catalogue = items.map { Answer.Item(id: $0.id, title: $0.title, score: 0) }
+        leafOfTitle = Self.leaves(answers.titles, count: items.count)
+        leafOfTitleInAll = Self.leaves(answers.all, count: items.count)
+    }
+
+    /// The leaf of each item's title; -1 where a title is empty.
+    private static func leaves(_ tree: PrefixTree, count: Int) -> [Int] {
+        var result = [Int](repeating: -1, count: count)
+        for leaf in 0..<tree.leafCount {
+            for value in tree.values(ofLeaf: leaf) where value < count { result[value] = leaf }
+        }
+        return result
+    }
+
+    /// Answers a question.
+    ///
+    /// - Parameters:
+    ///   - request: the question and what its answer may be. A temperature above 0 draws the text of an answer from
+    ///     the catalogue among the best it found; the ranking of items stays as it is.
+    ///   - context: what the encoder gave for the user, shape [rows, columns]; nil answers without history.
+    ///   - onToken: called with each piece of the answer as soon as it is certain.
+    /// - Throws: `AnswerError` when the request or the context does not fit the model.
+    public func answer(
+        _ request: AnswerRequest,
+        context: [Float]?,
+        onToken: (String) -> Void = { _ in }
+    ) throws(AnswerError) -> GeneratedAnswer {
+        let clock = ContinuousClock()
+        let start = clock.now
+        try validate(request)
+        let prompt = try prompt(for: request)
+        graph.reset()
+        var decoding = TextDecoding(
+            graph,
+            languageModel: languageModel,
+            adapter: adapter,
+            context: try contextVariable(context),
+            prompt: prompt
+        )
+        var writer = PieceWriter(tokenizer: format.tokenizer, end: format.end, clock: clock)
+        var generator = SeededRandom(seed: request.seed)
+        var items: [Answer.Item] = []
+        if request.form == .text {
+            decoding.write(
+                atMost: request.maximumTokens,
+                end: format.end,
+                forbidden: format.unwritable,
+                temperature: request.temperature,
+                using: &generator
+            ) { writer.write($0, onToken) }
+        } else {
+            let (tree, excluded) = try allowed(request)
+            let width = request.form == .category ? tree.tree.leafCount : max(request.itemCount, Self.leastWidth)
+            let ranked = decoding.search(tree, width: width)
+            let pick = TextDecoding.draw(ranked.map(\.score), temperature: request.temperature, using: &generator)
+            for token in tree.tree.sequence(ofLeaf: ranked[pick].leaf) { writer.write(token, onToken) }
+            items = ranking(ranked, picked: ranked[pick], request, excluded)
+        }
+        writer.finish(onToken)
+        let end = clock.now
+        return GeneratedAnswer(
+            text: writer.text,
+            items: items,
+            firstToken: (writer.firstPiece ?? end) - start,
+            total: end - start
+        )
+    }
+
+    /// Fewer beams than this would make a single answer depend on a greedy first token.
+    private static let leastWidth = 10
+
+    private func validate(_ request: AnswerRequest) throws(AnswerError) {
+        guard request.itemCount >= 1, request.itemCount <= max(catalogue.count, 1000) else {
+            throw .invalid(field: "itemCount", value: "\(request.itemCount)", expected: "1 to the catalogue's size")
+        }
+        guard request.maximumTokens >= 1 else {
+            throw .invalid(field: "maximumTokens", value: "\(request.maximumTokens)", expected: "at least 1")
+        }
+        guard request.temperature.isFinite, request.temperature >= 0 else {
+            throw .invalid(field: "temperature", value: "\(request.temperature)", expected: "a number, at least 0")
+        }
+    }
+
+    private func prompt(for request: AnswerRequest) throws(AnswerError) -> [Int32] {
+        let prompt = format.prompt(request.text)
+        let answerLength = request.form == .text ? request.maximumTokens : answers.longest
+        let limit = languageModel.configuration.maximumLength - answerLength
+        guard prompt.count <= limit else { throw .questionTooLong(tokens: prompt.count, limit: max(limit, 0)) }
+        return prompt
+    }
+
+    private func contextVariable(_ context: [Float]?) throws(AnswerError) -> Variable {
+        let shape = adapter.configuration.perceiver
+        guard let context else { return adapter.perceiver.contextsWithoutHistory(graph, count: 1) }
+        guard context.count == shape.latents * shape.width else {
+            throw .contextSize(found: context.count, rows: shape.latents, columns: shape.width)
+        }
+        return graph.constant(context, shape: [1, shape.latents, shape.width])
+    }
+
+    /// The answers that are left, and the excluded items. A title that several items share stays while one is left.
+    private func allowed(_ request: AnswerRequest) throws(AnswerError) -> (RestrictedTree, Set<Int>) {
+        let excluded = Set((request.excludedItems ?? []).compactMap { features.index(ofItem: $0) })
+        let (tree, leafOfItem) =
+            switch request.form {
+            case .title: (answers.titles, leafOfTitle)
+            case .category: (answers.categories, [Int]())
+            default: (answers.all, leafOfTitleInAll)
+            }
+        let leaves = leafOfItem.isEmpty ? [] : Set(excluded.map { leafOfItem[$0] }.filter { $0 >= 0 })
+        let gone = leaves.filter { leaf in tree.values(ofLeaf: leaf).allSatisfy(excluded.contains) }
+        let restricted = RestrictedTree(tree, without: gone)
+        guard restricted.leafCount(below: PrefixTree.root) > 0 else { throw .nothingLeft }
+        return (restricted, excluded)
+    }
+
+    /// The items of the ranked titles; none when the answer is a category.
+    private func ranking(
+        _ ranked: [RankedLeaf],
+        picked: RankedLeaf,
+        _ request: AnswerRequest,
+        _ excluded: Set<Int>
+    ) -> [Answer.Item] {
+        if request.form == .category { return [] }
+        let tree = request.form == .title ? answers.titles : answers.all
+        func items(_ leaf: RankedLeaf) -> [Answer.Item] {
+            tree.values(ofLeaf: leaf.leaf).filter { $0 < catalogue.count && !excluded.contains($0) }.map { index in
+                Answer.Item(id: catalogue[index].id, title: catalogue[index].title, score: leaf.score)
+            }
+        }
+        if items(picked).isEmpty { return [] }
+        return Array(ranked.flatMap(items).prefix(request.itemCount))
+    }
+}
+
+/// Turns tokens into pieces of text that hold whole characters, and remembers when the first came.
+private struct PieceWriter {
+    private var decoder: StreamingDecoder
+    private let end: Int32
+    private let clock: ContinuousClock
+    private(set) var text = ""
+    private(set) var firstPiece: ContinuousClock.Instant?
+
+    init(tokenizer: Tokenizer, end: Int32, clock: ContinuousClock) {
+        decoder = StreamingDecoder(tokenizer)
+        self.end = end
+        self.clock = clock
+    }
+
+    mutating func write(_ token: Int32, _ emit: (String) -> Void) {
+        if token != end { give(decoder.append(token), emit) }
+    }
+
+    mutating func finish(_ emit: (String) -> Void) { give(decoder.finish(), emit) }
+
+    private mutating func give(_ piece: String, _ emit: (String) -> Void) {
+        if piece.isEmpty { return }
+        if firstPiece == nil { firstPiece = clock.now }
+        text += piece
+        emit(piece)
+    }
+}

@@ -1,0 +1,218 @@
+public import NeuralNetwork
+import Tensors
+
+/// A decoder-only Transformer over text: RMSNorm, rotary positions, grouped-query attention and SwiGLU.
+///
+/// Weights have Hugging Face's names and layout. Something else may be put before each block: that is how a user's
+/// context enters, without this model knowing of users.
+///
+/// Shapes: `B` texts, `T` tokens, `D` width, `V` vocabulary.
+/// - Source: Llama 2, arXiv 2307.09288; Qwen2, arXiv 2407.10671.
+public final class LanguageModel: Module, Sendable {
+    /// Changes hidden states, shape [B, T, D], before the block of this index.
+    public typealias BeforeBlock = (_ graph: Graph, _ block: Int, _ hidden: Variable) -> Variable
+
+    /// One block: attention, then SwiGLU; both pre-norm.
+    struct Block: Sendable {
+        let attentionNorm: RMSNorm
+        let query: Linear, key: Linear, value: Linear, output: Linear
+        let feedForwardNorm: RMSNorm
+        let gate: Linear, up: Linear, down: Linear
+
+        var parameters: [Parameter] {
+            attentionNorm.parameters + query.parameters + key.parameters + value.parameters + output.parameters
+                + feedForwardNorm.parameters + gate.parameters + up.parameters + down.parameters
+        }
+    }
+
+    /// The model's shape.
+    public let configuration: LanguageModelConfiguration
+
+    private let tokenTable: Parameter
+    private let blocks: [Block]
+    private let finalNorm: RMSNorm
+    private let untiedHead: Parameter?
+
+    /// Every weight, in checkpoint order.
+    public var parameters: [Parameter] {
+        [tokenTable] + blocks.flatMap(\.parameters) + finalNorm.parameters + (untiedHead.map { [$0] } ?? [])
+    }
+
+    /// The weights of the output head, shape [V, D].
+    public var head: Parameter { untiedHead ?? tokenTable }
+
+    /// Makes a language model with random weights.
+    ///
+    /// | weight | drawn with standard deviation |
+    /// |---|---|
+    /// | token table, untied head | 1 / sqrt(D), so that first logits are about 1 |
+    /// | products | 1 / sqrt(inputs) |
+    /// | last product of attention and SwiGLU | the same / sqrt(2 * layers) |
+    /// | norms | gain 1; all biases 0 |
+    ///
+    /// - Throws: `ModelConfigurationError` naming the value that is out of range.
+    public init(
+        configuration: LanguageModelConfiguration,
+        using generator: inout some RandomNumberGenerator
+    ) throws(ModelConfigurationError) {
+        try configuration.validate()
+        self.configuration = configuration
+        let D = configuration.width
+        let F = configuration.feedForwardWidth
+        let queryWidth = configuration.heads * configuration.headWidth
+        let keyWidth = configuration.keyValueHeads * configuration.headWidth
+        let biased = configuration.family == .qwen2
+        let last = 1 / Float(2 * configuration.layers).squareRoot()
+        let table = Filling.normal(1 / Float(D).squareRoot())
+        tokenTable = table.parameter("model.embed_tokens.weight", [configuration.vocabularySize, D], &generator)
+        var blocks: [Block] = []
+        for index in 0..<configuration.layers {
+            let name = "model.layers.\(index)"
+            let epsilon = configuration.normEpsilon
+            blocks.append(
+                Block(
+                    attentionNorm: RMSNorm("\(name).input_layernorm", D, epsilon: epsilon, &generator),
+                    query: Linear("\(name).self_attn.q_proj", from: D, to: queryWidth, bias: biased, &generator),
+                    key: Linear("\(name).self_attn.k_proj", from: D, to: keyWidth, bias: biased, &generator),
+                    value: Linear("\(name).self_attn.v_proj", from: D, to: keyWidth, bias: biased, &generator),
+                    output: Linear(
+                        "\(name).self_attn.o_proj",
+                        from: queryWidth,
+                        to: D,
+                        bias: false,
+                        scale: last,
+                        &generator
+                    ),
+                    feedForwardNorm: RMSNorm("\(name).post_attention_layernorm", D, epsilon: epsilon, &generator),
+                    gate: Linear("\(name).mlp.gate_proj", from: D, to: F, bias: false, &generator),
+                    up: Linear("\(name).mlp.up_proj", from: D, to: F, bias: false, &generator),
+                    down: Linear("\(name).mlp.down_proj", from: F, to: D, bias: false, scale: last, &generator)
+                )
+            )
+        }
+        self.blocks = blocks
+        finalNorm = RMSNorm("model.norm", D, epsilon: configuration.normEpsilon, &generator)
+        untiedHead =
+            configuration.tiesEmbeddings
+            ? nil : table.parameter("lm_head.weight", [configuration.vocabularySize, D], &generator)
+    }
+
+    /// Reads whole texts.
+    ///
+    /// - Parameters:
+    ///   - graph: where the work is recorded.
+    ///   - tokens: shape [B, T]; texts shorter than T are padded at the end with any token.
+    ///   - count: number of texts, B.
+    ///   - beforeBlock: what is done before each block; nil does nothing.
+    /// - Returns: hidden states after the final norm, shape [B, T, D]; row t depends on tokens up to t only.
+    public func hidden(
+        _ graph: Graph,
+        tokens: [Int32],
+        count: Int,
+        beforeBlock: BeforeBlock? = nil
+    ) -> Variable {
+        forward(graph, tokens: tokens, count: count, start: 0, beforeBlock: beforeBlock) { _, q, k, v in
+            graph.attention(
+                q: q,
+                k: k,
+                v: v,
+                heads: self.configuration.heads,
+                keyValueHeads: self.configuration.keyValueHeads,
+                causal: true,
+                keyLengths: nil,
+                keyBlocks: nil
+            )
+        }
+    }
+
+    /// Reads further tokens of texts whose earlier tokens are in a cache, and adds these to it.
+    ///
+    /// - Parameters:
+    ///   - graph: where the work is done; not recording.
+    ///   - tokens: shape [B, T]. T is 1 unless the cache is empty.
+    ///   - cache: keys and values of the tokens before, of B texts.
+    ///   - beforeBlock: what is done before each block; nil does nothing.
+    /// - Returns: hidden states of the new tokens after the final norm, shape [B, T, D].
+    public func hidden(
+        _ graph: Graph,
+        tokens: [Int32],
+        cache: inout KeyValueCache,
+        beforeBlock: BeforeBlock? = nil
+    ) -> Variable {
+        let B = cache.count
+        let T = tokens.count / B
+        let start = cache.length
+        precondition(T == 1 || start == 0, "\(T) tokens at once follow \(start) cached ones; only one may")
+        let kept = cache
+        var added: [(keys: [Float], values: [Float])] = []
+        let result = forward(graph, tokens: tokens, count: B, start: start, beforeBlock: beforeBlock) {
+            layer,
+            q,
+            k,
+            v in
+            let joined = kept.joined(layer: layer, keys: graph.values(of: k), values: graph.values(of: v), tokens: T)
+            added.append(joined)
+            let shape = [B, start + T, kept.width]
+            return graph.attention(
+                q: q,
+                k: graph.constant(joined.keys, shape: shape),
+                v: graph.constant(joined.values, shape: shape),
+                heads: self.configuration.heads,
+                keyValueHeads: self.configuration.keyValueHeads,
+                causal: start == 0,
+                keyLengths: nil,
+                keyBlocks: nil
+            )
+        }
+        cache.replace(with: added, length: start + T)
+        return result
+    }
+
+    /// Logits over the vocabulary, shape [M, V], of hidden states, shape [M, D].
+    public func logits(_ graph: Graph, _ hidden: Variable) -> Variable {
+        graph.linear(hidden, weight: head, bias: nil)
+    }
+
+    /// An empty cache for this many texts.
+    public func makeCache(count: Int) -> KeyValueCache {
+        KeyValueCache(
+            count: count,
+            layers: configuration.layers,
+            width: configuration.keyValueHeads * configuration.headWidth
+        )
+    }
+
+    private func forward(
+        _ graph: Graph,
+        tokens: [Int32],
+        count B: Int,
+        start: Int,
+        beforeBlock: BeforeBlock?,
+        attend: (_ layer: Int, _ q: Variable, _ k: Variable, _ v: Variable) -> Variable
+    ) -> Variable {
+        precondition(B > 0 && tokens.count % B == 0, "\(tokens.count) tokens do not make \(B) rows")
+        let T = tokens.count / B
+        precondition(
+            start + T <= configuration.maximumLength,
+            "\(start + T) tokens exceed the language model's \(configuration.maximumLength)"
+        )
+        let positions = (0..<B).flatMap { _ in (start..<start + T).map(Int32.init) }
+        var x = graph.reshaped(graph.embedding(tokenTable, tokens), [B, T, configuration.width])
+        for (index, block) in blocks.enumerated() {
+            if let beforeBlock { x = beforeBlock(graph, index, x) }
+            let normed = block.attentionNorm(graph, x)
+            let q = rotated(graph, block.query(graph, normed), configuration.heads, positions)
+            let k = rotated(graph, block.key(graph, normed), configuration.keyValueHeads, positions)
+            let attended = attend(index, q, k, block.value(graph, normed))
+            x = graph.add(x, block.output(graph, attended))
+            let fed = block.feedForwardNorm(graph, x)
+            let inner = graph.swiGLU(gate: block.gate(graph, fed), up: block.up(graph, fed))
+            x = graph.add(x, block.down(graph, inner))
+        }
+        return finalNorm(graph, x)
+    }
+
+    private func rotated(_ graph: Graph, _ x: Variable, _ heads: Int, _ positions: [Int32]) -> Variable {
+        graph.rotary(x, heads: heads, positions: positions, base: configuration.rotaryBase)
+    }
+}

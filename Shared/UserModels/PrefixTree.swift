@@ -1,0 +1,199 @@
+/// A tree of token sequences: every answer that a constrained decoding may give.
+///
+/// Each sequence ends with the end-of-answer token, so one may be the beginning of another. Sequences that are equal
+/// share a leaf, which then has several values.
+public struct PrefixTree: Sendable {
+    /// A place in the tree; `root` is before the first token.
+    public typealias Node = Int32
+
+    /// The node before the first token.
+    public static let root: Node = 0
+
+    /// The end-of-answer token that closes every sequence.
+    public let end: Int32
+
+    // Children of node n stand at childOffsets[n]..<childOffsets[n + 1], in ascending order of tokens.
+    private let childOffsets: [Int32]
+    private let childTokens: [Int32]
+    private let childNodes: [Node]
+    private let parents: [Node]
+    private let leafCounts: [Int32]
+    /// The leaf of least number below each node.
+    private let firstLeaves: [Int32]
+    private let leafNodes: [Node]
+    private let leafSequences: [[Int32]]
+    private let leafValues: [[Int]]
+
+    /// Makes a tree.
+    ///
+    /// - Parameters:
+    ///   - sequences: tokens of each answer, without the end token; empty ones are left out.
+    ///   - end: the end-of-answer token.
+    ///
+    /// A sequence's value is its position in `sequences`.
+    public init(sequences: [[Int32]], end: Int32) {
+        self.end = end
+        let order = sequences.indices.filter { !sequences[$0].isEmpty }.sorted {
+            sequences[$0].lexicographicallyPrecedes(sequences[$1])
+        }
+        var children: [[(token: Int32, node: Node)]] = [[]]
+        var parents: [Node] = [-1]
+        var leafNodes: [Node] = []
+        var leafSequences: [[Int32]] = []
+        var leafValues: [[Int]] = []
+        for value in order {
+            if let last = leafSequences.last, last.dropLast().elementsEqual(sequences[value]) {
+                leafValues[leafValues.count - 1].append(value)
+                continue
+            }
+            var node = Self.root
+            // Sequences come in order, so a shared beginning is always the child that was added last.
+            for token in sequences[value] + [end] {
+                if let last = children[Int(node)].last, last.token == token {
+                    node = last.node
+                } else {
+                    let child = Node(children.count)
+                    children[Int(node)].append((token, child))
+                    children.append([])
+                    parents.append(node)
+                    node = child
+                }
+            }
+            leafNodes.append(node)
+            leafSequences.append(sequences[value] + [end])
+            leafValues.append([value])
+        }
+        var counts = [Int32](repeating: 0, count: children.count)
+        var firsts = [Int32](repeating: -1, count: children.count)
+        for (leaf, node) in leafNodes.enumerated() {
+            var node = node
+            while node >= 0 {
+                if counts[Int(node)] == 0 { firsts[Int(node)] = Int32(leaf) }
+                counts[Int(node)] += 1
+                node = parents[Int(node)]
+            }
+        }
+        var offsets: [Int32] = [0]
+        var tokens: [Int32] = []
+        var nodes: [Node] = []
+        for list in children {
+            // The end token may sort anywhere among a node's children.
+            for child in list.sorted(by: { $0.token < $1.token }) {
+                tokens.append(child.token)
+                nodes.append(child.node)
+            }
+            offsets.append(Int32(tokens.count))
+        }
+        childOffsets = offsets
+        childTokens = tokens
+        childNodes = nodes
+        self.parents = parents
+        leafCounts = counts
+        firstLeaves = firsts
+        self.leafNodes = leafNodes
+        self.leafSequences = leafSequences
+        self.leafValues = leafValues
+    }
+
+    /// Number of different sequences.
+    public var leafCount: Int { leafNodes.count }
+
+    /// The tokens that may follow, in ascending order; empty at a leaf.
+    public func tokens(after node: Node) -> ArraySlice<Int32> { childTokens[range(node)] }
+
+    /// The nodes that `tokens(after:)` lead to, in the same order.
+    public func nodes(after node: Node) -> ArraySlice<Node> { childNodes[range(node)] }
+
+    /// The node after one more token; nil when no sequence goes on so.
+    public func node(after node: Node, token: Int32) -> Node? {
+        // Binary search: the root of a large catalogue has thousands of children.
+        var low = Int(childOffsets[Int(node)])
+        var high = Int(childOffsets[Int(node) + 1])
+        while low < high {
+            let middle = (low + high) / 2
+            if childTokens[middle] < token { low = middle + 1 } else { high = middle }
+        }
+        return low < Int(childOffsets[Int(node) + 1]) && childTokens[low] == token ? childNodes[low] : nil
+    }
+
+    /// How many different sequences go through a node.
+    public func leafCount(below node: Node) -> Int { Int(leafCounts[Int(node)]) }
+
+    /// The only sequence through a node; nil when there are several.
+    public func onlyLeaf(below node: Node) -> Int? {
+        leafCounts[Int(node)] == 1 ? Int(firstLeaves[Int(node)]) : nil
+    }
+
+    /// The node of a leaf.
+    public func node(ofLeaf leaf: Int) -> Node { leafNodes[leaf] }
+
+    /// The node a token came from; nil at the root.
+    public func parent(of node: Node) -> Node? { parents[Int(node)] < 0 ? nil : parents[Int(node)] }
+
+    /// The tokens of a leaf, the end token included.
+    public func sequence(ofLeaf leaf: Int) -> [Int32] { leafSequences[leaf] }
+
+    /// Positions, in the list the tree was made of, of the answers with a leaf's tokens.
+    public func values(ofLeaf leaf: Int) -> [Int] { leafValues[leaf] }
+
+    /// What each token of an answer is chosen from.
+    ///
+    /// - Parameter sequence: tokens of an answer of this tree, with or without the end token.
+    /// - Returns: the nodes before each token; nil when the tree does not have the answer.
+    public func path(of sequence: [Int32]) -> [Node]? {
+        var node = Self.root
+        var nodes: [Node] = []
+        for token in sequence {
+            guard let next = self.node(after: node, token: token) else { return nil }
+            nodes.append(node)
+            node = next
+        }
+        return nodes
+    }
+
+    private func range(_ node: Node) -> Range<Int> {
+        Int(childOffsets[Int(node)])..<Int(childOffsets[Int(node) + 1])
+    }
+}
+
+/// A tree without some of its leaves, for one answer.
+struct RestrictedTree {
+    let tree: PrefixTree
+    /// How many of the leaves below a node are left out; nodes that are not here lose none.
+    private var removed: [PrefixTree.Node: Int] = [:]
+    private let removedLeaves: Set<Int>
+
+    /// - Parameter leaves: leaves that may not be answered.
+    init(_ tree: PrefixTree, without leaves: Set<Int> = []) {
+        self.tree = tree
+        removedLeaves = leaves
+        for leaf in leaves {
+            var node: PrefixTree.Node? = tree.node(ofLeaf: leaf)
+            while let current = node {
+                removed[current, default: 0] += 1
+                node = tree.parent(of: current)
+            }
+        }
+    }
+
+    /// How many leaves are left below a node.
+    func leafCount(below node: PrefixTree.Node) -> Int { tree.leafCount(below: node) - (removed[node] ?? 0) }
+
+    /// Tokens that may follow, with the nodes they lead to.
+    func children(of node: PrefixTree.Node) -> [(token: Int32, node: PrefixTree.Node)] {
+        let pairs = zip(tree.tokens(after: node), tree.nodes(after: node))
+        if removed[node] == nil { return pairs.map { (token: $0, node: $1) } }
+        return pairs.filter { leafCount(below: $1) > 0 }.map { (token: $0, node: $1) }
+    }
+
+    /// The only leaf left below a node; nil when there are several or none.
+    func onlyLeaf(below node: PrefixTree.Node) -> Int? {
+        guard leafCount(below: node) == 1 else { return nil }
+        var node = node
+        while true {
+            if let leaf = tree.onlyLeaf(below: node), !removedLeaves.contains(leaf) { return leaf }
+            guard let next = children(of: node).first else { return nil }
+            node = next.node
+        }
+    }
+}

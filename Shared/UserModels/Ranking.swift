@@ -1,0 +1,103 @@
+import Foundation
+
+/// Measures of a full-catalogue ranking, gathered user by user.
+///
+/// Ranks start at 1. With one right item per user, HR@k is also Recall@k.
+public struct RankingMetrics: Sendable, Equatable {
+    /// The cut-offs that are counted.
+    public let cutoffs: [Int]
+    /// Users that were ranked.
+    public private(set) var count = 0
+    private var hits: [Int]
+    private var gains: [Double]
+    private var reciprocalRanks = 0.0
+
+    /// Starts counting.
+    public init(cutoffs: [Int] = [1, 5, 10]) {
+        self.cutoffs = cutoffs
+        hits = Array(repeating: 0, count: cutoffs.count)
+        gains = Array(repeating: 0, count: cutoffs.count)
+    }
+
+    /// Counts one user.
+    ///
+    /// - Parameter rank: the right item's rank, from 1; nil when it is not in the ranking at all.
+    public mutating func add(rank: Int?) {
+        count += 1
+        guard let rank else { return }
+        precondition(rank >= 1, "rank \(rank) is below 1")
+        reciprocalRanks += 1 / Double(rank)
+        for (index, cutoff) in cutoffs.enumerated() where rank <= cutoff {
+            hits[index] += 1
+            gains[index] += 1 / log2(Double(rank) + 1)
+        }
+    }
+
+    /// Adds what another has counted, at the same cut-offs.
+    public mutating func add(_ other: RankingMetrics) {
+        precondition(cutoffs == other.cutoffs, "cut-offs \(cutoffs) and \(other.cutoffs) differ")
+        count += other.count
+        reciprocalRanks += other.reciprocalRanks
+        for index in cutoffs.indices {
+            hits[index] += other.hits[index]
+            gains[index] += other.gains[index]
+        }
+    }
+
+    /// Share of users whose right item is among the first `cutoff`; 0 without users.
+    public func hitRate(at cutoff: Int) -> Double { mean(cutoffs.firstIndex(of: cutoff).map { Double(hits[$0]) }) }
+
+    /// Normalised discounted cumulative gain at a cut-off; 0 without users.
+    public func ndcg(at cutoff: Int) -> Double { mean(cutoffs.firstIndex(of: cutoff).map { gains[$0] }) }
+
+    /// Mean reciprocal rank over the whole ranking; 0 without users.
+    public var meanReciprocalRank: Double { mean(reciprocalRanks) }
+
+    private func mean(_ sum: Double?) -> Double {
+        guard let sum, count > 0 else { return 0 }
+        return sum / Double(count)
+    }
+}
+
+/// Full-catalogue ranking.
+public enum Ranking {
+    /// The rank of one item among all.
+    ///
+    /// - Parameters:
+    ///   - target: the right item.
+    ///   - scores: one score per item of the catalogue.
+    ///   - excluded: items that are left out, as those the user has seen; the target itself always takes part.
+    /// - Returns: 1 + the number of other items whose score is not lower. An item of equal score counts against the
+    ///   target, so that a model that gives every item the same score gets no credit; so does one that is not a number.
+    public static func rank(
+        of target: Int,
+        scores: some RandomAccessCollection<Float>,
+        excluding excluded: Set<Int> = []
+    ) -> Int {
+        let start = scores.startIndex
+        func score(_ item: Int) -> Float { scores[scores.index(start, offsetBy: item)] }
+        let own = score(target)
+        var ahead = 0
+        for (item, other) in scores.enumerated() where item != target && !(other < own) { ahead += 1 }
+        // Few items are excluded, so they are taken off again rather than asked for at each item.
+        for item in excluded where item != target && item < scores.count && !(score(item) < own) { ahead -= 1 }
+        return ahead + 1
+    }
+
+    /// The best items, best first; of equal scores the lower index first.
+    public static func top(
+        _ count: Int,
+        scores: some RandomAccessCollection<Float>,
+        excluding excluded: Set<Int> = []
+    ) -> [Int] {
+        let candidates = scores.enumerated().filter { !excluded.contains($0.offset) }
+        return candidates.sorted { ($0.element, $1.offset) > ($1.element, $0.offset) }.prefix(count).map(\.offset)
+    }
+
+    /// How often each item occurs: the scores of the most-popular baseline.
+    public static func popularity(_ items: some Sequence<Int>, itemCount: Int) -> [Float] {
+        var counts = [Float](repeating: 0, count: itemCount)
+        for item in items where counts.indices.contains(item) { counts[item] += 1 }
+        return counts
+    }
+}

@@ -1,0 +1,242 @@
+public import NeuralNetwork
+import Tensors
+
+/// A language model that reads a user's timeline: encoder, Perceiver, projection, cross-attention and language model.
+///
+/// One pass of the causal encoder serves all prefixes of a timeline, so many questions about one timeline cost little
+/// more than one.
+///
+/// Shapes: `B` timelines of `L` positions, `Q` questions of `T` tokens, `K` context rows, `D` language-model width.
+/// - Source: User-LLM, arXiv 2402.13598.
+public final class UserLanguageModel: Module, Sendable {
+    /// Which parts a training changes.
+    public enum Strategy: String, Codable, Sendable, CaseIterable {
+        /// Everything.
+        case full
+        /// Encoder and adapter; the language model is frozen.
+        case enc
+        /// The adapter; encoder and language model are frozen.
+        case proj
+    }
+
+    /// Weights of the parts of the loss.
+    public struct LossWeights: Codable, Sendable, Equatable {
+        /// Of questions whose answer is chosen from titles, categories or both; per question.
+        public var knownAnswers: Float = 1
+        /// Of plain language modelling over the whole vocabulary; per token.
+        public var vocabulary: Float = 0.2
+        /// Of the encoder's own next-event loss; per event. 0 leaves it out.
+        public var nextEvent: Float = 0
+
+        /// The defaults.
+        public init() {}
+    }
+
+    /// What the sums over a step's shards are divided by.
+    public struct Counts: Sendable, Equatable {
+        /// Questions whose answer is chosen from a tree.
+        public var knownAnswers = 0
+        /// Learnt tokens of the other questions.
+        public var vocabularyTokens = 0
+        /// Events with a next event.
+        public var nextEvents = 0
+
+        /// Counts what all shards of a step have.
+        public init(_ batches: [UserQuestionBatch]) {
+            for batch in batches {
+                nextEvents += batch.timelines.targetCount
+                for question in batch.questions {
+                    if question.choice == .vocabulary {
+                        vocabularyTokens += question.targets.count
+                    } else {
+                        knownAnswers += 1
+                    }
+                }
+            }
+        }
+    }
+
+    /// The loss of a shard and what it is made of.
+    public struct Loss {
+        /// The weighted sum that is learnt from.
+        public let total: Variable
+        /// Each part before its weight, over the step's counts: `title`, `category`, `known`, `vocabulary`,
+        /// `next-event`.
+        public let parts: [(name: String, value: Variable)]
+    }
+
+    /// Parameters that share a learning rate scale.
+    public struct ParameterGroup: Sendable {
+        /// The parameters, all of them trainable.
+        public let parameters: [Parameter]
+        /// Factor on the learning rate.
+        public let learningRateScale: Float
+        /// Whether weight decay applies: not to norms, biases, tables and gates.
+        public let decays: Bool
+    }
+
+    /// Reads timelines.
+    public let encoder: AutoregressiveEncoder
+    /// Turns encoded timelines into what the language model reads.
+    public let adapter: UserAdapter
+    /// Answers.
+    public let languageModel: LanguageModel
+
+    /// Every weight: encoder, adapter, language model. Names are unique within each part only.
+    public var parameters: [Parameter] { encoder.parameters + adapter.parameters + languageModel.parameters }
+
+    /// Joins three parts.
+    ///
+    /// - Throws: `ModelConfigurationError` when the adapter was made for parts of another shape.
+    public init(
+        encoder: AutoregressiveEncoder,
+        adapter: UserAdapter,
+        languageModel: LanguageModel
+    ) throws(ModelConfigurationError) {
+        let expected = adapter.configuration
+        let width = encoder.configuration.width
+        try require(
+            "adapter.perceiver.width",
+            expected.perceiver.width,
+            expected.perceiver.width == width,
+            "the encoder's width \(width)"
+        )
+        let languageWidth = languageModel.configuration.width
+        try require(
+            "adapter.languageModelWidth",
+            expected.languageModelWidth,
+            expected.languageModelWidth == languageWidth,
+            "the language model's width \(languageWidth)"
+        )
+        let layers = languageModel.configuration.layers
+        try require(
+            "adapter.languageModelLayers",
+            expected.languageModelLayers,
+            expected.languageModelLayers == layers,
+            "the language model's \(layers) blocks"
+        )
+        self.encoder = encoder
+        self.adapter = adapter
+        self.languageModel = languageModel
+    }
+
+    /// Freezes what a strategy does not train, and gives the rest in groups for the optimizer.
+    public func prepare(for strategy: Strategy) -> [ParameterGroup] {
+        for parameter in encoder.parameters { parameter.isTrainable = strategy != .proj }
+        for parameter in adapter.parameters { parameter.isTrainable = true }
+        for parameter in languageModel.parameters { parameter.isTrainable = strategy == .full }
+        let gates = Set(adapter.gates.map(ObjectIdentifier.init))
+        let others = parameters.filter { $0.isTrainable && !gates.contains(ObjectIdentifier($0)) }
+        return [
+            ParameterGroup(parameters: others.filter(Self.decays), learningRateScale: 1, decays: true),
+            ParameterGroup(parameters: others.filter { !Self.decays($0) }, learningRateScale: 1, decays: false),
+            ParameterGroup(
+                parameters: adapter.gates,
+                learningRateScale: adapter.configuration.gateLearningRateScale,
+                decays: false
+            ),
+        ]
+    }
+
+    /// Products decay; tables do not, because a row that is not in the batch would shrink for nothing.
+    private static func decays(_ parameter: Parameter) -> Bool {
+        let tables = [
+            "items.weight", "unknown_items.weight", "categories.weight", "ratings.weight", "time_gaps.weight",
+            "positions.weight", "model.embed_tokens.weight", "perceiver.latents", "perceiver.no_history",
+        ]
+        return parameter.shape.count == 2 && !tables.contains(parameter.name)
+    }
+
+    /// The loss of one shard.
+    ///
+    /// - Parameters:
+    ///   - graph: the shard's graph.
+    ///   - batch: timelines and questions; at least one question.
+    ///   - answers: the trees the questions were made with.
+    ///   - weights: of the parts.
+    ///   - counts: of all shards of the step, so that the shards' gradients add up to the mean's.
+    public func loss(
+        _ graph: Graph,
+        _ batch: UserQuestionBatch,
+        answers: KnownAnswers,
+        weights: LossWeights,
+        counts: Counts
+    ) -> Loss {
+        let events = encoder.hidden(graph, batch.timelines.events)
+        let hidden = textHidden(graph, events: events, batch.questions)
+        var terms: [(Variable, Float)] = []
+        var parts: [(name: String, value: Variable)] = []
+        func add(_ name: String, _ sum: Variable, weight: Float, count: Int) {
+            let share = 1 / Float(max(count, 1))
+            terms.append((sum, weight * share))
+            parts.append((name, graph.scale(sum, share)))
+        }
+        for choice in TrainingQuestion.Choice.allCases {
+            let questions = batch.questions.indices.filter { batch.questions[$0].choice == choice }
+            if questions.isEmpty { continue }
+            let sum = answerLoss(graph, hidden, batch.questions, questions, tree: answers.tree(choice))
+            if choice == .vocabulary {
+                add(choice.rawValue, sum, weight: weights.vocabulary, count: counts.vocabularyTokens)
+            } else {
+                add(choice.rawValue, sum, weight: weights.knownAnswers, count: counts.knownAnswers)
+            }
+        }
+        if weights.nextEvent > 0, batch.timelines.targetCount > 0 {
+            let loss = encoder.loss(graph, hidden: events, batch.timelines, targetCount: counts.nextEvents)
+            add("next-event", loss, weight: weights.nextEvent, count: 1)
+        }
+        return Loss(total: graph.sum(terms), parts: parts)
+    }
+
+    /// The language model's hidden states of all questions, each with its own user's context, shape [Q * T, D].
+    private func textHidden(_ graph: Graph, events: Variable, _ questions: [TrainingQuestion]) -> Variable {
+        let contexts = adapter.perceiver.contexts(
+            graph,
+            events: events,
+            timelines: questions.map { Int32($0.timeline) },
+            prefixes: questions.map { Int32($0.prefix) }
+        )
+        let context = adapter.prepare(graph, contexts: contexts)
+        let T = questions.map(\.tokens.count).max() ?? 0
+        let tokens = questions.flatMap { $0.tokens + [Int32](repeating: 0, count: T - $0.tokens.count) }
+        let hidden = languageModel.hidden(graph, tokens: tokens, count: questions.count) { graph, block, x in
+            self.adapter.beforeBlock(graph, block, x, context)
+        }
+        return graph.reshaped(hidden, [questions.count * T, languageModel.configuration.width])
+    }
+
+    /// The summed loss of the chosen questions' answer tokens; logits exist at these tokens only.
+    private func answerLoss(
+        _ graph: Graph,
+        _ hidden: Variable,
+        _ questions: [TrainingQuestion],
+        _ chosen: [Int],
+        tree: PrefixTree?
+    ) -> Variable {
+        let T = Int32(hidden.shape[0] / questions.count)
+        let rows = chosen.flatMap { index in questions[index].positions.map { Int32(index) * T + $0 } }
+        let targets = chosen.flatMap { questions[$0].targets }
+        let states = graph.gatherRows(hidden, rows)
+        guard let tree else {
+            return graph.crossEntropy(
+                states,
+                weight: graph.parameter(languageModel.head),
+                bias: nil,
+                targets: targets,
+                rowWeights: nil
+            )
+        }
+        var columns: [Int32] = []
+        var offsets: [Int32] = [0]
+        for node in chosen.lazy.flatMap({ questions[$0].nodes }) {
+            columns.append(contentsOf: tree.tokens(after: node))
+            offsets.append(Int32(columns.count))
+        }
+        return graph.crossEntropy(
+            languageModel.logits(graph, states),
+            targets: targets,
+            allowed: CandidateSets(columns: columns, offsets: offsets),
+            rowWeights: nil
+        )
+    }
+}
