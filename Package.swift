@@ -134,5 +134,6 @@ let package = Package(
         ),
         tests("MessagesTests", ["Messages"]),
         tests("KafkaTests", ["Kafka", "CRdkafka", "Streams", "Executors"]),
+        tests("StreamsTests", ["Streams", "Messages"]),
     ]
 )

@@ -1,0 +1,67 @@
+import Messages
+import Streams
+import Testing
+
+@Suite struct RejectionTests {
+    let record = Record(
+        source: TopicPartition("user-events", 3),
+        offset: 88,
+        timestamp: 5,
+        key: [1, 0, 2],
+        value: [0xFF],
+        headers: [Header("content-type", "application/json"), Header("rejected-reason", "of an earlier time")]
+    )
+
+    @Test func keepsTheBytesAndSaysWhy() throws {
+        let rejection = Rejection(
+            of: record,
+            reason: "user: is empty",
+            service: "encoder-worker",
+            time: 77,
+            attempts: 2
+        )
+        let outgoing = rejection.outgoing(record)
+        #expect(outgoing.topic == "user-events-rejected")
+        #expect(outgoing.key == record.key)
+        #expect(outgoing.value == record.value)
+
+        let stored = Record(
+            source: TopicPartition(outgoing.topic, 0),
+            offset: 0,
+            timestamp: 0,
+            key: outgoing.key,
+            value: outgoing.value,
+            headers: outgoing.headers
+        )
+        #expect(stored.header("content-type") == "application/json")
+        #expect(stored.header("rejected-reason") == "user: is empty")
+        #expect(Rejection(headersOf: stored) == rejection)
+
+        let replayed = rejection.replayed(stored)
+        #expect(replayed.topic == "user-events")
+        #expect(replayed.headers == [Header("content-type", "application/json")])
+        #expect(replayed.value == record.value)
+    }
+
+    @Test func longReasonsAreShortened() {
+        let reason = String(repeating: "ü", count: 2_000)
+        let rejection = Rejection(of: record, reason: reason, service: "s", time: 0)
+        #expect(rejection.reason.utf8.count <= 1_024)
+        #expect(rejection.reason.hasPrefix("üüü"))
+        #expect(rejection.reason.hasSuffix("ü…"))
+    }
+
+    @Test func otherRecordsHaveNoRejection() {
+        #expect(Rejection(headersOf: record) == nil)
+    }
+
+    @Test func systemTopicsAgree() {
+        let topics = TopicSpecification.system(partitionCount: 12)
+        let counts = Dictionary(uniqueKeysWithValues: topics.map { ($0.name, $0.partitionCount) })
+        #expect(counts["user-events"] == 12)
+        #expect(counts["user-timelines"] == 12)
+        #expect(counts["user-events-rejected"] == 1)
+        #expect(topics.count == 2 * Topic.allCases.count)
+        #expect(topics.first { $0.name == "user-timelines" }?.cleanup == .compact)
+    }
+}
