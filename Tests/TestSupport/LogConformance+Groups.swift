@@ -218,11 +218,11 @@ extension LogReader {
             case .revoked(let partitions, _): revoked(partitions)
             case .batch(let batch):
                 let outputs = batch.records.map { OutgoingRecord(topic: target, key: $0.key, value: $0.value) }
-                do throws(StreamError) {
+                do {
                     try await subscription.commit(batch, producing: outputs)
                     read(batch)
                     _ = await done.add(batch.records.count)
-                } catch .commitRefused {
+                } catch StreamError.commitRefused {
                     // Whoever owns the partitions now gets the records.
                 }
             }
