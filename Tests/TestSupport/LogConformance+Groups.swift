@@ -218,15 +218,21 @@ extension LogReader {
             case .revoked(let partitions, _): revoked(partitions)
             case .batch(let batch):
                 let outputs = batch.records.map { OutgoingRecord(topic: target, key: $0.key, value: $0.value) }
-                do {
-                    try await subscription.commit(batch, producing: outputs)
-                    read(batch)
-                    _ = await done.add(batch.records.count)
-                } catch StreamError.commitRefused {
-                    // Whoever owns the partitions now gets the records.
-                }
+                if try await commits(batch, outputs) { _ = await done.add(batch.records.count) }
             }
         }
+    }
+
+    /// Whether the commit was taken; if not, whoever owns the partitions now gets the records.
+    private func commits(_ batch: Batch, _ outputs: [OutgoingRecord]) async throws -> Bool {
+        do {
+            try await subscription.commit(batch, producing: outputs)
+        } catch {
+            guard case .commitRefused = error else { throw error }
+            return false
+        }
+        read(batch)
+        return true
     }
 }
 
