@@ -124,6 +124,8 @@ let package = Package(
         ),
 
         // Tests.
+        tests("TensorsTests", ["Tensors", "CKernels"]),
+        tests("NeuralNetworkTests", ["NeuralNetwork", "Tensors"]),
         tests("TokenizationTests", ["Tokenization"]),
         tests("DatasetsTests", ["Datasets", "Messages"]),
         .target(
