@@ -1,19 +1,42 @@
+import HTTPServer
+
 /// The page for metrics and health.
 struct AdminServer: Service {
     let name = "admin-server"
-    private let configuration: AdminConfiguration
-    private let metrics: MetricsRegistry
-    private let health: Health
-    private let logger: Logger
+    private let service: HTTPService
 
     init(_ configuration: AdminConfiguration, metrics: MetricsRegistry, health: Health, logger: Logger) {
-        self.configuration = configuration
-        self.metrics = metrics
-        self.health = health
-        self.logger = logger
+        var router = HTTPRouter()
+        router.on("GET", "/metrics") { _ in
+            .text(metrics.text, contentType: "text/plain; version=0.0.4; charset=utf-8")
+        }
+        router.on("GET", "/healthz") { _ in .json(Array("{\"status\":\"alive\"}\n".utf8)) }
+        router.on("GET", "/readyz") { _ in Self.readiness(of: health) }
+        var server = HTTPServerConfiguration(host: configuration.host, port: configuration.port)
+        server.maximumBodyByteCount = 64 << 10
+        server.maximumConnectionCount = 64
+        server.drainDuration = .seconds(1)
+        service = HTTPService(
+            name,
+            configuration: server,
+            portKey: "admin-port",
+            portFile: configuration.portFile,
+            logger: logger,
+            handler: { [router] in await router.respond(to: $0) }
+        )
     }
 
     func run(until shutdown: Shutdown) async throws {
-        await shutdown.requested()
+        try await service.run(until: shutdown)
+    }
+
+    /// 200 when all conditions hold, else 503; each with all conditions and what they wait for.
+    private static func readiness(of health: Health) -> HTTPResponse {
+        let reasons = health.reasons
+        var json = "{\"status\":\"\(reasons.isEmpty ? "ready" : "not ready")\",\"conditions\":{"
+        let waiting = Dictionary(reasons.map { ($0.condition, $0.reason) }) { first, _ in first }
+        let names = reasons.map(\.condition).filter { !health.conditions.contains($0) } + health.conditions
+        json += names.map { "\(JSONText.quoted($0)):\(JSONText.quoted(waiting[$0] ?? "ok"))" }.joined(separator: ",")
+        return .json(Array((json + "}}\n").utf8), status: reasons.isEmpty ? 200 : 503)
     }
 }
