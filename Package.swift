@@ -135,6 +135,9 @@ let package = Package(
             swiftSettings: strict
         ),
         tests("MessagesTests", ["Messages"]),
+        tests("ServiceRuntimeTests", ["ServiceRuntime", "HTTPClient", "HTTPServer"]),
+        tests("HTTPServerTests", ["HTTPServer", "HTTPClient"]),
+        tests("HTTPClientTests", ["HTTPServer", "HTTPClient"]),
         tests("KafkaTests", ["Kafka", "CRdkafka", "Streams", "Executors"]),
         tests("StreamsTests", ["Streams", "Messages"]),
     ]

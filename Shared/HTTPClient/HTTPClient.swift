@@ -22,7 +22,9 @@ public final class HTTPClient: Sendable {
         let slot = Shared<Transfer>()
         let result: Result<HTTPClientResponse, HTTPClientError> = await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
-                let transfer = Transfer(request, maximumByteCount: maximumByteCount) { continuation.resume(returning: $0) }
+                let transfer = Transfer(request, maximumByteCount: maximumByteCount) {
+                    continuation.resume(returning: $0)
+                }
                 slot.set(transfer)
                 if Task.isCancelled { transfer.cancel() }
                 loop.add(transfer)

@@ -37,8 +37,9 @@ enum HTTPCallbacks {
     }
 
     /// Leaves `%2F` and so on as they are, because a decoded path cannot be split into its parts any more.
-    static let keepEscapes: @convention(c) (UnsafeMutableRawPointer?, OpaquePointer?, UnsafeMutablePointer<CChar>?) -> Int =
-        { _, _, text in text.map { strlen($0) } ?? 0 }
+    static let keepEscapes:
+        @convention(c) (UnsafeMutableRawPointer?, OpaquePointer?, UnsafeMutablePointer<CChar>?) -> Int =
+            { _, _, text in text.map { strlen($0) } ?? 0 }
 
     // MARK: - Receiving
 
@@ -53,7 +54,9 @@ enum HTTPCallbacks {
         var refusal: HTTPExchange.Refusal?
         for (name, value) in values(of: connection, .GET_ARGUMENT_KIND) {
             guard let name = PercentEncoding.decode(name), let value = PercentEncoding.decode(value) else {
-                refusal = .badRequest("the query is not valid: % must be followed by two hexadecimal digits, and the text be UTF-8")
+                refusal = .badRequest(
+                    "the query is not valid: % must be followed by two hexadecimal digits, and the text be UTF-8"
+                )
                 break
             }
             query.append((name, value))
@@ -86,7 +89,8 @@ enum HTTPCallbacks {
     }
 
     /// Keeps a piece of the body; false closes the connection.
-    private static func receive(_ piece: UnsafeRawBufferPointer, _ exchange: HTTPExchange, _ server: HTTPServer) -> Bool {
+    private static func receive(_ piece: UnsafeRawBufferPointer, _ exchange: HTTPExchange, _ server: HTTPServer) -> Bool
+    {
         let limit = server.configuration.maximumBodyByteCount
         exchange.receivedByteCount += piece.count
         if exchange.receivedByteCount > limit { exchange.refusal = .bodyTooLarge }
@@ -203,6 +207,12 @@ enum HTTPCallbacks {
 
 extension HTTPRequest {
     fileprivate init(_ request: HTTPRequest, body: [UInt8]) {
-        self.init(method: request.method, path: request.path, query: request.query, headers: request.headers, body: body)
+        self.init(
+            method: request.method,
+            path: request.path,
+            query: request.query,
+            headers: request.headers,
+            body: body
+        )
     }
 }

@@ -41,8 +41,12 @@ public struct HTTPRouter: Sendable {
                 continue
             }
             guard let parameters = Self.decoded(parameters) else {
-                return .error(400, "the path \(request.path) is not valid: % must be followed by two hexadecimal digits "
-                    + "and the text must be UTF-8", field: "path")
+                return .error(
+                    400,
+                    "the path \(request.path) is not valid: % must be followed by two hexadecimal digits "
+                        + "and the text must be UTF-8",
+                    field: "path"
+                )
             }
             var request = request
             request.pathParameters = parameters
@@ -50,7 +54,11 @@ public struct HTTPRouter: Sendable {
         }
         guard allowed.isEmpty else {
             let list = allowed.joined(separator: ", ")
-            return .error(405, "\(request.method) is not possible on \(request.path): use \(list)", headers: [("Allow", list)])
+            return .error(
+                405,
+                "\(request.method) is not possible on \(request.path): use \(list)",
+                headers: [("Allow", list)]
+            )
         }
         return .error(404, "there is nothing at \(request.path)")
     }

@@ -10,6 +10,7 @@ public final class HTTPServer: Sendable {
     struct State {
         var exchanges: [ObjectIdentifier: HTTPExchange] = [:]
         var bufferedByteCount = 0
+        var isStarted = false
         var isStopping = false
         var isRefusing = false
         var idleWaiter: CheckedContinuation<Void, Never>?
@@ -45,6 +46,11 @@ public final class HTTPServer: Sendable {
         (requests, requestsContinuation) = AsyncStream.makeStream()
     }
 
+    deinit {
+        // Once started, the socket is the library's, and closed when it lets go of it.
+        if !state.withLock({ $0.isStarted }) { close(socket) }
+    }
+
     /// Serves until `stop` returns, then lets the requests that are being worked on end.
     ///
     /// Call it once. Requests that last longer than the configuration's `drainDuration` are answered with 503 and their
@@ -70,6 +76,7 @@ public final class HTTPServer: Sendable {
             idle_timeout_seconds: UInt32(max(1, configuration.idleTimeout.components.seconds)),
             header_memory: configuration.maximumHeaderByteCount
         )
+        state.withLock { $0.isStarted = true }
         // The server outlives the daemon: `run` holds it and stops the daemon before it returns.
         let context = Unmanaged.passUnretained(self).toOpaque()
         guard

@@ -49,6 +49,7 @@ public final class HTTPStreamWriter: @unchecked Sendable {
     /// - Parameters:
     ///   - name: the event's type; nil for `message`.
     ///   - data: its data; line breaks become several `data` lines.
+    /// - Throws: as `write` does.
     public func send(event name: String? = nil, data: String) async throws {
         var text = name.map { "event: \($0)\n" } ?? ""
         for line in data.split(separator: "\n", omittingEmptySubsequences: false) { text += "data: \(line)\n" }

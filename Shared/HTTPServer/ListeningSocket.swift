@@ -26,7 +26,9 @@ enum ListeningSocket {
         var list: UnsafeMutablePointer<addrinfo>?
         let found = getaddrinfo(host, String(port), &hints, &list)
         guard found == 0, let address = list?.pointee else {
-            throw HTTPServerError("the host \(host) is not an address of this machine: \(String(cString: gai_strerror(found)))")
+            throw HTTPServerError(
+                "the host \(host) is not an address of this machine: \(String(cString: gai_strerror(found)))"
+            )
         }
         defer { freeaddrinfo(list) }
 
@@ -53,7 +55,9 @@ enum ListeningSocket {
         return withUnsafeMutablePointer(to: &storage) { storage in
             storage.withMemoryRebound(to: sockaddr.self, capacity: 1) { _ = getsockname(descriptor, $0, &length) }
             // The port lies at the same place for both families.
-            return storage.withMemoryRebound(to: sockaddr_in.self, capacity: 1) { Int(UInt16(bigEndian: $0.pointee.sin_port)) }
+            return storage.withMemoryRebound(to: sockaddr_in.self, capacity: 1) {
+                Int(UInt16(bigEndian: $0.pointee.sin_port))
+            }
         }
     }
 }

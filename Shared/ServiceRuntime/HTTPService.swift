@@ -44,9 +44,12 @@ public struct HTTPService: Service {
     public func run(until shutdown: Shutdown) async throws {
         let server = try open()
         if let portFile { try Self.write(server.port, to: portFile) }
-        logger.info("listening", metadata: [
-            "http.server": name, "http.host": configuration.host, "http.port": "\(server.port)",
-        ])
+        logger.info(
+            "listening",
+            metadata: [
+                "http.server": name, "http.host": configuration.host, "http.port": "\(server.port)",
+            ]
+        )
         try await server.run(until: { await shutdown.requested() })
     }
 
@@ -54,8 +57,12 @@ public struct HTTPService: Service {
         do throws(HTTPServerError) {
             return try HTTPServer(configuration, onRefusal: onRefusal, handler: handler)
         } catch {
-            let advice = error.isPortTaken ? ": end that process, or set --\(portKey) to another port (0 takes a free one)" : ""
-            throw ProcessFailure("\(name): \(error)\(advice)", exitCode: error.isPortTaken ? .unavailable : .configuration)
+            let advice =
+                error.isPortTaken ? ": end that process, or set --\(portKey) to another port (0 takes a free one)" : ""
+            throw ProcessFailure(
+                "\(name): \(error)\(advice)",
+                exitCode: error.isPortTaken ? .unavailable : .configuration
+            )
         }
     }
 
