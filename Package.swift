@@ -134,6 +134,11 @@ let package = Package(
             path: "Tests/TestSupport",
             swiftSettings: strict
         ),
+        tests(
+            "UserModelsTests",
+            ["UserModels", "NeuralNetwork", "Tensors", "Tokenization", "Datasets", "Messages"]
+        ),
+        tests("DigestsTests", ["Digests"]),
         tests("MessagesTests", ["Messages"]),
         tests("ServiceRuntimeTests", ["ServiceRuntime", "HTTPClient", "HTTPServer"]),
         tests("HTTPServerTests", ["HTTPServer", "HTTPClient"]),

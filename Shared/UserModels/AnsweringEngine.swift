@@ -1,3 +1,4 @@
+public import Datasets
 import Messages
 import NeuralNetwork
 import Tensors
@@ -17,23 +18,37 @@ public final class AnsweringEngine {
     private let leafOfTitleInAll: [Int]
     private let graph = Graph(recording: false, seed: 0)
 
-    /// Makes an engine of a model bundle's parts.
-    init(
-        languageModel: LanguageModel,
-        adapter: UserAdapter,
+    /// Makes an engine.
+    ///
+    /// - Parameters:
+    ///   - model: its adapter and language model answer.
+    ///   - catalogue: the items.
+    ///   - features: finds items by id.
+    ///   - answers: titles and categories of the catalogue.
+    ///   - format: how questions are written.
+    /// - Throws: `ModelConfigurationError` when the language model's texts are too short for the longest title.
+    public init(
+        model: UserLanguageModel,
+        catalogue: Catalogue,
         features: EventFeatures,
         answers: KnownAnswers,
-        format: PromptFormat,
-        items: [(id: String, title: String)]
-    ) {
-        self.languageModel = languageModel
-        self.adapter = adapter
+        format: PromptFormat
+    ) throws(ModelConfigurationError) {
+        languageModel = model.languageModel
+        adapter = model.adapter
         self.features = features
         self.answers = answers
         self.format = format
-        catalogue = items.map { Answer.Item(id: $0.id, title: $0.title, score: 0) }
-        leafOfTitle = Self.leaves(answers.titles, count: items.count)
-        leafOfTitleInAll = Self.leaves(answers.all, count: items.count)
+        let length = languageModel.configuration.maximumLength
+        try require(
+            "max_position_embeddings",
+            length,
+            length >= answers.longest + 8,
+            "room for a short question and the longest title's \(answers.longest) tokens"
+        )
+        self.catalogue = catalogue.items.map { Answer.Item(id: $0.id, title: $0.title, score: 0) }
+        leafOfTitle = Self.leaves(answers.titles, count: catalogue.count)
+        leafOfTitleInAll = Self.leaves(answers.all, count: catalogue.count)
     }
 
     /// The leaf of each item's title; -1 where a title is empty.
@@ -52,6 +67,7 @@ public final class AnsweringEngine {
     ///     the catalogue among the best it found; the ranking of items stays as it is.
     ///   - context: what the encoder gave for the user, shape [rows, columns]; nil answers without history.
     ///   - onToken: called with each piece of the answer as soon as it is certain.
+    /// - Returns: the answer and how long it took.
     /// - Throws: `AnswerError` when the request or the context does not fit the model.
     public func answer(
         _ request: AnswerRequest,
@@ -131,7 +147,9 @@ public final class AnsweringEngine {
         return graph.constant(context, shape: [1, shape.latents, shape.width])
     }
 
-    /// The answers that are left, and the excluded items. A title that several items share stays while one is left.
+    /// The answers that are left, and the excluded items.
+    ///
+    /// A title that several items share stays while one is left.
     private func allowed(_ request: AnswerRequest) throws(AnswerError) -> (RestrictedTree, Set<Int>) {
         let excluded = Set((request.excludedItems ?? []).compactMap { features.index(ofItem: $0) })
         let (tree, leafOfItem) =

@@ -68,7 +68,7 @@ public final class AutoregressiveEncoder: Module, Sendable {
                 + feedForwardNorm.parameters + feedForward.parameters
         }
 
-        /// - Parameter x: shape [B, L, d].
+        /// Attends and feeds forward; `x` and the result have the shape [B, L, d].
         func callAsFunction(_ graph: Graph, _ x: Variable, heads: Int, dropout: Float) -> Variable {
             let normed = attentionNorm(graph, x)
             let attended = graph.attention(
@@ -212,6 +212,7 @@ public final class AutoregressiveEncoder: Module, Sendable {
     /// The loss of predicting each next event.
     ///
     /// - Parameters:
+    ///   - graph: where the work is recorded.
     ///   - hidden: what `hidden(_:_:)` gave for `batch.events`, shape [B, L, d].
     ///   - batch: events and what came next.
     ///   - targetCount: what the sum over events is divided by: the targets of all shards of the step.
@@ -267,7 +268,9 @@ public final class AutoregressiveEncoder: Module, Sendable {
 
     /// Scores every item of the catalogue as the next one.
     ///
-    /// - Parameter lastHidden: hidden states, shape [M, d].
+    /// - Parameters:
+    ///   - graph: where the work is done.
+    ///   - lastHidden: hidden states, shape [M, d].
     /// - Returns: logits, shape [M, V].
     public func scores(_ graph: Graph, lastHidden: Variable) -> Variable {
         graph.linear(lastHidden, weight: itemTable, bias: nil)

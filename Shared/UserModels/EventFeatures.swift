@@ -1,5 +1,6 @@
 public import Datasets
 public import Messages
+import NeuralNetwork
 
 /// What the encoder sees of one event: indices into its embedding tables.
 public struct IndexedEvent: Sendable, Equatable {
@@ -123,6 +124,7 @@ public struct EventFeatures: Sendable {
     func unknownBucket(_ id: String) -> Int32 {
         var hash: UInt64 = 0xcbf2_9ce4_8422_2325
         for byte in id.utf8 { hash = (hash ^ UInt64(byte)) &* 0x0000_0100_0000_01b3 }
-        return Int32((hash >> 32) % UInt64(configuration.unknownItemBuckets))
+        // The last byte has only been multiplied once, so ids that count up would share their high bits.
+        return Int32(SeededRandom.mix(hash) % UInt64(configuration.unknownItemBuckets))
     }
 }

@@ -163,7 +163,7 @@ struct RestrictedTree {
     private var removed: [PrefixTree.Node: Int] = [:]
     private let removedLeaves: Set<Int>
 
-    /// - Parameter leaves: leaves that may not be answered.
+    /// Leaves out leaves that may not be answered.
     init(_ tree: PrefixTree, without leaves: Set<Int> = []) {
         self.tree = tree
         removedLeaves = leaves

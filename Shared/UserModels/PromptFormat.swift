@@ -57,6 +57,8 @@ public struct PromptFormat: Sendable {
     /// The text of an answer's tokens; the end token has none.
     public func text(_ tokens: some Sequence<Int32>) -> String { tokenizer.decode(tokens.filter { $0 != end }) }
 
-    /// Tokens of what somebody wrote. Marks in it are read as plain text, so that a question cannot end itself.
+    /// Tokens of what somebody wrote.
+    ///
+    /// Marks in it are read as plain text, so that a question cannot end itself.
     private func plain(_ text: String) -> [Int32] { tokenizer.encode(text, matchesAddedTokens: false) }
 }

@@ -27,7 +27,7 @@ public struct TrainingQuestion: Sendable {
     /// What the answer's tokens are chosen from.
     public let choice: Choice
 
-    /// Makes a question.
+    /// Makes a question; nil when the tree does not have the answer.
     ///
     /// Tokens that follow from those before, because the tree has one way on, are not learnt, and what stands behind
     /// the last real choice is left out: an exact softmax over the answers with no work spent on spelling.
@@ -39,7 +39,6 @@ public struct TrainingQuestion: Sendable {
     ///   - answers: the trees.
     ///   - timeline: which timeline of the batch it is about.
     ///   - prefix: how many of its events the answer may know; 0 asks without history.
-    /// - Returns: nil when the tree does not have the answer.
     public init?(
         prompt: [Int32],
         answer: [Int32],

@@ -124,6 +124,7 @@ public final class UserAdapter: Module, Sendable {
     ///   - graph: where the work is recorded.
     ///   - contexts: what the Perceiver gave, shape [C, K, d].
     ///   - blocks: which context each text reads; nil is its own.
+    /// - Returns: keys and values; of the same graph, so not to be used after its `reset()`.
     public func prepare(_ graph: Graph, contexts: Variable, blocks: [Int32]? = nil) -> PreparedContext {
         let projected = projection(graph, contexts)
         return PreparedContext(

@@ -9,6 +9,27 @@ import Tensors
 /// Shapes: `B` timelines of `L` positions, `Q` questions of `T` tokens, `K` context rows, `D` language-model width.
 /// - Source: User-LLM, arXiv 2402.13598.
 public final class UserLanguageModel: Module, Sendable {
+    /// The shapes of all parts, for checkpoints.
+    public struct Configuration: Codable, Sendable, Equatable {
+        /// The encoder's.
+        public var encoder: AutoregressiveEncoder.Configuration
+        /// The adapter's.
+        public var adapter: UserAdapter.Configuration
+        /// The language model's.
+        public var languageModel: LanguageModelConfiguration
+
+        /// Joins the shapes of three parts.
+        public init(
+            encoder: AutoregressiveEncoder.Configuration,
+            adapter: UserAdapter.Configuration,
+            languageModel: LanguageModelConfiguration
+        ) {
+            self.encoder = encoder
+            self.adapter = adapter
+            self.languageModel = languageModel
+        }
+    }
+
     /// Which parts a training changes.
     public enum Strategy: String, Codable, Sendable, CaseIterable {
         /// Everything.
@@ -25,7 +46,7 @@ public final class UserLanguageModel: Module, Sendable {
         public var knownAnswers: Float = 1
         /// Of plain language modelling over the whole vocabulary; per token.
         public var vocabulary: Float = 0.2
-        /// Of the encoder's own next-event loss; per event. 0 leaves it out.
+        /// Of the encoder's own next-event loss, per event; 0 leaves it out.
         public var nextEvent: Float = 0
 
         /// The defaults.
@@ -82,8 +103,31 @@ public final class UserLanguageModel: Module, Sendable {
     /// Answers.
     public let languageModel: LanguageModel
 
-    /// Every weight: encoder, adapter, language model. Names are unique within each part only.
+    /// Every weight: those of the encoder, the adapter and the language model; no name occurs twice.
     public var parameters: [Parameter] { encoder.parameters + adapter.parameters + languageModel.parameters }
+
+    /// The shapes of all parts.
+    public var configuration: Configuration {
+        Configuration(
+            encoder: encoder.configuration,
+            adapter: adapter.configuration,
+            languageModel: languageModel.configuration
+        )
+    }
+
+    /// Makes all parts with random weights, as each part's init says.
+    ///
+    /// - Throws: `ModelConfigurationError` naming the value that is out of range or does not fit the other parts.
+    public convenience init(
+        configuration: Configuration,
+        using generator: inout some RandomNumberGenerator
+    ) throws(ModelConfigurationError) {
+        try self.init(
+            encoder: AutoregressiveEncoder(configuration: configuration.encoder, using: &generator),
+            adapter: UserAdapter(configuration: configuration.adapter, using: &generator),
+            languageModel: LanguageModel(configuration: configuration.languageModel, using: &generator)
+        )
+    }
 
     /// Joins three parts.
     ///
@@ -155,6 +199,7 @@ public final class UserLanguageModel: Module, Sendable {
     ///   - answers: the trees the questions were made with.
     ///   - weights: of the parts.
     ///   - counts: of all shards of the step, so that the shards' gradients add up to the mean's.
+    /// - Returns: what is learnt from, and its parts.
     public func loss(
         _ graph: Graph,
         _ batch: UserQuestionBatch,

@@ -57,6 +57,7 @@ public enum UserTask: String, Sendable, CaseIterable {
     /// - Parameters:
     ///   - title: what stands for `{title}`, where the task has it.
     ///   - generator: source of the draw.
+    /// - Returns: the question as a person would ask it.
     public func question(title: String = "", using generator: inout some RandomNumberGenerator) -> String {
         let phrasings = trainingPhrasings
         return phrasings[Int.random(in: phrasings.indices, using: &generator)].replacing("{title}", with: title)

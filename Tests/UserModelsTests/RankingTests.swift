@@ -1,0 +1,41 @@
+import Foundation
+import Testing
+import UserModels
+
+@Suite struct RankingTests {
+    @Test func countsHitsGainsAndReciprocalRanks() {
+        var metrics = RankingMetrics(cutoffs: [1, 5, 10])
+        for rank in [1, 3, 10, 11] { metrics.add(rank: rank) }
+        metrics.add(rank: nil)
+        #expect(metrics.count == 5)
+        #expect(metrics.hitRate(at: 1) == 0.2)
+        #expect(metrics.hitRate(at: 5) == 0.4)
+        #expect(metrics.hitRate(at: 10) == 0.6)
+        #expect(abs(metrics.ndcg(at: 10) - (1 + 0.5 + 1 / log2(11)) / 5) < 1e-12)
+        #expect(abs(metrics.meanReciprocalRank - (1 + 1.0 / 3 + 0.1 + 1.0 / 11) / 5) < 1e-12)
+        var twice = metrics
+        twice.add(metrics)
+        #expect(twice.count == 10 && twice.hitRate(at: 10) == 0.6)
+    }
+
+    @Test func ranksWithoutWhatIsExcluded() {
+        let scores: [Float] = [0.1, 0.9, 0.5, 0.7]
+        #expect(Ranking.rank(of: 2, scores: scores) == 3)
+        #expect(Ranking.rank(of: 2, scores: scores, excluding: [1]) == 2)
+        #expect(Ranking.rank(of: 2, scores: scores, excluding: [2, 3, 0]) == 2)
+        #expect(Ranking.rank(of: 2, scores: [9, 9, 0.5, 0.7, 0.6][1...], excluding: []) == 2)
+    }
+
+    @Test func equalScoresAndNoNumbersGiveNoCredit() {
+        #expect(Ranking.rank(of: 0, scores: [1, 1, 1, 1]) == 4)
+        #expect(Ranking.rank(of: 0, scores: [.nan, 1, 0]) == 3)
+        #expect(Ranking.rank(of: 1, scores: [.nan, 1, 0]) == 2)
+    }
+
+    @Test func mostPopularComesFirst() {
+        let scores = Ranking.popularity([3, 1, 3, 1, 3, 0, 7], itemCount: 4)
+        #expect(scores == [1, 2, 0, 3])
+        #expect(Ranking.top(3, scores: scores) == [3, 1, 0])
+        #expect(Ranking.top(3, scores: scores, excluding: [1]) == [3, 0, 2])
+    }
+}
