@@ -124,7 +124,7 @@ let package = Package(
         ),
 
         // Tests.
-        tests("TensorsTests", ["Tensors", "Executors"]),
+        tests("TensorsTests", ["Tensors", "CKernels"]),
         tests("NeuralNetworkTests", ["NeuralNetwork", "Tensors"]),
         tests("TokenizationTests", ["Tokenization"]),
         tests("DatasetsTests", ["Datasets", "Messages"]),
@@ -145,5 +145,6 @@ let package = Package(
         tests("HTTPClientTests", ["HTTPServer", "HTTPClient"]),
         tests("KafkaTests", ["Kafka", "CRdkafka", "Streams", "Executors"]),
         tests("StreamsTests", ["Streams", "Messages"]),
+        tests("TrainerTests", ["Trainer", "UserModels", "NeuralNetwork", "Datasets", "ServiceRuntime"]),
     ]
 )

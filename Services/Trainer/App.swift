@@ -1,4 +1,26 @@
+import ServiceRuntime
+import Tensors
+
+/// `trainer`: from a data set to a model bundle.
 @main
 struct App {
-    static func main() {}
+    static func main() async {
+        // Before anything computes: the process may start itself again with other settings of the matrix library.
+        ComputeRuntime.prepare()
+        await Program(
+            "trainer",
+            summary: "Trains the models: from a data set to the bundle that all services load.",
+            commands: [
+                SynthesizeCommand.command,
+                PrepareCommand.command,
+                TrainEncoderCommand.command,
+                TrainLanguageModelCommand.command,
+                TrainUserLLMCommand.command,
+                EvaluateEncoderCommand.command,
+                EvaluateUserLLMCommand.command,
+                ExportCommand.command,
+                AllCommand.command,
+            ]
+        ).main()
+    }
 }

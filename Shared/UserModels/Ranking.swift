@@ -71,16 +71,16 @@ public enum Ranking {
     ///   target, so that a model that gives every item the same score gets no credit; so does one that is not a number.
     public static func rank(
         of target: Int,
-        scores: some RandomAccessCollection<Float>,
+        scores: ArraySlice<Float>,
         excluding excluded: Set<Int> = []
     ) -> Int {
         let start = scores.startIndex
-        func score(_ item: Int) -> Float { scores[scores.index(start, offsetBy: item)] }
-        let own = score(target)
-        var ahead = 0
-        for (item, other) in scores.enumerated() where item != target && !(other < own) { ahead += 1 }
-        // Few items are excluded, so they are taken off again rather than asked for at each item.
-        for item in excluded where item != target && item < scores.count && !(score(item) < own) { ahead -= 1 }
+        let own = scores[start + target]
+        // All are counted, the target with them, and those that do not take part are taken off again.
+        var ahead = scores.reduce(0) { $0 + ($1 < own ? 0 : 1) } - 1
+        for item in excluded where item != target && item < scores.count && !(scores[start + item] < own) {
+            ahead -= 1
+        }
         return ahead + 1
     }
 

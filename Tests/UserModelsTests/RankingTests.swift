@@ -19,7 +19,7 @@ import UserModels
     }
 
     @Test func ranksWithoutWhatIsExcluded() {
-        let scores: [Float] = [0.1, 0.9, 0.5, 0.7]
+        let scores: ArraySlice<Float> = [0.1, 0.9, 0.5, 0.7]
         #expect(Ranking.rank(of: 2, scores: scores) == 3)
         #expect(Ranking.rank(of: 2, scores: scores, excluding: [1]) == 2)
         #expect(Ranking.rank(of: 2, scores: scores, excluding: [2, 3, 0]) == 2)

@@ -1,0 +1,132 @@
+import Datasets
+import Foundation
+import ServiceRuntime
+import UserModels
+
+/// `trainer evaluate encoder`: ranks the catalogue for every user's held-out event.
+enum EvaluateEncoderCommand {
+    static let split = ConfigurationKey<String>(
+        "split",
+        default: "test",
+        help: "Which event is predicted: test (a user's last) or validation (the one before)",
+        expectation: "test or validation"
+    ) { Split(rawValue: $0) != nil }
+
+    static var command: Command {
+        Command(
+            "evaluate encoder",
+            summary: "Rank the whole catalogue for every user's held-out event, by the encoder's own head",
+            arguments: [
+                CommandArgument("prepared", help: "A prepared data set"),
+                CommandArgument("run", help: "The folder of the encoder's training"),
+            ],
+            keys: [TrainerKeys.threads, TrainerKeys.json, split],
+            run: { context in
+                let reader = context.configuration
+                let (prepared, run) = (try context.required("prepared"), try context.required("run"))
+                let threads = try reader.value(of: TrainerKeys.threads)
+                let json = try reader.value(of: TrainerKeys.json)
+                let split = Split(rawValue: try reader.value(of: split)) ?? .test
+                try await context.compute("encoder evaluation") { _ in
+                    let start = ContinuousClock.now
+                    let dataset = try PreparedDataset(contentsOf: prepared)
+                    let encoder = try RunFolder.encoder(run, dataset: dataset)
+                    let histories = Histories(dataset, features: encoder.configuration.features)
+                    let ranks = EncoderEvaluation(encoder: encoder, histories: histories, threads: threads)
+                        .ranks(split)
+                    let popular = EncoderEvaluation.mostPopular(histories, split)
+                    var report = Report()
+                    report.add("protocol", "leave-one-out, \(split.rawValue), all \(dataset.catalogue.count) items")
+                    report.add("data_hash", dataset.dataHash)
+                    report.add("users", ranks.filtered.count)
+                    report.add(ranks.filtered, "")
+                    report.add(ranks.unfiltered, "_seen_unfiltered")
+                    report.add(popular.filtered, "_most_popular")
+                    report.add("seconds", (ContinuousClock.now - start).inSeconds)
+                    try report.print(json: json)
+                }
+            }
+        )
+    }
+}
+
+/// `trainer evaluate user-llm`: asks a bundle about every user's held-out event.
+enum EvaluateUserLLMCommand {
+    private static let users = ConfigurationKey<Int>(
+        "users",
+        in: 1...Int(Int32.max),
+        help: "How many users are asked about, spread over all; all by default"
+    )
+
+    static var command: Command {
+        Command(
+            "evaluate user-llm",
+            summary: "Ask a bundle for every user's next title and favourite category",
+            arguments: [
+                CommandArgument("prepared", help: "A prepared data set"),
+                CommandArgument("bundle", help: "The folder of a model bundle"),
+            ],
+            keys: [TrainerKeys.threads, TrainerKeys.json, users],
+            run: { context in
+                let reader = context.configuration
+                let (prepared, folder) = (try context.required("prepared"), try context.required("bundle"))
+                let threads = try reader.value(of: TrainerKeys.threads)
+                let json = try reader.value(of: TrainerKeys.json)
+                let limit = try reader.optionalValue(of: users)
+                try await context.compute("User-LLM evaluation") { _ in
+                    let dataset = try PreparedDataset(contentsOf: prepared)
+                    let bundle = try ModelBundle.load(folder)
+                    try evaluate(bundle, dataset, users: limit, threads: threads).print(json: json)
+                }
+            }
+        )
+    }
+
+    /// Asks about users and reports, beside the baselines on the same users.
+    static func evaluate(_ bundle: ModelBundle, _ dataset: PreparedDataset, users limit: Int?, threads: Int) throws
+        -> Report
+    {
+        let start = ContinuousClock.now
+        let all = dataset.evaluatedUsers
+        let count = min(limit ?? all.count, all.count)
+        let users = (0..<count).map { all[$0 * all.count / count] }
+        let result = try UserLLMEvaluation(bundle: bundle, dataset: dataset, threads: threads).evaluate(users: users)
+        let histories = Histories(dataset, features: bundle.model.encoder.configuration.features)
+        let head = EncoderEvaluation(encoder: bundle.model.encoder, histories: histories, threads: threads)
+            .ranks(.test, users: users)
+        let popular = EncoderEvaluation.mostPopular(histories, .test, users: users)
+        var report = Report()
+        report.add("protocol", "leave-one-out, test, all \(dataset.catalogue.count) items, seen items left out")
+        report.add("bundle", bundle.version)
+        report.add("data_hash", dataset.dataHash)
+        report.add("users", users.count)
+        report.add("favourite_category_accuracy", result.categoryAccuracy)
+        report.add(
+            "favourite_category_most_frequent",
+            Double(result.rightMostFrequent) / Double(max(result.categoryCount, 1))
+        )
+        report.addRecall(result.titles, "")
+        report.addRecall(result.titlesUnfiltered, "_seen_unfiltered")
+        report.addRecall(result.titlesWithoutUser, "_without_user")
+        report.addRecall(head.filtered, "_encoder_head")
+        report.addRecall(popular.filtered, "_most_popular")
+        report.add("seconds", (ContinuousClock.now - start).inSeconds)
+        return report
+    }
+}
+
+extension Report {
+    /// Adds the measures of a ranking at 1, 5 and 10.
+    mutating func add(_ metrics: RankingMetrics, _ suffix: String) {
+        for cutoff in metrics.cutoffs {
+            add("hr_\(cutoff)\(suffix)", metrics.hitRate(at: cutoff))
+            add("ndcg_\(cutoff)\(suffix)", metrics.ndcg(at: cutoff))
+        }
+        add("mrr\(suffix)", metrics.meanReciprocalRank)
+    }
+
+    /// Adds the recall of a ranking at 1, 5 and 10.
+    mutating func addRecall(_ metrics: RankingMetrics, _ suffix: String) {
+        for cutoff in metrics.cutoffs { add("recall_\(cutoff)\(suffix)", metrics.hitRate(at: cutoff)) }
+    }
+}

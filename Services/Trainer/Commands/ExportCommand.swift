@@ -1,0 +1,39 @@
+import Datasets
+import Foundation
+import ServiceRuntime
+import UserModels
+
+/// `trainer export`: makes the model bundle that services load.
+enum ExportCommand {
+    static var command: Command {
+        Command(
+            "export",
+            summary: "Write a trained User-LLM as the bundle that all services load",
+            arguments: [
+                CommandArgument("prepared", help: "The prepared data set it was trained on"),
+                CommandArgument("run", help: "The folder of the User-LLM's training"),
+                CommandArgument("bundle", help: "The folder to write"),
+            ],
+            keys: [TrainerKeys.json],
+            run: { context in
+                let (prepared, run) = (try context.required("prepared"), try context.required("run"))
+                let folder = try context.required("bundle")
+                let json = try context.configuration.value(of: TrainerKeys.json)
+                try await context.compute("export") { _ in
+                    let bundle = try export(PreparedDataset(contentsOf: prepared), run: run, to: folder)
+                    var report = Report()
+                    report.add("bundle", folder)
+                    report.add("version", bundle.version)
+                    try report.print(json: json)
+                }
+            }
+        )
+    }
+
+    /// Writes a bundle and reads it back.
+    static func export(_ dataset: PreparedDataset, run: String, to folder: String) throws -> ModelBundle {
+        let (model, tokenizer) = try RunFolder.userLLM(run, dataset: dataset)
+        _ = try ModelBundle.write(model: model, tokenizer: tokenizer, catalogue: dataset.catalogue, to: folder)
+        return try ModelBundle.load(folder)
+    }
+}

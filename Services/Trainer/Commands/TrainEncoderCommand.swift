@@ -1,0 +1,142 @@
+import Datasets
+import NeuralNetwork
+import ServiceRuntime
+import UserModels
+
+/// `trainer train encoder`: trains the user encoder on next events.
+enum TrainEncoderCommand {
+    private static let minutes = TrainerKeys.minutes(default: 15)
+    private static let batch = TrainerKeys.batch(default: 128)
+    private static let learningRate = TrainerKeys.learningRate(default: 2e-3)
+    private static let weightDecay = TrainerKeys.weightDecay(default: 0.01)
+    private static let width = ConfigurationKey<Int>("width", default: 64, help: "Width of an event's vector")
+    private static let layers = ConfigurationKey<Int>("layers", default: 2, help: "Blocks of the encoder")
+    private static let heads = ConfigurationKey<Int>("heads", default: 2, help: "Attention heads")
+    private static let length = ConfigurationKey<Int>("length", default: 50, help: "The most events of a timeline")
+    private static let dropout = ConfigurationKey<Double>("dropout", default: 0.15, in: 0...0.9, help: "Dropout")
+    private static let features = ConfigurationKey<String>(
+        "features",
+        default: "item,categories,rating,time-gap",
+        help: "Which features of an event are read, separated by commas",
+        expectation: "some of item, categories, rating, time-gap"
+    ) { text in
+        let names = text.split(separator: ",").map(String.init)
+        return !names.isEmpty && names.allSatisfy(["item", "categories", "rating", "time-gap"].contains)
+    }
+
+    static var command: Command {
+        Command(
+            "train encoder",
+            summary: "Train the user encoder to predict each next event",
+            arguments: [
+                CommandArgument("prepared", help: "A prepared data set"),
+                CommandArgument("run", help: "The folder of this training"),
+            ],
+            keys: TrainerKeys.common + [
+                minutes, batch, learningRate, weightDecay, width, layers, heads, length, dropout, features,
+            ],
+            run: { context in
+                let reader = context.configuration
+                let prepared = try context.required("prepared")
+                let settings = try Settings(
+                    options: TrainingOptions(
+                        reader,
+                        folder: context.required("run"),
+                        minutes: minutes,
+                        learningRate: learningRate,
+                        weightDecay: weightDecay
+                    ),
+                    batchCount: reader.value(of: batch),
+                    width: reader.value(of: width),
+                    layers: reader.value(of: layers),
+                    heads: reader.value(of: heads),
+                    length: reader.value(of: length),
+                    dropout: Float(reader.value(of: dropout)),
+                    features: Set(reader.value(of: features).split(separator: ",").map(String.init))
+                )
+                let json = try reader.value(of: TrainerKeys.json)
+                try await context.compute("encoder training") { shutdown in
+                    let dataset = try PreparedDataset(contentsOf: prepared)
+                    let outcome = try train(dataset, settings, until: shutdown)
+                    try outcome.report(metric: "validation_hr_10", dataset: dataset).print(json: json)
+                    try outcome.checkInterruption(folder: settings.options.folder)
+                }
+            }
+        )
+    }
+
+    /// What an encoder is trained with.
+    struct Settings: Sendable {
+        var options: TrainingOptions
+        var batchCount = 128
+        var width = 64
+        var layers = 2
+        var heads = 2
+        var length = 50
+        var dropout: Float = 0.15
+        var features: Set<String> = ["item", "categories", "rating", "time-gap"]
+    }
+
+    /// Trains an encoder and leaves it in the run's folder.
+    static func train(
+        _ dataset: PreparedDataset,
+        _ settings: Settings,
+        until shutdown: Shutdown
+    ) throws -> TrainingOutcome {
+        var configuration = AutoregressiveEncoder.Configuration(
+            itemCount: dataset.catalogue.count,
+            categoryCount: dataset.catalogue.categories.count
+        )
+        configuration.width = settings.width
+        configuration.layers = settings.layers
+        configuration.heads = settings.heads
+        configuration.length = settings.length
+        configuration.feedForwardWidth = 4 * settings.width
+        configuration.dropout = settings.dropout
+        configuration.features.usesItem = settings.features.contains("item")
+        configuration.features.usesCategories = settings.features.contains("categories")
+        configuration.features.usesRating = settings.features.contains("rating")
+        configuration.features.usesTimeGap = settings.features.contains("time-gap")
+        let histories = Histories(dataset, features: configuration.features)
+        var random = SeededRandom(seed: settings.options.seed)
+        let encoder = try AutoregressiveEncoder(configuration: configuration, using: &random)
+        let task = EncoderTask(
+            encoder: encoder,
+            histories: histories,
+            batchCount: settings.batchCount,
+            seed: settings.options.seed,
+            weightDecay: settings.options.weightDecay
+        )
+        return try TrainingLoop(
+            task: task,
+            options: settings.options,
+            run: RunFolder(settings.options, kind: "encoder", configuration: configuration, dataset: dataset),
+            progress: ProgressReporter(name: "encoder", settings.options)
+        ).train(until: shutdown)
+    }
+}
+
+extension TrainingOutcome {
+    /// The result of a training.
+    func report(metric: String, dataset: PreparedDataset) -> Report {
+        var report = Report()
+        report.add("steps", steps)
+        report.add("seconds", seconds)
+        report.add("targets", targets)
+        report.add("targets_per_second", Double(targets) / max(seconds, 1e-9))
+        report.add("best_step", bestStep)
+        report.add(metric, bestMetric)
+        report.add("data_hash", dataset.dataHash)
+        report.add("interrupted", isInterrupted)
+        return report
+    }
+
+    /// Ends the process with the code of an interruption when there was one.
+    func checkInterruption(folder: String) throws {
+        guard isInterrupted else { return }
+        throw ProcessFailure(
+            "interrupted after \(steps) steps; \(folder) has the checkpoint, --resume goes on from it",
+            exitCode: .interrupted
+        )
+    }
+}

@@ -1,0 +1,153 @@
+import Datasets
+import NeuralNetwork
+import ServiceRuntime
+import Tokenization
+import UserModels
+
+/// `trainer train user-llm`: joins an encoder and a language model and trains them to answer.
+enum TrainUserLLMCommand {
+    private static let minutes = TrainerKeys.minutes(default: 20)
+    private static let batch = TrainerKeys.batch(default: 64)
+    private static let learningRate = TrainerKeys.learningRate(default: 1e-3)
+    private static let weightDecay = TrainerKeys.weightDecay(default: 0.01)
+    private static let strategy = ConfigurationKey<String>(
+        "strategy",
+        default: "full",
+        help: "What is trained: full (everything), enc (all but the language model), proj (what joins the two)",
+        expectation: UserLanguageModel.Strategy.allCases.map(\.rawValue).joined(separator: ", ")
+    ) { UserLanguageModel.Strategy(rawValue: $0) != nil }
+    private static let encoder = ConfigurationKey<String>("encoder", help: "The folder of the encoder's training")
+    private static let languageModel = ConfigurationKey<String>(
+        "language-model",
+        help: "The folder of the language model's training"
+    )
+    private static let latents = ConfigurationKey<Int>("latents", default: 16, in: 1...1_024, help: "Rows of a context")
+    private static let gate = ConfigurationKey<Double>(
+        "gate",
+        in: 0...0.99,
+        help: "How far the gates are open at the start; by default 0.7 with strategy full and 0 otherwise"
+    )
+    private static let questions = ConfigurationKey<Int>(
+        "questions",
+        default: 6,
+        in: 1...1_000,
+        help: "Questions about one window of events"
+    )
+
+    static var command: Command {
+        Command(
+            "train user-llm",
+            summary: "Join an encoder and a language model and train them to answer from a user's context",
+            arguments: [
+                CommandArgument("prepared", help: "A prepared data set"),
+                CommandArgument("run", help: "The folder of this training"),
+            ],
+            keys: TrainerKeys.common + [
+                minutes, batch, learningRate, weightDecay, strategy, encoder, languageModel, latents, gate, questions,
+            ],
+            run: { context in
+                let reader = context.configuration
+                let prepared = try context.required("prepared")
+                let settings = try Settings(
+                    options: TrainingOptions(
+                        reader,
+                        folder: context.required("run"),
+                        minutes: minutes,
+                        learningRate: learningRate,
+                        weightDecay: weightDecay
+                    ),
+                    encoder: reader.value(of: encoder),
+                    languageModel: reader.value(of: languageModel),
+                    strategy: UserLanguageModel.Strategy(rawValue: reader.value(of: strategy)) ?? .full,
+                    batchCount: reader.value(of: batch),
+                    latents: reader.value(of: latents),
+                    gateOpening: reader.optionalValue(of: gate).map { Float($0) },
+                    questionsPerWindow: reader.value(of: questions)
+                )
+                let json = try reader.value(of: TrainerKeys.json)
+                try await context.compute("User-LLM training") { shutdown in
+                    let dataset = try PreparedDataset(contentsOf: prepared)
+                    let outcome = try train(dataset, settings, until: shutdown)
+                    try outcome.report(metric: "validation_title_log_likelihood", dataset: dataset).print(json: json)
+                    try outcome.checkInterruption(folder: settings.options.folder)
+                }
+            }
+        )
+    }
+
+    /// What a User-LLM is trained with.
+    struct Settings: Sendable {
+        var options: TrainingOptions
+        /// Folder of the encoder's training.
+        var encoder: String
+        /// Folder of the language model's training.
+        var languageModel: String
+        var strategy = UserLanguageModel.Strategy.full
+        var batchCount = 64
+        var latents = 16
+        var gateOpening: Float?
+        var questionsPerWindow = 6
+    }
+
+    /// Trains a User-LLM and leaves it, with the tokenizer, in the run's folder.
+    static func train(
+        _ dataset: PreparedDataset,
+        _ settings: Settings,
+        until shutdown: Shutdown
+    ) throws -> TrainingOutcome {
+        let encoder = try RunFolder.encoder(settings.encoder, dataset: dataset)
+        let (languageModel, tokenizer) = try RunFolder.languageModel(settings.languageModel, dataset: dataset)
+        var configuration = UserAdapter.Configuration(
+            encoder: encoder.configuration,
+            languageModel: languageModel.configuration
+        )
+        configuration.perceiver.latents = settings.latents
+        configuration.gateOpening = settings.gateOpening ?? (settings.strategy == .full ? 0.7 : 0)
+        var random = SeededRandom(seed: settings.options.seed)
+        let adapter = try UserAdapter(configuration: configuration, using: &random)
+        let histories = Histories(dataset, features: encoder.configuration.features)
+        let format = try PromptFormat(tokenizer: tokenizer)
+        var mixture = UserLanguageModelTask.Mixture()
+        mixture.questionsPerWindow = settings.questionsPerWindow
+        let task = UserLanguageModelTask(
+            model: try UserLanguageModel(encoder: encoder, adapter: adapter, languageModel: languageModel),
+            histories: histories,
+            answers: KnownAnswers(
+                catalogue: dataset.catalogue,
+                categoryNames: histories.features.categoryNames,
+                format: format
+            ),
+            format: format,
+            mixture: mixture,
+            weights: UserLanguageModel.LossWeights(),
+            strategy: settings.strategy,
+            batchCount: settings.batchCount,
+            seed: settings.options.seed,
+            weightDecay: settings.options.weightDecay
+        )
+        let run = try RunFolder(
+            settings.options,
+            kind: "user-llm",
+            configuration: UserLLMConfiguration(
+                encoder: encoder.configuration,
+                adapter: configuration,
+                languageModel: languageModel.configuration
+            ),
+            dataset: dataset
+        )
+        try tokenizer.save(to: run.tokenizerPath)
+        return try TrainingLoop(
+            task: task,
+            options: settings.options,
+            run: run,
+            progress: ProgressReporter(name: "user-llm", settings.options)
+        ).train(until: shutdown)
+    }
+}
+
+/// The configurations of a User-LLM's parts, as its checkpoints keep them.
+struct UserLLMConfiguration: Codable, Sendable {
+    var encoder: AutoregressiveEncoder.Configuration
+    var adapter: UserAdapter.Configuration
+    var languageModel: LanguageModelConfiguration
+}

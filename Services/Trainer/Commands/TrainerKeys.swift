@@ -1,0 +1,68 @@
+import Foundation
+import ServiceRuntime
+
+/// Settings that several commands share.
+enum TrainerKeys {
+    static let seed = ConfigurationKey<UInt64>("seed", default: 1, help: "Seed of everything that is drawn")
+    static let threads = ConfigurationKey<Int>(
+        "threads",
+        default: ProcessInfo.processInfo.activeProcessorCount,
+        in: 1...256,
+        help: "Threads; the same seed and threads give the same numbers"
+    )
+    static let json = ConfigurationKey<Bool>("json", default: false, help: "Print the result as one JSON object")
+    static let steps = ConfigurationKey<Int>(
+        "steps",
+        in: 1...100_000_000,
+        help: "How many steps to train; without it --minutes decides"
+    )
+    static let resume = ConfigurationKey<Bool>(
+        "resume",
+        default: false,
+        help: "Go on with an interrupted training of this folder"
+    )
+    static let skipBadLines = ConfigurationKey<Bool>(
+        "skip-bad-lines",
+        default: false,
+        help: "Leave bad lines out and count them"
+    )
+    static let warmUp = ConfigurationKey<Int>("warm-up", default: 200, in: 0...1_000_000, help: "Steps of warm-up")
+    static let validations = ConfigurationKey<Int>(
+        "validations",
+        default: 20,
+        in: 1...10_000,
+        help: "How often the model is validated while it trains"
+    )
+
+    static func minutes(_ name: String = "minutes", default minutes: Double) -> ConfigurationKey<Double> {
+        ConfigurationKey(name, default: minutes, in: 0.01...100_000, unit: "minutes", help: "How long to train")
+    }
+
+    static func batch(default count: Int) -> ConfigurationKey<Int> {
+        ConfigurationKey("batch", default: count, in: 1...100_000, help: "Windows or texts in a step")
+    }
+
+    static func learningRate(default rate: Double) -> ConfigurationKey<Double> {
+        ConfigurationKey("learning-rate", default: rate, in: 0...1, help: "Learning rate after the warm-up")
+    }
+
+    static func weightDecay(default decay: Double) -> ConfigurationKey<Double> {
+        ConfigurationKey("weight-decay", default: decay, in: 0...10, help: "Decay of the weights of products")
+    }
+
+    /// Settings of every training.
+    static let common: [any AnyConfigurationKey] = [seed, threads, json, steps, resume, warmUp, validations]
+}
+
+extension ProcessContext {
+    /// A positional argument that must be there.
+    func required(_ name: String) throws -> String {
+        guard let value = argument(name) else { throw ConfigurationError.usage("\(name.uppercased()) is missing") }
+        return value
+    }
+
+    /// Does work that blocks its thread, away from the threads that wait for signals.
+    func compute(_ name: String, _ body: @escaping @Sendable (Shutdown) throws -> Void) async throws {
+        try await run(name) { shutdown in try await ComputingThread().run { try body(shutdown) } }
+    }
+}

@@ -1,0 +1,79 @@
+import Datasets
+import Executors
+import NeuralNetwork
+import Synchronization
+import UserModels
+
+/// Ranks the whole catalogue for every user's held-out event, by the encoder's own item head.
+struct EncoderEvaluation: Sendable {
+    let encoder: AutoregressiveEncoder
+    let histories: Histories
+    let threads: Int
+
+    /// What a ranking of all users gave.
+    struct Ranks: Sendable {
+        /// Items the user has had before are left out.
+        var filtered = RankingMetrics()
+        /// All items take part.
+        var unfiltered = RankingMetrics()
+    }
+
+    /// Ranks for all users that have a held-out event.
+    func ranks(_ split: Split) -> Ranks { ranks(split, users: histories.dataset.evaluatedUsers) }
+
+    /// Ranks for some users.
+    func ranks(_ split: Split, users: [Int]) -> Ranks {
+        let batchCount = 128
+        let batches = stride(from: 0, to: users.count, by: batchCount).map {
+            Array(users[$0..<min($0 + batchCount, users.count)])
+        }
+        let total = Mutex(Ranks())
+        BlockingExecutor.concurrently(threads) { thread in
+            let graph = Graph(recording: false, seed: 0)
+            var own = Ranks()
+            for index in stride(from: thread, to: batches.count, by: threads) {
+                rank(batches[index], split, graph, &own)
+                graph.reset()
+            }
+            total.withLock {
+                $0.filtered.add(own.filtered)
+                $0.unfiltered.add(own.unfiltered)
+            }
+        }
+        return total.withLock { $0 }
+    }
+
+    private func rank(_ users: [Int], _ split: Split, _ graph: Graph, _ ranks: inout Ranks) {
+        let length = encoder.configuration.length
+        let batch = EventBatch(
+            users.map { histories.before(histories.target(split, user: $0), user: $0, length: length) }
+        )
+        let hidden = encoder.hidden(graph, batch)
+        let scores = graph.values(
+            of: encoder.scores(graph, lastHidden: encoder.lastHidden(graph, hidden: hidden, batch))
+        )
+        let itemCount = encoder.configuration.itemCount
+        for (row, user) in users.enumerated() {
+            let target = histories.target(split, user: user)
+            let item = Int(histories.events[user][target].item)
+            let seen = Set(histories.events[user][..<target].map { Int($0.item) })
+            let own = scores[row * itemCount..<(row + 1) * itemCount]
+            ranks.filtered.add(rank: Ranking.rank(of: item, scores: own, excluding: seen))
+            ranks.unfiltered.add(rank: Ranking.rank(of: item, scores: own))
+        }
+    }
+
+    /// The most-popular baseline on some users; all by default.
+    static func mostPopular(_ histories: Histories, _ split: Split, users: [Int]? = nil) -> Ranks {
+        let counts = histories.dataset.trainingCounts().map(Float.init)
+        var ranks = Ranks()
+        for user in users ?? histories.dataset.evaluatedUsers {
+            let target = histories.target(split, user: user)
+            let item = Int(histories.events[user][target].item)
+            let seen = Set(histories.events[user][..<target].map { Int($0.item) })
+            ranks.filtered.add(rank: Ranking.rank(of: item, scores: counts[...], excluding: seen))
+            ranks.unfiltered.add(rank: Ranking.rank(of: item, scores: counts[...]))
+        }
+        return ranks
+    }
+}

@@ -1,0 +1,118 @@
+import Datasets
+import NeuralNetwork
+import Synchronization
+import UserModels
+
+/// Trains the small language model on what a catalogue says: titles, their categories, and how questions are put.
+final class LanguageModelTask: TrainingTask {
+    /// Texts of one thread, padded at the end.
+    struct Shard: Sendable {
+        var texts: [[Int32]]
+    }
+
+    let model: LanguageModel
+    let format: PromptFormat
+    let catalogue: Catalogue
+    let batchCount: Int
+    let seed: UInt64
+    let weightDecay: Float
+
+    let metricName = "validation log-likelihood per token"
+
+    init(
+        model: LanguageModel,
+        format: PromptFormat,
+        catalogue: Catalogue,
+        batchCount: Int,
+        seed: UInt64,
+        weightDecay: Float
+    ) {
+        self.model = model
+        self.format = format
+        self.catalogue = catalogue
+        self.batchCount = batchCount
+        self.seed = seed
+        self.weightDecay = weightDecay
+    }
+
+    var parameters: [Parameter] { model.parameters }
+
+    var groups: [AdamW.Group] {
+        let products = model.parameters.filter { $0.shape.count == 2 && $0.name.contains("proj") }
+        let others = model.parameters.filter { !($0.shape.count == 2 && $0.name.contains("proj")) }
+        return [AdamW.Group(products, weightDecay: weightDecay), AdamW.Group(others)]
+    }
+
+    func shards(ofStep step: Int, count: Int) -> [Shard] {
+        (0..<count).map { shard in
+            var random = SeededRandom(seed: SeededRandom.mix(seed, UInt64(step), UInt64(shard)))
+            let own = batchCount * (shard + 1) / count - batchCount * shard / count
+            return Shard(texts: (0..<own).map { _ in text(phrasings: \.trainingPhrasings, using: &random) })
+        }
+    }
+
+    /// A question and its answer: mostly what categories a title has, else a title or a category as an answer.
+    private func text(
+        phrasings: KeyPath<UserTask, [String]>,
+        using random: inout SeededRandom
+    ) -> [Int32] {
+        let item = catalogue.items[random.below(catalogue.count)]
+        let draw = random.uniform()
+        let task: UserTask
+        let answer: String
+        if draw < 0.6, !item.categories.isEmpty {
+            task = .titleCategories
+            answer = UserTask.categoriesAnswer(item.categories)
+        } else if draw < 0.95 || item.categories.isEmpty {
+            task = .nextTitle
+            answer = item.title
+        } else {
+            task = .favouriteCategory
+            answer = item.categories[random.below(item.categories.count)]
+        }
+        let choices = task[keyPath: phrasings]
+        let question = choices[random.below(choices.count)].replacing("{title}", with: item.title)
+        return format.prompt(question) + format.answer(answer) + [format.end]
+    }
+
+    func targetCount(_ shard: Shard) -> Int { shard.texts.reduce(0) { $0 + $1.count - 1 } }
+
+    func loss(_ graph: Graph, _ shard: Shard, of shards: [Shard]) -> Variable? {
+        let total = shards.reduce(0) { $0 + targetCount($1) }
+        return total == 0 ? nil : graph.scale(summedLoss(graph, shard.texts), 1 / Float(total))
+    }
+
+    private func summedLoss(_ graph: Graph, _ texts: [[Int32]]) -> Variable {
+        let length = (texts.map(\.count).max() ?? 1) - 1
+        var tokens: [Int32] = []
+        var rows: [Int32] = []
+        var targets: [Int32] = []
+        for (index, text) in texts.enumerated() {
+            tokens += text.dropLast() + [Int32](repeating: format.pad, count: length - text.count + 1)
+            rows += (0..<text.count - 1).map { Int32(index * length + $0) }
+            targets += text.dropFirst()
+        }
+        let hidden = model.hidden(graph, tokens: tokens, count: texts.count)
+        return graph.crossEntropy(
+            graph.gatherRows(graph.reshaped(hidden, [texts.count * length, model.configuration.width]), rows),
+            weight: graph.parameter(model.head),
+            bias: nil,
+            targets: targets,
+            rowWeights: nil
+        )
+    }
+
+    func validate(threads: Int) -> Double {
+        // Titles are few and all of them train; what is held out is how the questions are put.
+        var random = SeededRandom(seed: SeededRandom.mix(seed, .max))
+        let texts = (0..<512).map { _ in text(phrasings: \.heldOutPhrasings, using: &random) }
+        let graph = Graph(recording: false, seed: 0)
+        var sum = 0.0
+        for start in stride(from: 0, to: texts.count, by: 64) {
+            let loss = summedLoss(graph, Array(texts[start..<min(start + 64, texts.count)]))
+            sum += Double(graph.values(of: loss)[0])
+            graph.reset()
+        }
+        return -sum / Double(texts.reduce(0) { $0 + $1.count - 1 })
+    }
+}

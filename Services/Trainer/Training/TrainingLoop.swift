@@ -1,0 +1,125 @@
+import Foundation
+import NeuralNetwork
+import ServiceRuntime
+
+/// Trains until the budget is used up or the process is told to stop.
+///
+/// A budget of time is turned into a number of steps once the speed is known, after a thirtieth of the time; from then
+/// on the learning rate depends on the step alone. The checkpoint that validates best is kept beside the last one.
+struct TrainingLoop<Task: TrainingTask> {
+    let task: Task
+    let options: TrainingOptions
+    let run: RunFolder
+    let progress: ProgressReporter
+
+    /// Runs the training.
+    ///
+    /// - Throws: when the numbers stop being finite, and what reading or writing a checkpoint throws.
+    func train(until shutdown: Shutdown) throws -> TrainingOutcome {
+        let optimizer = AdamW(groups: task.groups)
+        let trainer = DataParallelTrainer(shards: options.threads, optimizer: optimizer, seed: options.seed)
+        var state = TrainingState()
+        if case .steps(let count) = options.budget { state.totalSteps = count }
+        if options.resumes, let saved = try run.restoreLast(task.parameters, optimizer) {
+            state = saved
+            progress.note("continuing at step \(state.step)")
+        }
+        let clock = ContinuousClock()
+        let start = clock.now
+        let secondsBefore = state.seconds
+        var refused = 0
+        while state.step < state.totalSteps ?? .max {
+            if shutdown.isRequested {
+                try run.saveLast(task.parameters, optimizer, state)
+                return outcome(state, isInterrupted: true)
+            }
+            let shards = try task.shards(ofStep: state.step, count: options.threads)
+            let rate = learningRate(state)
+            let result = try trainer.step(learningRate: rate) { graph, shard in
+                task.loss(graph, shards[shard], of: shards)
+            }
+            refused = result.gradientNorm.isFinite ? 0 : refused + 1
+            guard refused < 20 else {
+                throw ProcessFailure(
+                    "the loss stopped being a number at step \(state.step); lower --learning-rate (now \(rate))"
+                )
+            }
+            state.step += 1
+            state.targets += shards.reduce(0) { $0 + task.targetCount($1) }
+            state.seconds = secondsBefore + (clock.now - start).inSeconds
+            progress.step(state, loss: result.loss, gradientNorm: result.gradientNorm, learningRate: rate)
+            if state.totalSteps == nil, case .time(let budget) = options.budget {
+                try planSteps(&state, budget.inSeconds, optimizer, clock)
+            } else if let total = state.totalSteps, isValidationStep(state.step, total) {
+                try validate(&state, optimizer)
+            }
+        }
+        try run.saveLast(task.parameters, optimizer, state)
+        return outcome(state, isInterrupted: false)
+    }
+
+    /// Fixes the number of steps once the speed is known.
+    private func planSteps(
+        _ state: inout TrainingState,
+        _ budget: Double,
+        _ optimizer: AdamW,
+        _ clock: ContinuousClock
+    ) throws {
+        guard state.step >= 10, state.seconds >= budget / 30 else { return }
+        let secondsPerStep = state.seconds / Double(state.step)
+        let start = clock.now
+        try validate(&state, optimizer)
+        let validation = (clock.now - start).inSeconds
+        let left = budget - state.seconds - validation * Double(options.validations + 1)
+        state.totalSteps = state.step + max(Int(left / secondsPerStep), 1)
+        progress.note("\(state.totalSteps ?? 0) steps fit into the time")
+    }
+
+    private func isValidationStep(_ step: Int, _ total: Int) -> Bool {
+        step == total || step % max(total / options.validations, 1) == 0
+    }
+
+    private func validate(_ state: inout TrainingState, _ optimizer: AdamW) throws {
+        let metric = try task.validate(threads: options.threads)
+        let isBest = metric > state.bestMetric ?? -.infinity
+        if isBest {
+            state.bestMetric = metric
+            state.bestStep = state.step
+            try run.saveBest(task.parameters, state)
+        }
+        try run.saveLast(task.parameters, optimizer, state)
+        progress.validation(state, name: task.metricName, value: metric, isBest: isBest)
+    }
+
+    private func learningRate(_ state: TrainingState) -> Float {
+        let shape = state.totalSteps.map { Schedule.Shape.cosine(steps: $0, floor: 0.02) } ?? .constant
+        let warmUp = min(options.warmUpSteps, (state.totalSteps ?? .max) / 10)
+        return Schedule(peak: options.learningRate, warmUpSteps: warmUp, shape: shape).learningRate(at: state.step)
+    }
+
+    private func outcome(_ state: TrainingState, isInterrupted: Bool) -> TrainingOutcome {
+        TrainingOutcome(
+            steps: state.step,
+            seconds: state.seconds,
+            targets: state.targets,
+            bestStep: state.bestStep,
+            bestMetric: state.bestMetric ?? 0,
+            isInterrupted: isInterrupted
+        )
+    }
+}
+
+/// Where a training is; saved with its checkpoint.
+struct TrainingState: Codable, Sendable, Equatable {
+    var step = 0
+    var totalSteps: Int?
+    var targets = 0
+    var seconds = 0.0
+    var bestStep = 0
+    var bestMetric: Double?
+}
+
+extension Duration {
+    /// The duration as a number of seconds.
+    var inSeconds: Double { Double(components.seconds) + Double(components.attoseconds) * 1e-18 }
+}

@@ -1,0 +1,218 @@
+import Datasets
+import Executors
+import NeuralNetwork
+import Synchronization
+import UserModels
+
+/// Trains the language model to answer from a user's context.
+///
+/// Each window of events is encoded once and asked about several times, after different numbers of events.
+final class UserLanguageModelTask: TrainingTask {
+    /// How questions are drawn.
+    struct Mixture: Sendable {
+        /// Questions about one window.
+        var questionsPerWindow = 6
+        /// Share of questions for the favourite category.
+        var categoryShare: Float = 0.15
+        /// Share of questions asked without history.
+        var withoutHistoryShare: Float = 0.03
+        /// Every so many steps one asks about the catalogue only, of no user, learnt over the whole vocabulary.
+        ///
+        /// Such questions are long; among the others, all would be padded to their length.
+        var stepsPerFactStep = 40
+    }
+
+    let model: UserLanguageModel
+    let histories: Histories
+    let answers: KnownAnswers
+    let format: PromptFormat
+    let mixture: Mixture
+    let weights: UserLanguageModel.LossWeights
+    let strategy: UserLanguageModel.Strategy
+    let batchCount: Int
+    let seed: UInt64
+    let weightDecay: Float
+    private let schedule: Mutex<WindowSchedule>
+    private let prompts: [UserTask: [[Int32]]]
+
+    let metricName = "validation log-likelihood of the next title"
+
+    init(
+        model: UserLanguageModel,
+        histories: Histories,
+        answers: KnownAnswers,
+        format: PromptFormat,
+        mixture: Mixture,
+        weights: UserLanguageModel.LossWeights,
+        strategy: UserLanguageModel.Strategy,
+        batchCount: Int,
+        seed: UInt64,
+        weightDecay: Float
+    ) {
+        self.model = model
+        self.histories = histories
+        self.answers = answers
+        self.format = format
+        self.mixture = mixture
+        self.weights = weights
+        self.strategy = strategy
+        self.batchCount = batchCount
+        self.seed = seed
+        self.weightDecay = weightDecay
+        schedule = Mutex(
+            WindowSchedule(
+                counts: histories.trainingCounts,
+                length: model.encoder.configuration.length,
+                seed: seed
+            )
+        )
+        prompts = Dictionary(
+            uniqueKeysWithValues: [UserTask.nextTitle, .favouriteCategory].map { task in
+                (task, task.trainingPhrasings.map(format.prompt))
+            }
+        )
+    }
+
+    var parameters: [Parameter] { model.parameters }
+
+    var groups: [AdamW.Group] {
+        model.prepare(for: strategy).map {
+            AdamW.Group(
+                $0.parameters,
+                learningRateScale: $0.learningRateScale,
+                weightDecay: $0.decays ? weightDecay : 0
+            )
+        }
+    }
+
+    func shards(ofStep step: Int, count: Int) -> [UserQuestionBatch] {
+        let windows = schedule.withLock { $0.windows(step * batchCount..<(step + 1) * batchCount) }
+        return (0..<count).map { shard in
+            let part = windows[shard * batchCount / count..<(shard + 1) * batchCount / count]
+            var random = SeededRandom(seed: SeededRandom.mix(seed, 2, UInt64(step), UInt64(shard)))
+            let events = part.map { histories.events[$0.user][$0.range] }
+            var questions: [TrainingQuestion] = []
+            if step % mixture.stepsPerFactStep == mixture.stepsPerFactStep - 1 {
+                let facts = part.compactMap { _ in fact(using: &random) }
+                return UserQuestionBatch(timelines: NextEventBatch(windows: Array(events.prefix(1))), questions: facts)
+            }
+            for (index, window) in events.enumerated() {
+                for _ in 0..<mixture.questionsPerWindow {
+                    if let question = question(about: window, index: index, using: &random) {
+                        questions.append(question)
+                    }
+                }
+            }
+            return UserQuestionBatch(timelines: NextEventBatch(windows: events), questions: questions)
+        }
+    }
+
+    private func question(
+        about window: ArraySlice<IndexedEvent>,
+        index: Int,
+        using random: inout SeededRandom
+    ) -> TrainingQuestion? {
+        let draw = random.uniform()
+        // The longer of two draws: a served timeline is mostly full.
+        let prefix = 1 + max(random.below(window.count - 1), random.below(window.count - 1))
+        let next = Int(window[window.startIndex + prefix].item)
+        if draw < mixture.withoutHistoryShare {
+            return titleQuestion(next, index: index, prefix: 0, using: &random)
+        }
+        if draw < mixture.withoutHistoryShare + mixture.categoryShare {
+            let favourites = UserTask.favouriteCategories(of: window.prefix(prefix))
+            guard let favourite = favourites.first else { return nil }
+            return TrainingQuestion(
+                prompt: prompt(.favouriteCategory, using: &random),
+                answer: answers.tokens(ofCategory: Int(favourite)),
+                choice: .known,
+                answers: answers,
+                timeline: index,
+                prefix: prefix
+            )
+        }
+        return titleQuestion(next, index: index, prefix: prefix, using: &random)
+    }
+
+    private func titleQuestion(
+        _ item: Int,
+        index: Int,
+        prefix: Int,
+        using random: inout SeededRandom
+    ) -> TrainingQuestion? {
+        TrainingQuestion(
+            prompt: prompt(.nextTitle, using: &random),
+            answer: answers.tokens(ofTitle: item),
+            choice: .known,
+            answers: answers,
+            timeline: index,
+            prefix: prefix
+        )
+    }
+
+    private func fact(using random: inout SeededRandom) -> TrainingQuestion? {
+        let catalogue = histories.dataset.catalogue
+        let item = catalogue.items[random.below(catalogue.count)]
+        return TrainingQuestion(
+            prompt: format.prompt(UserTask.titleCategories.question(title: item.title, using: &random)),
+            answer: format.answer(UserTask.categoriesAnswer(item.categories)),
+            choice: .vocabulary,
+            answers: answers,
+            prefix: 0
+        )
+    }
+
+    private func prompt(_ task: UserTask, using random: inout SeededRandom) -> [Int32] {
+        let choices = prompts[task] ?? []
+        return choices[random.below(choices.count)]
+    }
+
+    func targetCount(_ shard: UserQuestionBatch) -> Int { shard.questions.count }
+
+    func loss(_ graph: Graph, _ shard: UserQuestionBatch, of shards: [UserQuestionBatch]) -> Variable? {
+        guard !shard.questions.isEmpty else { return nil }
+        let counts = UserLanguageModel.Counts(shards)
+        return model.loss(graph, shard, answers: answers, weights: weights, counts: counts).total
+    }
+
+    func validate(threads: Int) -> Double {
+        let users = Array(histories.dataset.evaluatedUsers.prefix(1_024))
+        let batches = stride(from: 0, to: users.count, by: 32).map { Array(users[$0..<min($0 + 32, users.count)]) }
+        let sums = Mutex([Double](repeating: 0, count: batches.count))
+        BlockingExecutor.concurrently(threads) { thread in
+            let graph = Graph(recording: false, seed: 0)
+            for index in stride(from: thread, to: batches.count, by: threads) {
+                let batch = validationBatch(batches[index])
+                // Counts of one make the mean a sum.
+                var counts = UserLanguageModel.Counts([])
+                counts.knownAnswers = 1
+                let loss = model.loss(graph, batch, answers: answers, weights: weights, counts: counts)
+                let sum = loss.parts.first { $0.name == "title" }.map { graph.values(of: $0.value)[0] } ?? 0
+                sums.withLock { $0[index] = Double(sum) }
+                graph.reset()
+            }
+        }
+        return -sums.withLock { $0.reduce(0, +) } / Double(max(users.count, 1))
+    }
+
+    private func validationBatch(_ users: [Int]) -> UserQuestionBatch {
+        let length = model.encoder.configuration.length
+        let windows = users.map { user in
+            let target = histories.target(.validation, user: user)
+            return histories.events[user][max(target - length, 0)...target]
+        }
+        let questions = windows.enumerated().compactMap { index, window in
+            window.last.flatMap { next in
+                TrainingQuestion(
+                    prompt: prompts[.nextTitle]?[0] ?? [],
+                    answer: answers.tokens(ofTitle: Int(next.item)),
+                    choice: .title,
+                    answers: answers,
+                    timeline: index,
+                    prefix: window.count - 1
+                )
+            }
+        }
+        return UserQuestionBatch(timelines: NextEventBatch(windows: windows), questions: questions)
+    }
+}

@@ -1,0 +1,204 @@
+import Datasets
+import Foundation
+import NeuralNetwork
+import ServiceRuntime
+import Testing
+import UserModels
+
+@testable import Trainer
+
+/// A temporary folder with a small invented world, prepared.
+private struct World {
+    let folder: String
+    let dataset: PreparedDataset
+
+    init() throws {
+        folder = FileManager.default.temporaryDirectory.appending(path: "trainer-\(UUID().uuidString)").path
+        let configuration = SyntheticWorld.Configuration(
+            seed: 5,
+            filmCount: 48,
+            viewerCount: 60,
+            minimumEvents: 8,
+            maximumEvents: 20
+        )
+        try SyntheticWorld(configuration).write(to: folder + "/data")
+        dataset = try PrepareCommand.prepare(
+            folder + "/data",
+            into: folder + "/prepared",
+            format: "auto",
+            skipsBadLines: false
+        )
+    }
+
+    func remove() { try? FileManager.default.removeItem(atPath: folder) }
+
+    func options(_ name: String, steps: Int, resumes: Bool = false) -> TrainingOptions {
+        TrainingOptions(
+            budget: .steps(steps),
+            learningRate: 2e-3,
+            weightDecay: 0.01,
+            warmUpSteps: 2,
+            validations: 2,
+            threads: 2,
+            seed: 9,
+            folder: "\(folder)/\(name)",
+            resumes: resumes
+        )
+    }
+
+    func encoderSettings(_ name: String, steps: Int, resumes: Bool = false) -> TrainEncoderCommand.Settings {
+        TrainEncoderCommand.Settings(
+            options: options(name, steps: steps, resumes: resumes),
+            batchCount: 16,
+            width: 16,
+            layers: 1,
+            length: 12
+        )
+    }
+}
+
+/// An encoder's training that is told to stop before a given step.
+private func interrupted(_ world: World, _ name: String, steps: Int, before step: Int) throws {
+    let shutdown = Shutdown()
+    let settings = world.encoderSettings(name, steps: steps)
+    var configuration = AutoregressiveEncoder.Configuration(
+        itemCount: world.dataset.catalogue.count,
+        categoryCount: world.dataset.catalogue.categories.count
+    )
+    (configuration.width, configuration.layers, configuration.length) = (16, 1, 12)
+    configuration.feedForwardWidth = 64
+    configuration.dropout = settings.dropout
+    var random = SeededRandom(seed: settings.options.seed)
+    let encoder = try AutoregressiveEncoder(configuration: configuration, using: &random)
+    let task = StoppingTask(
+        task: EncoderTask(
+            encoder: encoder,
+            histories: Histories(world.dataset, features: configuration.features),
+            batchCount: settings.batchCount,
+            seed: settings.options.seed,
+            weightDecay: settings.options.weightDecay
+        ),
+        lastStep: step - 1,
+        shutdown: shutdown
+    )
+    let outcome = try TrainingLoop(
+        task: task,
+        options: settings.options,
+        run: RunFolder(settings.options, kind: "encoder", configuration: configuration, dataset: world.dataset),
+        progress: ProgressReporter(name: "encoder", settings.options)
+    ).train(until: shutdown)
+    #expect(outcome.isInterrupted)
+    #expect(outcome.steps == step)
+}
+
+/// Asks for the stop while a given step is being made, as Ctrl-C does.
+private struct StoppingTask: TrainingTask {
+    let task: EncoderTask
+    let lastStep: Int
+    let shutdown: Shutdown
+
+    var groups: [AdamW.Group] { task.groups }
+    var parameters: [Parameter] { task.parameters }
+    var metricName: String { task.metricName }
+
+    func shards(ofStep step: Int, count: Int) -> [NextEventBatch] {
+        if step == lastStep { shutdown.request() }
+        return task.shards(ofStep: step, count: count)
+    }
+    func targetCount(_ shard: NextEventBatch) -> Int { task.targetCount(shard) }
+    func loss(_ graph: Graph, _ shard: NextEventBatch, of shards: [NextEventBatch]) -> Variable? {
+        task.loss(graph, shard, of: shards)
+    }
+    func validate(threads: Int) -> Double { task.validate(threads: threads) }
+}
+
+@Suite("Training", .serialized)
+struct TrainingTests {
+    @Test func aResumedTrainingEqualsOneThatWasNotInterrupted() throws {
+        let world = try World()
+        defer { world.remove() }
+        let whole = try TrainEncoderCommand.train(
+            world.dataset,
+            world.encoderSettings("whole", steps: 12),
+            until: Shutdown()
+        )
+        #expect(!whole.isInterrupted)
+        try interrupted(world, "halves", steps: 12, before: 5)
+        let resumed = try TrainEncoderCommand.train(
+            world.dataset,
+            world.encoderSettings("halves", steps: 12, resumes: true),
+            until: Shutdown()
+        )
+        #expect(resumed.steps == 12)
+        for file in ["model.safetensors", "optimizer.safetensors"] {
+            let first = try Data(contentsOf: URL(fileURLWithPath: "\(world.folder)/whole/last/\(file)"))
+            let second = try Data(contentsOf: URL(fileURLWithPath: "\(world.folder)/halves/last/\(file)"))
+            #expect(first == second, "\(file) differs")
+        }
+    }
+
+    @Test func resumingWithAnotherSeedIsRefused() throws {
+        let world = try World()
+        defer { world.remove() }
+        _ = try TrainEncoderCommand.train(world.dataset, world.encoderSettings("run", steps: 2), until: Shutdown())
+        var settings = world.encoderSettings("run", steps: 4, resumes: true)
+        settings.options.seed = 10
+        #expect(throws: ProcessFailure.self) {
+            _ = try TrainEncoderCommand.train(world.dataset, settings, until: Shutdown())
+        }
+    }
+
+    @Test func fromAWorldToABundleThatAnswers() throws {
+        let world = try World()
+        defer { world.remove() }
+        _ = try TrainEncoderCommand.train(world.dataset, world.encoderSettings("encoder", steps: 30), until: Shutdown())
+        _ = try TrainLanguageModelCommand.train(
+            world.dataset,
+            TrainLanguageModelCommand.Settings(
+                options: world.options("language-model", steps: 10),
+                batchCount: 16,
+                vocabularySize: 400,
+                width: 32,
+                layers: 1
+            ),
+            until: Shutdown()
+        )
+        _ = try TrainUserLLMCommand.train(
+            world.dataset,
+            TrainUserLLMCommand.Settings(
+                options: world.options("user-llm", steps: 45),
+                encoder: world.folder + "/encoder",
+                languageModel: world.folder + "/language-model",
+                batchCount: 8,
+                latents: 4,
+                questionsPerWindow: 3
+            ),
+            until: Shutdown()
+        )
+        let bundle = try ExportCommand.export(
+            world.dataset,
+            run: world.folder + "/user-llm",
+            to: world.folder + "/bundle"
+        )
+        #expect(bundle.timelineLength == 12)
+        let result = try UserLLMEvaluation(bundle: bundle, dataset: world.dataset, threads: 2)
+            .evaluate(users: world.dataset.evaluatedUsers)
+        #expect(result.titles.count == 60)
+        #expect(result.categoryCount == 60)
+        // Ten of 48 films at random would be 0.21; the popular ones alone give more, so this asks for very little.
+        #expect(result.titles.hitRate(at: 10) > 0.15)
+    }
+
+    @Test func aFolderOfAnotherKindIsRefused() throws {
+        let world = try World()
+        defer { world.remove() }
+        _ = try TrainEncoderCommand.train(world.dataset, world.encoderSettings("encoder", steps: 2), until: Shutdown())
+        let error = #expect(throws: ProcessFailure.self) {
+            _ = try RunFolder.languageModel(world.folder + "/encoder", dataset: world.dataset)
+        }
+        #expect(error?.description.contains("is the training of a encoder") == true)
+        #expect(throws: ProcessFailure.self) {
+            _ = try RunFolder.encoder(world.folder + "/nowhere", dataset: world.dataset)
+        }
+    }
+}
