@@ -97,6 +97,8 @@ let package = Package(
         shared("HTTPClient", ["Executors", "CCurl"]),
         shared("ServiceRuntime", ["HTTPServer", "Executors"]),
         shared("StreamProcessing", ["Streams", "Messages", "ServiceRuntime"], safe),
+        shared("MessageLogs", ["Streams", "Kafka", "Postgres"], safe),
+        shared("SystemClient", ["HTTPClient", "Messages"], safe),
         shared("Tensors", ["CKernels", "COpenBLAS", "Executors"]),
         shared("NeuralNetwork", ["Tensors", "Executors"], safe),
         shared("Tokenization", ["CPCRE2"]),
@@ -110,9 +112,15 @@ let package = Package(
 
         // Services: one process each.
         service("EventIngestor", ["HTTPServer", "HTTPClient", "Streams", "Kafka", "Postgres", "Messages", "Datasets"]),
-        service("EncoderWorker", ["Streams", "Kafka", "Postgres", "Messages", "UserModels", "Executors", "Tensors"]),
-        service("EmbeddingWriter", ["Streams", "Kafka", "Postgres", "Messages"]),
-        service("LLMResponder", ["Streams", "Kafka", "Postgres", "Messages", "UserModels", "Executors", "Tensors"]),
+        service(
+            "EncoderWorker",
+            ["StreamProcessing", "MessageLogs", "Streams", "Messages", "UserModels", "Executors", "Tensors"]
+        ),
+        service("EmbeddingWriter", ["StreamProcessing", "MessageLogs", "Streams", "Postgres", "Messages"]),
+        service(
+            "LLMResponder",
+            ["StreamProcessing", "MessageLogs", "Streams", "Postgres", "Messages", "UserModels", "Executors", "Tensors"]
+        ),
         service("Gateway", ["HTTPServer", "Streams", "Kafka", "Postgres", "Messages"]),
         service(
             "Trainer",
@@ -120,7 +128,10 @@ let package = Package(
         ),
         service(
             "Launcher",
-            ["HTTPClient", "Streams", "Kafka", "Postgres", "Messages", "Datasets", "UserModels", "Tensors"]
+            [
+                "SystemClient", "HTTPClient", "StreamProcessing", "MessageLogs", "Streams", "Postgres", "Messages",
+                "Datasets", "UserModels",
+            ]
         ),
 
         // Tests.
@@ -143,8 +154,9 @@ let package = Package(
         tests("ServiceRuntimeTests", ["ServiceRuntime", "HTTPClient", "HTTPServer"]),
         tests("HTTPServerTests", ["HTTPServer", "HTTPClient"]),
         tests("HTTPClientTests", ["HTTPServer", "HTTPClient"]),
+        tests("StreamProcessingTests", ["StreamProcessing", "ServiceRuntime", "Streams"]),
+        tests("EncoderWorkerTests", ["EncoderWorker", "StreamProcessing", "Streams", "Messages", "UserModels"]),
         tests("KafkaTests", ["Kafka", "CRdkafka", "Streams", "Executors"]),
         tests("StreamsTests", ["Streams", "Messages"]),
-        tests("TrainerTests", ["Trainer", "UserModels", "NeuralNetwork", "Datasets", "ServiceRuntime"]),
     ]
 )

@@ -24,7 +24,7 @@ public struct StreamMetrics: Sendable {
     /// Records in a batch.
     public let batchSize: Histogram
     private let lag: Gauge
-    private let rejected: [Rejection.Kind: Counter]
+    private let rejected: [RejectedRecord.Kind: Counter]
     private let errors: [Stage: Counter]
 
     /// Makes the metrics of one service.
@@ -43,7 +43,7 @@ public struct StreamMetrics: Sendable {
         batchSize = metrics.histogram("\(prefix)_batch_records", help: "Records in a batch", bounds: Histogram.counts)
         lag = metrics.gauge("\(prefix)_consumer_lag_records", help: "Records still to be read by the service's group")
         rejected = Dictionary(
-            uniqueKeysWithValues: Rejection.Kind.allCases.map { kind in
+            uniqueKeysWithValues: RejectedRecord.Kind.allCases.map { kind in
                 let counter = metrics.counter(
                     "\(prefix)_records_rejected_total",
                     help: "Records that could not be used",
@@ -70,7 +70,7 @@ public struct StreamMetrics: Sendable {
     }
 
     /// Counts a committed batch.
-    public func countBatch(_ count: Int, rejections: [Rejection], since start: ContinuousClock.Instant) {
+    public func countBatch(_ count: Int, rejections: [RejectedRecord], since start: ContinuousClock.Instant) {
         processed.increment(by: count - rejections.count)
         for rejection in rejections { rejected[rejection.kind]?.increment() }
         batchSize.observe(Double(count))

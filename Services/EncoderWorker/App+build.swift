@@ -1,0 +1,70 @@
+import MessageLogs
+import Messages
+import ServiceRuntime
+import StreamProcessing
+import Streams
+import Tensors
+import UserModels
+
+extension App {
+    /// Makes the worker's parts and runs them until the process is told to stop.
+    static func run(_ configuration: EncoderWorkerConfiguration, _ context: ProcessContext) async throws {
+        let logger = context.logger
+        let health = context.health.condition("timelines restored", waitingFor: "no partitions are assigned")
+        let metrics = EncoderWorkerMetrics(context.metrics)
+        let bundle = try ModelBundle.load(configuration.bundle)
+        logger.info(
+            "loaded the model bundle",
+            metadata: ["model.version": bundle.version, "compute": ComputeRuntime.description]
+        )
+        let encoder = try Encoder(bundle: bundle, threads: configuration.threads)
+        let log = try await openLog(configuration.log)
+        try await checkTopics(log)
+        let subscription = try await log.subscribe(
+            SubscriptionOptions(
+                topics: [Topic.userEvents.rawValue],
+                membership: .group(ConsumerGroup.encoderWorker),
+                maximumBatchCount: configuration.batchCount,
+                linger: configuration.linger,
+                memberName: "encoder-worker-\(configuration.instance)",
+                sessionTimeout: configuration.sessionTimeout
+            )
+        )
+        let parts = EncodingFlow.Parts(
+            log: log,
+            subscription: subscription,
+            encoder: encoder,
+            modelVersion: bundle.version,
+            timelineLength: bundle.timelineLength,
+            contextRows: bundle.contextRows,
+            contextColumns: bundle.contextColumns
+        )
+        try await context.run([
+            ServiceFunction("log") { shutdown in
+                await metrics.stream.watchLag(until: shutdown) {
+                    try await log.lag(group: ConsumerGroup.encoderWorker, topic: Topic.userEvents.rawValue)
+                }
+                await log.close()
+            },
+            EncodingFlow(parts, metrics: metrics, health: health, logger: logger),
+        ])
+    }
+
+    /// The worker finds a user's timeline in the partition of the user's events, so both topics have the same number.
+    private static func checkTopics(_ log: any MessageLog) async throws {
+        var counts: [Int32] = []
+        for topic in [Topic.userEvents, .userTimelines] {
+            guard let count = try await log.partitionCount(of: topic.rawValue) else {
+                throw StreamError.unknownTopic(topic.rawValue)
+            }
+            counts.append(count)
+        }
+        guard counts[0] == counts[1] else {
+            throw StreamError.topicMismatch(
+                topic: Topic.userTimelines.rawValue,
+                expected: counts[0],
+                found: counts[1]
+            )
+        }
+    }
+}

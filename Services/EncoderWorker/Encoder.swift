@@ -1,0 +1,22 @@
+import Executors
+import Messages
+import UserModels
+
+/// The model, on a thread of its own: a matrix product must not hold a thread of the cooperative pool.
+actor Encoder {
+    private let executor = BlockingExecutor(label: "encoder")
+    private let engine: EncodingEngine
+
+    /// Where this actor's work runs.
+    nonisolated var unownedExecutor: UnownedSerialExecutor { unsafe executor.asUnownedSerialExecutor() }
+
+    /// Makes an encoder with the weights of a bundle.
+    init(bundle: ModelBundle, threads: Int) throws {
+        engine = try bundle.makeEncodingEngine(threads: threads)
+    }
+
+    /// Encodes each timeline, all in one matrix batch.
+    func encode(_ timelines: [[TimelineEvent]]) -> [EncodedUser] {
+        engine.encode(timelines)
+    }
+}

@@ -1,0 +1,52 @@
+import ServiceRuntime
+import StreamProcessing
+import Streams
+
+/// The metrics of the encoder worker.
+struct EncoderWorkerMetrics: Sendable {
+    /// What every stream service has.
+    let stream: StreamMetrics
+    /// Time to restore one partition.
+    let restoreDuration: Histogram
+    private let encodedUsers: Counter
+    private let knownEvents: Counter
+    private let deletedUsers: Counter
+    private let freshness: Histogram
+    private let partitions: Gauge
+    private let users: Gauge
+    private let items: Gauge
+
+    /// Makes the metrics.
+    init(_ metrics: MetricsRegistry) {
+        let prefix = "userllm_encoder_worker"
+        stream = StreamMetrics(metrics, service: "encoder-worker")
+        restoreDuration = metrics.histogram("\(prefix)_restore_duration_seconds", help: "Time to restore a partition")
+        encodedUsers = metrics.counter("\(prefix)_users_encoded_total", help: "Timelines encoded and committed")
+        knownEvents = metrics.counter("\(prefix)_events_known_total", help: "Events that a timeline had already")
+        deletedUsers = metrics.counter("\(prefix)_users_deleted_total", help: "Users that were forgotten")
+        freshness = metrics.histogram(
+            "\(prefix)_event_to_embedding_seconds",
+            help: "From an event's append to the log to the commit of its user's embedding"
+        )
+        partitions = metrics.gauge("\(prefix)_state_partitions", help: "Partitions whose timelines are held")
+        users = metrics.gauge("\(prefix)_state_users", help: "Users whose timelines are held")
+        items = metrics.gauge("\(prefix)_state_items", help: "Different items in the timelines")
+    }
+
+    /// Counts a committed batch.
+    func count(_ batch: Batch, _ update: TimelineUpdate, since start: ContinuousClock.Instant) {
+        stream.countBatch(batch.records.count, rejections: update.rejections, since: start)
+        encodedUsers.increment(by: update.changed.count)
+        knownEvents.increment(by: update.knownCount)
+        deletedUsers.increment(by: update.deleted.count)
+        let now = WallClock.milliseconds
+        for changed in update.changed { freshness.observe(Double(max(0, now - changed.appendedAt)) / 1_000) }
+    }
+
+    /// Shows what is held.
+    func show(_ size: Timelines.Size) {
+        partitions.set(Double(size.partitions))
+        users.set(Double(size.users))
+        items.set(Double(size.items))
+    }
+}

@@ -1,0 +1,146 @@
+import Messages
+import ServiceRuntime
+import StreamProcessing
+import Streams
+import UserModels
+
+/// `user-events` in, `user-timelines` and `user-embeddings` out, one commit per batch.
+struct EncodingFlow: Service {
+    /// What the flow works with.
+    struct Parts: Sendable {
+        let log: any MessageLog
+        let subscription: any Subscription
+        let encoder: Encoder
+        let modelVersion: String
+        let timelineLength: Int
+        let contextRows: Int
+        let contextColumns: Int
+    }
+
+    let name = "encoding-flow"
+    private let parts: Parts
+    private let metrics: EncoderWorkerMetrics
+    private let health: HealthCondition
+    private let logger: Logger
+
+    /// Joins the parts.
+    init(_ parts: Parts, metrics: EncoderWorkerMetrics, health: HealthCondition, logger: Logger) {
+        self.parts = parts
+        self.metrics = metrics
+        self.health = health
+        self.logger = logger
+    }
+
+    /// Takes batches until the service is to stop.
+    func run(until shutdown: Shutdown) async throws {
+        let timelines = Timelines(length: parts.timelineLength)
+        var rate = RejectionRate()
+        while let event = try await parts.subscription.next(until: shutdown) {
+            switch event {
+            case .assigned(let partitions):
+                for partition in partitions { try await restore(partition, into: timelines) }
+            case .revoked(let partitions, let lost):
+                await drop(partitions, lost: lost, from: timelines)
+            case .batch(let batch):
+                try await process(batch, timelines, &rate)
+            }
+            metrics.show(await timelines.size)
+        }
+    }
+
+    // MARK: - Partitions
+
+    /// Rebuilds a partition's timelines from their topic: the true end of it, so that nothing committed is missed.
+    private func restore(_ partition: TopicPartition, into timelines: Timelines) async throws {
+        let start = ContinuousClock.now
+        health.fails("the timelines of \(partition) are being restored")
+        await timelines.open(partition.partition)
+        let source = TopicPartition(Topic.userTimelines.rawValue, partition.partition)
+        try await parts.log.replay(source) { records in try await timelines.restore(records) }
+        metrics.restoreDuration.observe(ContinuousClock.now - start)
+        health.holds()
+        logger.info("restored the timelines of a partition", metadata: ["log.partition": "\(partition)"])
+    }
+
+    private func drop(_ partitions: [TopicPartition], lost: Bool, from timelines: Timelines) async {
+        await timelines.drop(partitions.map(\.partition))
+        if await timelines.size.partitions == 0 { health.fails("no partitions are assigned") }
+        logger.info(
+            lost ? "lost partitions" : "gave partitions back",
+            metadata: ["log.partitions": partitions.map(\.description).sorted().joined(separator: " ")]
+        )
+    }
+
+    // MARK: - Batches
+
+    private func process(_ batch: Batch, _ timelines: Timelines, _ rate: inout RejectionRate) async throws {
+        let start = ContinuousClock.now
+        metrics.stream.received.increment(by: batch.records.count)
+        for partition in batch.nextOffsets.keys where await !timelines.holds(partition.partition) {
+            throw ProcessFailure("records of \(partition) came, which was not assigned")
+        }
+        let update = await timelines.apply(batch.records)
+        try rate.record(
+            received: batch.records.count,
+            rejected: update.rejections.count,
+            lastReason: update.rejections.last?.reason
+        )
+        let outputs = try await outputs(of: update)
+        if case .refused(let reason) = try await parts.subscription.commitResult(of: batch, producing: outputs) {
+            // The timelines are ahead of what is committed. What follows is a new assignment, which restores them.
+            await timelines.drop(batch.nextOffsets.keys.map(\.partition))
+            metrics.stream.refusedCommits.increment()
+            return logger.warning("the commit of a batch was refused", metadata: ["reason": reason])
+        }
+        metrics.count(batch, update, since: start)
+        logger.debug(
+            "committed a batch",
+            metadata: ["batch.count": "\(batch.records.count)", "users.count": "\(update.changed.count)"]
+        )
+    }
+
+    /// Everything a batch produces: deletions, timelines, embeddings and rejected records.
+    private func outputs(of update: TimelineUpdate) async throws -> [OutgoingRecord] {
+        var outputs: [OutgoingRecord] = []
+        outputs.reserveCapacity(2 * (update.changed.count + update.deleted.count) + update.rejections.count)
+        // A user with events after the deletion begins anew, so the deletion goes first.
+        for (user, partition) in update.deleted {
+            outputs.append(Self.timelineRecord(user, partition, nil))
+            outputs.append(Self.embeddingRecord(user, nil))
+        }
+        let timelines = update.changed.map(\.timeline.events)
+        let encoded = timelines.isEmpty ? [] : await parts.encoder.encode(timelines)
+        for (changed, result) in zip(update.changed, encoded) {
+            let user = changed.timeline.user
+            outputs.append(Self.timelineRecord(user, changed.partition, try changed.timeline.encoded()))
+            outputs.append(Self.embeddingRecord(user, try embedding(of: changed, result).encoded()))
+        }
+        return outputs + update.rejections.map { $0.outgoing(service: "encoder-worker") }
+    }
+
+    /// Timelines stay in the partition of the user's events, whichever partitioner chose it: that is where a restore
+    /// looks for them.
+    private static func timelineRecord(_ user: String, _ partition: Int32, _ value: [UInt8]?) -> OutgoingRecord {
+        OutgoingRecord(topic: Topic.userTimelines.rawValue, partition: partition, key: Array(user.utf8), value: value)
+    }
+
+    private static func embeddingRecord(_ user: String, _ value: [UInt8]?) -> OutgoingRecord {
+        OutgoingRecord(topic: Topic.userEmbeddings.rawValue, key: Array(user.utf8), value: value)
+    }
+
+    private func embedding(of changed: TimelineUpdate.Changed, _ encoded: EncodedUser) -> UserEmbedding {
+        UserEmbedding(
+            user: changed.timeline.user,
+            modelVersion: parts.modelVersion,
+            generation: changed.timeline.generation,
+            eventCount: changed.timeline.eventCount,
+            sourcePartition: changed.partition,
+            sourceOffset: changed.timeline.lastOffset,
+            eventTime: changed.appendedAt,
+            rows: parts.contextRows,
+            columns: parts.contextColumns,
+            context: encoded.context,
+            pooled: encoded.pooled
+        )
+    }
+}

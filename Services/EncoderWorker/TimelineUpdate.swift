@@ -1,0 +1,87 @@
+import Messages
+import StreamProcessing
+import Streams
+
+/// What a batch of events changed: the users that must be encoded again, those that are to be forgotten, and the records
+/// that were no events.
+struct TimelineUpdate: Sendable {
+    /// A timeline as it is after the batch.
+    struct Changed: Sendable {
+        let timeline: Timeline
+        /// Its partition of `user-events`.
+        let partition: Int32
+        /// When its last event was appended to the log, in milliseconds since 1970.
+        let appendedAt: Int64
+    }
+
+    private struct Touched {
+        let user: String
+        let partition: Int32
+        var appendedAt: Int64
+    }
+
+    /// The timelines that a batch touched, in order of their first event; each to be encoded once.
+    private(set) var changed: [Changed] = []
+    /// Users that a deletion came for, and their partitions; they may have had events since.
+    private(set) var deleted: [(user: String, partition: Int32)] = []
+    /// Records that are no events.
+    private(set) var rejections: [RejectedRecord] = []
+    /// Events that the timelines knew already.
+    private(set) var knownCount = 0
+    private var touched: [Touched] = []
+    private var positions: [String: Int] = [:]
+
+    /// Applies records to the timelines, in order.
+    init(applying records: [Record], to store: inout TimelineStore) {
+        for record in records {
+            do throws(MessageError) {
+                try apply(record, to: &store)
+            } catch {
+                rejections.append(RejectedRecord(record, kind: .decode, reason: error.description))
+            }
+        }
+        changed = touched.compactMap { touched in
+            store.timeline(of: touched.user, in: touched.partition).map { timeline in
+                Changed(timeline: timeline, partition: touched.partition, appendedAt: touched.appendedAt)
+            }
+        }
+    }
+
+    private mutating func apply(_ record: Record, to store: inout TimelineStore) throws(MessageError) {
+        let partition = record.source.partition
+        guard let key = record.key, !key.isEmpty else {
+            throw MessageError(field: "key", reason: "is empty; the key of an event is its user's id")
+        }
+        guard let user = String(validating: key, as: UTF8.self) else {
+            throw MessageError(field: "key", reason: "is not UTF-8; the key of an event is its user's id")
+        }
+        guard let value = record.value else {
+            store.remove(user, in: partition)
+            if !deleted.contains(where: { $0.user == user }) { deleted.append((user, partition)) }
+            return touch(user, partition, at: record.timestamp)
+        }
+        let event = try Event(
+            decoding: value,
+            contentType: record.header(ContentType.header),
+            receivedAt: record.timestamp
+        )
+        guard event.user == user else {
+            throw MessageError(
+                field: "user",
+                reason: "is \"\(event.user)\" but the record's key is \"\(user)\"; they must be the same"
+            )
+        }
+        let outcome = store.apply(TimelineEvent(event), of: user, in: partition, offset: record.offset)
+        if outcome == .known { knownCount += 1 }
+        touch(user, partition, at: record.timestamp)
+    }
+
+    private mutating func touch(_ user: String, _ partition: Int32, at time: Int64) {
+        if let position = positions[user] {
+            touched[position].appendedAt = time
+        } else {
+            positions[user] = touched.count
+            touched.append(Touched(user: user, partition: partition, appendedAt: time))
+        }
+    }
+}

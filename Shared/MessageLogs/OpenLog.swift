@@ -1,0 +1,14 @@
+import Kafka
+public import Streams
+
+/// Opens the message log of an address: `kafka://host:port,...` or `postgresql://...`.
+///
+/// The only place that knows that there are two.
+/// - Throws: `StreamError.configuration` for another scheme, and what the log throws when it cannot be reached.
+public func openLog(_ address: String) async throws(StreamError) -> any MessageLog {
+    if address.hasPrefix("kafka://") { return try await KafkaLog(address: address) }
+    throw .configuration(
+        "log: \"\(address.prefix { $0 != "@" })\" is no address of a message log: "
+            + "it begins with kafka:// or postgresql://"
+    )
+}

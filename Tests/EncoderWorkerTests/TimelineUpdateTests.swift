@@ -1,0 +1,101 @@
+import Messages
+import StreamProcessing
+import Streams
+import Testing
+
+@testable import EncoderWorker
+
+@Suite struct TimelineUpdateTests {
+    private func record(
+        _ event: Event,
+        offset: Int64,
+        key: String? = nil,
+        headers: [Header] = []
+    ) throws -> Record {
+        Record(
+            source: TopicPartition(Topic.userEvents.rawValue, 1),
+            offset: offset,
+            timestamp: 1_000 + offset,
+            key: Array((key ?? event.user).utf8),
+            value: try event.encoded(),
+            headers: headers
+        )
+    }
+
+    private func store() -> TimelineStore {
+        var store = TimelineStore(length: 10)
+        store.open(1)
+        return store
+    }
+
+    @Test func encodesEachTouchedUserOnceWithTheTimeOfTheLastEvent() throws {
+        var store = store()
+        let records = [
+            try record(Event(user: "ann", item: "a", time: 1), offset: 0),
+            try record(Event(user: "bob", item: "b", time: 2), offset: 1),
+            try record(Event(user: "ann", item: "c", time: 3), offset: 2),
+        ]
+        let update = TimelineUpdate(applying: records, to: &store)
+        #expect(update.changed.map(\.timeline.user) == ["ann", "bob"])
+        #expect(update.changed.map(\.timeline.eventCount) == [2, 1])
+        #expect(update.changed.map(\.timeline.lastOffset) == [2, 1])
+        #expect(update.changed.map(\.appendedAt) == [1_002, 1_001])
+        #expect(update.rejections.isEmpty)
+    }
+
+    @Test func rejectsWhatIsNoEventAndGoesOn() throws {
+        var store = store()
+        var broken = try record(Event(user: "ann", item: "a", time: 1), offset: 0)
+        broken.value = [0xff, 0xff, 0xff]
+        var keyless = try record(Event(user: "ann", item: "a", time: 1), offset: 1)
+        keyless.key = nil
+        let foreign = try record(Event(user: "ann", item: "a", time: 1), offset: 2, key: "bob")
+        let unknown = try record(
+            Event(user: "ann", item: "a", time: 1),
+            offset: 3,
+            headers: [Header("content-type", "text/csv")]
+        )
+        let good = try record(Event(user: "ann", item: "a", time: 1), offset: 4)
+        let update = TimelineUpdate(applying: [broken, keyless, foreign, unknown, good], to: &store)
+        #expect(update.rejections.map(\.record.offset) == [0, 1, 2, 3])
+        #expect(update.rejections[1].reason.contains("key"))
+        #expect(update.rejections[2].reason.contains("user"))
+        #expect(update.changed.map(\.timeline.eventCount) == [1])
+
+        let rejected = update.rejections[0].outgoing(service: "encoder-worker")
+        #expect(rejected.topic == "user-events-rejected")
+        #expect(rejected.value == [0xff, 0xff, 0xff])
+        #expect(rejected.headers.contains(Header("rejected-offset", "0")))
+    }
+
+    @Test func aDeletionForgetsTheUserWhoMayBeginAnew() throws {
+        var store = store()
+        var deletion = try record(Event(user: "ann", item: "a", time: 1), offset: 1)
+        deletion.value = nil
+        let first = TimelineUpdate(
+            applying: [try record(Event(user: "ann", item: "a", time: 1), offset: 0), deletion],
+            to: &store
+        )
+        #expect(first.changed.isEmpty)
+        #expect(first.deleted.map(\.user) == ["ann"])
+        #expect(store.timeline(of: "ann", in: 1) == nil)
+
+        let again = TimelineUpdate(
+            applying: [try record(Event(user: "ann", item: "b", time: 5), offset: 2)],
+            to: &store
+        )
+        #expect(again.deleted.isEmpty)
+        #expect(again.changed.map(\.timeline.eventCount) == [1])
+    }
+
+    @Test func readsEventsInJSON() throws {
+        var store = store()
+        var json = try record(Event(user: "ann", item: "a", time: 1), offset: 0)
+        json.value = Array(#"{"user":"ann","item":"a","rating":4}"#.utf8)
+        json.headers = [Header("content-type", "application/json")]
+        let update = TimelineUpdate(applying: [json], to: &store)
+        #expect(update.rejections.isEmpty)
+        // An event without a time happened when the log took it.
+        #expect(update.changed.first?.timeline.events == [TimelineEvent(item: "a", rating: 4, time: 1_000)])
+    }
+}
