@@ -158,5 +158,6 @@ let package = Package(
         tests("EncoderWorkerTests", ["EncoderWorker", "StreamProcessing", "Streams", "Messages", "UserModels"]),
         tests("KafkaTests", ["Kafka", "CRdkafka", "Streams", "Executors"]),
         tests("StreamsTests", ["Streams", "Messages"]),
+        tests("TrainerTests", ["Trainer", "UserModels", "NeuralNetwork", "Datasets", "ServiceRuntime"]),
     ]
 )
