@@ -157,6 +157,7 @@ let package = Package(
         tests("StreamProcessingTests", ["StreamProcessing", "ServiceRuntime", "Streams"]),
         tests("EncoderWorkerTests", ["EncoderWorker", "StreamProcessing", "Streams", "Messages", "UserModels"]),
         tests("KafkaTests", ["Kafka", "CRdkafka", "Streams", "Executors"]),
+        tests("PostgresTests", ["Postgres", "Streams", "Messages"]),
         tests("StreamsTests", ["Streams", "Messages"]),
         tests("TrainerTests", ["Trainer", "UserModels", "NeuralNetwork", "Datasets", "ServiceRuntime"]),
     ]

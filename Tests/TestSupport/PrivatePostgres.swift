@@ -1,0 +1,163 @@
+import Foundation
+import Synchronization
+
+/// A PostgreSQL cluster of this test process alone, started at its first use and stopped when the process ends.
+///
+/// It lives in a folder under `/tmp`, listens on a free port of the loopback interface, and does not flush to disk, which
+/// no test needs that does not pull the plug. PostgreSQL refuses to run as root, so root starts it as `postgres`.
+public final class PrivatePostgres: Sendable {
+    /// What went wrong with the cluster itself.
+    public struct Failure: Error, CustomStringConvertible {
+        /// The command, and what it printed.
+        public let description: String
+    }
+
+    /// The TCP port.
+    public let port: UInt16
+    /// The cluster's folder.
+    public let folder: String
+    private let count = Atomic<Int>(0)
+
+    private static let state = Mutex<PrivatePostgres?>(nil)
+
+    /// The cluster of this process.
+    public static func shared() throws -> PrivatePostgres {
+        try state.withLock { state in
+            if let running = state { return running }
+            let cluster = try PrivatePostgres()
+            state = cluster
+            atexit { PrivatePostgres.state.withLock { $0?.stop() } }
+            return cluster
+        }
+    }
+
+    /// The address of a database of the cluster, over TCP.
+    public func address(_ database: String = "postgres") -> String {
+        "postgresql://postgres@127.0.0.1:\(port)/\(database)"
+    }
+
+    /// Makes an empty database and gives its address.
+    public func makeDatabase() throws -> String {
+        let name = "test_\(count.add(1, ordering: .relaxed).newValue)"
+        try run("psql", ["-q", "-X", "-d", address(), "-c", "CREATE DATABASE \(name)"])
+        return address(name)
+    }
+
+    /// Runs statements by the side of what is tested, and gives what `psql` prints: values without decoration.
+    @discardableResult
+    public func psql(_ address: String, _ statements: String) throws -> String {
+        try run("psql", ["-q", "-X", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", address, "-c", statements])
+    }
+
+    /// Stops the server at once, as a crash would, and starts it again after `body`.
+    public func restart(during body: () async throws -> Void = {}) async throws {
+        try run("pg_ctl", ["stop", "-D", folder, "-m", "immediate", "-w"])
+        let result: Result<Void, any Error>
+        do { result = .success(try await body()) } catch { result = .failure(error) }
+        try start()
+        try result.get()
+    }
+
+    private init() throws {
+        folder = "/tmp/userllm-postgres-\(getpid())-\(UUID().uuidString.prefix(8))"
+        port = try Self.freePort()
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        if getuid() == 0 { try Self.execute("/usr/bin/chown", ["postgres", folder]) }
+        let options = ["-A", "trust", "-U", "postgres", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"]
+        try run("initdb", ["-D", folder] + options)
+        let settings = """
+            listen_addresses = '127.0.0.1'
+            port = \(port)
+            unix_socket_directories = '\(folder)'
+            fsync = off
+            full_page_writes = off
+            max_connections = 200
+            shared_buffers = 128MB
+            max_wal_size = 2GB
+            log_min_messages = warning
+            log_statement_stats = off
+
+            """
+        let file = folder + "/settings.conf"
+        try settings.write(toFile: file, atomically: true, encoding: .utf8)
+        if getuid() == 0 { try Self.execute("/usr/bin/chown", ["postgres", file]) }
+        let main = try FileHandle(forWritingTo: URL(filePath: folder + "/postgresql.conf"))
+        try main.seekToEnd()
+        try main.write(contentsOf: Data("include 'settings.conf'\n".utf8))
+        try main.close()
+        try start()
+    }
+
+    private func start() throws {
+        try run("pg_ctl", ["start", "-D", folder, "-l", folder + "/log", "-w", "-t", "60"])
+    }
+
+    private func stop() {
+        _ = try? run("pg_ctl", ["stop", "-D", folder, "-m", "immediate", "-w"])
+        try? FileManager.default.removeItem(atPath: folder)
+    }
+
+    /// Runs a program of PostgreSQL, as a user that is not root.
+    @discardableResult
+    private func run(_ program: String, _ arguments: [String]) throws -> String {
+        let path = try Self.binaries() + "/" + program
+        guard getuid() == 0 else { return try Self.execute(path, arguments) }
+        let identity = ["--reuid=postgres", "--regid=postgres", "--clear-groups", path]
+        return try Self.execute("/usr/bin/setpriv", identity + arguments)
+    }
+
+    private static func binaries() throws -> String {
+        let root = "/usr/lib/postgresql"
+        let versions = (try? FileManager.default.contentsOfDirectory(atPath: root)) ?? []
+        guard let newest = versions.compactMap({ Int($0) }).max() else {
+            throw Failure(description: "no PostgreSQL server in \(root): install Debian's postgresql")
+        }
+        return "\(root)/\(newest)/bin"
+    }
+
+    /// Runs a program and gives what it prints; throws unless it ends with 0.
+    ///
+    /// Not with Foundation's `Process`: that waits until every descendant has ended, so also the server that `pg_ctl`
+    /// leaves behind. For the same reason output goes to a file, not a pipe.
+    @discardableResult
+    private static func execute(_ path: String, _ arguments: [String]) throws -> String {
+        let file = "/tmp/userllm-output-\(UUID().uuidString)"
+        defer { unlink(file) }
+        var actions = posix_spawn_file_actions_t()
+        posix_spawn_file_actions_init(&actions)
+        defer { posix_spawn_file_actions_destroy(&actions) }
+        posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
+        posix_spawn_file_actions_addopen(&actions, 1, file, O_WRONLY | O_CREAT | O_EXCL, 0o600)
+        posix_spawn_file_actions_adddup2(&actions, 1, 2)
+        // The server outlives this call, so it must not keep a file of the test process open.
+        let closing = "for fd in /proc/self/fd/*; do fd=${fd##*/}; [ $fd -le 2 ] || eval \"exec $fd>&-\"; done"
+        let script = "cd /tmp; \(closing) 2>/dev/null; exec \"$@\""
+        let words = (["/bin/bash", "-c", script, "bash", path] + arguments).map { strdup($0) }
+        defer { for word in words { free(word) } }
+        var child = pid_t()
+        let code = posix_spawn(&child, "/bin/bash", &actions, nil, words + [nil], environ)
+        guard code == 0 else { throw Failure(description: "cannot start \(path): \(String(cString: strerror(code)))") }
+        var status: Int32 = 0
+        while waitpid(child, &status, 0) == -1 && errno == EINTR {}
+        let text = (try? String(contentsOfFile: file, encoding: .utf8)) ?? ""
+        guard status == 0 else { throw Failure(description: "\(path) \(arguments.joined(separator: " ")): \(text)") }
+        return text
+    }
+
+    /// A port that nobody uses now.
+    private static func freePort() throws -> UInt16 {
+        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        defer { close(descriptor) }
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+        let isBound = withUnsafeMutablePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                bind(descriptor, $0, length) == 0 && getsockname(descriptor, $0, &length) == 0
+            }
+        }
+        guard isBound else { throw Failure(description: "no free port on the loopback interface") }
+        return UInt16(bigEndian: address.sin_port)
+    }
+}
