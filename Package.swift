@@ -111,7 +111,10 @@ let package = Package(
         ),
 
         // Services: one process each.
-        service("EventIngestor", ["HTTPServer", "HTTPClient", "Streams", "Kafka", "Postgres", "Messages", "Datasets"]),
+        service(
+            "EventIngestor",
+            ["HTTPServer", "StreamProcessing", "MessageLogs", "Streams", "Messages", "Datasets"]
+        ),
         service(
             "EncoderWorker",
             ["StreamProcessing", "MessageLogs", "Streams", "Messages", "UserModels", "Executors", "Tensors"]
@@ -121,7 +124,7 @@ let package = Package(
             "LLMResponder",
             ["StreamProcessing", "MessageLogs", "Streams", "Postgres", "Messages", "UserModels", "Executors", "Tensors"]
         ),
-        service("Gateway", ["HTTPServer", "Streams", "Kafka", "Postgres", "Messages"]),
+        service("Gateway", ["HTTPServer", "StreamProcessing", "MessageLogs", "Streams", "Messages"]),
         service(
             "Trainer",
             ["UserModels", "NeuralNetwork", "Tensors", "Tokenization", "Datasets", "Messages", "Executors"]
@@ -156,6 +159,11 @@ let package = Package(
         tests("HTTPClientTests", ["HTTPServer", "HTTPClient"]),
         tests("StreamProcessingTests", ["StreamProcessing", "ServiceRuntime", "Streams"]),
         tests("EncoderWorkerTests", ["EncoderWorker", "StreamProcessing", "Streams", "Messages", "UserModels"]),
+        tests(
+            "EventIngestorTests",
+            ["EventIngestor", "HTTPServer", "HTTPClient", "ServiceRuntime", "Streams", "Messages", "Datasets"]
+        ),
+        tests("GatewayTests", ["Gateway", "HTTPServer", "HTTPClient", "ServiceRuntime", "Streams", "Messages"]),
         tests("KafkaTests", ["Kafka", "CRdkafka", "Streams", "Executors"]),
         tests("PostgresTests", ["Postgres", "Streams", "Messages"]),
         tests("StreamsTests", ["Streams", "Messages"]),

@@ -1,0 +1,72 @@
+import HTTPServer
+import MessageLogs
+import Messages
+import ServiceRuntime
+import Streams
+
+extension App {
+    /// Makes the service's parts and runs them until the process is told to stop.
+    static func run(_ configuration: EventIngestorConfiguration, _ context: ProcessContext) async throws {
+        let log = try await openLog(configuration.log)
+        try await checkTopic(log)
+        let health = context.health.condition("log reachable", waitingFor: "not asked yet")
+        health.holds()
+        let metrics = EventIngestorMetrics(context.metrics)
+        let appender = EventAppender(
+            log: log,
+            maximumWaitingByteCount: configuration.maximumWaitingByteCount,
+            metrics: metrics,
+            health: health,
+            logger: context.logger
+        )
+        let routes = EventRoutes(
+            appender: appender,
+            maximumEventByteCount: configuration.maximumEventByteCount,
+            metrics: metrics
+        )
+        try await context.run([
+            ServiceFunction("log") { shutdown in
+                await shutdown.requested()
+                await log.close()
+            },
+            HTTPService(
+                "http",
+                configuration: configuration.http.server,
+                portKey: "port",
+                portFile: configuration.http.portFile,
+                logger: context.logger,
+                onRefusal: metrics.http.countRefusal,
+                handler: metrics.http.counting(routes.router.respond)
+            ),
+        ])
+    }
+
+    /// Imports a file and returns when all of it is in the log, or the process is told to stop.
+    static func run(_ configuration: ImportConfiguration, _ context: ProcessContext) async throws {
+        let source = try ImportSource(configuration)
+        let log = try await openLog(configuration.log)
+        let partitionCount = try await checkTopic(log)
+        let flow = ImportFlow(
+            configuration: configuration,
+            source: source,
+            log: log,
+            partitionCount: partitionCount,
+            logger: context.logger
+        )
+        try await context.run([
+            ServiceFunction("log") { shutdown in
+                await shutdown.requested()
+                await log.close()
+            },
+            flow,
+        ])
+    }
+
+    @discardableResult
+    private static func checkTopic(_ log: any MessageLog) async throws -> Int32 {
+        guard let count = try await log.partitionCount(of: Topic.userEvents.rawValue) else {
+            throw StreamError.unknownTopic(Topic.userEvents.rawValue)
+        }
+        return count
+    }
+}

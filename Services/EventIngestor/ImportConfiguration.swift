@@ -1,0 +1,94 @@
+import Datasets
+import Foundation
+import ServiceRuntime
+
+/// What `event-ingestor import` can be told.
+///
+/// **Configuration keys**
+/// - `log` (text, `postgresql://localhost/userllm`): the message log.
+/// - `format` (`auto`, `movielens`, `ndjson`; `auto`): what the file holds; `auto` sees it by the name.
+/// - `order` (`file`, `interleaved`; `file`): in which order events are sent.
+/// - `rate` (number, 0): events per second; 0 is as fast as the log takes them.
+/// - `batch-events` (integer, 5,000): events that are appended together.
+/// - `state` (text, beside the file): where it is kept how far the import is.
+/// - `skip-bad-lines` (flag, false): leaves lines out that cannot be read, and counts them.
+struct ImportConfiguration: Sendable {
+    /// What a file holds.
+    enum Format: String, CaseIterable, ConfigurationValue {
+        case automatic = "auto"
+        case movieLens = "movielens"
+        case ndjson
+    }
+
+    /// In which order events are sent.
+    enum Order: String, CaseIterable, ConfigurationValue {
+        /// As they stand in the file.
+        case file
+        /// Each user's first event, then each user's second, and so on, each user's in order of time.
+        case interleaved
+    }
+
+    private static let formatKey = ConfigurationKey<Format>("format", default: .automatic, help: "What the file holds")
+    private static let orderKey = ConfigurationKey<Order>(
+        "order",
+        default: .file,
+        help: "file: as they stand there; interleaved: all users at once, each one's events by time (held in memory)"
+    )
+    private static let rateKey = ConfigurationKey<Double>(
+        "rate",
+        default: 0,
+        in: 0...10_000_000,
+        unit: "events per second",
+        help: "How fast to send; 0 is as fast as the log takes them"
+    )
+    private static let batchKey = ConfigurationKey<Int>(
+        "batch-events",
+        default: 5_000,
+        in: 1...50_000,
+        unit: "events",
+        help: "Events that are appended together"
+    )
+    private static let stateKey = ConfigurationKey<String>(
+        "state",
+        help: "The file that keeps how far the import is; by default beside the events"
+    )
+    private static let skipKey = ConfigurationKey<Bool>(
+        "skip-bad-lines",
+        default: false,
+        help: "Leaves out and counts lines that cannot be read, instead of stopping there"
+    )
+
+    /// Every key of the command.
+    static let keys: [any AnyConfigurationKey] = [
+        CommonKeys.log, formatKey, orderKey, rateKey, batchKey, stateKey, skipKey,
+    ]
+
+    /// The file or folder as given.
+    let path: String
+    let log: String
+    let format: Format
+    let order: Order
+    let rate: Double
+    let batchCount: Int
+    let skipsBadLines: Bool
+    private let state: String?
+
+    /// Reads the keys.
+    init(path: String, reader: ConfigurationReader) throws(ConfigurationError) {
+        self.path = path
+        log = try reader.value(of: CommonKeys.log)
+        format = try reader.value(of: Self.formatKey)
+        order = try reader.value(of: Self.orderKey)
+        rate = try reader.value(of: Self.rateKey)
+        batchCount = try reader.value(of: Self.batchKey)
+        state = try reader.optionalValue(of: Self.stateKey)
+        skipsBadLines = try reader.value(of: Self.skipKey)
+    }
+
+    /// Where it is kept how far the import is: one file for each log and order.
+    func statePath(for file: String) -> String {
+        if let state { return state }
+        let target = ContentHash.hexadecimal(Array("\(Redaction.address(log))\n\(order.rawValue)".utf8)).prefix(8)
+        return "\(file).import-\(target)"
+    }
+}

@@ -1,0 +1,84 @@
+import Messages
+import ServiceRuntime
+import StreamProcessing
+import Streams
+
+/// Follows `answers` and `answer-tokens` in all partitions and puts them on the board.
+///
+/// Without a group, so that every gateway has every answer; from a few minutes ago, so that one that was started again
+/// still has the answers that were asked for before.
+struct AnswerFlow: Service {
+    private static let age: Duration = .seconds(600)
+
+    let name = "answer-flow"
+    let log: any MessageLog
+    let board: AnswerBoard
+    let instance: String
+    let metrics: GatewayMetrics
+    let health: HealthCondition
+    let logger: Logger
+
+    func run(until shutdown: Shutdown) async throws {
+        var backoff = Backoff()
+        while !shutdown.isRequested {
+            do throws(StreamError) {
+                try await follow(until: shutdown) { backoff.reset() }
+            } catch {
+                guard case .unavailable = error else { throw error }
+                metrics.receivingErrors.increment()
+                health.fails("\(error)")
+                logger.warning("answers cannot be followed, trying again", metadata: ["error": "\(error)"])
+                try await shutdown.wait(atMost: backoff.next())
+            }
+        }
+    }
+
+    private func follow(until shutdown: Shutdown, onProgress: () -> Void) async throws(StreamError) {
+        let subscription = try await log.subscribe(
+            SubscriptionOptions(
+                topics: [Topic.answers.rawValue, Topic.answerTokens.rawValue],
+                membership: .tail(since: Self.age),
+                linger: .zero,
+                memberName: "gateway-\(instance)"
+            )
+        )
+        do {
+            while let event = try await subscription.next(until: shutdown) {
+                onProgress()
+                if case .batch(let batch) = event { take(batch) }
+                health.holds()
+            }
+        } catch {
+            await subscription.close()
+            throw error as? StreamError ?? .fatal("\(error)")
+        }
+    }
+
+    private func take(_ batch: Batch) {
+        metrics.received.increment(by: batch.records.count)
+        for record in batch.records {
+            guard let value = record.value else { continue }
+            do throws(MessageError) {
+                try take(value, of: record)
+                metrics.processed.increment()
+            } catch {
+                // Each gateway reads every record, so the readers of the group, not the gateways, put it aside.
+                metrics.rejected.increment()
+                logger.debug(
+                    "a record cannot be read",
+                    metadata: ["log.record": "\(record.source)@\(record.offset)", "error": "\(error)"]
+                )
+            }
+        }
+    }
+
+    private func take(_ value: [UInt8], of record: Record) throws(MessageError) {
+        let contentType = record.header(ContentType.header)
+        guard record.source.topic == Topic.answers.rawValue else {
+            return board.add(try AnswerToken(decoding: value, contentType: contentType))
+        }
+        let answer = try Answer(decoding: value, contentType: contentType)
+        board.add(answer)
+        metrics.answerDuration.observe(.milliseconds(max(0, WallClock.milliseconds - answer.askedAt)))
+    }
+}

@@ -1,0 +1,45 @@
+import HTTPServer
+import MessageLogs
+import Messages
+import ServiceRuntime
+import Streams
+
+extension App {
+    /// Makes the gateway's parts and runs them until the process is told to stop.
+    static func run(_ configuration: GatewayConfiguration, _ context: ProcessContext) async throws {
+        let log = try await openLog(configuration.log)
+        for topic in [Topic.questions, .answers, .answerTokens]
+        where try await log.partitionCount(of: topic.rawValue) == nil {
+            throw StreamError.unknownTopic(topic.rawValue)
+        }
+        let metrics = GatewayMetrics(context.metrics)
+        let board = AnswerBoard(
+            maximumCount: configuration.cachedAnswerCount,
+            maximumByteCount: configuration.cachedByteCount
+        )
+        let routes = QuestionRoutes(log: log, board: board, configuration: configuration, metrics: metrics)
+        try await context.run([
+            ServiceFunction("log") { shutdown in
+                await shutdown.requested()
+                await log.close()
+            },
+            AnswerFlow(
+                log: log,
+                board: board,
+                instance: configuration.instance,
+                metrics: metrics,
+                health: context.health.condition("answers followed", waitingFor: "not connected yet"),
+                logger: context.logger
+            ),
+            HTTPService(
+                "http",
+                configuration: configuration.http.server,
+                portKey: "port",
+                portFile: configuration.http.portFile,
+                logger: context.logger,
+                onRefusal: metrics.http.countRefusal,
+                handler: metrics.http.counting(routes.router.respond)
+            ),
+        ])
+    }
+}

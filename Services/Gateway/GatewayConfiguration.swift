@@ -1,0 +1,84 @@
+import Foundation
+import HTTPServer
+import ServiceRuntime
+
+/// What the gateway can be told.
+///
+/// **Configuration keys**
+/// - `log` (text, `postgresql://localhost/userllm`): the message log.
+/// - `host` (text, `127.0.0.1`), `port` (integer, 8080), `port-file` (text, none): where requests are taken.
+/// - `question-deadline` (duration, 30 s): when a question expires that names no time of its own.
+/// - `maximum-wait` (duration, 60 s): the longest that a request waits for an answer.
+/// - `heartbeat` (duration, 5 s): how often a stream that has nothing to say shows that it is alive.
+/// - `cached-answers` (integer, 100,000), `cached-bytes` (integer, 256 MiB): answers that are kept to be fetched.
+/// - `maximum-connections` (integer, 4,096): connections at once.
+struct GatewayConfiguration: Sendable {
+    private static let defaultPort = 8_080
+    private static let deadlineKey = ConfigurationKey<Duration>(
+        "question-deadline",
+        default: .seconds(30),
+        in: .milliseconds(1) ... .seconds(86_400),
+        help: "When a question expires that names no time of its own"
+    )
+    private static let waitKey = ConfigurationKey<Duration>(
+        "maximum-wait",
+        default: .seconds(60),
+        in: .milliseconds(1) ... .seconds(3_600),
+        help: "The longest that a request waits for an answer"
+    )
+    private static let heartbeatKey = ConfigurationKey<Duration>(
+        "heartbeat",
+        default: .seconds(5),
+        in: .milliseconds(10) ... .seconds(60),
+        help: "How often a stream without news shows that it is alive, and finds out whether its reader is"
+    )
+    private static let cachedAnswersKey = ConfigurationKey<Int>(
+        "cached-answers",
+        default: 100_000,
+        in: 1...10_000_000,
+        unit: "answers",
+        help: "Answers that are kept to be fetched; the oldest go first"
+    )
+    private static let cachedBytesKey = ConfigurationKey<Int>(
+        "cached-bytes",
+        default: 256 << 20,
+        in: 1_024...(1 << 36),
+        unit: "bytes",
+        help: "Memory for answers that are kept"
+    )
+    private static let connectionsKey = ConfigurationKey<Int>(
+        "maximum-connections",
+        default: 4_096,
+        in: 1...60_000,
+        help: "Connections at once; more wait in the kernel's queue"
+    )
+
+    /// Every key of the process.
+    static let keys: [any AnyConfigurationKey] =
+        [CommonKeys.log, deadlineKey, waitKey, heartbeatKey, cachedAnswersKey, cachedBytesKey, connectionsKey]
+        + HTTPConfiguration.keys(port: defaultPort)
+
+    let log: String
+    let http: HTTPConfiguration
+    let questionDeadline: Duration
+    let maximumWait: Duration
+    let heartbeat: Duration
+    let cachedAnswerCount: Int
+    let cachedByteCount: Int
+    /// Tells this process from its siblings in the log's records.
+    let instance = UUID().uuidString.prefix(8).lowercased()
+
+    /// Reads the keys.
+    init(reader: ConfigurationReader) throws(ConfigurationError) {
+        log = try reader.value(of: CommonKeys.log)
+        questionDeadline = try reader.value(of: Self.deadlineKey)
+        maximumWait = try reader.value(of: Self.waitKey)
+        heartbeat = try reader.value(of: Self.heartbeatKey)
+        cachedAnswerCount = try reader.value(of: Self.cachedAnswersKey)
+        cachedByteCount = try reader.value(of: Self.cachedBytesKey)
+        var http = try HTTPConfiguration(reader: reader, defaultPort: Self.defaultPort)
+        http.server.maximumBodyByteCount = 1 << 20
+        http.server.maximumConnectionCount = try reader.value(of: Self.connectionsKey)
+        self.http = http
+    }
+}

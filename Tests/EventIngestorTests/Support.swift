@@ -1,0 +1,132 @@
+import Foundation
+import HTTPClient
+import HTTPServer
+import Messages
+import ServiceRuntime
+import Streams
+import Synchronization
+import TestSupport
+
+@testable import EventIngestor
+
+/// Throws messages away.
+struct SilentLogHandler: LogHandler {
+    func log(_ entry: LogEntry) {}
+}
+
+let silentLogger = Logger(label: "test", handler: SilentLogHandler())
+
+/// The log that the tests of this target share, with the topic of events.
+enum SharedLog {
+    static func open() async throws -> any MessageLog {
+        let log: any MessageLog = try await PrivateKafka.shared().openLog()
+        try await log.createTopics([
+            TopicSpecification(
+                name: Topic.userEvents.rawValue,
+                partitionCount: 4,
+                cleanup: .delete(after: .seconds(86_400))
+            )
+        ])
+        return log
+    }
+
+    /// All records of `user-events` whose key begins with a prefix, in order within each user.
+    static func records(_ log: any MessageLog, ofUsers prefix: String) async throws -> [Record] {
+        let found = Collected()
+        for partition in 0..<Int32(4) {
+            try await log.replay(TopicPartition(Topic.userEvents.rawValue, partition)) { records in
+                found.add(records.filter { ($0.key ?? []).starts(with: Array(prefix.utf8)) })
+            }
+        }
+        return found.records
+    }
+
+    private final class Collected: Sendable {
+        private let state = Mutex<[Record]>([])
+        var records: [Record] { state.withLock { $0 } }
+        func add(_ records: [Record]) { state.withLock { $0 += records } }
+    }
+}
+
+/// A log whose appends a test decides on; everything else is the real log's.
+final class GuardedLog: MessageLog {
+    private let log: any MessageLog
+    private let onAppend: @Sendable ([OutgoingRecord], any MessageLog) async throws(StreamError) -> Void
+
+    init(
+        _ log: any MessageLog,
+        onAppend: @escaping @Sendable ([OutgoingRecord], any MessageLog) async throws(StreamError) -> Void
+    ) {
+        self.log = log
+        self.onAppend = onAppend
+    }
+
+    func append(_ records: [OutgoingRecord]) async throws(StreamError) { try await onAppend(records, log) }
+    func subscribe(_ options: SubscriptionOptions) async throws(StreamError) -> any Subscription {
+        try await log.subscribe(options)
+    }
+    func replay(_ partition: TopicPartition, _ body: @Sendable ([Record]) async throws -> Void) async throws {
+        try await log.replay(partition, body)
+    }
+    func createTopics(_ topics: [TopicSpecification]) async throws(StreamError) { try await log.createTopics(topics) }
+    func partitionCount(of topic: String) async throws(StreamError) -> Int32? {
+        try await log.partitionCount(of: topic)
+    }
+    func watermarks(of partition: TopicPartition) async throws(StreamError) -> (low: Int64, high: Int64) {
+        try await log.watermarks(of: partition)
+    }
+    func committedOffsets(group: String, topic: String) async throws(StreamError) -> [TopicPartition: Int64] {
+        try await log.committedOffsets(group: group, topic: topic)
+    }
+    func lag(group: String, topic: String) async throws(StreamError) -> Int64 {
+        try await log.lag(group: group, topic: topic)
+    }
+    func close() async { await log.close() }
+}
+
+/// Runs the ingestor's routes on a real server around a body of requests.
+func withIngestor(
+    _ log: any MessageLog,
+    maximumWaitingByteCount: Int = 1 << 20,
+    _ body: @escaping @Sendable (HTTPClient, String) async throws -> Void
+) async throws {
+    let metrics = EventIngestorMetrics(MetricsRegistry())
+    let appender = EventAppender(
+        log: log,
+        maximumWaitingByteCount: maximumWaitingByteCount,
+        metrics: metrics,
+        health: Health().condition("log reachable", waitingFor: ""),
+        logger: silentLogger
+    )
+    let routes = EventRoutes(appender: appender, maximumEventByteCount: 10_000, metrics: metrics)
+    var configuration = HTTPServerConfiguration()
+    configuration.maximumBodyByteCount = 1 << 20
+    let server = try HTTPServer(configuration, handler: routes.router.respond)
+    let (stopped, stop) = AsyncStream<Never>.makeStream()
+    try await withThrowingTaskGroup(of: Void.self) { group in
+        group.addTask { try await server.run(until: { for await _ in stopped {} }) }
+        group.addTask {
+            defer { stop.finish() }
+            try await body(HTTPClient(), "http://127.0.0.1:\(server.port)")
+        }
+        try await group.waitForAll()
+    }
+}
+
+/// A reply of the ingestor.
+struct Reply: Decodable {
+    struct Problem: Decodable {
+        let line: Int?
+        let index: Int?
+        let field: String?
+        let message: String
+    }
+    let accepted: Int?
+    let rejected: Int?
+    let error: Problem?
+    let errors: [Problem]?
+
+    init(_ response: HTTPClientResponse) throws {
+        self = try JSONDecoder().decode(Self.self, from: Data(response.body))
+    }
+}

@@ -1,0 +1,247 @@
+import Foundation
+import HTTPClient
+import HTTPServer
+import Messages
+import Streams
+import Synchronization
+import TestSupport
+import Testing
+
+@testable import Gateway
+@testable import ServiceRuntime
+
+private struct SilentLogHandler: LogHandler {
+    func log(_ entry: LogEntry) {}
+}
+
+/// One gateway on a real log: its server and its flow of answers.
+private struct Gateway: Sendable {
+    let log: any MessageLog
+    let board = AnswerBoard(maximumCount: 1_000, maximumByteCount: 1 << 20)
+    let metrics = GatewayMetrics(MetricsRegistry())
+    let health = Health()
+    let server: HTTPServer
+    private let flow: AnswerFlow
+    var url: String { "http://127.0.0.1:\(server.port)" }
+
+    init(_ log: any MessageLog) throws {
+        self.log = log
+        let reader = try ConfigurationReader(
+            keys: GatewayConfiguration.keys,
+            flags: ["heartbeat": "20ms", "maximum-wait": "40s"]
+        )
+        let configuration = try GatewayConfiguration(reader: reader)
+        let routes = QuestionRoutes(log: log, board: board, configuration: configuration, metrics: metrics)
+        server = try HTTPServer(HTTPServerConfiguration(), handler: routes.router.respond)
+        flow = AnswerFlow(
+            log: log,
+            board: board,
+            instance: UUID().uuidString,
+            metrics: metrics,
+            health: health.condition("answers followed", waitingFor: "not connected yet"),
+            logger: Logger(label: "test", handler: SilentLogHandler())
+        )
+    }
+
+    func run(until shutdown: Shutdown) async throws {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await flow.run(until: shutdown) }
+            group.addTask { try await server.run(until: { await shutdown.requested() }) }
+            try await group.waitForAll()
+        }
+    }
+}
+
+@Suite(
+    .enabled(if: PrivateKafka.isAvailable, "\(PrivateKafka.unavailableReason ?? "")"),
+    .timeLimit(.minutes(2))
+)
+struct GatewayTests {
+    private let user = "gateway-\(UUID().uuidString)"
+
+    /// Runs gateways on one log around a body of requests.
+    private func withGateways(
+        _ count: Int = 1,
+        _ body: @escaping @Sendable (any MessageLog, [Gateway], HTTPClient) async throws -> Void
+    ) async throws {
+        let log: any MessageLog = try await PrivateKafka.shared().openLog()
+        let topics: [Topic] = [.questions, .answers, .answerTokens]
+        try await log.createTopics(
+            topics.map {
+                TopicSpecification(name: $0.rawValue, partitionCount: 2, cleanup: .delete(after: .seconds(3_600)))
+            }
+        )
+        let gateways = try (0..<count).map { _ in try Gateway(log) }
+        let shutdown = Shutdown()
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for gateway in gateways { group.addTask { try await gateway.run(until: shutdown) } }
+            group.addTask {
+                defer { shutdown.request() }
+                while !gateways.allSatisfy(\.health.isReady) { try await Task.sleep(for: .milliseconds(5)) }
+                try await body(log, gateways, HTTPClient())
+            }
+            try await group.waitForAll()
+        }
+        await log.close()
+    }
+
+    private func ask(_ gateway: Gateway, _ client: HTTPClient, query: String = "") async throws -> HTTPClientResponse {
+        let body = Array(#"{"user":"\#(user)","question":"what next?","form":"title"}"#.utf8)
+        return try await client.send(.init("POST", "\(gateway.url)/v1/questions\(query)", body: body))
+    }
+
+    private func id(_ response: HTTPClientResponse) throws -> String {
+        struct Accepted: Decodable { let id: String }
+        return try JSONDecoder().decode(Accepted.self, from: Data(response.body)).id
+    }
+
+    private func answer(_ id: String) -> Answer {
+        Answer(questionID: id, user: user, status: .answered, text: "Alien", askedAt: 1, answeredAt: 2)
+    }
+
+    private func append(_ answer: Answer, _ log: any MessageLog) async throws {
+        let key = Array(user.utf8)
+        try await log.append([OutgoingRecord(topic: Topic.answers.rawValue, key: key, value: answer.encoded())])
+    }
+
+    private func append(_ tokens: [String], of id: String, _ log: any MessageLog) async throws {
+        let records = try tokens.enumerated().map { position, text in
+            OutgoingRecord(
+                topic: Topic.answerTokens.rawValue,
+                key: Array(user.utf8),
+                value: try AnswerToken(questionID: id, position: UInt32(position), text: text).encoded()
+            )
+        }
+        try await log.append(records)
+    }
+
+    /// The first question of the test's user in the log.
+    private func question(_ log: any MessageLog) async throws -> Question? {
+        let found = Mutex<Question?>(nil)
+        for partition in 0..<Int32(2) {
+            try await log.replay(TopicPartition(Topic.questions.rawValue, partition)) { records in
+                for record in records where record.key == Array(user.utf8) {
+                    let question = try Question(decoding: record.value ?? [], contentType: nil)
+                    found.withLock { $0 = question }
+                }
+            }
+        }
+        return found.withLock { $0 }
+    }
+
+    @Test func aQuestionIsInTheLogAndItsAnswerAtEveryGateway() async throws {
+        try await withGateways(2) { log, gateways, client in
+            let asked = try await ask(gateways[0], client)
+            let id = try id(asked)
+            #expect(asked.status == 202 && asked.header("Location") == "/v1/answers/\(id)")
+            let question = try #require(try await question(log))
+            #expect(question.id == id && question.form == .title && question.deadline == question.askedAt + 30_000)
+            async let first = client.send(.init("GET", "\(gateways[0].url)/v1/answers/\(id)"))
+            async let second = client.send(.init("GET", "\(gateways[1].url)/v1/answers/\(id)?wait=30"))
+            try await append(answer(id), log)
+            for response in [try await first, try await second] {
+                #expect(response.status == 200)
+                #expect(try Answer(decoding: response.body, contentType: "application/json") == answer(id))
+            }
+            // A gateway that starts later finds it too.
+            let late = try Gateway(log)
+            let shutdown = Shutdown()
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { try await late.run(until: shutdown) }
+                #expect(try await client.send(.init("GET", "\(late.url)/v1/answers/\(id)")).status == 200)
+                shutdown.request()
+                try await group.waitForAll()
+            }
+        }
+    }
+
+    @Test func aQuestionMayWaitForItsAnswer() async throws {
+        try await withGateways { log, gateways, client in
+            async let response = ask(gateways[0], client, query: "?wait=30")
+            var asked: Question?
+            while asked == nil { asked = try await question(log) }
+            try await append(answer(try #require(asked).id), log)
+            #expect(try await response.status == 200)
+            let pending = try await ask(gateways[0], client, query: "?wait=0.01")
+            #expect(pending.status == 202)
+            let url = "\(gateways[0].url)/v1/answers/\(try id(pending))"
+            #expect(try await client.send(.init("GET", "\(url)?wait=0.01")).status == 404)
+        }
+    }
+
+    @Test func aStreamHasThePiecesAndThenTheAnswer() async throws {
+        try await withGateways { log, gateways, client in
+            let id = try id(try await ask(gateways[0], client))
+            try await append(["Al", "ien"], of: id, log)
+            var names: [String] = []
+            for try await event in client.serverSentEvents(.init("GET", "\(gateways[0].url)/v1/answers/\(id)/stream")) {
+                names.append(event.name)
+                switch names.count {
+                case 1: #expect(event.data == #"{"position":0,"text":"Al"}"#)
+                case 2:
+                    #expect(event.data == #"{"position":1,"text":"ien"}"#)
+                    try await append(answer(id), log)
+                default:
+                    #expect(try Answer(decoding: Array(event.data.utf8), contentType: "application/json") == answer(id))
+                }
+            }
+            #expect(names == ["token", "token", "answer"])
+            let stream = HTTPClientRequest(
+                "GET",
+                "\(gateways[0].url)/v1/answers/nobody?wait=0.01",
+                headers: [("Accept", "text/event-stream")]
+            )
+            for try await event in client.serverSentEvents(stream) { #expect(event.name == "pending") }
+        }
+    }
+
+    @Test func aReaderThatIsGoneLeavesNothing() async throws {
+        try await withGateways { log, gateways, client in
+            let id = UUID().uuidString
+            try await append(["Al"], of: id, log)
+            for try await _ in client.serverSentEvents(.init("GET", "\(gateways[0].url)/v1/answers/\(id)/stream")) {
+                break
+            }
+            while gateways[0].metrics.waiting.value > 0 { try await Task.sleep(for: .milliseconds(5)) }
+        }
+    }
+
+    @Test func aRecordThatCannotBeReadIsPassedOver() async throws {
+        try await withGateways { log, gateways, client in
+            let id = UUID().uuidString
+            let broken = OutgoingRecord(topic: Topic.answers.rawValue, key: Array(user.utf8), value: [0xFF, 1, 2])
+            try await log.append([broken])
+            try await append(answer(id), log)
+            #expect(try await client.send(.init("GET", "\(gateways[0].url)/v1/answers/\(id)")).status == 200)
+            #expect(gateways[0].metrics.rejected.count >= 1)
+        }
+    }
+
+    @Test func aQuestionSentTwiceIsAskedOnceAndBadOnesAreNamed() async throws {
+        try await withGateways { log, gateways, client in
+            let url = "\(gateways[0].url)/v1/questions"
+            let id = UUID().uuidString
+            let body = Array(#"{"user":"\#(user)","question":"what next?","id":"\#(id)"}"#.utf8)
+            for _ in 0..<2 { #expect(try await client.send(.init("POST", url, body: body)).status == 202) }
+            #expect(gateways[0].metrics.questions.count == 1)
+            let bad = try await client.send(.init("POST", url, body: Array(#"{"user":"u"}"#.utf8)))
+            #expect(bad.status == 400 && bad.text.contains(#""field":"question""#))
+            let wait = try await client.send(.init("GET", "\(gateways[0].url)/v1/answers/x?wait=soon"))
+            #expect(wait.status == 400 && wait.text.contains(#""field":"wait""#))
+        }
+    }
+
+    @Test func aLogThatIsAwayIsTold() async throws {
+        let log: any MessageLog = try await PrivateKafka.shared().openLog()
+        await log.close()
+        let gateway = try Gateway(log)
+        let shutdown = Shutdown()
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await gateway.server.run(until: { await shutdown.requested() }) }
+            let response = try await ask(gateway, HTTPClient())
+            #expect(response.status == 503 && response.header("Retry-After") != nil)
+            shutdown.request()
+            try await group.waitForAll()
+        }
+    }
+}
