@@ -1,0 +1,388 @@
+import Streams
+
+/// A reader of the log over PostgreSQL.
+///
+/// A member of a group asks the database for its share of the partitions when something in the group changed, and at every
+/// heartbeat; what is to be given up is given up between two batches. Offsets are committed under the epoch in which the
+/// partition was taken, so that a member that was given up cannot commit any more.
+actor PostgresSubscription: Subscription {
+    /// What this member knows of one of its partitions.
+    private struct Place {
+        let partition: TopicPartition
+        var epoch: Int64
+        /// The offset in the database; nil before the first commit.
+        var committed: Int64?
+        let low: Int64
+        /// Where reading goes on; nil while the reader has not said where.
+        var position: Int64?
+    }
+
+    private let settings: PostgresLogSettings
+    private let options: SubscriptionOptions
+    private let topics: [TopicEntry]
+    private let log: PostgresLog
+    private let connection: PostgresConnection
+    private let member: GroupMember
+    private let group: String?
+    private let keepsOwnOffsets: Bool
+
+    private var identifier: Int32?
+    private var places: [Int32: Place] = [:]
+    private var surplus: [Int32] = []
+    private var events: [SubscriptionEvent] = []
+    private var isClosed = false
+
+    init(_ log: PostgresLog, _ options: SubscriptionOptions, _ topics: [TopicEntry]) throws(PostgresError) {
+        self.log = log
+        self.options = options
+        self.topics = topics
+        settings = log.settings
+        switch options.membership {
+        case .group(let name): (group, keepsOwnOffsets) = (name, false)
+        case .groupWithOwnOffsets(let name): (group, keepsOwnOffsets) = (name, true)
+        case .tail: (group, keepsOwnOffsets) = (nil, false)
+        }
+        var settings = log.settings.connection
+        settings.applicationName = options.memberName
+        connection = try PostgresConnection(log.address, settings)
+        member = try GroupMember(
+            log.address,
+            settings,
+            topics: topics.map(\.identifier),
+            group: group,
+            name: options.memberName,
+            session: options.sessionTimeout,
+            pollInterval: log.settings.pollInterval
+        )
+    }
+
+    deinit { member.stop() }
+
+    // MARK: - Events
+
+    func next() async throws(StreamError) -> SubscriptionEvent? {
+        let deadline = ContinuousClock.now + settings.readTimeout
+        while !isClosed, !Task.isCancelled {
+            if !events.isEmpty { return events.removeFirst() }
+            if group != nil { try await share(until: deadline) }
+            if !events.isEmpty { continue }
+            if let batch = try await batch(until: deadline) { return isClosed ? nil : .batch(batch) }
+            if let error = member.error, error.kind == .configuration || ContinuousClock.now > deadline {
+                throw StreamError(error)
+            }
+            await member.signal.wait()
+        }
+        return nil
+    }
+
+    func close() async {
+        isClosed = true
+        member.stop()
+        await member.waitUntilStopped()
+        await connection.close()
+    }
+
+    // MARK: - Sharing
+
+    /// Brings what this member holds in line with the group, as events.
+    private func share(until deadline: ContinuousClock.Instant) async throws(StreamError) {
+        if member.takeExpiry() { loseEverything() }
+        guard let current = member.identifier else { return }
+        if current != identifier { loseEverything() }
+        identifier = current
+        guard member.takeShareDue() || !surplus.isEmpty else { return }
+        try await askForShare(current, releasing: [], until: deadline)
+        // The batch before is dealt with, or the reader would not ask for an event.
+        if !surplus.isEmpty, !isClosed { try await askForShare(current, releasing: surplus, until: deadline) }
+    }
+
+    private func askForShare(
+        _ identifier: Int32,
+        releasing released: [Int32],
+        until deadline: ContinuousClock.Instant
+    ) async throws(StreamError) {
+        guard let group else { return }
+        let rows: PostgresResult
+        do throws(PostgresError) {
+            rows = try await connection.retrying(until: deadline) { connection throws(PostgresError) in
+                try await connection.query(
+                    "SELECT * FROM userllm_log.share_partitions($1, $2, $3)",
+                    [.text(group), .int4(identifier), .int4s(released)],
+                    operation: "sharing the partitions of group \(group)"
+                )
+            }
+        } catch {
+            member.setShareDue()
+            guard error.code == .expired else { throw StreamError(error) }
+            member.expire(identifier)
+            return
+        }
+        guard !isClosed else { return }
+        take(rows, released: Set(released))
+    }
+
+    /// Compares what the database says with what this member thought.
+    private func take(_ rows: PostgresResult, released: Set<Int32>) {
+        var owned: Set<Int32> = []
+        var counts: [String: Int32] = [:]
+        var assigned: [TopicPartition] = []
+        var lost: [TopicPartition] = []
+        surplus = []
+        for row in 0..<rows.count {
+            let identifier = rows.int4(row, 0)
+            guard let partition = log.topics.place(identifier) else { continue }
+            let epoch = rows.int8(row, 1)
+            owned.insert(identifier)
+            counts[partition.topic, default: 0] += 1
+            if counts[partition.topic, default: 0] > rows.int4(row, 4) { surplus.append(identifier) }
+            if let known = places[identifier] {
+                if known.epoch == epoch { continue }
+                lost.append(partition)
+            }
+            let committed = rows.optionalInt8(row, 2)
+            let low = rows.int8(row, 3)
+            let position = keepsOwnOffsets ? nil : committed ?? low
+            places[identifier] = Place(
+                partition: partition,
+                epoch: epoch,
+                committed: committed,
+                low: low,
+                position: position
+            )
+            assigned.append(partition)
+        }
+        var revoked: [TopicPartition] = []
+        for (identifier, place) in places where !owned.contains(identifier) {
+            places[identifier] = nil
+            if released.contains(identifier) { revoked.append(place.partition) } else { lost.append(place.partition) }
+        }
+        if !revoked.isEmpty { events.append(.revoked(revoked.inOrder(), lost: false)) }
+        if !lost.isEmpty { events.append(.revoked(lost.inOrder(), lost: true)) }
+        if !assigned.isEmpty { events.append(.assigned(assigned.inOrder())) }
+    }
+
+    private func loseEverything() {
+        let lost = places.values.map(\.partition).inOrder()
+        places = [:]
+        surplus = []
+        identifier = nil
+        if !lost.isEmpty { events.append(.revoked(lost, lost: true)) }
+    }
+
+    // MARK: - Reading
+
+    private func batch(until deadline: ContinuousClock.Instant) async throws(StreamError) -> Batch? {
+        for place in places.values {
+            if let position = place.position, position < place.low {
+                throw .offsetGone(place.partition, committed: position, low: place.low)
+            }
+        }
+        var records = try await fetch(options.maximumBatchCount, until: deadline)
+        guard !records.isEmpty else { return nil }
+        let missing = options.maximumBatchCount - records.count
+        if missing > 0, options.linger > .zero {
+            try? await Task.sleep(for: options.linger)
+            if !isClosed { records += try await fetch(missing, until: deadline) }
+        }
+        return Batch(records: records)
+    }
+
+    /// What is there now, after which reading goes on behind it.
+    private func fetch(_ count: Int, until deadline: ContinuousClock.Instant) async throws(StreamError) -> [Record] {
+        let positions = places.compactMapValues(\.position)
+        guard !positions.isEmpty else { return [] }
+        let fetch = RecordFetch(positions: positions, settings: settings, maximumCount: count)
+        let records: [Record]
+        do throws(PostgresError) {
+            records = try await connection.retrying(until: deadline) {
+                [topics = log.topics] connection throws(PostgresError) in
+                try await fetch.run(connection, topics)
+            }
+        } catch {
+            throw StreamError(error)
+        }
+        for (partition, next) in Batch(records: records).nextOffsets {
+            if let identifier = identifier(of: partition) { places[identifier]?.position = next }
+        }
+        return records
+    }
+
+    private func identifier(of partition: TopicPartition) -> Int32? {
+        guard let topic = log.topics.known(partition.topic), topic.partitions.indices.contains(Int(partition.partition))
+        else { return nil }
+        return topic.partitions[Int(partition.partition)]
+    }
+
+    func start(at offsets: [TopicPartition: Int64]) async throws(StreamError) {
+        guard keepsOwnOffsets else { throw .configuration("start(at:) is for groupWithOwnOffsets only") }
+        for (identifier, place) in places where place.position == nil {
+            let offset = offsets[place.partition] ?? place.low
+            guard offset >= place.low else {
+                throw .offsetGone(place.partition, committed: offset, low: place.low)
+            }
+            places[identifier]?.position = offset
+        }
+    }
+
+    /// Takes all partitions, from the first record that is younger.
+    func startTail(since: Duration) async throws(StreamError) {
+        let partitions = topics.flatMap(\.partitions)
+        let rows: PostgresResult
+        do throws(PostgresError) {
+            rows = try await connection.retrying(until: .now + settings.readTimeout) {
+                connection throws(PostgresError) in
+                try await connection.query(
+                    """
+                    SELECT p.id, coalesce(r.record_offset + 1, p.low_offset), p.low_offset
+                    FROM userllm_log.partitions p
+                    LEFT JOIN LATERAL (
+                        SELECT r.record_offset FROM userllm_log.records r
+                        WHERE r.partition_id = p.id
+                            AND r.appended_at < extract(epoch FROM clock_timestamp()) * 1000 - $2::int8
+                        ORDER BY r.record_offset DESC LIMIT 1) r ON true
+                    WHERE p.id = ANY ($1)
+                    """,
+                    [.int4s(partitions), .int8(since.milliseconds)],
+                    operation: "looking for the newest records"
+                )
+            }
+        } catch {
+            throw StreamError(error)
+        }
+        for row in 0..<rows.count {
+            guard let partition = log.topics.place(rows.int4(row, 0)) else { continue }
+            let position = max(rows.int8(row, 1), rows.int8(row, 2))
+            places[rows.int4(row, 0)] = Place(partition: partition, epoch: 0, low: 0, position: position)
+        }
+        events.append(.assigned(places.values.map(\.partition).inOrder()))
+    }
+
+    // MARK: - Committing
+
+    func commit(_ batch: Batch, producing outputs: [OutgoingRecord]) async throws(StreamError) {
+        guard let group else { throw .configuration("a tail has no group to commit for") }
+        guard !isClosed else { throw .closed }
+        do throws(StreamError) {
+            // Sizes and topics are checked before anything is sent.
+            let produced = try await log.batches(outputs).first ?? AppendBatch()
+            try await commit(batch, produced, group)
+        } catch {
+            goBack(batch)
+            throw error
+        }
+    }
+
+    private func commit(_ batch: Batch, _ produced: AppendBatch, _ group: String) async throws(StreamError) {
+        var sources: [(identifier: Int32, epoch: Int64, committed: Int64?, next: Int64)] = []
+        for (partition, next) in batch.nextOffsets {
+            guard let identifier = identifier(of: partition), let place = places[identifier] else {
+                throw .commitRefused("\(options.memberName) does not own \(partition) any more")
+            }
+            sources.append((identifier, place.epoch, place.committed, next))
+        }
+        guard let identifier else { throw .commitRefused("\(options.memberName) is no member of \(group) any more") }
+        let order = sources.sorted { $0.identifier < $1.identifier }
+        let parameters: [PostgresValue] =
+            [
+                .text(group), .int4(identifier), .int4s(order.map(\.identifier)), .int8s(order.map(\.epoch)),
+                .int8s(order.map(\.committed)), .int8s(order.map(\.next)),
+            ] + produced.parameters
+        try await send(
+            parameters,
+            Dictionary(uniqueKeysWithValues: order.map { ($0.identifier, $0.next) }),
+            group,
+            identifier
+        )
+        for source in order { places[source.identifier]?.committed = source.next }
+    }
+
+    /// One transaction.
+    ///
+    /// When the connection breaks before the answer, the offsets say whether it took effect.
+    private func send(
+        _ parameters: [PostgresValue],
+        _ next: [Int32: Int64],
+        _ group: String,
+        _ identifier: Int32
+    ) async throws(StreamError) {
+        let deadline = ContinuousClock.now + settings.appendTimeout
+        var parameters = parameters
+        var backOff = BackOff()
+        while true {
+            do throws(PostgresError) {
+                _ = try await connection.query(
+                    "SELECT userllm_log.commit_batch($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+                    parameters,
+                    operation: "committing a batch of group \(group)"
+                )
+                return
+            } catch {
+                guard error.kind == .connection || error.kind == .retry, ContinuousClock.now < deadline else {
+                    throw StreamError(error)
+                }
+                if error.isOutcomeUnknown {
+                    if try await tookEffect(next, group, identifier) { return }
+                    // Under the new epochs; what was sent before can no longer commit.
+                    parameters[3] = .int8s(next.keys.sorted().map { places[$0]?.epoch })
+                }
+            }
+            try? await Task.sleep(for: backOff.next())
+        }
+    }
+
+    /// Whether a commit whose answer was lost took effect; if not, it never will.
+    private func tookEffect(_ next: [Int32: Int64], _ group: String, _ identifier: Int32) async throws(StreamError)
+        -> Bool
+    {
+        let rows: PostgresResult
+        do throws(PostgresError) {
+            rows = try await connection.retrying(until: .now + settings.readTimeout) {
+                connection throws(PostgresError) in
+                try await connection.query(
+                    "SELECT partition_id, epoch, next_offset FROM userllm_log.fence($1, $2, $3)",
+                    [.text(group), .int4(identifier), .int4s(next.keys.sorted())],
+                    operation: "asking whether a commit took effect"
+                )
+            }
+        } catch {
+            throw StreamError(error)
+        }
+        var committed: [Int32: Int64] = [:]
+        for row in 0..<rows.count {
+            places[rows.int4(row, 0)]?.epoch = rows.int8(row, 1)
+            committed[rows.int4(row, 0)] = rows.optionalInt8(row, 2)
+        }
+        if rows.count > 0 { return committed.contains { next[$0.key] == $0.value } }
+        throw .commitRefused("\(options.memberName) lost its partitions while the database was away")
+    }
+
+    /// After a commit that failed: the reader drops what it made of the batch, and reads on from the last commit.
+    ///
+    /// The partitions are forgotten; the next look at the group gives back those that are still this member's.
+    private func goBack(_ batch: Batch) {
+        var again: [TopicPartition] = []
+        for partition in batch.nextOffsets.keys {
+            guard let identifier = identifier(of: partition), places[identifier] != nil else { continue }
+            places[identifier] = nil
+            again.append(partition)
+        }
+        if !again.isEmpty { events.append(.revoked(again.inOrder(), lost: true)) }
+        member.setShareDue()
+    }
+
+    // MARK: - For tests
+
+    /// Stops the heartbeat, as stopping the process would.
+    func pauseHeartbeat(_ isPaused: Bool) { member.setPaused(isPaused) }
+}
+
+extension PostgresError.Code {
+    /// The group gave this member up.
+    static let expired = PostgresError.Code(rawValue: "UL002")
+}
+
+extension [TopicPartition] {
+    fileprivate func inOrder() -> [TopicPartition] {
+        sorted { ($0.topic, $0.partition) < ($1.topic, $1.partition) }
+    }
+}

@@ -1,0 +1,68 @@
+import Streams
+
+/// One look for records of several partitions.
+struct RecordFetch: Sendable {
+    /// For each partition's id the first offset to read.
+    let positions: [Int32: Int64]
+    /// For each partition's id the offset to stop before; a missing one has no end.
+    var ends: [Int32: Int64] = [:]
+    let settings: PostgresLogSettings
+    let maximumCount: Int
+
+    /// The records, in order within each partition.
+    ///
+    /// Partitions that have any share the batch evenly, in number and in bytes, but each gives at least one record.
+    func run(
+        _ connection: PostgresConnection,
+        _ topics: TopicDirectory
+    ) async throws(PostgresError) -> [Record] {
+        let partitions = positions.keys.sorted()
+        let rows = try await connection.query(
+            Self.sql,
+            [
+                .int4s(partitions), .int8s(partitions.map { positions[$0] }),
+                .int8s(partitions.map { ends[$0] ?? Int64.max }), .int8(Int64(maximumCount)),
+                .int8(Int64(settings.maximumBatchByteCount)),
+            ],
+            operation: "reading records"
+        )
+        var records: [Record] = []
+        records.reserveCapacity(rows.count)
+        for row in 0..<min(rows.count, maximumCount) {
+            guard let place = topics.place(rows.int4(row, 0)) else { continue }
+            records.append(
+                Record(
+                    source: place,
+                    offset: rows.int8(row, 1),
+                    timestamp: rows.int8(row, 2),
+                    key: rows.optionalBytes(row, 3),
+                    value: rows.optionalBytes(row, 4),
+                    headers: HeaderCoding.decode(rows.optionalBytes(row, 5))
+                )
+            )
+        }
+        return records
+    }
+
+    private static let sql = """
+        SELECT r.partition_id, r.record_offset, r.appended_at, r.key, r.value, r.headers
+        FROM (
+            SELECT w.id, w.start, w.stop,
+                greatest($4 / count(*) OVER (), 1) AS share, $5 / count(*) OVER () AS byte_share
+            FROM unnest($1, $2, $3) w (id, start, stop)
+            JOIN userllm_log.partitions p ON p.id = w.id AND p.next_offset > w.start
+        ) w
+        CROSS JOIN LATERAL (
+            SELECT l.*,
+                sum(coalesce(octet_length(l.key), 0) + coalesce(octet_length(l.value), 0))
+                    OVER (ORDER BY l.record_offset) - coalesce(octet_length(l.key), 0) - coalesce(octet_length(l.value), 0)
+                    AS bytes_before
+            FROM (
+                SELECT * FROM userllm_log.records
+                WHERE partition_id = w.id AND record_offset >= w.start AND record_offset < w.stop
+                ORDER BY record_offset LIMIT w.share
+            ) l
+        ) r
+        WHERE r.bytes_before < w.byte_share OR r.bytes_before = 0
+        """
+}
