@@ -18,6 +18,7 @@ struct App {
                 TrainUserLLMCommand.command,
                 EvaluateEncoderCommand.command,
                 EvaluateUserLLMCommand.command,
+                EvaluateWorldCommand.command,
                 ExportCommand.command,
                 AllCommand.command,
             ]

@@ -46,6 +46,9 @@ import Testing
         #expect(own.timeline(user: user, 0..<events.count) == events.map { TimelineEvent($0) })
         let truth = try String(contentsOfFile: folder.path + "/truth.ndjson", encoding: .utf8)
         #expect(truth.split(separator: "\n").count == 25)
+        let again = try SyntheticWorld(folder: folder.path)
+        #expect(again.catalogue == world.catalogue && again.viewer(3).events == world.viewer(3).events)
+        #expect(throws: DatasetError.self) { try SyntheticWorld(folder: folder.path + "/none") }
     }
 
     @Test func aFolderOfEventsWithoutCatalogueSaysWhatIsMissing() throws {

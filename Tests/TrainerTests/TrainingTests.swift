@@ -187,6 +187,18 @@ struct TrainingTests {
         #expect(result.categoryCount == 60)
         // Ten of 48 films at random would be 0.21; the popular ones alone give more, so this asks for very little.
         #expect(result.titles.hitRate(at: 10) > 0.15)
+
+        let drift = try WorldEvaluation(
+            bundle: bundle,
+            world: SyntheticWorld(folder: world.folder + "/data"),
+            newEvents: 4
+        ).evaluate(viewers: 12)
+        #expect(drift.viewers == 12)
+        #expect(max(drift.rightBefore, drift.rightAfter, drift.newGenreBefore, drift.seenAfter) <= 12)
+        let other = try SyntheticWorld(.init(seed: 6, filmCount: 48, minimumEvents: 8, maximumEvents: 20))
+        #expect(throws: ProcessFailure.self) {
+            try WorldEvaluation(bundle: bundle, world: other, newEvents: 4).evaluate(viewers: 1)
+        }
     }
 
     @Test func aFolderOfAnotherKindIsRefused() throws {
