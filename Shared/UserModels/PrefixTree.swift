@@ -119,6 +119,12 @@ public struct PrefixTree: Sendable {
     /// How many different sequences go through a node.
     public func leafCount(below node: Node) -> Int { Int(leafCounts[Int(node)]) }
 
+    /// The leaves below a node; they are neighbours.
+    public func leaves(below node: Node) -> Range<Int> {
+        let first = Int(firstLeaves[Int(node)])
+        return first..<first + Int(leafCounts[Int(node)])
+    }
+
     /// The only sequence through a node; nil when there are several.
     public func onlyLeaf(below node: Node) -> Int? {
         leafCounts[Int(node)] == 1 ? Int(firstLeaves[Int(node)]) : nil

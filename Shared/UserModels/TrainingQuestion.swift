@@ -26,6 +26,8 @@ public struct TrainingQuestion: Sendable {
     public let nodes: [PrefixTree.Node]
     /// What the answer's tokens are chosen from.
     public let choice: Choice
+    /// Whether the answer is the title of the user's next item, so that the encoder's own expectation may guide it.
+    public let asksForNextItem: Bool
 
     /// Makes a question; nil when the tree does not have the answer.
     ///
@@ -39,13 +41,15 @@ public struct TrainingQuestion: Sendable {
     ///   - answers: the trees.
     ///   - timeline: which timeline of the batch it is about.
     ///   - prefix: how many of its events the answer may know; 0 asks without history.
+    ///   - asksForNextItem: whether the answer is the title of the user's next item.
     public init?(
         prompt: [Int32],
         answer: [Int32],
         choice: Choice,
         answers: KnownAnswers,
         timeline: Int = 0,
-        prefix: Int
+        prefix: Int,
+        asksForNextItem: Bool = false
     ) {
         let sequence = answer + [answers.titles.end]
         var nodes: [PrefixTree.Node] = []
@@ -59,11 +63,17 @@ public struct TrainingQuestion: Sendable {
         self.timeline = timeline
         self.prefix = prefix
         self.choice = choice
+        self.asksForNextItem = asksForNextItem
         self.nodes = nodes
         tokens = prompt + sequence[..<last]
         positions = learnt.map { Int32(prompt.count - 1 + $0) }
         targets = learnt.map { sequence[$0] }
     }
+}
+
+extension TrainingQuestion {
+    /// Whether there is an expectation of the encoder to follow.
+    var isGuided: Bool { asksForNextItem && prefix > 0 && choice != .vocabulary }
 }
 
 extension KnownAnswers {

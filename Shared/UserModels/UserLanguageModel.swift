@@ -48,6 +48,11 @@ public final class UserLanguageModel: Module, Sendable {
         public var vocabulary: Float = 0.2
         /// Of the encoder's own next-event loss, per event; 0 leaves it out.
         public var nextEvent: Float = 0
+        /// Share of the encoder's own expectation in the target of questions that ask for the next item, 0 to 1.
+        ///
+        /// Worth it once the encoder is trained; keep `nextEvent` above 0 then, or the encoder frozen, so that it goes
+        /// on to know what it teaches. The encoder learns nothing from being followed.
+        public var encoderGuidance: Float = 0
 
         /// The defaults.
         public init() {}
@@ -219,7 +224,13 @@ public final class UserLanguageModel: Module, Sendable {
         for choice in TrainingQuestion.Choice.allCases {
             let questions = batch.questions.indices.filter { batch.questions[$0].choice == choice }
             if questions.isEmpty { continue }
-            let sum = answerLoss(graph, hidden, batch.questions, questions, tree: answers.tree(choice))
+            let (sum, logits) = answerLoss(graph, hidden, batch.questions, questions, tree: answers.tree(choice))
+            if let logits, let tree = answers.tree(choice), weights.encoderGuidance > 0 {
+                let asked = questions.map { batch.questions[$0] }
+                if let term = guidance(graph, events, logits, asked, tree: tree, share: weights.encoderGuidance) {
+                    terms.append((term, weights.knownAnswers / Float(max(counts.knownAnswers, 1))))
+                }
+            }
             if choice == .vocabulary {
                 add(choice.rawValue, sum, weight: weights.vocabulary, count: counts.vocabularyTokens)
             } else {
@@ -250,26 +261,72 @@ public final class UserLanguageModel: Module, Sendable {
         return graph.reshaped(hidden, [questions.count * T, languageModel.configuration.width])
     }
 
-    /// The summed loss of the chosen questions' answer tokens; logits exist at these tokens only.
+    /// What the summed loss changes by when the encoder's expectation takes its share in the targets.
+    ///
+    /// Rows of `logits` are the positions of `questions`, one question after the other. Nil when no question asks for
+    /// the next item.
+    private func guidance(
+        _ graph: Graph,
+        _ events: Variable,
+        _ logits: Variable,
+        _ questions: [TrainingQuestion],
+        tree: PrefixTree,
+        share: Float
+    ) -> Variable? {
+        let L = events.shape[1]
+        let rows = questions.filter(\.isGuided).map { Int32($0.timeline * L + $0.prefix - 1) }
+        if rows.isEmpty { return nil }
+        let itemCount = encoder.configuration.itemCount
+        let flat = graph.reshaped(events, [events.shape[0] * L, encoder.configuration.width])
+        let scores = graph.values(of: encoder.scores(graph, lastHidden: graph.gatherRows(flat, rows)))
+        let guidance = EncoderGuidance(tree: tree, itemCount: itemCount)
+        let V = languageModel.configuration.vocabularySize
+        var weights = [Float](repeating: 0, count: logits.shape[0] * V)
+        var row = 0
+        var guided = 0
+        for question in questions {
+            if question.isGuided {
+                let sums = guidance.cumulative(scores[guided * itemCount..<(guided + 1) * itemCount])
+                for (index, node) in question.nodes.enumerated() {
+                    guidance.add(
+                        to: &weights,
+                        from: (row + index) * V,
+                        node: node,
+                        target: question.targets[index],
+                        sums: sums,
+                        share: share
+                    )
+                }
+                guided += 1
+            }
+            row += question.nodes.count
+        }
+        return graph.weightedSum(logits, weights: weights)
+    }
+
+    /// The summed loss of the chosen questions' answer tokens, and their logits where a tree chooses.
+    ///
+    /// Logits exist at these tokens only.
     private func answerLoss(
         _ graph: Graph,
         _ hidden: Variable,
         _ questions: [TrainingQuestion],
         _ chosen: [Int],
         tree: PrefixTree?
-    ) -> Variable {
+    ) -> (sum: Variable, logits: Variable?) {
         let T = Int32(hidden.shape[0] / questions.count)
         let rows = chosen.flatMap { index in questions[index].positions.map { Int32(index) * T + $0 } }
         let targets = chosen.flatMap { questions[$0].targets }
         let states = graph.gatherRows(hidden, rows)
         guard let tree else {
-            return graph.crossEntropy(
+            let sum = graph.crossEntropy(
                 states,
                 weight: graph.parameter(languageModel.head),
                 bias: nil,
                 targets: targets,
                 rowWeights: nil
             )
+            return (sum, nil)
         }
         var columns: [Int32] = []
         var offsets: [Int32] = [0]
@@ -277,11 +334,13 @@ public final class UserLanguageModel: Module, Sendable {
             columns.append(contentsOf: tree.tokens(after: node))
             offsets.append(Int32(columns.count))
         }
-        return graph.crossEntropy(
-            languageModel.logits(graph, states),
+        let logits = languageModel.logits(graph, states)
+        let sum = graph.crossEntropy(
+            logits,
             targets: targets,
             allowed: CandidateSets(columns: columns, offsets: offsets),
             rowWeights: nil
         )
+        return (sum, logits)
     }
 }
