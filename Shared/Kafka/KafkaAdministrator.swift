@@ -19,6 +19,7 @@ actor KafkaAdministrator {
 
     /// Gives up the connection.
     func close() {
+        openClient?.end()
         openClient = nil
     }
 
@@ -89,32 +90,60 @@ actor KafkaAdministrator {
         let client = try client()
         guard let count = try client.partitionCount(of: topic) else { throw .unknownTopic(topic) }
         let partitions = PartitionList((0..<count).map { TopicPartition(topic, $0) })
+        let deadline = ContinuousClock.now + configuration.connectTimeout
+        while true {
+            let elements: [PartitionList.Element]
+            do throws(StreamError) {
+                elements = try committed(group: group, partitions: partitions, client: client)
+            } catch {
+                // A coordinator that has just started loads its log first, and says so at once.
+                guard case .unavailable = error, ContinuousClock.now < deadline else { throw error }
+                KafkaClient.pause(milliseconds: 50)
+                continue
+            }
+            guard let faulty = elements.first(where: { $0.error != .noError }) else {
+                let known = elements.filter { $0.offset >= 0 }
+                return Dictionary(uniqueKeysWithValues: known.map { ($0.partition, $0.offset) })
+            }
+            // Commits of a transaction are pending until the broker has written its end.
+            guard faulty.error == .unstableOffsetCommit, ContinuousClock.now < deadline else {
+                let code = rd_kafka_resp_err_t(faulty.error.rawValue)
+                throw client.streamError(KafkaError(code, operation: "committed offset of \(faulty.partition)"))
+            }
+            KafkaClient.pause(milliseconds: 10)
+        }
+    }
+
+    private func committed(
+        group: String,
+        partitions: PartitionList,
+        client: KafkaClient
+    ) throws(StreamError) -> [PartitionList.Element] {
         var request = rd_kafka_ListConsumerGroupOffsets_new(group, partitions.pointer)
         defer { rd_kafka_ListConsumerGroupOffsets_destroy(request) }
         let options = rd_kafka_AdminOptions_new(client.handle, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS)
         defer { rd_kafka_AdminOptions_destroy(options) }
-        _ = KafkaError(taking: rd_kafka_AdminOptions_set_require_stable_offsets(options, 1), operation: "options")
         let operation = "committed offsets of group \(group)"
+        if let error = KafkaError(
+            taking: rd_kafka_AdminOptions_set_require_stable_offsets(options, 1),
+            operation: operation
+        ) {
+            throw client.streamError(error)
+        }
         return try answer(
             to: operation,
             options: options,
             ask: { rd_kafka_ListConsumerGroupOffsets(client.handle, &request, 1, options, $0) },
             read: { event throws(StreamError) in
-                var groupCount = 0
+                var count = 0
                 let result = rd_kafka_event_ListConsumerGroupOffsets_result(event)
-                guard let groups = rd_kafka_ListConsumerGroupOffsets_result_groups(result, &groupCount),
-                    groupCount == 1,
+                guard let groups = rd_kafka_ListConsumerGroupOffsets_result_groups(result, &count), count == 1,
                     let found = groups[0]
-                else { return [:] }
+                else { return [] }
                 if let error = rd_kafka_group_result_error(found) {
                     throw client.streamError(KafkaError(rd_kafka_error_code(error), operation: operation))
                 }
-                guard let list = rd_kafka_group_result_partitions(found) else { return [:] }
-                var offsets: [TopicPartition: Int64] = [:]
-                for element in PartitionList.elements(of: list) where element.offset >= 0 {
-                    offsets[element.partition] = element.offset
-                }
-                return offsets
+                return rd_kafka_group_result_partitions(found).map { PartitionList.elements(of: $0) } ?? []
             }
         )
     }
@@ -255,7 +284,7 @@ extension TopicSpecification.Cleanup {
     var settings: [(String, String)] {
         switch self {
         case .delete(let retention):
-            let milliseconds = retention.components.seconds * 1_000
+            let milliseconds = retention.wholeMilliseconds
             // Only whole segments are deleted, so a topic that keeps records briefly needs short segments.
             let segment = min(86_400_000, max(60_000, milliseconds / 7))
             return [

@@ -20,7 +20,7 @@ final class KafkaClient: @unchecked Sendable {
 
     /// Nobody waits for this instance's events, so they are looked at when an error is to be explained.
     private let isUnattended: Bool
-    private let isAbandoned = Atomic<Bool>(false)
+    private let isEnded = Mutex(false)
     private let topics = Mutex<[String: KafkaTopic]>([:])
     private let errors = Mutex<KafkaError?>(nil)
 
@@ -56,13 +56,19 @@ final class KafkaClient: @unchecked Sendable {
         }
     }
 
-    /// Leaves the instance to the end of the process, when ending it would hang.
-    func abandon() {
-        isAbandoned.store(true, ordering: .releasing)
+    deinit {
+        end()
     }
 
-    deinit {
-        guard !isAbandoned.load(ordering: .acquiring) else { return }
+    /// Ends the instance and its threads on the calling thread, which may block; nothing but `wake` may follow.
+    ///
+    /// An instance that would hang is left to the end of the process when `isHanging` is set.
+    func end(isHanging: Bool = false) {
+        let isFirst = isEnded.withLock { isEnded in
+            defer { isEnded = true }
+            return !isEnded
+        }
+        guard isFirst, !isHanging else { return }
         topics.withLock { $0.removeAll() }
         rd_kafka_queue_destroy(queue)
         rd_kafka_destroy_flags(handle, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE)
@@ -93,9 +99,11 @@ final class KafkaClient: @unchecked Sendable {
         return body(event)
     }
 
-    /// Wakes a thread that waits in `poll`.
+    /// Wakes a thread that waits in `poll`; does nothing once the instance is ended.
     func wake() {
-        rd_kafka_queue_yield(queue)
+        isEnded.withLock { isEnded in
+            if !isEnded { rd_kafka_queue_yield(queue) }
+        }
     }
 
     /// Takes note of an error event, and gives it as an error.

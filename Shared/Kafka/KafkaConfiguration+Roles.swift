@@ -112,8 +112,12 @@ extension KafkaConfiguration {
 
 extension Duration {
     /// Whole milliseconds, at most what C's `int` holds.
-    var milliseconds: Int32 {
+    var milliseconds: Int32 { Int32(clamping: wholeMilliseconds) }
+
+    /// Whole milliseconds, at most some hundred million years.
+    var wholeMilliseconds: Int64 {
         let (seconds, attoseconds) = components
-        return Int32(clamping: seconds * 1_000 + attoseconds / 1_000_000_000_000_000)
+        let limit = Int64.max / 2_000
+        return min(limit, max(-limit, seconds)) * 1_000 + attoseconds / 1_000_000_000_000_000
     }
 }

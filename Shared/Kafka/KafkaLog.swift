@@ -69,9 +69,15 @@ public final class KafkaLog: MessageLog {
     ) async throws {
         let ranges = try await administrator.watermarks(of: [partition])
         let reader = try PartitionReader(configuration, ranges: ranges, waitsForOpenTransactions: true)
-        while let records = try await reader.next() {
-            try await body(records)
+        do {
+            while let records = try await reader.next() {
+                try await body(records)
+            }
+        } catch {
+            await reader.close()
+            throw error
         }
+        await reader.close()
     }
 
     /// Creates topics that do not exist and checks those that do.
@@ -124,10 +130,16 @@ public final class KafkaLog: MessageLog {
     private func count(_ ranges: [TopicPartition: Range<Int64>], group: String) async throws(StreamError) -> Int64 {
         let reader = try PartitionReader(configuration, ranges: ranges, waitsForOpenTransactions: false)
         var counts: [TopicPartition: Int64] = [:]
-        while let records = try await reader.next() {
-            for record in records { counts[record.source, default: 0] += 1 }
+        do throws(StreamError) {
+            while let records = try await reader.next() {
+                for record in records { counts[record.source, default: 0] += 1 }
+            }
+        } catch {
+            await reader.close()
+            throw error
         }
         let withheld = await reader.withheld
+        await reader.close()
         // With a transaction still open the count changes without the end moving, so it is not kept.
         if withheld == 0 {
             knownLags.withLock { known in
@@ -157,7 +169,6 @@ public final class KafkaLog: MessageLog {
         var now = timespec()
         clock_gettime(CLOCK_REALTIME, &now)
         let milliseconds = Int64(now.tv_sec) * 1_000 + Int64(now.tv_nsec) / 1_000_000
-        let (seconds, attoseconds) = age.components
-        return max(0, milliseconds - seconds * 1_000 - attoseconds / 1_000_000_000_000_000)
+        return max(0, milliseconds - max(0, age.wholeMilliseconds))
     }
 }

@@ -85,6 +85,7 @@ actor KafkaProducer {
         }
         if let client {
             rd_kafka_purge(client.handle, Int32(RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT))
+            client.end()
         }
         failAll(.closed)
     }
@@ -294,6 +295,7 @@ actor KafkaProducer {
     private func replace(_ client: KafkaClient, because error: KafkaError) {
         intake.withLock { $0.client = nil }
         rd_kafka_purge(client.handle, Int32(RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT))
+        client.end()
         failAll(.unavailable("Kafka at \(configuration.brokerList): \(error)"))
     }
 

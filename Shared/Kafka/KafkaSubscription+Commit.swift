@@ -4,6 +4,7 @@ internal import Streams
 extension KafkaSubscription {
     /// Makes the batch's offsets and the outputs visible together, or neither.
     func commit(_ batch: Batch, producing outputs: [OutgoingRecord]) async throws(StreamError) {
+        guard !isClosed else { throw .closed }
         switch options.membership {
         case .group:
             do throws(StreamError) {
@@ -22,7 +23,7 @@ extension KafkaSubscription {
 
     /// Tells the log how far a reader is that keeps its offsets itself; nobody waits for it.
     private func advise(_ offsets: [TopicPartition: Int64]) {
-        guard !offsets.isEmpty, !isLost else { return }
+        guard !isClosed, !offsets.isEmpty, !isLost else { return }
         let list = PartitionList(offsets)
         rd_kafka_commit(client.handle, list.pointer, 1)
     }
@@ -36,7 +37,8 @@ extension KafkaSubscription {
             configuration,
             id: transactionalId,
             timeout: options.transactionTimeout,
-            deadline: deadline
+            deadline: deadline,
+            isEnding: { self.isEnding }
         )
     }
 
@@ -108,7 +110,7 @@ extension KafkaSubscription {
     }
 
     /// Replaces the producer, and learns from the group's offsets whether its last transaction was committed.
-    private func resolve(_ batch: Batch, note: String, because error: KafkaError) throws(StreamError) {
+    func resolve(_ batch: Batch, note: String, because error: KafkaError) throws(StreamError) {
         transactions = nil
         if error.isFenced {
             // Whoever fenced us has ended the transaction. To fence it back would go on for ever; under another id the
@@ -134,7 +136,7 @@ extension KafkaSubscription {
             do throws(StreamError) {
                 return try committedOffsets(of: partitions)
             } catch {
-                guard case .unavailable = error, ContinuousClock.now < deadline else { throw error }
+                guard case .unavailable = error, ContinuousClock.now < deadline, !isEnding else { throw error }
             }
         }
     }

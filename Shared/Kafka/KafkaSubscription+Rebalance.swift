@@ -147,7 +147,7 @@ extension KafkaSubscription {
                 return try askStartingOffsets(of: partitions)
             } catch {
                 // A broker that restarts is waited for.
-                guard case .unavailable = error, ContinuousClock.now < deadline, !Task.isCancelled else { throw error }
+                guard case .unavailable = error, ContinuousClock.now < deadline, !isEnding else { throw error }
             }
         }
     }

@@ -30,7 +30,10 @@ actor KafkaSubscription: Subscription {
     /// For outputs of a reader whose offsets are not the log's.
     let appender: KafkaProducer
     private nonisolated let isClosing = Atomic<Bool>(false)
-    private var isClosed = false
+    /// The client is ended; no call of librdkafka may follow.
+    private(set) var isClosed = false
+    /// Somebody waits for the end, so nothing may be waited for any more.
+    nonisolated var isEnding: Bool { isClosing.load(ordering: .acquiring) }
 
     /// Partitions the flow was told are its own, and not yet told are not.
     var owned: Set<TopicPartition> = []
@@ -82,7 +85,8 @@ actor KafkaSubscription: Subscription {
     func join() throws(StreamError) {
         if case .group(let group) = options.membership {
             transactionalId = "\(group)-\(options.memberName)"
-            try openTransactions(until: .now + configuration.connectTimeout)
+            // A coordinator that has just started loads its log first.
+            try openTransactions(until: .now + max(.seconds(30), configuration.connectTimeout))
         }
         let topics = PartitionList(options.topics.map { TopicPartition($0, -1) })
         let code = rd_kafka_subscribe(client.handle, topics.pointer)
@@ -111,7 +115,7 @@ actor KafkaSubscription: Subscription {
             announces = false
             return .assigned(Self.sorted(owned))
         }
-        while !isClosing.load(ordering: .acquiring), !Task.isCancelled {
+        while !isEnding, !Task.isCancelled {
             if let event = giveUpRefused() { return event }
             if let rebalance = held {
                 if let event = try take(rebalance) { return event }
@@ -237,7 +241,7 @@ actor KafkaSubscription: Subscription {
         guard !isClosed else { return }
         isClosed = true
         transactions = nil
-        guard options.groupName != nil else { return }
+        guard options.groupName != nil else { return client.end() }
         let deadline = ContinuousClock.now + .seconds(10)
         // librdkafka 2.0.2 may crash when it is closed before its first assignment.
         while !hasJoined, held == nil, ContinuousClock.now < deadline - .seconds(5) {
@@ -247,7 +251,7 @@ actor KafkaSubscription: Subscription {
         held = nil
         positions = [:]
         try? settle()
-        guard hasJoined else { return }
+        guard hasJoined else { return client.end() }
         _ = KafkaError(taking: rd_kafka_consumer_close_queue(client.handle, client.queue), operation: "close")
         while rd_kafka_consumer_closed(client.handle) == 0, ContinuousClock.now < deadline {
             serve()
@@ -257,7 +261,7 @@ actor KafkaSubscription: Subscription {
             try? settle()
         }
         // One that hangs is left to the end of the process: the group misses it after the session timeout.
-        if rd_kafka_consumer_closed(client.handle) == 0 { client.abandon() }
+        client.end(isHanging: rd_kafka_consumer_closed(client.handle) == 0)
     }
 
     private func serve() {

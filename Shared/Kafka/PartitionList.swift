@@ -5,7 +5,7 @@ internal import Streams
 /// Owner of one of librdkafka's lists of partitions; used by one thread at a time.
 final class PartitionList {
     /// A partition of the list.
-    struct Element {
+    struct Element: Sendable {
         var partition: TopicPartition
         var offset: Int64
         var error: KafkaError.Code

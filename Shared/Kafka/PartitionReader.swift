@@ -59,6 +59,12 @@ actor PartitionReader {
         return records.isEmpty ? nil : records
     }
 
+    /// Gives up the connection.
+    func close() {
+        ranges = [:]
+        client.end()
+    }
+
     private func checkProgress() throws(StreamError) {
         guard ContinuousClock.now - lastProgress > configuration.replayStallTimeout,
             let (partition, range) = ranges.first

@@ -24,7 +24,8 @@ final class TransactionalProducer {
         _ configuration: KafkaConfiguration,
         id: String,
         timeout: Duration,
-        deadline: ContinuousClock.Instant
+        deadline: ContinuousClock.Instant,
+        isEnding: () -> Bool = { false }
     ) throws(StreamError) {
         self.timeout = timeout
         client = try KafkaClient(configuration, role: .transactional(id: id, timeout: timeout), name: id)
@@ -39,7 +40,7 @@ final class TransactionalProducer {
             let isOver = ContinuousClock.now >= deadline
             let failure = client.streamError(error)
             if case .configuration = failure { throw failure }
-            guard error.isRetriable, !isOver else { throw failure }
+            guard error.isRetriable, !isOver, !isEnding() else { throw failure }
         }
     }
 

@@ -1,3 +1,4 @@
+import CRdkafka
 import Foundation
 import Streams
 import TestSupport
@@ -7,31 +8,11 @@ import Testing
 
 @Suite(.enabled(if: PrivateKafka.isAvailable, "\(PrivateKafka.unavailableReason ?? "")"), .timeLimit(.minutes(3)))
 struct KafkaSubscriptionTests {
-    private func options(
-        _ topic: String,
-        group: String = "group-\(UUID().uuidString)",
-        member: String = "worker-0",
-        session: Duration = .seconds(10),
-        maximumBatchCount: Int = 1_000
-    ) -> SubscriptionOptions {
-        SubscriptionOptions(
-            topics: [topic],
-            membership: .group(group),
-            maximumBatchCount: maximumBatchCount,
-            memberName: member,
-            sessionTimeout: session
-        )
-    }
-
-    private func fill(_ log: KafkaLog, _ topic: String, _ values: some Sequence<Int>) async throws {
-        try await log.append(values.map { OutgoingRecord(topic: topic, key: bytes("\($0)"), value: bytes("\($0)")) })
-    }
-
     @Test func commitsOffsetsAndOutputsTogether() async throws {
         let (log, topic) = try await openLog(partitions: 1)
         let (_, output) = try await openLog(partitions: 1)
         try await fill(log, topic, 0..<10)
-        let options = options(topic)
+        let options = groupOptions(topic)
         let reader = try await log.subscribe(options)
         let batch = try await nextBatch(reader)
         #expect(batch.records.count == 10)
@@ -64,13 +45,13 @@ struct KafkaSubscriptionTests {
         let (log, topic) = try await openLog(partitions: 1)
         let (_, output) = try await openLog(partitions: 1)
         try await fill(log, topic, 0..<1)
-        let first = try await log.subscribe(options(topic))
+        let first = try await log.subscribe(groupOptions(topic))
         let batch = try await nextBatch(first)
         try await first.commit(batch, producing: [OutgoingRecord(topic: output, key: nil, value: bytes("x"))])
         let group = "group-\(UUID().uuidString)"
         let before = try await log.lag(group: group, topic: output)
         #expect(before == 1)
-        let second = try await log.subscribe(options(output, group: group))
+        let second = try await log.subscribe(groupOptions(output, group: group))
         _ = try await drain(second, count: 1)
         let after = try await log.lag(group: group, topic: output)
         #expect(after == 0)
@@ -83,7 +64,7 @@ struct KafkaSubscriptionTests {
         let (log, topic) = try await openLog(partitions: 1)
         let (_, output) = try await openLog(partitions: 1)
         try await fill(log, topic, 0..<3)
-        let reader = try await log.subscribe(options(topic))
+        let reader = try await log.subscribe(groupOptions(topic))
         let batch = try await nextBatch(reader)
         await #expect(throws: StreamError.unknownTopic("no-such-topic")) {
             try await reader.commit(
@@ -112,78 +93,21 @@ struct KafkaSubscriptionTests {
         await log.close()
     }
 
-    @Test func membersShareAndGiveBackPartitions() async throws {
-        let (log, topic) = try await openLog(partitions: 4)
-        let group = "group-\(UUID().uuidString)"
-        let first = try await log.subscribe(options(topic, group: group, member: "worker-0"))
-        guard case .assigned(let all) = try await first.next() else { return }
-        #expect(all.count == 4)
-        let second = try await log.subscribe(options(topic, group: group, member: "worker-1"))
-        // The first is asked for two of its four; the second gets them only when the first has let go.
-        async let given = first.next()
-        async let taken = second.next()
-        guard case .revoked(let revoked, lost: false) = try await given else {
-            Issue.record("no partitions were given up")
-            return
-        }
-        #expect(revoked.count == 2)
-        async let keepsGoing = first.next()
-        guard case .assigned(let assigned) = try await taken else { return }
-        #expect(Set(assigned) == Set(revoked))
-        await second.close()
-        guard case .assigned(let back) = try await keepsGoing else { return }
-        #expect(Set(back) == Set(revoked))
-        await first.close()
-        await log.close()
-    }
-
-    @Test func aZombieOfTheSameSlotIsFenced() async throws {
-        let (log, topic) = try await openLog(partitions: 1)
-        let (_, output) = try await openLog(partitions: 1)
-        try await fill(log, topic, 0..<5)
-        let group = "group-\(UUID().uuidString)"
-        let old = try await log.subscribe(options(topic, group: group))
-        let batch = try await nextBatch(old)
-        let new = try await log.subscribe(options(topic, group: group))
-        func outputs(_ name: String) -> [OutgoingRecord] {
-            batch.records.map { OutgoingRecord(topic: output, key: $0.key, value: bytes(name)) }
-        }
-        // Its producer is fenced although its membership still stands.
-        let error = await #expect(throws: StreamError.self) {
-            try await old.commit(batch, producing: outputs("old"))
-        }
-        guard case .commitRefused = error else {
-            Issue.record("\(String(describing: error)) is no refusal")
-            return
-        }
-        await old.close()
-        let again = try await nextBatch(new)
-        #expect(again.records == batch.records)
-        try await new.commit(again, producing: outputs("new"))
-        let found = try await replayed(log, TopicPartition(output, 0))
-        #expect(found.map { text($0.value) } == Array(repeating: "new", count: 5))
-        await new.close()
-        await log.close()
-    }
-
-    @Test func aCommitOfAnOlderGenerationIsRefused() async throws {
+    @Test func readsBackWhetherACommitWithoutAnAnswerHappened() async throws {
         let (log, topic) = try await openLog(partitions: 1)
         try await fill(log, topic, 0..<5)
-        let group = "group-\(UUID().uuidString)"
-        let address = try await PrivateKafka.shared().address
-        let old = try await log.subscribe(options(topic, group: group, member: "worker-0"))
-        let batch = try await nextBatch(old)
-        // Another member takes over while the first is stopped; here its client stops hearing of the group.
-        let zombie = try #require(old as? KafkaSubscription)
-        let stale = try StaleMember(of: zombie)
-        await old.close()
-        let new = try await log.subscribe(options(topic, group: group, member: "worker-1"))
-        let taken = try await nextBatch(new)
-        #expect(taken.records == batch.records)
-        let code = try await stale.commit(batch, address: address)
-        #expect([.unknownMember, .illegalGeneration].contains(code))
-        try await new.commit(taken, producing: [])
-        await new.close()
+        let partition = TopicPartition(topic, 0)
+        let reader = try #require(try await log.subscribe(groupOptions(topic)) as? KafkaSubscription)
+        let batch = try await nextBatch(reader)
+        try await reader.commit(batch, producing: [])
+        let note = try #require(try await reader.committedOffsets(of: [partition])[partition]?.note)
+        let silence = KafkaError(RD_KAFKA_RESP_ERR__TIMED_OUT, operation: "commit transaction")
+        // The same offset counts only with the mark of this very transaction.
+        try await reader.resolve(batch, note: note, because: silence)
+        await #expect(throws: StreamError.commitRefused(silence.description)) {
+            try await reader.resolve(batch, note: "another", because: silence)
+        }
+        await reader.close()
         await log.close()
     }
 
@@ -193,7 +117,7 @@ struct KafkaSubscriptionTests {
         try await foreign.beginAndSend([OutgoingRecord(topic: topic, key: bytes("k"), value: bytes("aborted"))])
         try await foreign.abort()
         try await log.append([OutgoingRecord(topic: topic, key: bytes("k"), value: bytes("kept"))])
-        let reader = try await log.subscribe(options(topic))
+        let reader = try await log.subscribe(groupOptions(topic))
         let records = try await drain(reader, count: 1)
         #expect(records.map { text($0.value) } == ["kept"])
         await reader.close()
@@ -259,7 +183,7 @@ struct KafkaSubscriptionTests {
     @Test func batchesAreBoundedAndInOrder() async throws {
         let (log, topic) = try await openLog(partitions: 1)
         try await fill(log, topic, 0..<2_500)
-        let reader = try await log.subscribe(options(topic, maximumBatchCount: 1_000))
+        let reader = try await log.subscribe(groupOptions(topic, maximumBatchCount: 1_000))
         var records: [Record] = []
         while records.count < 2_500 {
             let batch = try await nextBatch(reader)
@@ -273,7 +197,7 @@ struct KafkaSubscriptionTests {
 
     @Test func closingWakesAWaitingReader() async throws {
         let (log, topic) = try await openLog(partitions: 1)
-        let reader = try await log.subscribe(options(topic))
+        let reader = try await log.subscribe(groupOptions(topic))
         _ = try await reader.next()
         try await withThrowingTaskGroup(of: Bool.self) { group in
             group.addTask { try await reader.next() == nil }
@@ -287,7 +211,7 @@ struct KafkaSubscriptionTests {
     @Test func refusesATopicThatDoesNotExist() async throws {
         let log = try await PrivateKafka.shared().openLog()
         await #expect(throws: StreamError.unknownTopic("no-such-topic")) {
-            _ = try await log.subscribe(options("no-such-topic"))
+            _ = try await log.subscribe(groupOptions("no-such-topic"))
         }
         await log.close()
     }

@@ -8,9 +8,13 @@ import TestSupport
 /// Opens a log on the tests' broker and makes a topic that no other test knows.
 func openLog(
     partitions: Int32,
-    settings: [String: String] = [:]
+    settings: [String: String] = [:],
+    on broker: PrivateKafka? = nil
 ) async throws -> (log: KafkaLog, topic: String) {
-    let log = try await PrivateKafka.shared().openLog(settings: settings)
+    var server = broker
+    if server == nil { server = try await PrivateKafka.shared() }
+    guard let server else { throw StreamError.closed }
+    let log = try await server.openLog(settings: settings)
     let topic = "test-\(UUID().uuidString)"
     try await log.createTopics([
         TopicSpecification(name: topic, partitionCount: partitions, cleanup: .delete(after: .seconds(86_400)))
@@ -46,4 +50,26 @@ func drain(_ subscription: any Subscription, count: Int) async throws -> [Record
         records += batch.records
     }
     return records
+}
+
+/// A member of a group that no other test knows, unless one is named.
+func groupOptions(
+    _ topic: String,
+    group: String = "group-\(UUID().uuidString)",
+    member: String = "worker-0",
+    session: Duration = .seconds(10),
+    maximumBatchCount: Int = 1_000
+) -> SubscriptionOptions {
+    SubscriptionOptions(
+        topics: [topic],
+        membership: .group(group),
+        maximumBatchCount: maximumBatchCount,
+        memberName: member,
+        sessionTimeout: session
+    )
+}
+
+/// Appends a record for each number, with the number as key and value.
+func fill(_ log: KafkaLog, _ topic: String, _ values: some Sequence<Int>) async throws {
+    try await log.append(values.map { OutgoingRecord(topic: topic, key: bytes("\($0)"), value: bytes("\($0)")) })
 }

@@ -27,6 +27,13 @@ public actor PrivateKafka {
         return instance
     }
 
+    /// A broker for one test alone, which may be killed without disturbing others.
+    public static func separate() async throws -> PrivateKafka {
+        let broker = PrivateKafka()
+        try await broker.ensureRunning()
+        return broker
+    }
+
     private static let instance = PrivateKafka()
 
     private static let start: String? = {
@@ -68,6 +75,13 @@ public actor PrivateKafka {
         try await waitUntilReady()
     }
 
+    /// Ends the broker and removes its folder; the process's end does the same.
+    public func stop() {
+        for (_, lifeline) in watchers { try? lifeline.fileHandleForWriting.close() }
+        watchers.removeAll()
+        broker = 0
+    }
+
     private func ensureRunning() async throws {
         if starting == nil {
             if let reason = Self.unavailableReason { throw Failure(reason) }
@@ -88,8 +102,9 @@ public actor PrivateKafka {
         // The lifeline closes when this process ends, however it ends; then the broker goes and its folder with it.
         let script = """
             "$1" "$2" "${@:3}" < /dev/null > "$2.log" 2>&1 & echo $!
+            exec 2> /dev/null
             cat > /dev/null
-            kill -9 $! 2> /dev/null; wait; rm -rf "$2" "$2.log"
+            kill -9 $!; wait; rm -rf "$2" "$2.log"
             """
         process.arguments = [
             "-c", script, "kafka", start, folder, "\(port)", "group.min.session.timeout.ms=1000",

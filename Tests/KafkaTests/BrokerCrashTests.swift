@@ -1,0 +1,108 @@
+import Foundation
+import Streams
+import TestSupport
+import Testing
+
+@testable import Kafka
+
+@Suite(.enabled(if: PrivateKafka.isAvailable, "\(PrivateKafka.unavailableReason ?? "")"), .timeLimit(.minutes(3)))
+struct BrokerCrashTests {
+    @Test func losesNothingAcknowledgedAndCopiesEachRecordOnce() async throws {
+        let broker = try await PrivateKafka.separate()
+        let (log, input) = try await openLog(partitions: 1, on: broker)
+        let (_, output) = try await openLog(partitions: 1, on: broker)
+        let copier = try await log.subscribe(
+            SubscriptionOptions(
+                topics: [input],
+                membership: .group("copiers"),
+                maximumBatchCount: 100,
+                memberName: "copier-0"
+            )
+        )
+        let ledger = Ledger()
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await copy(copier, to: output) }
+            group.addTask { try await appendUntilToldToEnd(log, input, ledger) }
+            // The crash comes while both are at work.
+            await ledger.waits(for: 1_000)
+            try await broker.kill()
+            let mark = await ledger.acknowledged.count
+            try await broker.restart()
+            await ledger.waits(for: mark + 1_000)
+            await ledger.end()
+            try await group.waitForAll()
+        }
+        let sent = try await replayed(log, TopicPartition(input, 0)).map { text($0.value) }
+        let lost = await ledger.acknowledged.subtracting(sent)
+        #expect(lost.isEmpty)
+        // Each append has its own values and none is repeated, so a record that is there twice was doubled by the log.
+        #expect(Set(sent).count == sent.count)
+        let copied = try await replayed(log, TopicPartition(output, 0)).map { text($0.value) }
+        #expect(copied == sent)
+        await copier.close()
+        await log.close()
+        await broker.stop()
+    }
+
+    private func appendUntilToldToEnd(
+        _ log: KafkaLog,
+        _ topic: String,
+        _ ledger: Ledger
+    ) async throws {
+        var count = 0
+        while await !ledger.hasEnded {
+            let values = (count..<count + 100).map { "\($0)" }
+            count += 100
+            do {
+                try await log.append(values.map { OutgoingRecord(topic: topic, key: bytes($0), value: bytes($0)) })
+                await ledger.note(values)
+            } catch {
+                // Some may have been taken; they count as not acknowledged.
+                guard case .unavailable = error else { throw error }
+            }
+        }
+        try await log.append([OutgoingRecord(topic: topic, key: bytes("end"), value: bytes("end"))])
+    }
+
+    private func copy(_ subscription: any Subscription, to output: String) async throws {
+        while let event = try await subscription.next() {
+            guard case .batch(let batch) = event else { continue }
+            do {
+                try await subscription.commit(
+                    batch,
+                    producing: batch.records.map { OutgoingRecord(topic: output, key: $0.key, value: $0.value) }
+                )
+            } catch {
+                switch error {
+                case .commitRefused, .unavailable: continue
+                default: throw error
+                }
+            }
+            if batch.records.contains(where: { text($0.value) == "end" }) { return }
+        }
+    }
+}
+
+/// What was acknowledged so far.
+private actor Ledger {
+    private(set) var acknowledged: Set<String> = []
+    private(set) var hasEnded = false
+    private var waiting: (count: Int, continuation: CheckedContinuation<Void, Never>)?
+
+    func note(_ values: [String]) {
+        acknowledged.formUnion(values)
+        guard let (count, continuation) = waiting, acknowledged.count >= count else { return }
+        waiting = nil
+        continuation.resume()
+    }
+
+    func end() {
+        hasEnded = true
+    }
+
+    /// Returns when so many are acknowledged; one caller at a time.
+    func waits(for count: Int) async {
+        guard acknowledged.count < count else { return }
+        await withCheckedContinuation { waiting = (count, $0) }
+    }
+}
