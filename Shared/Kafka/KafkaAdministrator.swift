@@ -9,6 +9,8 @@ actor KafkaAdministrator {
 
     private let configuration: KafkaConfiguration
     private var openClient: KafkaClient?
+    /// One client for each group whose offsets were asked for; none is a member.
+    private var askers: [String: KafkaClient] = [:]
     private var timeout: Int32 { configuration.connectTimeout.milliseconds }
 
     /// Makes the client; nothing is asked yet.
@@ -19,6 +21,7 @@ actor KafkaAdministrator {
 
     /// Gives up the connection.
     func close() {
+        endAskers()
         openClient?.end()
         openClient = nil
     }
@@ -86,66 +89,29 @@ actor KafkaAdministrator {
     }
 
     /// What a group has committed of a topic, once no transaction can change it any more.
+    ///
+    /// Asked as a client of that group: the administrative question of librdkafka 2.0.2 is never answered while a
+    /// transaction is pending.
     func committedOffsets(group: String, topic: String) throws(StreamError) -> [TopicPartition: Int64] {
-        let client = try client()
-        guard let count = try client.partitionCount(of: topic) else { throw .unknownTopic(topic) }
-        let partitions = PartitionList((0..<count).map { TopicPartition(topic, $0) })
-        let deadline = ContinuousClock.now + configuration.connectTimeout
-        while true {
-            let elements: [PartitionList.Element]
-            do throws(StreamError) {
-                elements = try committed(group: group, partitions: partitions, client: client)
-            } catch {
-                // A coordinator that has just started loads its log first, and says so at once.
-                guard case .unavailable = error, ContinuousClock.now < deadline else { throw error }
-                KafkaClient.pause(milliseconds: 50)
-                continue
-            }
-            guard let faulty = elements.first(where: { $0.error != .noError }) else {
-                let known = elements.filter { $0.offset >= 0 }
-                return Dictionary(uniqueKeysWithValues: known.map { ($0.partition, $0.offset) })
-            }
-            // Commits of a transaction are pending until the broker has written its end.
-            guard faulty.error == .unstableOffsetCommit, ContinuousClock.now < deadline else {
-                let code = rd_kafka_resp_err_t(faulty.error.rawValue)
-                throw client.streamError(KafkaError(code, operation: "committed offset of \(faulty.partition)"))
-            }
-            KafkaClient.pause(milliseconds: 10)
-        }
+        guard let count = try client().partitionCount(of: topic) else { throw .unknownTopic(topic) }
+        let asker = try asker(for: group)
+        asker.noteErrors()
+        let partitions = (0..<count).map { TopicPartition(topic, $0) }
+        return try asker.committedOffsets(of: partitions, timeout: timeout).mapValues(\.offset)
     }
 
-    private func committed(
-        group: String,
-        partitions: PartitionList,
-        client: KafkaClient
-    ) throws(StreamError) -> [PartitionList.Element] {
-        var request = rd_kafka_ListConsumerGroupOffsets_new(group, partitions.pointer)
-        defer { rd_kafka_ListConsumerGroupOffsets_destroy(request) }
-        let options = rd_kafka_AdminOptions_new(client.handle, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS)
-        defer { rd_kafka_AdminOptions_destroy(options) }
-        let operation = "committed offsets of group \(group)"
-        if let error = KafkaError(
-            taking: rd_kafka_AdminOptions_set_require_stable_offsets(options, 1),
-            operation: operation
-        ) {
-            throw client.streamError(error)
-        }
-        return try answer(
-            to: operation,
-            options: options,
-            ask: { rd_kafka_ListConsumerGroupOffsets(client.handle, &request, 1, options, $0) },
-            read: { event throws(StreamError) in
-                var count = 0
-                let result = rd_kafka_event_ListConsumerGroupOffsets_result(event)
-                guard let groups = rd_kafka_ListConsumerGroupOffsets_result_groups(result, &count), count == 1,
-                    let found = groups[0]
-                else { return [] }
-                if let error = rd_kafka_group_result_error(found) {
-                    throw client.streamError(KafkaError(rd_kafka_error_code(error), operation: operation))
-                }
-                return rd_kafka_group_result_partitions(found).map { PartitionList.elements(of: $0) } ?? []
-            }
-        )
+    private func asker(for group: String) throws(StreamError) -> KafkaClient {
+        if let asker = askers[group] { return asker }
+        if askers.count >= 16 { endAskers() }
+        let role = KafkaConfiguration.Role.subscriber(group: group, isMember: false, sessionTimeout: .zero)
+        let asker = try KafkaClient(configuration, role: role, name: "userllm")
+        askers[group] = asker
+        return asker
+    }
+
+    private func endAskers() {
+        for asker in askers.values { asker.end() }
+        askers.removeAll()
     }
 
     /// Creates topics that do not exist and checks the partition counts of those that do.
@@ -262,19 +228,52 @@ actor KafkaAdministrator {
 extension KafkaClient {
     /// First offset and end of a partition as this client's isolation shows it.
     func watermarks(of partition: TopicPartition, timeout: Int32) throws(StreamError) -> Range<Int64> {
-        var (low, high): (Int64, Int64) = (0, 0)
-        let code = rd_kafka_query_watermark_offsets(
-            handle,
-            partition.topic,
-            partition.partition,
-            &low,
-            &high,
-            timeout
-        )
-        switch KafkaError.Code(code) {
-        case .noError: return low..<max(low, high)
-        case .unknownTopicOrPartition, .localUnknownTopic, .unknownPartition: throw .unknownTopic(partition.topic)
-        default: throw streamError(KafkaError(code, operation: "watermarks of \(partition)"))
+        let deadline = ContinuousClock.now + .milliseconds(Int64(timeout))
+        while true {
+            var (low, high): (Int64, Int64) = (0, 0)
+            let code = rd_kafka_query_watermark_offsets(
+                handle,
+                partition.topic,
+                partition.partition,
+                &low,
+                &high,
+                max(1, (deadline - .now).milliseconds)
+            )
+            let error = KafkaError(code, operation: "watermarks of \(partition)")
+            switch error.code {
+            case .noError: return low..<max(low, high)
+            case .unknownTopicOrPartition, .localUnknownTopic, .unknownPartition: throw .unknownTopic(partition.topic)
+            // A partition that was made or moved a moment ago: its broker does not know yet that it leads it.
+            case .notLeader, .leaderNotAvailable:
+                guard ContinuousClock.now < deadline else { throw streamError(error) }
+                Self.pause(milliseconds: 20)
+            default: throw streamError(error)
+            }
+        }
+    }
+
+    /// What this client's group has committed, once no open transaction can change it any more.
+    func committedOffsets(
+        of partitions: some Sequence<TopicPartition>,
+        timeout: Int32
+    ) throws(StreamError) -> [TopicPartition: PartitionList.Element] {
+        let deadline = ContinuousClock.now + .milliseconds(Int64(timeout))
+        while true {
+            let list = PartitionList(partitions)
+            let code = rd_kafka_committed(handle, list.pointer, max(1, (deadline - .now).milliseconds))
+            let elements = list.elements
+            let fault =
+                code == RD_KAFKA_RESP_ERR_NO_ERROR ? elements.first { $0.error != .noError }?.error : .init(code)
+            guard let fault else {
+                let known = elements.filter { $0.offset >= 0 }
+                return Dictionary(uniqueKeysWithValues: known.map { ($0.partition, $0) })
+            }
+            let error = streamError(
+                KafkaError(rd_kafka_resp_err_t(fault.rawValue), operation: "committed offsets")
+            )
+            // A group's coordinator that has just started, or moved, says so at once.
+            guard case .unavailable = error, ContinuousClock.now < deadline else { throw error }
+            Self.pause(milliseconds: 50)
         }
     }
 }

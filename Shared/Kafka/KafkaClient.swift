@@ -37,7 +37,7 @@ final class KafkaClient: @unchecked Sendable {
         case .subscriber, .reader, .administrator: rd_kafka_conf_set_events(conf, events)
         }
         // librdkafka would write to standard error; what matters comes as error events.
-        rd_kafka_conf_set_log_cb(conf, nil)
+        if properties["debug"] == nil { rd_kafka_conf_set_log_cb(conf, nil) }
         let text = UnsafeMutableBufferPointer<CChar>.allocate(capacity: 512)
         defer { text.deallocate() }
         let type = role.isProducer ? RD_KAFKA_PRODUCER : RD_KAFKA_CONSUMER
@@ -59,6 +59,9 @@ final class KafkaClient: @unchecked Sendable {
     deinit {
         end()
     }
+
+    /// The instance was ended.
+    var hasEnded: Bool { isEnded.withLock { $0 } }
 
     /// Ends the instance and its threads on the calling thread, which may block; nothing but `wake` may follow.
     ///

@@ -86,6 +86,7 @@ extension KafkaConfiguration {
             "batch.size": "262144",
             "compression.codec": "lz4",
             "enable.idempotence": "true",
+            "message.max.bytes": "1048576",
             "message.timeout.ms": "\(timeout.milliseconds)",
             // As Java's producers do, so that any producer of a topic puts a key into the same partition.
             "partitioner": "murmur2_random",

@@ -11,6 +11,7 @@ public import Streams
 /// - `connect.timeout.ms` (integer, default 10000, milliseconds): how long a broker may take to answer at start.
 /// - `replay.stall.timeout.ms` (integer, default 120000, milliseconds): how long a replay waits for an open transaction.
 /// - `sasl.password.file`, `ssl.key.password.file` (path): files that hold the secret, so that no address shows it.
+/// - `debug` (librdkafka's contexts, such as `cgrp,eos`; default none): librdkafka's own log on standard error.
 /// - any other key goes to librdkafka as it is: `security.protocol`, `sasl.mechanisms`, `ssl.ca.location`, ...
 public struct KafkaConfiguration: Sendable, Equatable, CustomStringConvertible {
     /// Who of a group gets which partition.
@@ -36,8 +37,8 @@ public struct KafkaConfiguration: Sendable, Equatable, CustomStringConvertible {
     /// Further settings of librdkafka, such as TLS and SASL.
     public var additional: [String: String] = [:]
 
-    /// The largest record a producer takes, in bytes; librdkafka's default and below the broker's.
-    static let defaultMaximumRecordSize = 1_000_000
+    /// The largest record a producer takes, in bytes: with its batch's frame just below a broker's default limit.
+    static let defaultMaximumRecordSize = 1_048_000
 
     /// Keys that would break what the log promises.
     private static let reservedKeys: Set<String> = [
@@ -83,7 +84,7 @@ public struct KafkaConfiguration: Sendable, Equatable, CustomStringConvertible {
 
     /// The largest record a producer takes, in bytes.
     var maximumRecordSize: Int {
-        additional["message.max.bytes"].flatMap(Int.init) ?? Self.defaultMaximumRecordSize
+        additional["message.max.bytes"].flatMap(Int.init).map { $0 - 576 } ?? Self.defaultMaximumRecordSize
     }
 
     /// Whether a key's value must not be shown.

@@ -58,9 +58,7 @@ extension KafkaSubscription {
         try check(code == RD_KAFKA_RESP_ERR_NO_ERROR ? nil : KafkaError(code, operation: "assign"))
     }
 
-    private var isCooperative: Bool {
-        rd_kafka_rebalance_protocol(client.handle).map { String(cString: $0) } == "COOPERATIVE"
-    }
+    private var isCooperative: Bool { client.groupProtocol == .cooperative }
 
     private func check(_ error: KafkaError?) throws(StreamError) {
         guard let error else { return }
@@ -74,7 +72,6 @@ extension KafkaSubscription {
 
     /// Takes in a rebalance; nil when there is nothing the flow has to know.
     func take(_ rebalance: Rebalance) throws(StreamError) -> SubscriptionEvent? {
-        hasJoined = true
         guard rebalance.isAssignment else { return try revoke(rebalance.partitions) }
         guard !rebalance.partitions.isEmpty else {
             held = nil
@@ -95,16 +92,32 @@ extension KafkaSubscription {
         owned.subtract(partitions)
         dropped.subtract(partitions)
         refused.subtract(partitions)
-        for partition in partitions {
-            positions[partition] = nil
-            unstarted[partition] = nil
-        }
+        forgetPositions(of: partitions)
+        for partition in partitions { unstarted[partition] = nil }
+        // The flow asked for this event, so it is done with their last batch, and others may have them now.
         answer = .revoke(partitions)
-        guard !visible.isEmpty else {
-            try settle()
-            return nil
-        }
+        try settle()
+        if !isLost { try finishRevocation() }
+        guard !visible.isEmpty else { return nil }
         return .revoked(Self.sorted(visible), lost: isLost)
+    }
+
+    /// Answers the assignment of nothing with which librdkafka ends a cooperative revocation; before that it does not join
+    /// the group again, and nobody gets what was given up, however long the flow takes until it asks again.
+    private func finishRevocation() throws(StreamError) {
+        let deadline = ContinuousClock.now + .seconds(1)
+        while isCooperative, held == nil, ContinuousClock.now < deadline {
+            stashNext()
+        }
+        guard let rebalance = held, rebalance.isAssignment, rebalance.partitions.isEmpty else { return }
+        held = nil
+        try fetch([:])
+    }
+
+    /// Nothing more of these partitions is delivered.
+    private func forgetPositions(of partitions: some Sequence<TopicPartition>) {
+        for partition in partitions { positions[partition] = nil }
+        stash.removeAll { positions[$0.source] == nil }
     }
 
     private func assign(_ partitions: [TopicPartition]) throws(StreamError) -> SubscriptionEvent {
@@ -126,7 +139,7 @@ extension KafkaSubscription {
         guard !lost.isEmpty else { return nil }
         owned.subtract(lost)
         dropped.formUnion(lost)
-        for partition in lost { positions[partition] = nil }
+        forgetPositions(of: lost)
         return .revoked(Self.sorted(lost), lost: true)
     }
 
@@ -171,19 +184,6 @@ extension KafkaSubscription {
     func committedOffsets(
         of partitions: some Sequence<TopicPartition>
     ) throws(StreamError) -> [TopicPartition: PartitionList.Element] {
-        let list = PartitionList(partitions)
-        let code = rd_kafka_committed(client.handle, list.pointer, 5_000)
-        guard code == RD_KAFKA_RESP_ERR_NO_ERROR else {
-            throw client.streamError(KafkaError(code, operation: "committed offsets"))
-        }
-        var committed: [TopicPartition: PartitionList.Element] = [:]
-        for element in list.elements {
-            guard element.error == .noError else {
-                let code = rd_kafka_resp_err_t(element.error.rawValue)
-                throw client.streamError(KafkaError(code, operation: "committed offset of \(element.partition)"))
-            }
-            if element.offset >= 0 { committed[element.partition] = element }
-        }
-        return committed
+        try client.committedOffsets(of: partitions, timeout: 5_000)
     }
 }

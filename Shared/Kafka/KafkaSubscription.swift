@@ -6,8 +6,9 @@ internal import Synchronization
 /// A reader of topics: a member of a group, or alone.
 ///
 /// All of its calls of librdkafka block, on this actor's own thread. librdkafka's thread keeps the member alive in its
-/// group meanwhile, also while nobody asks for the next event. A rebalance is answered when the flow asks for the event
-/// that follows `.assigned` or `.revoked`: until then the group waits, and nobody else gets the partitions.
+/// group meanwhile, also while nobody asks for the next event. A rebalance is dealt with only when the flow asks for
+/// the next event: until then the group waits, and nobody else gets the partitions of the batch at hand. Records of new
+/// partitions are fetched when the flow asks for the event that follows `.assigned`.
 actor KafkaSubscription: Subscription {
     /// What the group is to be told when the flow asks for the next event.
     enum Answer {
@@ -53,14 +54,15 @@ actor KafkaSubscription: Subscription {
     var dropped: Set<TopicPartition> = []
     /// Until when a rebalance is expected that takes the dropped ones.
     var expectsRebalanceUntil = ContinuousClock.now
-    /// The group has given partitions at least once.
-    var hasJoined = false
     /// The reader follows all partitions, and the flow has not been told yet.
     private var announces = false
 
     var transactions: TransactionalProducer?
     var transactionalId = ""
     var commitCount = 0
+
+    /// Records that came while a rebalance was waited for; the next batch begins with them.
+    var stash: [Record] = []
 
     private var reader = RecordReader()
     private var failure: StreamError?
@@ -155,8 +157,9 @@ actor KafkaSubscription: Subscription {
 
     /// Collects records until the batch is full or has waited long enough, or a rebalance comes.
     private func collect() throws(StreamError) -> Batch? {
-        var records: [Record] = []
-        var deadline = ContinuousClock.now
+        var records = Array(stash.prefix(options.maximumBatchCount))
+        stash.removeFirst(records.count)
+        var deadline = ContinuousClock.now + options.linger
         while records.count < options.maximumBatchCount, held == nil, failure == nil {
             let timeout = records.isEmpty ? 100 : max(0, (deadline - .now).milliseconds)
             let wasEmpty = records.isEmpty
@@ -168,6 +171,11 @@ actor KafkaSubscription: Subscription {
             throw failure
         }
         return records.isEmpty ? nil : Batch(records: records)
+    }
+
+    /// Waits for an event, and keeps records that come meanwhile.
+    func stashNext() {
+        _ = client.poll(100) { take($0, into: &stash) }
     }
 
     private func take(_ event: OpaquePointer, into records: inout [Record]) {
@@ -241,34 +249,12 @@ actor KafkaSubscription: Subscription {
         guard !isClosed else { return }
         isClosed = true
         transactions = nil
-        guard options.groupName != nil else { return client.end() }
-        let deadline = ContinuousClock.now + .seconds(10)
-        // librdkafka 2.0.2 may crash when it is closed before its first assignment.
-        while !hasJoined, held == nil, ContinuousClock.now < deadline - .seconds(5) {
-            serve()
-        }
-        if let held { answer = held.isAssignment ? .assign([:]) : .revoke(held.partitions) }
-        held = nil
-        positions = [:]
-        try? settle()
-        guard hasJoined else { return client.end() }
-        _ = KafkaError(taking: rd_kafka_consumer_close_queue(client.handle, client.queue), operation: "close")
-        while rd_kafka_consumer_closed(client.handle) == 0, ContinuousClock.now < deadline {
-            serve()
-            guard let held else { continue }
-            self.held = nil
-            answer = held.isAssignment ? .assign([:]) : .revoke(held.partitions)
-            try? settle()
-        }
-        // One that hangs is left to the end of the process: the group misses it after the session timeout.
-        client.end(isHanging: rd_kafka_consumer_closed(client.handle) == 0)
+        client.endMembership(until: .now + .seconds(10))
     }
 
-    private func serve() {
-        _ = client.poll(100) { event in
-            if rd_kafka_event_type(event) == RD_KAFKA_EVENT_REBALANCE { held = Self.rebalance(in: event) }
-        }
-        if held != nil { hasJoined = true }
+    deinit {
+        // A member that nobody closed would hold its partitions for ever.
+        client.endMembership(until: .now + .seconds(5))
     }
 
     private static func rebalance(in event: OpaquePointer) -> Rebalance {

@@ -52,10 +52,10 @@ struct KafkaLogTests {
         await #expect(throws: StreamError.unknownTopic("no-such-topic")) {
             try await log.append([OutgoingRecord(topic: "no-such-topic", key: nil, value: [])])
         }
-        await #expect(throws: StreamError.tooLarge(topic: topic, byteCount: 1_000_001, limit: 1_000_000)) {
+        await #expect(throws: StreamError.tooLarge(topic: topic, byteCount: 1_048_001, limit: 1_048_000)) {
             try await log.append([
                 OutgoingRecord(topic: topic, key: bytes("small"), value: []),
-                OutgoingRecord(topic: topic, key: nil, value: Array(repeating: 0, count: 1_000_001)),
+                OutgoingRecord(topic: topic, key: nil, value: Array(repeating: 0, count: 1_048_001)),
             ])
         }
         let error = await #expect(throws: StreamError.self) {

@@ -1,0 +1,16 @@
+import Streams
+import TestSupport
+import Testing
+
+@testable import Kafka
+
+@Suite(.enabled(if: PrivateKafka.isAvailable, "\(PrivateKafka.unavailableReason ?? "")"), .timeLimit(.minutes(5)))
+struct KafkaConformanceTests {
+    @Test(arguments: LogConformance.Scenario.allCases)
+    func doesWhatALogPromises(_ scenario: LogConformance.Scenario) async throws {
+        let conformance = LogConformance(limit: .seconds(120)) {
+            try await PrivateKafka.shared().openLog()
+        }
+        try await conformance.run(scenario)
+    }
+}
