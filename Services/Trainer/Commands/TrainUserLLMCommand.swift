@@ -33,6 +33,18 @@ enum TrainUserLLMCommand {
         in: 1...1_000,
         help: "Questions about one window of events"
     )
+    private static let guidance = ConfigurationKey<Double>(
+        "encoder-guidance",
+        default: 0.5,
+        in: 0...1,
+        help: "Share of the encoder's own expectation in what is learnt about next titles"
+    )
+    private static let nextEvent = ConfigurationKey<Double>(
+        "next-event-weight",
+        default: 0.3,
+        in: 0...100,
+        help: "Weight of the encoder's own loss, so that it goes on to know what it teaches"
+    )
 
     static var command: Command {
         Command(
@@ -44,6 +56,7 @@ enum TrainUserLLMCommand {
             ],
             keys: TrainerKeys.common + [
                 minutes, batch, learningRate, weightDecay, strategy, encoder, languageModel, latents, gate, questions,
+                guidance, nextEvent,
             ],
             run: { context in
                 let reader = context.configuration
@@ -62,7 +75,9 @@ enum TrainUserLLMCommand {
                     batchCount: reader.value(of: batch),
                     latents: reader.value(of: latents),
                     gateOpening: reader.optionalValue(of: gate).map { Float($0) },
-                    questionsPerWindow: reader.value(of: questions)
+                    questionsPerWindow: reader.value(of: questions),
+                    encoderGuidance: Float(reader.value(of: guidance)),
+                    nextEventWeight: Float(reader.value(of: nextEvent))
                 )
                 let json = try reader.value(of: TrainerKeys.json)
                 try await context.compute("User-LLM training") { shutdown in
@@ -87,6 +102,8 @@ enum TrainUserLLMCommand {
         var latents = 16
         var gateOpening: Float?
         var questionsPerWindow = 6
+        var encoderGuidance: Float = 0.5
+        var nextEventWeight: Float = 0.3
     }
 
     /// Trains a User-LLM and leaves it, with the tokenizer, in the run's folder.
@@ -109,6 +126,9 @@ enum TrainUserLLMCommand {
         let format = try PromptFormat(tokenizer: tokenizer)
         var mixture = UserLanguageModelTask.Mixture()
         mixture.questionsPerWindow = settings.questionsPerWindow
+        var weights = UserLanguageModel.LossWeights()
+        weights.encoderGuidance = settings.encoderGuidance
+        weights.nextEvent = settings.nextEventWeight
         let task = UserLanguageModelTask(
             model: try UserLanguageModel(encoder: encoder, adapter: adapter, languageModel: languageModel),
             histories: histories,
@@ -119,7 +139,7 @@ enum TrainUserLLMCommand {
             ),
             format: format,
             mixture: mixture,
-            weights: UserLanguageModel.LossWeights(),
+            weights: weights,
             strategy: settings.strategy,
             batchCount: settings.batchCount,
             seed: settings.options.seed,

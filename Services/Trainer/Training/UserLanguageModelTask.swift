@@ -146,7 +146,8 @@ final class UserLanguageModelTask: TrainingTask {
             choice: .known,
             answers: answers,
             timeline: index,
-            prefix: prefix
+            prefix: prefix,
+            asksForNextItem: true
         )
     }
 
@@ -179,6 +180,8 @@ final class UserLanguageModelTask: TrainingTask {
         let users = Array(histories.dataset.evaluatedUsers.prefix(1_024))
         let batches = stride(from: 0, to: users.count, by: 32).map { Array(users[$0..<min($0 + 32, users.count)]) }
         let sums = Mutex([Double](repeating: 0, count: batches.count))
+        // The title's part of the loss is all that is read.
+        let weights = UserLanguageModel.LossWeights()
         BlockingExecutor.concurrently(threads) { thread in
             let graph = Graph(recording: false, seed: 0)
             for index in stride(from: thread, to: batches.count, by: threads) {
