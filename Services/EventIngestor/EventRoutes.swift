@@ -140,13 +140,17 @@ struct EventOutcome {
     /// 202 when all were good; 400 when some were not, 413 when they were only too large; always with the counts.
     var response: HTTPResponse {
         var json = "{\"accepted\":\(records.count),\"rejected\":\(rejectedCount)"
-        if rejectedCount > 0 {
-            let more = rejectedCount > errors.count ? " (the first \(errors.count) are listed)" : ""
-            let summary =
-                "\(rejectedCount) of \(rejectedCount + records.count) events were refused\(more), the others taken"
-            json += ",\"error\":{\"message\":\(JSONText.quoted(summary))},\"errors\":[\(errors.joined(separator: ","))]"
-        }
+        if rejectedCount > 0 { json += ",\"error\":\(summary),\"errors\":[\(errors.joined(separator: ","))]" }
         let status = rejectedCount == 0 ? 202 : tooLargeCount == rejectedCount ? 413 : 400
         return .json(Array((json + "}\n").utf8), status: status)
+    }
+
+    /// The one error, or how many there are.
+    private var summary: String {
+        if rejectedCount == 1, let error = errors.first { return error }
+        let more = rejectedCount > errors.count ? " (the first \(errors.count) are listed)" : ""
+        let others = records.isEmpty ? "" : ", the others taken"
+        let text = "\(rejectedCount) of \(rejectedCount + records.count) events were refused\(more)\(others)"
+        return "{\"message\":\(JSONText.quoted(text))}"
     }
 }

@@ -76,7 +76,14 @@ public struct Command: Sendable {
     }
 
     private static func helpLine(of key: any AnyConfigurationKey) -> String {
-        let flag = key.isSecret ? "  --\(key.name)-file <path>" : "  --\(key.name) <\(key.typeDescription)>"
+        let flag =
+            if key.isSecret {
+                "  --\(key.name)-file <path>"
+            } else if key.isFlag {
+                "  --\(key.name), --no-\(key.name)"
+            } else {
+                "  --\(key.name) <\(key.typeDescription)>"
+            }
         var notes: [String] = []
         if let unit = key.unit { notes.append("in \(unit)") }
         if let text = key.defaultText { notes.append("default \(key.redacted(text))") }
