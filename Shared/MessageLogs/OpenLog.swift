@@ -1,4 +1,5 @@
 import Kafka
+import Postgres
 public import Streams
 
 /// Opens the message log of an address: `kafka://host:port,...` or `postgresql://...`.
@@ -7,6 +8,9 @@ public import Streams
 /// - Throws: `StreamError.configuration` for another scheme, and what the log throws when it cannot be reached.
 public func openLog(_ address: String) async throws(StreamError) -> any MessageLog {
     if address.hasPrefix("kafka://") { return try await KafkaLog(address: address) }
+    if address.hasPrefix("postgresql://") || address.hasPrefix("postgres://") {
+        return try await PostgresLog(address: address)
+    }
     throw .configuration(
         "log: \"\(address.prefix { $0 != "@" })\" is no address of a message log: "
             + "it begins with kafka:// or postgresql://"
