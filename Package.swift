@@ -161,9 +161,12 @@ let package = Package(
         tests("EncoderWorkerTests", ["EncoderWorker", "StreamProcessing", "Streams", "Messages", "UserModels"]),
         tests(
             "EventIngestorTests",
-            ["EventIngestor", "HTTPServer", "HTTPClient", "ServiceRuntime", "Streams", "Messages", "Datasets"]
+            ["EventIngestor", "MessageLogs", "HTTPServer", "HTTPClient", "ServiceRuntime", "Streams", "Messages"]
         ),
-        tests("GatewayTests", ["Gateway", "HTTPServer", "HTTPClient", "ServiceRuntime", "Streams", "Messages"]),
+        tests(
+            "GatewayTests",
+            ["Gateway", "MessageLogs", "HTTPServer", "HTTPClient", "ServiceRuntime", "Streams", "Messages"]
+        ),
         tests("KafkaTests", ["Kafka", "CRdkafka", "Streams", "Executors"]),
         tests("PostgresTests", ["Postgres", "Streams", "Messages"]),
         tests("StreamsTests", ["Streams", "Messages"]),

@@ -8,10 +8,7 @@ import Testing
 
 @testable import EventIngestor
 
-@Suite(
-    .enabled(if: PrivateKafka.isAvailable, "\(PrivateKafka.unavailableReason ?? "")"),
-    .timeLimit(.minutes(2))
-)
+@Suite(.timeLimit(.minutes(2)))
 final class ImportTests {
     private let user = "import-\(UUID().uuidString)-"
     private let folder = FileManager.default.temporaryDirectory.appending(path: "import-\(UUID().uuidString)").path
@@ -43,14 +40,14 @@ final class ImportTests {
     }
 
     private func items(_ log: any MessageLog) async throws -> [String] {
-        try await SharedLog.records(log, ofUsers: user)
+        try await TestLog.records(log, ofUsers: user)
             .map { try Event(decoding: $0.value ?? [], contentType: nil) }
             .sorted { $0.user < $1.user }
             .map { "\($0.user.suffix(1)):\($0.item)" }
     }
 
     @Test func sendsEveryEventOnceAndTheSecondTimeNone() async throws {
-        let log = try await SharedLog.open()
+        let log = try await TestLog.open()
         let path = try writeEvents()
         for _ in 0..<2 { try await flow(path, log, ["batch-events": "4"]).run(until: Shutdown()) }
         #expect(try await items(log) == ["0:i5", "1:i9", "1:i4", "2:i8", "2:i7", "2:i1"])
@@ -58,7 +55,7 @@ final class ImportTests {
     }
 
     @Test func interleavesUsersByTime() async throws {
-        let log = try await SharedLog.open()
+        let log = try await TestLog.open()
         let path = try writeEvents()
         let sent = Mutex<[String]>([])
         let recording = GuardedLog(log) { (records, log) throws(StreamError) in
@@ -75,7 +72,7 @@ final class ImportTests {
     /// The append of the second batch takes part of it and the process ends; the next one sends the rest, no event twice.
     @Test(arguments: ["file", "interleaved"], [0, 1, 3])
     func goesOnExactlyWhereAProcessDied(order: String, taken: Int) async throws {
-        let log = try await SharedLog.open()
+        let log = try await TestLog.open()
         let path = try writeEvents()
         let flags = ["order": order, "batch-events": "3"]
         let count = Mutex(0)
@@ -96,7 +93,7 @@ final class ImportTests {
 
     /// An append whose outcome is not known is read back before it is tried again.
     @Test func triesAgainWithoutSendingTwice() async throws {
-        let log = try await SharedLog.open()
+        let log = try await TestLog.open()
         let path = try writeEvents()
         let count = Mutex(0)
         let flaky = GuardedLog(log) { (records, log) throws(StreamError) in
@@ -114,7 +111,7 @@ final class ImportTests {
     }
 
     @Test func refusesTheStateOfAnotherFileOrLog() async throws {
-        let log = try await SharedLog.open()
+        let log = try await TestLog.open()
         let path = try writeEvents()
         let state = "\(folder)/state"
         try ImportState(fingerprint: "other").write(to: state)
@@ -133,7 +130,7 @@ final class ImportTests {
     }
 
     @Test func aStopLeavesAStateToGoOnFrom() async throws {
-        let log = try await SharedLog.open()
+        let log = try await TestLog.open()
         let path = try writeEvents()
         let shutdown = Shutdown()
         let stopping = GuardedLog(log) { (records, log) throws(StreamError) in

@@ -1,6 +1,7 @@
 import Foundation
 import HTTPClient
 import HTTPServer
+import MessageLogs
 import Messages
 import ServiceRuntime
 import Streams
@@ -16,10 +17,11 @@ struct SilentLogHandler: LogHandler {
 
 let silentLogger = Logger(label: "test", handler: SilentLogHandler())
 
-/// The log that the tests of this target share, with the topic of events.
-enum SharedLog {
+/// A log of a test's own, with the topic of events.
+enum TestLog {
+    /// Opens a log in a database of its own.
     static func open() async throws -> any MessageLog {
-        let log: any MessageLog = try await PrivateKafka.shared().openLog()
+        let log = try await openLog(PrivatePostgres.shared().makeDatabase())
         try await log.createTopics([
             TopicSpecification(
                 name: Topic.userEvents.rawValue,

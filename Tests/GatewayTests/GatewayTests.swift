@@ -1,6 +1,7 @@
 import Foundation
 import HTTPClient
 import HTTPServer
+import MessageLogs
 import Messages
 import Streams
 import Synchronization
@@ -52,10 +53,7 @@ private struct Gateway: Sendable {
     }
 }
 
-@Suite(
-    .enabled(if: PrivateKafka.isAvailable, "\(PrivateKafka.unavailableReason ?? "")"),
-    .timeLimit(.minutes(2))
-)
+@Suite(.timeLimit(.minutes(2)))
 struct GatewayTests {
     private let user = "gateway-\(UUID().uuidString)"
 
@@ -64,7 +62,7 @@ struct GatewayTests {
         _ count: Int = 1,
         _ body: @escaping @Sendable (any MessageLog, [Gateway], HTTPClient) async throws -> Void
     ) async throws {
-        let log: any MessageLog = try await PrivateKafka.shared().openLog()
+        let log = try await openLog(PrivatePostgres.shared().makeDatabase())
         let topics: [Topic] = [.questions, .answers, .answerTokens]
         try await log.createTopics(
             topics.map {
@@ -232,7 +230,7 @@ struct GatewayTests {
     }
 
     @Test func aLogThatIsAwayIsTold() async throws {
-        let log: any MessageLog = try await PrivateKafka.shared().openLog()
+        let log = try await openLog(PrivatePostgres.shared().makeDatabase())
         await log.close()
         let gateway = try Gateway(log)
         let shutdown = Shutdown()
