@@ -122,7 +122,10 @@ let package = Package(
         service("EmbeddingWriter", ["StreamProcessing", "MessageLogs", "Streams", "Postgres", "Messages"]),
         service(
             "LLMResponder",
-            ["StreamProcessing", "MessageLogs", "Streams", "Postgres", "Messages", "UserModels", "Executors", "Tensors"]
+            [
+                "StreamProcessing", "MessageLogs", "Streams", "Postgres", "Messages", "UserModels", "Executors",
+                "Tensors",
+            ]
         ),
         service("Gateway", ["HTTPServer", "StreamProcessing", "MessageLogs", "Streams", "Messages"]),
         service(

@@ -73,6 +73,9 @@ public final class Graph {
         randomCalls = 0
     }
 
+    /// How often memory was asked of the system so far; the same after each step once steps are alike.
+    public var allocationCount: Int { pool.allocationCount }
+
     /// Frees the memory that was kept for reuse.
     public func trim() { pool.trim() }
 

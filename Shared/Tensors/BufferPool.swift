@@ -11,6 +11,7 @@ public final class BufferPool: Sendable {
     }
 
     private let free = Mutex<[Int: [Address]]>([:])
+    private let allocations = Atomic(0)
 
     /// Makes an empty pool.
     public init() {}
@@ -30,9 +31,14 @@ public final class BufferPool: Sendable {
         }
     }
 
+    /// How often memory had to be asked of the system, because none of the right size was free.
+    public var allocationCount: Int { allocations.load(ordering: .relaxed) }
+
     func take(capacity: Int) -> UnsafeMutablePointer<Float> {
         let kept = free.withLock { $0[capacity]?.popLast() }
-        return kept?.base ?? Self.allocate(capacity: capacity)
+        if let kept { return kept.base }
+        allocations.add(1, ordering: .relaxed)
+        return Self.allocate(capacity: capacity)
     }
 
     func giveBack(_ base: UnsafeMutablePointer<Float>, capacity: Int) {

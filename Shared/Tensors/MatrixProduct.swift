@@ -27,6 +27,11 @@ enum MatrixProduct {
         accumulate: Bool = false
     ) {
         guard m > 0, n > 0 else { return }
+        guard k > 0 else {
+            // A sum of nothing; not every kernel of the library writes it.
+            if !accumulate { for row in 0..<m { (c.base + row * c.stride).update(repeating: 0, count: n) } }
+            return
+        }
         ComputeRuntime.useOneThreadPerProduct()
         cblas_sgemm(
             CblasRowMajor,

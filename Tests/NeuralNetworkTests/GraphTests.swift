@@ -54,10 +54,52 @@ import Testing
         #expect(graph.gradient(of: y) == nil)
     }
 
+    @Test func lookupsGiveTheRowsAskedFor() {
+        let table = Parameter("table", Tensor([1, 2, 3, 4, 5, 6], shape: [3, 2]))
+        let graph = Graph(recording: false, seed: 1)
+        #expect(graph.values(of: graph.embedding(table, [2, -1, 0])) == [5, 6, 0, 0, 1, 2])
+        let bags = graph.embeddingMean(table, indices: [0, 1, 2, -1, 1], offsets: [0, 2, 2, 4, 5])
+        #expect(graph.values(of: bags) == [2, 3, 0, 0, 5, 6, 3, 4])
+        let steps = graph.reshaped(graph.parameter(table), [1, 3, 2])
+        #expect(graph.values(of: graph.maskedMean(steps, lengths: [2])) == [2, 3])
+        #expect(graph.values(of: graph.maskedMean(steps, lengths: [0])) == [0, 0])
+        let blocks = graph.reshaped(graph.parameter(table), [3, 1, 2])
+        #expect(graph.values(of: graph.gatherBlocks(blocks, [1, 1])) == [3, 4, 3, 4])
+        #expect(
+            graph.values(of: graph.repeated(graph.parameter(table), times: 2)) == [1, 2, 3, 4, 5, 6, 1, 2, 3, 4, 5, 6]
+        )
+        let side = graph.concatenate([graph.parameter(table), graph.columns(of: graph.parameter(table), 1..<2)])
+        #expect(graph.values(of: side) == [1, 2, 2, 3, 4, 4, 5, 6, 6])
+    }
+
     @Test func inferenceDropsNothing() {
         let graph = Graph(recording: false, seed: 1)
         let x = graph.constant([1, 2, 3], shape: [3])
         #expect(graph.values(of: graph.dropout(x, probability: 0.9)) == [1, 2, 3])
+    }
+
+    @Test func inferenceFreesWhatIsNotUsedAnyMore() {
+        let graph = Graph(recording: false, seed: 1)
+        var x = graph.constant([Float](repeating: 1, count: 100), shape: [10, 10])
+        for _ in 0..<50 { x = graph.gelu(graph.scale(x, 0.5)) }
+        #expect(graph.allocationCount <= 3)
+    }
+
+    @Test func stepsThatAreAlikeAllocateNothing() {
+        var source = SeededValues(seed: 1)
+        let (table, weight) = (source.parameter("table", [9, 8]), source.parameter("weight", [8, 8]))
+        let graph = Graph(recording: true, seed: 1)
+        var counts: [Int] = []
+        for _ in 0..<4 {
+            graph.reset()
+            var x = graph.embedding(table, [1, 2, 3, 4])
+            for _ in 0..<3 {
+                x = graph.add(x, graph.dropout(graph.linear(x, weight: weight, bias: nil), probability: 0.1))
+            }
+            graph.backward(graph.crossEntropy(x, weight: graph.parameter(table), targets: [2, 3, 4, 5]))
+            counts.append(graph.allocationCount)
+        }
+        #expect(counts[1...].allSatisfy { $0 == counts[1] }, "\(counts)")
     }
 
     @Test func dropoutMasksFollowTheSeed() {

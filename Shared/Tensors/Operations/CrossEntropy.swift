@@ -148,8 +148,8 @@ public enum CrossEntropy {
         return Result(loss: loss, input: needsGradient ? work : nil, weight: nil, bias: nil)
     }
 
-    /// Rows per chunk: about a megabyte of logits, which stays in a core's cache.
-    private static func chunkRows(_ V: Int) -> Int { min(max(262_144 / max(V, 1), 32), 512) }
+    /// Rows per chunk: two megabytes of logits; fewer rows pack the table too often, more fall out of the cache.
+    private static func chunkRows(_ V: Int) -> Int { min(max(524_288 / max(V, 1), 32), 512) }
 
     private static func check(_ targets: [Int32], rowWeights: [Float]?, rows: Int, columns: Int) {
         precondition(targets.count == rows, "\(targets.count) targets for \(rows) rows")

@@ -1,0 +1,110 @@
+import Foundation
+import Tensors
+import Testing
+
+@Suite final class SafeTensorsTests {
+    private let path = FileManager.default.temporaryDirectory.appending(path: "\(UUID().uuidString).safetensors").path
+
+    deinit { try? FileManager.default.removeItem(atPath: path) }
+
+    private func write(header: String, content: Data = Data()) throws {
+        let length = UInt64(header.utf8.count)
+        let start = Data((0..<8).map { UInt8(truncatingIfNeeded: length >> (8 * $0)) })
+        try (start + Data(header.utf8) + content).write(to: URL(filePath: path))
+    }
+
+    @Test func givesBackWhatWasWritten() throws {
+        let tensors = [
+            NamedTensor("b", Tensor([1, -0.0, .infinity, .leastNonzeroMagnitude, 5, 6], shape: [2, 3])),
+            NamedTensor("a", Tensor([7], shape: [])),
+            NamedTensor("empty", Tensor([], shape: [0, 4])),
+        ]
+        try SafeTensors.write(tensors, metadata: ["format": "pt"], to: path)
+        let file = try SafeTensors(path: path)
+        #expect(file.names == ["a", "b", "empty"])
+        #expect(file.metadata == ["format": "pt"])
+        for named in tensors { #expect(try file.tensor(named.name).isBitIdentical(to: named.tensor)) }
+        let bytes = try Data(contentsOf: URL(filePath: path))
+        #expect(bytes[0] % 8 == 0, "values are aligned to 8 bytes")
+        try SafeTensors.write(tensors, metadata: ["format": "pt"], to: path)
+        #expect(try Data(contentsOf: URL(filePath: path)) == bytes)
+    }
+
+    @Test func readsEveryHalfPrecisionNumber() throws {
+        let halves = (0...UInt16.max).map { $0 }
+        let content = halves.withUnsafeBytes { Data($0) }
+        try write(
+            header: #"{"h":{"dtype":"F16","shape":[65536],"data_offsets":[0,131072]},"#
+                + #""b":{"dtype":"BF16","shape":[256,256],"data_offsets":[131072,262144]}}"#,
+            content: content + content
+        )
+        let file = try SafeTensors(path: path)
+        let (h, b) = (try file.tensor("h").values, try file.tensor("b").values)
+        for bits in halves {
+            let half = Float(Float16(bitPattern: bits))
+            let brain = Float(bitPattern: UInt32(bits) << 16)
+            #expect(h[Int(bits)] == half || h[Int(bits)].isNaN && half.isNaN)
+            #expect(b[Int(bits)] == brain || b[Int(bits)].isNaN && brain.isNaN)
+        }
+    }
+
+    @Test(arguments: [
+        (#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,4]}}"#, 4, "of 8 bytes lies at [0, 4]"),
+        (#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#, 3, "the file has"),
+        (#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}"#, 8, "does not follow"),
+        (#"{"a":{"dtype":"F32","shape":[-1],"data_offsets":[0,4]}}"#, 4, "shape [-1]"),
+        (#"{"a":{"dtype":"F32","shape":[4611686018427387904,4],"data_offsets":[0,4]}}"#, 4, "shape [46116"),
+        (#"{"a":{"dtype":"F33","shape":[1],"data_offsets":[0,4]}}"#, 4, "type F33"),
+        (#"{"a":{"shape":[1]}}"#, 0, "not a JSON object that describes tensors"),
+        ("nonsense", 0, "not a JSON object"),
+    ])
+    func aDamagedHeaderIsRefused(header: String, bytes: Int, reason: String) throws {
+        try write(header: header, content: Data(count: bytes))
+        let error = #expect(throws: SafeTensorsError.self) { try SafeTensors(path: self.path) }
+        #expect("\(try #require(error))".contains(reason))
+    }
+
+    @Test func aLengthPastTheEndIsRefused() throws {
+        try Data([255, 255, 255, 255, 255, 255, 255, 255, 1]).write(to: URL(filePath: path))
+        let error = #expect(throws: SafeTensorsError.self) { try SafeTensors(path: self.path) }
+        #expect("\(try #require(error))".contains("the header's length is 18446744073709551615 in a file of 9 bytes"))
+        try Data([1, 2]).write(to: URL(filePath: path))
+        #expect(throws: SafeTensorsError.malformed(path: path, reason: "it has 2 bytes")) {
+            try SafeTensors(path: self.path)
+        }
+    }
+
+    @Test func typesThatAreNotReadAreNamed() throws {
+        try write(header: #"{"a":{"dtype":"I64","shape":[1],"data_offsets":[0,8]}}"#, content: Data(count: 8))
+        let file = try SafeTensors(path: path)
+        #expect(throws: SafeTensorsError.unsupportedType(path: path, name: "a", type: "I64")) { try file.tensor("a") }
+        #expect(throws: SafeTensorsError.missing(path: path, name: "b")) { try file.tensor("b") }
+    }
+
+    @Test func aFileThatIsNotThereIsNamed() throws {
+        let error = #expect(throws: SafeTensorsError.self) { try SafeTensors(path: self.path + ".none") }
+        #expect("\(try #require(error))".contains(path + ".none"))
+    }
+
+    @Test func aFolderThatFailsHalfWayLeavesTheOldOne() throws {
+        struct Broken: Error {}
+        let folder = path + ".folder"
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        func write(_ text: String, fail: Bool) throws {
+            try DurableFolder.write(to: folder) { temporary in
+                try Data(text.utf8).write(to: URL(filePath: temporary + "/file"))
+                if fail { throw Broken() }
+            }
+        }
+        try write("old", fail: false)
+        #expect(throws: Broken.self) { try write("new", fail: true) }
+        #expect(try String(contentsOfFile: folder + "/file", encoding: .utf8) == "old")
+        try write("new", fail: false)
+        #expect(try String(contentsOfFile: folder + "/file", encoding: .utf8) == "new")
+        let beside = try FileManager.default.contentsOfDirectory(
+            atPath: URL(filePath: folder).deletingLastPathComponent().path
+        )
+        let name = URL(filePath: folder).lastPathComponent
+        #expect(beside.filter { $0.contains(name) } == [name], "a temporary folder was left")
+    }
+}
