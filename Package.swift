@@ -141,7 +141,7 @@ let package = Package(
         ),
 
         // Tests.
-        tests("TensorsTests", ["Tensors", "CKernels"]),
+        tests("TensorsTests", ["Tensors", "Executors"]),
         tests("NeuralNetworkTests", ["NeuralNetwork", "Tensors"]),
         tests("TokenizationTests", ["Tokenization"]),
         tests("DatasetsTests", ["Datasets", "Messages"]),
