@@ -23,7 +23,7 @@ struct SchemaMigration {
             try await connection.execute(
                 """
                 SELECT pg_advisory_xact_lock(\(lock));
-                CREATE SCHEMA IF NOT EXISTS \(schema);
+                \(schema == "public" ? "" : "CREATE SCHEMA IF NOT EXISTS \(schema);")
                 CREATE TABLE IF NOT EXISTS \(table)
                     (version int4 PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now());
                 """,

@@ -18,17 +18,35 @@ public final class PrivatePostgres: Sendable {
     public let folder: String
     private let count = Atomic<Int>(0)
 
-    private static let state = Mutex<PrivatePostgres?>(nil)
+    private struct Clusters {
+        var shared: PrivatePostgres?
+        var all: [PrivatePostgres] = []
+    }
+
+    private static let clusters = Mutex(Clusters())
 
     /// The cluster of this process.
     public static func shared() throws -> PrivatePostgres {
-        try state.withLock { state in
-            if let running = state { return running }
-            let cluster = try PrivatePostgres()
-            state = cluster
-            atexit { PrivatePostgres.state.withLock { $0?.stop() } }
+        try clusters.withLock { clusters in
+            if let running = clusters.shared { return running }
+            let cluster = try start(&clusters)
+            clusters.shared = cluster
             return cluster
         }
+    }
+
+    /// A cluster of one test alone, which may stop it without harm to others.
+    public static func own() throws -> PrivatePostgres {
+        try clusters.withLock { try start(&$0) }
+    }
+
+    private static func start(_ clusters: inout Clusters) throws -> PrivatePostgres {
+        let cluster = try PrivatePostgres()
+        if clusters.all.isEmpty {
+            atexit { PrivatePostgres.clusters.withLock { $0.all.forEach { $0.stop() } } }
+        }
+        clusters.all.append(cluster)
+        return cluster
     }
 
     /// The address of a database of the cluster, over TCP.
@@ -47,6 +65,17 @@ public final class PrivatePostgres: Sendable {
     @discardableResult
     public func psql(_ address: String, _ statements: String) throws -> String {
         try run("psql", ["-q", "-X", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", address, "-c", statements])
+    }
+
+    /// Ends all connections to a database, as a network that breaks or an administrator would.
+    public func endConnections(_ address: String) throws {
+        try psql(
+            address,
+            """
+            SELECT count(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity
+            WHERE datname = current_database() AND pid <> pg_backend_pid()
+            """
+        )
     }
 
     /// Stops the server at once, as a crash would, and starts it again after `body`.

@@ -1,0 +1,113 @@
+extension SchemaMigration {
+    /// The table that the language model reads, and the writers' offsets beside it.
+    static let embeddings = SchemaMigration(
+        name: "the embeddings",
+        schema: "public",
+        versionTable: "user_embeddings_version",
+        lock: 0x5553_4C4C_0003,
+        steps: [embeddingTables + embeddingFunctions]
+    )
+
+    private static let embeddingTables = """
+        CREATE TABLE public.user_embeddings (
+            user_id text NOT NULL,
+            model_version text NOT NULL,
+            generation int4 NOT NULL,
+            event_count int8 NOT NULL,
+            source_partition int4 NOT NULL,
+            source_offset int8 NOT NULL,
+            event_time int8 NOT NULL,
+            context_rows int4 NOT NULL,
+            context_columns int4 NOT NULL,
+            -- context_rows * context_columns numbers, row-major, 32 bits of IEEE 754 each, little-endian
+            context bytea NOT NULL,
+            pooled real[] NOT NULL,
+            updated_at timestamptz NOT NULL DEFAULT now(),
+            PRIMARY KEY (user_id, model_version),
+            CONSTRAINT context_has_its_shape CHECK (octet_length(context) = 4 * context_rows * context_columns)
+        ) WITH (fillfactor = 60, toast_tuple_target = 8160);
+        ALTER TABLE public.user_embeddings ALTER context SET STORAGE EXTERNAL, ALTER pooled SET STORAGE EXTERNAL;
+
+        CREATE TABLE public.user_embeddings_offsets (
+            group_name text NOT NULL,
+            topic text NOT NULL,
+            partition int4 NOT NULL,
+            next_offset int8,
+            owner text,
+            PRIMARY KEY (group_name, topic, partition)
+        ) WITH (fillfactor = 20);
+
+        """
+
+    private static let embeddingFunctions = """
+        -- Makes p_owner the only one whose writes are taken, after those that are on their way.
+        CREATE FUNCTION public.userllm_claim_partitions(p_group text, p_owner text, p_topics text[], p_partitions int4[])
+        RETURNS TABLE (topic text, partition int4, next_offset int8) LANGUAGE plpgsql AS $function$
+        #variable_conflict use_column
+        BEGIN
+            INSERT INTO public.user_embeddings_offsets (group_name, topic, partition)
+                SELECT p_group, c.topic, c.partition FROM unnest(p_topics, p_partitions) c (topic, partition)
+                ORDER BY c.topic, c.partition ON CONFLICT DO NOTHING;
+            PERFORM FROM public.user_embeddings_offsets o
+                WHERE o.group_name = p_group
+                    AND (o.topic, o.partition) IN (SELECT * FROM unnest(p_topics, p_partitions))
+                ORDER BY o.topic, o.partition FOR NO KEY UPDATE;
+            RETURN QUERY UPDATE public.user_embeddings_offsets o SET owner = p_owner
+                FROM unnest(p_topics, p_partitions) c (topic, partition)
+                WHERE o.group_name = p_group AND o.topic = c.topic AND o.partition = c.partition
+                RETURNING o.topic, o.partition, o.next_offset;
+        END $function$;
+
+        -- Rows, deletions and offsets together. The fence comes first: who is refused has locked no row. Deletions come
+        -- before rows. pooled: all vectors one after another; of row n the p_pooled_counts[n] numbers up to p_pooled_ends[n].
+        CREATE FUNCTION public.userllm_write_embeddings(
+            p_group text, p_owner text, p_topics text[], p_partitions int4[], p_expected int8[], p_next int8[],
+            p_deletions text[], p_users text[], p_versions text[], p_generations int4[], p_event_counts int8[],
+            p_source_partitions int4[], p_source_offsets int8[], p_event_times int8[], p_rows int4[], p_columns int4[],
+            p_contexts bytea[], p_pooled float4[], p_pooled_ends int4[], p_pooled_counts int4[]
+        ) RETURNS int8 LANGUAGE plpgsql AS $function$
+        DECLARE
+            changed int8;
+        BEGIN
+            PERFORM FROM public.user_embeddings_offsets o
+                WHERE o.group_name = p_group
+                    AND (o.topic, o.partition) IN (SELECT * FROM unnest(p_topics, p_partitions))
+                ORDER BY o.topic, o.partition FOR NO KEY UPDATE;
+            UPDATE public.user_embeddings_offsets o SET next_offset = c.next
+                FROM unnest(p_topics, p_partitions, p_expected, p_next) c (topic, partition, expected, next)
+                WHERE o.group_name = p_group AND o.topic = c.topic AND o.partition = c.partition
+                    AND o.owner = p_owner AND o.next_offset IS NOT DISTINCT FROM c.expected;
+            GET DIAGNOSTICS changed = ROW_COUNT;
+            IF changed <> cardinality(p_topics) THEN
+                RAISE EXCEPTION '% of % partitions have another owner or another offset than expected',
+                    cardinality(p_topics) - changed, cardinality(p_topics) USING ERRCODE = 'UL001';
+            END IF;
+            IF cardinality(p_deletions) > 0 THEN
+                PERFORM FROM public.user_embeddings e WHERE e.user_id = ANY (p_deletions)
+                    ORDER BY e.user_id, e.model_version FOR UPDATE;
+                DELETE FROM public.user_embeddings e WHERE e.user_id = ANY (p_deletions);
+            END IF;
+            INSERT INTO public.user_embeddings AS e (
+                user_id, model_version, generation, event_count, source_partition, source_offset, event_time,
+                context_rows, context_columns, context, pooled)
+            SELECT r.user_id, r.version, r.generation, r.event_count, r.source_partition, r.source_offset, r.event_time,
+                r.context_rows, r.context_columns, r.context,
+                coalesce(p_pooled[r.pooled_end - r.pooled_count + 1 : r.pooled_end], '{}')
+            FROM unnest(
+                p_users, p_versions, p_generations, p_event_counts, p_source_partitions, p_source_offsets, p_event_times,
+                p_rows, p_columns, p_contexts, p_pooled_ends, p_pooled_counts
+            ) r (user_id, version, generation, event_count, source_partition, source_offset, event_time,
+                context_rows, context_columns, context, pooled_end, pooled_count)
+            ON CONFLICT (user_id, model_version) DO UPDATE SET
+                generation = EXCLUDED.generation, event_count = EXCLUDED.event_count,
+                source_partition = EXCLUDED.source_partition, source_offset = EXCLUDED.source_offset,
+                event_time = EXCLUDED.event_time, context_rows = EXCLUDED.context_rows,
+                context_columns = EXCLUDED.context_columns, context = EXCLUDED.context, pooled = EXCLUDED.pooled,
+                updated_at = now()
+            -- The newest event count wins, whatever order records come in.
+            WHERE (e.generation, e.event_count) < (EXCLUDED.generation, EXCLUDED.event_count);
+            GET DIAGNOSTICS changed = ROW_COUNT;
+            RETURN changed;
+        END $function$;
+        """
+}
