@@ -4,7 +4,11 @@ import Testing
 
 @testable import Kafka
 
-@Suite(.enabled(if: PrivateKafka.isAvailable, "\(PrivateKafka.unavailableReason ?? "")"), .timeLimit(.minutes(5)))
+@Suite(
+    .enabled(if: PrivateKafka.isAvailable, "\(PrivateKafka.unavailableReason ?? "")"),
+    .inTurns,
+    .timeLimit(.minutes(5))
+)
 struct KafkaConformanceTests {
     @Test(arguments: LogConformance.Scenario.allCases)
     func doesWhatALogPromises(_ scenario: LogConformance.Scenario) async throws {

@@ -5,7 +5,11 @@ import Testing
 
 @testable import Kafka
 
-@Suite(.enabled(if: PrivateKafka.isAvailable, "\(PrivateKafka.unavailableReason ?? "")"), .timeLimit(.minutes(3)))
+@Suite(
+    .enabled(if: PrivateKafka.isAvailable, "\(PrivateKafka.unavailableReason ?? "")"),
+    .inTurns,
+    .timeLimit(.minutes(5))
+)
 struct KafkaGroupTests {
     @Test func membersShareAndGiveBackPartitions() async throws {
         let (log, topic) = try await openLog(partitions: 4)
@@ -158,6 +162,21 @@ struct KafkaGroupTests {
         let end = try await rest
         #expect(end == nil)
         await second.close()
+        await log.close()
+    }
+
+    @Test func aMemberThatNobodyClosedLeavesAllTheSame() async throws {
+        let (log, topic) = try await openLog(partitions: 2)
+        let group = "group-\(UUID().uuidString)"
+        func abandonWithAnAssignmentOpen() async throws {
+            let member = try await log.subscribe(groupOptions(topic, group: group, member: "worker-0"))
+            guard case .assigned = try await member.next() else { return }
+        }
+        try await abandonWithAnAssignmentOpen()
+        let next = try await log.subscribe(groupOptions(topic, group: group, member: "worker-1"))
+        guard case .assigned(let partitions) = try await next.next() else { return }
+        #expect(partitions.count == 2)
+        await next.close()
         await log.close()
     }
 }

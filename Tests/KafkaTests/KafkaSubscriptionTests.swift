@@ -6,7 +6,11 @@ import Testing
 
 @testable import Kafka
 
-@Suite(.enabled(if: PrivateKafka.isAvailable, "\(PrivateKafka.unavailableReason ?? "")"), .timeLimit(.minutes(3)))
+@Suite(
+    .enabled(if: PrivateKafka.isAvailable, "\(PrivateKafka.unavailableReason ?? "")"),
+    .inTurns,
+    .timeLimit(.minutes(5))
+)
 struct KafkaSubscriptionTests {
     @Test func commitsOffsetsAndOutputsTogether() async throws {
         let (log, topic) = try await openLog(partitions: 1)

@@ -57,9 +57,10 @@ public actor PrivateKafka {
     /// The broker's address, as in `kafka://127.0.0.1:9092`.
     public var address: String { "kafka://127.0.0.1:\(port)" }
 
-    /// Opens a log on this broker.
+    /// Opens a log on this broker, which may answer late where it shares its machine with a whole test run.
     public func openLog(settings: [String: String] = [:]) async throws -> KafkaLog {
-        try await KafkaLog(address: address, settings: settings)
+        let patient = ["connect.timeout.ms": "60000", "delivery.timeout.ms": "60000"]
+        return try await KafkaLog(address: address, settings: patient.merging(settings) { $1 })
     }
 
     /// Ends the broker as a crash of the machine would end it.
