@@ -1,0 +1,36 @@
+import MessageLogs
+import Messages
+import Postgres
+import ServiceRuntime
+import StreamProcessing
+import Streams
+
+extension App {
+    /// Makes the writer's parts and runs them until the process is told to stop.
+    static func run(_ configuration: EmbeddingWriterConfiguration, _ context: ProcessContext) async throws {
+        let logger = context.logger
+        let health = EmbeddingWriterHealth(context.health)
+        let metrics = EmbeddingWriterMetrics(context.metrics)
+        let table = try await EmbeddingTable(database: configuration.database)
+        try await table.migrate()
+        health.databaseAnswers()
+        let log = try await openLog(configuration.log)
+        let options = SubscriptionOptions(
+            topics: [Topic.userEmbeddings.rawValue],
+            membership: .groupWithOwnOffsets(ConsumerGroup.embeddingWriter),
+            maximumBatchCount: configuration.batchCount,
+            linger: configuration.linger,
+            memberName: "embedding-writer-\(configuration.instance)",
+            sessionTimeout: configuration.sessionTimeout
+        )
+        try await context.run([
+            ServiceFunction("log") { shutdown in
+                await metrics.stream.watchLag(until: shutdown) {
+                    try await log.lag(group: ConsumerGroup.embeddingWriter, topic: Topic.userEmbeddings.rawValue)
+                }
+                await log.close()
+            },
+            WritingFlow(log, options, table, metrics: metrics, health: health, logger: logger),
+        ])
+    }
+}

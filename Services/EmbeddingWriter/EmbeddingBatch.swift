@@ -1,0 +1,72 @@
+import Messages
+import StreamProcessing
+import Streams
+
+/// What records of `user-embeddings` come to: the newest row of each user and version, the users to forget, and the
+/// records that were none.
+struct EmbeddingBatch: Sendable {
+    /// A record that can be read.
+    struct Entry: Sendable {
+        let record: Record
+        let user: String
+        /// Nil forgets the user.
+        let embedding: UserEmbedding?
+    }
+
+    private struct Key: Hashable {
+        let user: String
+        let modelVersion: String
+    }
+
+    /// The records that can be read, in order.
+    private(set) var entries: [Entry] = []
+    /// Those that cannot.
+    private(set) var rejections: [RejectedRecord] = []
+
+    /// Reads records.
+    init(_ records: [Record]) {
+        for record in records {
+            do throws(MessageError) {
+                entries.append(try Self.entry(record))
+            } catch {
+                rejections.append(RejectedRecord(record, kind: .decode, reason: error.description))
+            }
+        }
+    }
+
+    private static func entry(_ record: Record) throws(MessageError) -> Entry {
+        guard let key = record.key, let user = String(validating: key, as: UTF8.self), !user.isEmpty else {
+            throw MessageError(field: "key", reason: "is not a user's id in UTF-8")
+        }
+        guard let value = record.value else { return Entry(record: record, user: user, embedding: nil) }
+        let embedding = try UserEmbedding(decoding: value, contentType: record.header(ContentType.header))
+        guard embedding.user == user else {
+            throw MessageError(field: "user", reason: "is \"\(embedding.user)\" but the record's key is \"\(user)\"")
+        }
+        return Entry(record: record, user: user, embedding: embedding)
+    }
+
+    /// Of each user and version the newest row after the last deletion, and the users that a deletion came for.
+    ///
+    /// Deletions are to be applied first.
+    static func reduced(_ entries: some Sequence<Entry>) -> (rows: [UserEmbedding], deletions: [String]) {
+        var rows: [Key: UserEmbedding] = [:]
+        var deletions: Set<String> = []
+        for entry in entries {
+            guard let embedding = entry.embedding else {
+                deletions.insert(entry.user)
+                for key in rows.keys where key.user == entry.user { rows[key] = nil }
+                continue
+            }
+            let key = Key(user: embedding.user, modelVersion: embedding.modelVersion)
+            if let held = rows[key],
+                (held.generation, held.eventCount) > (embedding.generation, embedding.eventCount)
+            {
+                continue
+            }
+            rows[key] = embedding
+        }
+        let sorted = rows.values.sorted { ($0.user, $0.modelVersion) < ($1.user, $1.modelVersion) }
+        return (sorted, deletions.sorted())
+    }
+}

@@ -1,0 +1,138 @@
+import Messages
+import Postgres
+import ServiceRuntime
+import StreamProcessing
+import Streams
+
+/// Writes rows with their offsets, as the owner of some partitions.
+actor RowWriter {
+    /// The offsets in the database are not where this owner left them.
+    struct Fenced: Error {}
+
+    private let table: EmbeddingTable
+    private let owner: String
+    private let metrics: EmbeddingWriterMetrics
+    private let health: EmbeddingWriterHealth
+    private let logger: Logger
+    /// The offset to go on from, by partition; nil before the first row of a partition.
+    private var positions: [TopicPartition: Int64?] = [:]
+
+    /// Makes a writer that owns no partition.
+    init(
+        _ table: EmbeddingTable,
+        owner: String,
+        metrics: EmbeddingWriterMetrics,
+        health: EmbeddingWriterHealth,
+        logger: Logger
+    ) {
+        self.table = table
+        self.owner = owner
+        self.metrics = metrics
+        self.health = health
+        self.logger = logger
+    }
+
+    /// Becomes the owner of partitions, which fences their earlier owners.
+    ///
+    /// - Returns: the offsets to go on from; a partition without rows is missing.
+    func claim(_ partitions: [TopicPartition], until shutdown: Shutdown) async throws -> [TopicPartition: Int64] {
+        let offsets = try await retrying(until: shutdown) {
+            try await self.table.claim(
+                partitions: partitions,
+                group: ConsumerGroup.embeddingWriter,
+                owner: self.owner
+            )
+        }
+        for partition in partitions { positions[partition] = .some(offsets[partition]) }
+        health.partitionsOwned(positions.count)
+        return offsets
+    }
+
+    /// Says that partitions went elsewhere.
+    func forget(_ partitions: [TopicPartition]) {
+        for partition in partitions { positions[partition] = nil }
+        health.partitionsOwned(positions.count)
+    }
+
+    /// Writes rows and moves the offsets, in one transaction if the database takes all rows.
+    ///
+    /// A batch it does not take is halved until the row at fault is alone.
+    /// - Parameters:
+    ///   - entries: records in order.
+    ///   - offsets: where each partition goes on afterwards, also past records that could not be read.
+    ///   - shutdown: ends the wait for a database that is away.
+    ///   - reject: sends rows that the database refuses to the topic of rejected records, before they are passed.
+    /// - Returns: the refused records.
+    /// - Throws: `Fenced`; `CancellationError` after a stop; what is not mended by another try.
+    func write(
+        _ entries: [EmbeddingBatch.Entry],
+        upTo offsets: [TopicPartition: Int64],
+        until shutdown: Shutdown,
+        reject: @Sendable ([RejectedRecord]) async throws -> Void
+    ) async throws -> [RejectedRecord] {
+        do {
+            try await commit(entries, offsets, until: shutdown)
+            return []
+        } catch let error as PostgresError where error.kind == .data {
+            guard entries.count > 1 else {
+                let refused = entries.map { RejectedRecord($0.record, kind: .database, reason: error.description) }
+                try await reject(refused)
+                try await commit([], offsets, until: shutdown)
+                return refused
+            }
+            let half = Array(entries.prefix(entries.count / 2))
+            let halfOffsets = Batch(records: half.map(\.record)).nextOffsets
+            let first = try await write(half, upTo: halfOffsets, until: shutdown, reject: reject)
+            let rest = Array(entries.dropFirst(half.count))
+            return first + (try await write(rest, upTo: offsets, until: shutdown, reject: reject))
+        }
+    }
+
+    private func commit(
+        _ entries: [EmbeddingBatch.Entry],
+        _ offsets: [TopicPartition: Int64],
+        until shutdown: Shutdown
+    ) async throws {
+        let (rows, deletions) = EmbeddingBatch.reduced(entries)
+        var moves: [TopicPartition: (expected: Int64?, next: Int64)] = [:]
+        for (partition, next) in offsets {
+            guard let position = positions[partition] else { throw Fenced() }
+            moves[partition] = (expected: position, next: next)
+        }
+        let group = ConsumerGroup.embeddingWriter
+        let steps = moves
+        _ = try await retrying(until: shutdown) {
+            try await self.table.upsert(rows, deletions: deletions, offsets: steps, group: group, owner: self.owner)
+        }
+        for (partition, next) in offsets { positions[partition] = .some(next) }
+        metrics.count(rows, deletions: deletions.count)
+    }
+
+    /// Tries again, with back-off, as long as the database is away or busy.
+    ///
+    /// A commit whose answer was lost may have happened. The next try then finds the offsets moved, which is `Fenced`.
+    private func retrying<Value: Sendable>(
+        until shutdown: Shutdown,
+        _ body: @Sendable () async throws -> Value
+    ) async throws -> Value {
+        var backoff = Backoff()
+        while true {
+            do {
+                let value = try await body()
+                health.databaseAnswers()
+                return value
+            } catch let error as PostgresError {
+                switch error.kind {
+                case .fenced: throw Fenced()
+                case .connection, .retry:
+                    metrics.countRetry()
+                    health.databaseFails(error.description)
+                    logger.warning("the database did not take a batch", metadata: ["error": error.description])
+                case .data, .configuration, .other: throw error
+                }
+            }
+            try? await shutdown.wait(atMost: backoff.next())
+            if shutdown.isRequested { throw CancellationError() }
+        }
+    }
+}

@@ -1,0 +1,126 @@
+import Foundation
+import Messages
+import Postgres
+import ServiceRuntime
+import StreamProcessing
+import Streams
+
+/// `user-embeddings` in, rows out: rows and offsets in one database transaction.
+struct WritingFlow: Service {
+    /// How a membership of the group ended.
+    private enum End {
+        case stopped
+        /// Another writer, or a commit of ours whose answer was lost, moved the offsets: begin anew from them.
+        case fenced
+    }
+
+    let name = "writing-flow"
+    private let log: any MessageLog
+    private let options: SubscriptionOptions
+    private let table: EmbeddingTable
+    private let metrics: EmbeddingWriterMetrics
+    private let health: EmbeddingWriterHealth
+    private let logger: Logger
+
+    /// Joins the parts.
+    init(
+        _ log: any MessageLog,
+        _ options: SubscriptionOptions,
+        _ table: EmbeddingTable,
+        metrics: EmbeddingWriterMetrics,
+        health: EmbeddingWriterHealth,
+        logger: Logger
+    ) {
+        self.log = log
+        self.options = options
+        self.table = table
+        self.metrics = metrics
+        self.health = health
+        self.logger = logger
+    }
+
+    /// Takes batches until the service is to stop.
+    func run(until shutdown: Shutdown) async throws {
+        var rate = RejectionRate()
+        while !shutdown.isRequested {
+            let subscription = try await log.subscribe(options)
+            let end: End
+            do {
+                end = try await serve(subscription, &rate, until: shutdown)
+            } catch {
+                await subscription.close()
+                throw error
+            }
+            await subscription.close()
+            if case .fenced = end { metrics.stream.refusedCommits.increment() }
+        }
+    }
+
+    private func serve(
+        _ subscription: any Subscription,
+        _ rate: inout RejectionRate,
+        until shutdown: Shutdown
+    ) async throws -> End {
+        // An owner per membership: work of an earlier one of this process is fenced like a stranger's.
+        let writer = RowWriter(table, owner: UUID().uuidString, metrics: metrics, health: health, logger: logger)
+        do {
+            while let event = try await subscription.next(until: shutdown) {
+                switch event {
+                case .assigned(let partitions):
+                    try await subscription.start(at: try await writer.claim(partitions, until: shutdown))
+                case .revoked(let partitions, _):
+                    await writer.forget(partitions)
+                case .batch(let batch):
+                    try await process(batch, subscription, writer, &rate, until: shutdown)
+                }
+            }
+        } catch is RowWriter.Fenced {
+            logger.warning("the offsets in the database were moved; joining the group anew")
+            return .fenced
+        } catch is CancellationError where shutdown.isRequested {
+            // Stopped while the database was away: what was not written is read again.
+            return .stopped
+        }
+        return .stopped
+    }
+
+    private func process(
+        _ batch: Batch,
+        _ subscription: any Subscription,
+        _ writer: RowWriter,
+        _ rate: inout RejectionRate,
+        until shutdown: Shutdown
+    ) async throws {
+        let start = ContinuousClock.now
+        metrics.stream.received.increment(by: batch.records.count)
+        let read = EmbeddingBatch(batch.records)
+        try rate.record(
+            received: batch.records.count,
+            rejected: read.rejections.count,
+            lastReason: read.rejections.last?.reason
+        )
+        // First out, then past: a crash between the two rejects a record twice, and never loses one.
+        try await reject(read.rejections)
+        let refused = try await writer.write(read.entries, upTo: batch.nextOffsets, until: shutdown) { rejections in
+            try await reject(rejections)
+        }
+        try rate.record(received: 0, rejected: refused.count, lastReason: refused.last?.reason)
+        await commitAdvisory(batch, subscription)
+        metrics.stream.countBatch(batch.records.count, rejections: read.rejections + refused, since: start)
+    }
+
+    private func reject(_ rejections: [RejectedRecord]) async throws {
+        guard !rejections.isEmpty else { return }
+        try await log.append(rejections.map { $0.outgoing(service: "embedding-writer") })
+    }
+
+    /// Tells the log how far the rows are, for tools that show lag; the offsets that count are in the database.
+    private func commitAdvisory(_ batch: Batch, _ subscription: any Subscription) async {
+        do throws(StreamError) {
+            _ = try await subscription.commitResult(of: batch, producing: [])
+        } catch {
+            metrics.stream.countError(.sending)
+            logger.warning("the log did not take the offsets", metadata: ["error": error.description])
+        }
+    }
+}
