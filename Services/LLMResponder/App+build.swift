@@ -1,0 +1,56 @@
+import MessageLogs
+import Messages
+import Postgres
+import ServiceRuntime
+import StreamProcessing
+import Streams
+import Tensors
+import UserModels
+
+extension App {
+    /// Makes the responder's parts and runs them until the process is told to stop.
+    static func run(_ configuration: LLMResponderConfiguration, _ context: ProcessContext) async throws {
+        let logger = context.logger
+        let health = context.health.condition("partitions assigned", waitingFor: "no partitions are assigned")
+        let metrics = LLMResponderMetrics(context.metrics)
+        let bundle = try ModelBundle.load(configuration.bundle)
+        logger.info(
+            "loaded the model bundle",
+            metadata: ["model.version": bundle.version, "compute": ComputeRuntime.description]
+        )
+        let database = context.health.condition("database reachable", waitingFor: "it was not asked yet")
+        let table = try await EmbeddingTable(database: configuration.database)
+        try await table.migrate()
+        database.holds()
+        let log = try await openLog(configuration.log)
+        let subscription = try await log.subscribe(
+            SubscriptionOptions(
+                topics: [Topic.questions.rawValue],
+                membership: .group(ConsumerGroup.llmResponder),
+                maximumBatchCount: configuration.batchCount,
+                linger: .zero,
+                memberName: "llm-responder-\(configuration.instance)",
+                sessionTimeout: configuration.sessionTimeout
+            )
+        )
+        let tokens = TokenPublisher(log: log, logger: logger)
+        let answering = Answering(
+            table: table,
+            responder: try Responder(bundle: bundle),
+            tokens: tokens,
+            modelVersion: bundle.version,
+            otherVersions: try await table.modelVersions().map(\.version).filter { $0 != bundle.version },
+            health: database
+        )
+        try await context.run([
+            ServiceFunction("log") { shutdown in
+                await metrics.stream.watchLag(until: shutdown) {
+                    try await log.lag(group: ConsumerGroup.llmResponder, topic: Topic.questions.rawValue)
+                }
+                await log.close()
+            },
+            tokens,
+            RespondingFlow(subscription, answering, metrics: metrics, health: health, logger: logger),
+        ])
+    }
+}

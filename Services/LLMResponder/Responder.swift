@@ -1,0 +1,32 @@
+import Executors
+import UserModels
+
+/// The language model, on a thread of its own.
+actor Responder {
+    private let executor = BlockingExecutor(label: "responder")
+    private let engine: AnsweringEngine
+
+    /// Where this actor's work runs.
+    nonisolated var unownedExecutor: UnownedSerialExecutor { unsafe executor.asUnownedSerialExecutor() }
+
+    /// Makes a responder with the weights of a bundle.
+    init(bundle: ModelBundle) throws {
+        engine = try bundle.makeAnsweringEngine()
+    }
+
+    /// Answers one question.
+    ///
+    /// - Parameters:
+    ///   - request: the question.
+    ///   - context: the user's row; nil answers without history.
+    ///   - onToken: called with each piece as soon as it is certain.
+    /// - Returns: the answer.
+    /// - Throws: `AnswerError` when the request or the context does not fit the model.
+    func answer(
+        _ request: AnswerRequest,
+        context: [Float]?,
+        onToken: @Sendable (String) -> Void
+    ) throws(AnswerError) -> GeneratedAnswer {
+        try engine.answer(request, context: context, onToken: onToken)
+    }
+}

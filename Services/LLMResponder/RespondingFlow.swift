@@ -1,0 +1,119 @@
+import Messages
+import ServiceRuntime
+import StreamProcessing
+import Streams
+
+/// `questions` in, `answers` out: each answer and its question's offset in one commit.
+struct RespondingFlow: Service {
+    /// How long one look at questions that must wait may hold up those behind them.
+    static let patience: Duration = .milliseconds(100)
+    private static let pause: Duration = .milliseconds(4)
+
+    let name = "responding-flow"
+    private let subscription: any Subscription
+    private let answering: Answering
+    private let metrics: LLMResponderMetrics
+    private let health: HealthCondition
+    private let logger: Logger
+
+    /// Joins the parts.
+    init(
+        _ subscription: any Subscription,
+        _ answering: Answering,
+        metrics: LLMResponderMetrics,
+        health: HealthCondition,
+        logger: Logger
+    ) {
+        self.subscription = subscription
+        self.answering = answering
+        self.metrics = metrics
+        self.health = health
+        self.logger = logger
+    }
+
+    /// Takes batches until the service is to stop.
+    func run(until shutdown: Shutdown) async throws {
+        var rate = RejectionRate()
+        var held: Set<TopicPartition> = []
+        while let event = try await subscription.next(until: shutdown) {
+            switch event {
+            case .assigned(let partitions): held.formUnion(partitions)
+            case .revoked(let partitions, _): held.subtract(partitions)
+            case .batch(let batch): try await process(batch, &rate)
+            }
+            if held.isEmpty { health.fails("no partitions are assigned") } else { health.holds() }
+        }
+    }
+
+    private func process(_ batch: Batch, _ rate: inout RejectionRate) async throws {
+        let start = ContinuousClock.now
+        metrics.stream.received.increment(by: batch.records.count)
+        let (questions, rejections) = decode(batch.records)
+        try rate.record(
+            received: batch.records.count,
+            rejected: rejections.count,
+            lastReason: rejections.last?.reason
+        )
+        let (answers, waiting) = try await answer(questions)
+        let outputs =
+            try answers.map { answer in
+                OutgoingRecord(topic: Topic.answers.rawValue, key: Array(answer.user.utf8), value: try answer.encoded())
+            } + waiting.map(Self.again) + rejections.map { $0.outgoing(service: "llm-responder") }
+        if case .refused(let reason) = try await subscription.commitResult(of: batch, producing: outputs) {
+            // Nobody has seen these answers; whoever has the partition now answers again.
+            metrics.stream.refusedCommits.increment()
+            return logger.warning("the commit of answers was refused", metadata: ["reason": reason])
+        }
+        metrics.count(batch, answers, waiting: waiting.count, rejections, since: start)
+    }
+
+    private func decode(_ records: [Record]) -> (questions: [(Record, Question)], rejections: [RejectedRecord]) {
+        var questions: [(Record, Question)] = []
+        var rejections: [RejectedRecord] = []
+        for record in records {
+            do throws(MessageError) {
+                guard let value = record.value else {
+                    throw MessageError(field: nil, reason: "a question without a value cannot be answered")
+                }
+                questions.append(
+                    (record, try Question(decoding: value, contentType: record.header(ContentType.header)))
+                )
+            } catch {
+                rejections.append(RejectedRecord(record, kind: .decode, reason: error.description))
+            }
+        }
+        return (questions, rejections)
+    }
+
+    /// Answers what can be answered, and looks again at the rest for a moment if there was nothing else to do.
+    private func answer(_ questions: [(Record, Question)]) async throws -> (answers: [Answer], waiting: [Record]) {
+        let end = ContinuousClock.now + Self.patience
+        var answers: [Answer] = []
+        var open = questions
+        while true {
+            var waiting: [(Record, Question)] = []
+            for (record, question) in open {
+                switch try await answering.attempt(question) {
+                case .answered(let answer): answers.append(answer)
+                case .mustWait: waiting.append((record, question))
+                }
+            }
+            open = waiting
+            guard !open.isEmpty, answers.isEmpty, ContinuousClock.now < end else { break }
+            try await Task.sleep(for: Self.pause)
+        }
+        return (answers, open.map(\.0))
+    }
+
+    /// A question that must wait goes to the end of its partition, in the commit that steps over it: it stays exactly
+    /// once in the log, and those behind it need not wait.
+    private static func again(_ record: Record) -> OutgoingRecord {
+        OutgoingRecord(
+            topic: record.source.topic,
+            partition: record.source.partition,
+            key: record.key,
+            value: record.value,
+            headers: record.headers
+        )
+    }
+}

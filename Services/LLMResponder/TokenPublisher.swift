@@ -1,0 +1,70 @@
+import Messages
+import ServiceRuntime
+import Streams
+import Synchronization
+
+/// Sends the pieces of answers while they are written, as well as it can.
+///
+/// The model does not wait for the log: pieces queue up here, those that queue up together go together, and past a bound
+/// they are dropped. The final answer has the whole text.
+final class TokenPublisher: Service {
+    private struct Queue {
+        var records: [OutgoingRecord] = []
+        var dropped = 0
+    }
+
+    let name = "token-publisher"
+    private let log: any MessageLog
+    private let logger: Logger
+    private let limit: Int
+    private let queue = Mutex(Queue())
+    private let signals: AsyncStream<Void>
+    private let signal: AsyncStream<Void>.Continuation
+
+    /// Makes a publisher that holds at most `limit` pieces.
+    init(log: any MessageLog, logger: Logger, limit: Int = 4_096) {
+        self.log = log
+        self.logger = logger
+        self.limit = limit
+        (signals, signal) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
+    }
+
+    /// Queues a piece of an answer.
+    func publish(_ token: AnswerToken, user: String) {
+        guard let value = try? token.encoded() else { return }
+        queue.withLock { queue in
+            guard queue.records.count < limit else {
+                queue.dropped += 1
+                return
+            }
+            queue.records.append(
+                OutgoingRecord(topic: Topic.answerTokens.rawValue, key: Array(user.utf8), value: value)
+            )
+        }
+        signal.yield()
+    }
+
+    /// Sends what is queued until the service is to stop.
+    func run(until shutdown: Shutdown) async throws {
+        _ = try await shutdown.cancelling {
+            for await _ in self.signals { await self.send() }
+        }
+        await send()
+    }
+
+    private func send() async {
+        let (records, dropped) = queue.withLock { queue in
+            defer { queue = Queue() }
+            return (queue.records, queue.dropped)
+        }
+        if dropped > 0 {
+            logger.warning("dropped pieces of answers", metadata: ["records.count": "\(dropped)"])
+        }
+        guard !records.isEmpty else { return }
+        do {
+            try await log.append(records)
+        } catch {
+            logger.warning("could not send pieces of answers", metadata: ["error": "\(error)"])
+        }
+    }
+}
