@@ -1,0 +1,53 @@
+import HTTPClient
+
+/// A process's page in Prometheus' text format, as far as a histogram needs it.
+struct MetricsPage: Sendable {
+    /// Upper bounds of the ranges that hold the median and the 99th hundredth, in seconds.
+    struct Quantiles: Codable, Sendable, Equatable {
+        var count: Int
+        var p50: Double
+        var p99: Double
+    }
+
+    private let lines: [Substring]
+
+    /// Reads a page's text.
+    init(text: String) {
+        lines = text.split(separator: "\n")
+    }
+
+    /// Asks the process on a port; nil when it does not answer.
+    init?(_ port: Int, _ client: HTTPClient) async {
+        let request = HTTPClientRequest("GET", "http://127.0.0.1:\(port)/metrics", timeout: .seconds(2))
+        guard let response = try? await client.send(request), response.status == 200 else { return nil }
+        self.init(text: response.text)
+    }
+
+    /// How many values lie at or below each bound.
+    func buckets(of name: String) -> [(bound: Double, count: Int)] {
+        lines.compactMap { line in
+            guard line.hasPrefix("\(name)_bucket{"), let start = line.firstRange(of: "le=\"") else { return nil }
+            let rest = line[start.upperBound...]
+            guard let end = rest.firstIndex(of: "\""), let count = line.split(separator: " ").last.flatMap({ Int($0) })
+            else { return nil }
+            let bound = rest[..<end] == "+Inf" ? Double.infinity : Double(rest[..<end]) ?? .infinity
+            return (bound, count)
+        }
+    }
+
+    /// The quantiles of a histogram over several processes; nil when nothing was counted.
+    static func quantiles(of name: String, in pages: [MetricsPage]) -> Quantiles? {
+        var counts: [Double: Int] = [:]
+        for page in pages {
+            for (bound, count) in page.buckets(of: name) { counts[bound, default: 0] += count }
+        }
+        let total = counts[.infinity] ?? 0
+        guard total > 0 else { return nil }
+        let greatest = counts.keys.filter(\.isFinite).max() ?? 0
+        func quantile(_ share: Double) -> Double {
+            let needed = Int((share * Double(total)).rounded(.up))
+            return counts.sorted { $0.key < $1.key }.first { $0.value >= needed && $0.key.isFinite }?.key ?? greatest
+        }
+        return Quantiles(count: total, p50: quantile(0.5), p99: quantile(0.99))
+    }
+}

@@ -1,0 +1,192 @@
+import Foundation
+import Glibc
+import HTTPClient
+import MessageLogs
+import Postgres
+import ServiceRuntime
+import StreamProcessing
+import Streams
+import UserModels
+
+/// The whole system on one machine: everything is checked first, then started in order, and stopped in reverse.
+struct RunningSystem: Sendable {
+    private let configuration: SystemConfiguration
+    private let console: Console
+    private let logger: Logger
+    private let logs: String
+
+    /// Makes a system that does not run yet.
+    init(_ configuration: SystemConfiguration, console: Console, logger: Logger) {
+        self.configuration = configuration
+        self.console = console
+        self.logger = logger
+        logs = "\(configuration.data)/logs"
+    }
+
+    /// Runs the system until `shutdown`, and `body` while it is up.
+    ///
+    /// - Parameters:
+    ///   - shutdown: ends it; `body` is then cancelled.
+    ///   - prepare: runs once the data folder is this launcher's own, before anything else is looked at.
+    ///   - body: called once everything is ready. The system stays up when it returns true, and stops when false.
+    /// - Throws: `ProcessFailure` that says what to do; nothing is left running.
+    func run(
+        until shutdown: Shutdown,
+        prepare: @Sendable () async throws -> Void = {},
+        whileUp body: @escaping @Sendable (SystemState) async throws -> Bool
+    ) async throws {
+        let lock = try takeFolder()
+        defer { withExtendedLifetime(lock) {} }
+        try await prepare()
+        if shutdown.isRequested { return }
+
+        // Whatever can be refused is refused here, before the first process is started.
+        let bundle = try loadBundle()
+        let plan = try SystemPlan(configuration, logs: logs)
+        try await Preflight.checkAddresses(configuration)
+        let database = try await DatabaseProcess.start(configuration, logs: logs, console: console)
+        do {
+            let log = configuration.log ?? database.address
+            try await prepareStores(log: log, database: database.address, bundle: bundle)
+            if shutdown.isRequested { return await database.stop() }
+            let state = state(plan, database, log: log, bundle: bundle)
+            try await run(plan, database, state, until: shutdown, whileUp: body)
+        } catch {
+            await database.stop()
+            SystemState.remove(from: configuration.data)
+            throw error
+        }
+    }
+
+    // MARK: - Before the start
+
+    private func takeFolder() throws -> FolderLock {
+        let data = configuration.data
+        do {
+            try FileManager.default.createDirectory(atPath: data, withIntermediateDirectories: true)
+            try FileManager.default.createDirectory(atPath: logs, withIntermediateDirectories: true)
+            try FileManager.default.createDirectory(
+                atPath: SystemState.folder(in: data),
+                withIntermediateDirectories: true,
+                attributes: [.posixPermissions: 0o700]
+            )
+        } catch {
+            throw ProcessFailure(
+                "\(data) cannot be made or written: name another folder with --data (\(error.localizedDescription))",
+                exitCode: .configuration
+            )
+        }
+        if let lock = try FolderLock(folder: SystemState.folder(in: data)) { return lock }
+        let owner = SystemState.read(from: data).map { " (process \($0.launcher))" } ?? ""
+        throw ProcessFailure(
+            "another userllm\(owner) runs on \(data): stop it first, or name another folder with --data",
+            exitCode: .unavailable
+        )
+    }
+
+    private func loadBundle() throws -> ModelBundle {
+        do {
+            return try ModelBundle.load(configuration.bundle)
+        } catch {
+            throw ProcessFailure(
+                "the model bundle cannot be used: \(error). Name a whole one with --bundle, make one with "
+                    + "`trainer export`, or run `userllm demo`, which trains a small one",
+                exitCode: .configuration
+            )
+        }
+    }
+
+    private func prepareStores(log address: String, database: String, bundle: ModelBundle) async throws {
+        let table = try await EmbeddingTable(database: database)
+        do {
+            try await table.migrate()
+            try await Preflight.checkVersion(of: bundle, against: table, configuration)
+        } catch {
+            await table.close()
+            throw error
+        }
+        await table.close()
+        let log = try await openLog(address)
+        do {
+            try await log.createTopics(try await topics(on: log))
+        } catch {
+            await log.close()
+            throw error
+        }
+        await log.close()
+    }
+
+    /// All topics; those of a log that has them already keep their number of partitions.
+    private func topics(on log: any MessageLog) async throws -> [TopicSpecification] {
+        var topics: [TopicSpecification] = []
+        for var topic in TopicSpecification.system(partitionCount: Int32(configuration.partitions)) {
+            if let count = try await log.partitionCount(of: topic.name) { topic.partitionCount = count }
+            topics.append(topic)
+        }
+        return topics
+    }
+
+    private func state(
+        _ plan: SystemPlan,
+        _ database: DatabaseProcess,
+        log: String,
+        bundle: ModelBundle
+    ) -> SystemState {
+        SystemState(
+            launcher: getpid(),
+            log: log,
+            database: database.address,
+            bundle: configuration.bundle,
+            modelVersion: bundle.version,
+            gateways: plan.addresses(of: .gateway),
+            ingestors: plan.addresses(of: .eventIngestor),
+            isUp: false,
+            processes: database.processes + plan.processes
+        )
+    }
+
+    // MARK: - While it runs
+
+    private func run(
+        _ plan: SystemPlan,
+        _ database: DatabaseProcess,
+        _ state: SystemState,
+        until shutdown: Shutdown,
+        whileUp body: @escaping @Sendable (SystemState) async throws -> Bool
+    ) async throws {
+        let keeper = try StateKeeper(state, folder: configuration.data)
+        let isUp = Flag()
+        let processes = plan.members.map { member in
+            let process = plan.process(member, log: state.log, database: state.database)
+            return (member, SupervisedProcess(process, keeper: keeper, console: console, isUp: isUp))
+        }
+        func stage(_ name: String, _ kinds: [ServiceKind]) -> ProcessStage {
+            ProcessStage(name: name, processes: processes.filter { kinds.contains($0.0.kind) }.map(\.1))
+        }
+        var services: [any Service] = []
+        if let process = database.supervised(keeper: keeper, console: console, isUp: isUp) {
+            services.append(ProcessStage(name: "database", processes: [process]))
+        }
+        services.append(stage("streams", [.embeddingWriter, .encoderWorker, .llmResponder]))
+        services.append(stage("http", [.eventIngestor, .gateway]))
+        services.append(
+            ServiceFunction("up") { stop in
+                let ready = try await stop.cancelling {
+                    try await Readiness(plan, within: configuration.readyWithin).wait()
+                    return true
+                }
+                guard ready == true else { return }
+                isUp.set()
+                try await keeper.up()
+                let staysUp = try await stop.cancelling { try await body(state) }
+                if staysUp == true { await stop.requested() }
+            }
+        )
+        var options = ServiceGroup.Options()
+        options.handlesSignals = false
+        // Each stage has its own patience with its processes, after which it kills them.
+        options.shutdownDeadline = .seconds(60)
+        defer { SystemState.remove(from: configuration.data) }
+        try await ServiceGroup(services, logger: logger, options: options).run(stop: shutdown)
+    }
+}

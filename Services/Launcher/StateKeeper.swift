@@ -1,0 +1,39 @@
+/// Keeps the state file in step with what runs.
+actor StateKeeper {
+    private let folder: String
+    private var state: SystemState
+
+    /// Writes the first state.
+    init(_ state: SystemState, folder: String) throws {
+        self.state = state
+        self.folder = folder
+        try state.write(to: folder)
+    }
+
+    /// Notes that a process was started.
+    func started(_ name: String, instance: Int, pid: Int32, isRestart: Bool) throws {
+        try change(name, instance) { process in
+            process.pid = pid
+            if isRestart { process.restarts += 1 }
+        }
+    }
+
+    /// Notes that a process ended.
+    func ended(_ name: String, instance: Int) throws {
+        try change(name, instance) { $0.pid = 0 }
+    }
+
+    /// Notes that everything is ready.
+    func up() throws {
+        state.isUp = true
+        try state.write(to: folder)
+    }
+
+    private func change(_ name: String, _ instance: Int, _ body: (inout SystemState.Process) -> Void) throws {
+        guard let index = state.processes.firstIndex(where: { $0.name == name && $0.instance == instance }) else {
+            preconditionFailure("no process \(name) \(instance) in the state")
+        }
+        body(&state.processes[index])
+        try state.write(to: folder)
+    }
+}

@@ -1,0 +1,60 @@
+import Foundation
+import ServiceRuntime
+
+/// `userllm status`: processes, lag, rows and freshness of a system that runs.
+enum StatusCommand {
+    private static let jsonKey = ConfigurationKey<Bool>("json", default: false, help: "Prints JSON")
+
+    /// The command as the program lists it.
+    static let command = Command(
+        "status",
+        summary: "Shows the processes, lag, rows and freshness of the system that runs on a data folder",
+        keys: [SystemConfiguration.dataKey, jsonKey]
+    ) { context in
+        let data = try context.configuration.value(of: SystemConfiguration.dataKey).absolutePath
+        guard let state = SystemState.read(from: data) else {
+            throw ProcessFailure("no system runs on \(data): start one with `userllm up --data \(data)`")
+        }
+        let report = await StatusReport.gather(state)
+        if try context.configuration.value(of: jsonKey) {
+            let encoder = JSONEncoder()
+            encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+            Console().show(String(decoding: try encoder.encode(report), as: UTF8.self))
+        } else {
+            Console().show(text(of: report))
+        }
+    }
+
+    private static func text(of report: StatusReport) -> String {
+        var processes = TextTable(
+            ["process", "pid", "port", "metrics", "restarts", "state"],
+            rightAligned: [1, 2, 3, 4]
+        )
+        for process in report.processes {
+            processes.add([
+                process.instance == 0 ? process.name : "\(process.name) \(process.instance)",
+                process.isAlive ? "\(process.pid)" : "-",
+                process.port.map { "\($0)" } ?? "-",
+                process.adminPort.map { "\($0)" } ?? "-",
+                "\(process.restarts)",
+                process.notReady ?? "ready",
+            ])
+        }
+        var lags = TextTable(["group", "topic", "lag"], rightAligned: [2])
+        for lag in report.lags { lags.add([lag.group, lag.topic, "\(lag.records)"]) }
+        var rows = TextTable(["model version", "rows"], rightAligned: [1])
+        for row in report.rows {
+            rows.add([row.modelVersion + (row.modelVersion == report.modelVersion ? " (in use)" : ""), "\(row.count)"])
+        }
+        var parts = [report.isUp ? "up" : "starting", processes.text, lags.text, rows.text]
+        if let freshness = report.freshness {
+            parts.append(
+                "event to row: half within \(milliseconds(freshness.p50)), 99 % within \(milliseconds(freshness.p99)) "
+                    + "(\(freshness.count) rows)"
+            )
+        }
+        return (parts + report.problems.map { "problem: \($0)" }).joined(separator: "\n\n")
+    }
+
+    private static func milliseconds(_ seconds: Double) -> String { "\(Int((seconds * 1_000).rounded(.up))) ms" }
+}
