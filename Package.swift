@@ -66,6 +66,7 @@ let package = Package(
         .executable(name: "gateway", targets: ["Gateway"]),
         .executable(name: "trainer", targets: ["Trainer"]),
         .executable(name: "userllm", targets: ["Launcher"]),
+        .executable(name: "verify", targets: ["Verify"]),
     ],
     targets: [
         // C libraries of Debian 12, each imported by one Swift target.
@@ -156,6 +157,28 @@ let package = Package(
             ["UserModels", "NeuralNetwork", "Tensors", "Tokenization", "Datasets", "Messages"]
         ),
         tests("DigestsTests", ["Digests"]),
+        .target(
+            name: "Verification",
+            dependencies: [
+                "SystemClient", "HTTPClient", "ServiceRuntime", "StreamProcessing", "MessageLogs", "Streams", "Kafka",
+                "Postgres", "Messages", "Datasets", "UserModels", "NeuralNetwork", "Tensors", "Tokenization",
+            ],
+            path: "Tests/Verification",
+            swiftSettings: strict
+        ),
+        .executableTarget(
+            name: "Verify",
+            dependencies: ["Verification", "ServiceRuntime", "Datasets", "UserModels"],
+            path: "Tests/Verify",
+            swiftSettings: strict
+        ),
+        tests(
+            "IntegrationTests",
+            [
+                "Verification", "SystemClient", "HTTPClient", "ServiceRuntime", "StreamProcessing", "MessageLogs",
+                "Streams", "Postgres", "Messages", "Datasets",
+            ]
+        ),
         tests("MessagesTests", ["Messages"]),
         tests("ServiceRuntimeTests", ["ServiceRuntime", "HTTPClient", "HTTPServer"]),
         tests("HTTPServerTests", ["HTTPServer", "HTTPClient"]),

@@ -1,0 +1,123 @@
+public import Messages
+import Postgres
+import UserModels
+
+/// What the rows must be: every user's full history encoded offline with the same bundle.
+public struct OfflineRows: Sendable {
+    /// How the rows of a database compare with these.
+    public struct Comparison: Codable, Sendable {
+        /// Users with a history.
+        public var expectedRows: Int
+        /// Rows in the database.
+        public var foundRows: Int
+        /// The greatest difference of any number.
+        public var worstDifference: Float
+        /// What is wrong, one line a user; empty when all is right.
+        public var mismatches: [String]
+
+        /// Whether every row is right.
+        public var isRight: Bool { mismatches.isEmpty && expectedRows == foundRows }
+    }
+
+    /// The greatest difference of a number that is allowed: a matrix product's rounding may depend on its batch.
+    public static let tolerance: Float = 1e-5
+
+    private struct History: Sendable {
+        var count: UInt64 = 0
+        var last: [TimelineEvent] = []
+    }
+
+    private var histories: [String: History] = [:]
+    private let length: Int
+
+    /// How many events there are.
+    public var eventCount: Int { histories.values.reduce(0) { $0 + Int($1.count) } }
+    /// How many users there are.
+    public var userCount: Int { histories.count }
+
+    /// Begins without events, for timelines of this length.
+    public init(length: Int) {
+        self.length = length
+    }
+
+    /// Adds the next event of its user.
+    public mutating func add(_ event: Event) {
+        var history = histories.removeValue(forKey: event.user) ?? History()
+        history.count += 1
+        history.last.append(TimelineEvent(event))
+        // Twice the length at most, so that one event costs no copy of the whole.
+        if history.last.count >= 2 * length { history.last.removeFirst(history.last.count - length) }
+        histories[event.user] = history
+    }
+
+    /// Forgets a user.
+    public mutating func remove(user: String) { histories[user] = nil }
+
+    /// Encodes every history and compares it with the user's row.
+    public func compare(with database: String, bundle folder: String, threads: Int = 2) async throws -> Comparison {
+        let bundle = try ModelBundle.load(folder)
+        let rows = try await Self.rows(in: database, version: bundle.version)
+        var comparison = Comparison(expectedRows: userCount, foundRows: rows.count, worstDifference: 0, mismatches: [])
+        let engine = try bundle.makeEncodingEngine(threads: threads)
+        let users = histories.keys.sorted()
+        for start in stride(from: 0, to: users.count, by: 256) {
+            let some = users[start..<min(start + 256, users.count)]
+            let timelines = some.map { Array(histories[$0, default: History()].last.suffix(length)) }
+            for (user, encoded) in zip(some, engine.encode(timelines)) {
+                let count = histories[user, default: History()].count
+                check(rows[user], user, count, encoded, &comparison)
+            }
+        }
+        for user in rows.keys where histories[user] == nil {
+            comparison.mismatches.append("\(user) has a row but no events")
+        }
+        return comparison
+    }
+
+    private static func rows(in database: String, version: String) async throws -> [String: UserEmbedding] {
+        let table = try await EmbeddingTable(database: database)
+        let collector = RowCollector()
+        try await table.allRows(modelVersion: version) { rows in await collector.take(rows) }
+        await table.close()
+        return await collector.rows
+    }
+
+    private func check(
+        _ row: UserEmbedding?,
+        _ user: String,
+        _ count: UInt64,
+        _ encoded: EncodedUser,
+        _ comparison: inout Comparison
+    ) {
+        guard let row else {
+            comparison.mismatches.append("\(user) has \(count) events but no row")
+            return
+        }
+        if row.eventCount != count {
+            comparison.mismatches.append("\(user) has \(count) events, its row knows \(row.eventCount)")
+            return
+        }
+        let context = Self.difference(row.context, encoded.context)
+        let pooled = Self.difference(row.pooled, encoded.pooled)
+        comparison.worstDifference = max(comparison.worstDifference, context, pooled)
+        if !(max(context, pooled) <= Self.tolerance) {
+            comparison.mismatches.append("\(user): context differs by \(context), pooled vector by \(pooled)")
+        }
+    }
+
+    private static func difference(_ a: [Float], _ b: [Float]) -> Float {
+        guard a.count == b.count else { return .infinity }
+        return zip(a, b).reduce(0) { worst, pair in
+            let difference = abs(pair.0 - pair.1)
+            return difference.isNaN ? .infinity : max(worst, difference)
+        }
+    }
+}
+
+private actor RowCollector {
+    private(set) var rows: [String: UserEmbedding] = [:]
+
+    func take(_ some: [UserEmbedding]) {
+        for row in some { rows[row.user] = row }
+    }
+}

@@ -1,0 +1,57 @@
+public import Datasets
+import Foundation
+import Messages
+import NeuralNetwork
+import Tensors
+import Tokenization
+import UserModels
+
+/// A bundle with a tiny model that was not trained: what it says is nonsense, but the same nonsense everywhere.
+public enum SmallBundle {
+    /// Writes a bundle.
+    ///
+    /// - Parameters:
+    ///   - folder: where.
+    ///   - catalogue: the items.
+    ///   - seed: of the weights.
+    /// - Returns: the bundle's version.
+    /// - Throws: what making or writing the model throws.
+    @discardableResult
+    public static func write(to folder: String, catalogue: Catalogue, seed: UInt64 = 1) throws -> String {
+        let questions = UserTask.allCases.flatMap { $0.trainingPhrasings + $0.heldOutPhrasings }
+        let tokenizer = try BPETrainer.train(
+            catalogue.items.map(\.title) + catalogue.categories + questions,
+            vocabularySize: 600,
+            specialTokens: PromptFormat.specialTokens
+        )
+        var random = SeededRandom(seed: seed)
+        var encoderShape = AutoregressiveEncoder.Configuration(
+            itemCount: catalogue.count,
+            categoryCount: catalogue.categories.count
+        )
+        encoderShape.width = 32
+        encoderShape.feedForwardWidth = 64
+        encoderShape.length = 20
+        var languageShape = LanguageModelConfiguration(vocabularySize: tokenizer.vocabularySize)
+        languageShape.width = 32
+        languageShape.layers = 2
+        languageShape.headWidth = 8
+        languageShape.feedForwardWidth = 64
+        languageShape.maximumLength = 96
+        var adapterShape = UserAdapter.Configuration(encoder: encoderShape, languageModel: languageShape)
+        adapterShape.perceiver.latents = 4
+        adapterShape.perceiver.feedForwardWidth = 64
+        // Open, so that an answer does depend on its user.
+        adapterShape.gateOpening = 0.75
+        return try ModelBundle.write(
+            model: UserLanguageModel(
+                encoder: AutoregressiveEncoder(configuration: encoderShape, using: &random),
+                adapter: UserAdapter(configuration: adapterShape, using: &random),
+                languageModel: LanguageModel(configuration: languageShape, using: &random)
+            ),
+            tokenizer: tokenizer,
+            catalogue: catalogue,
+            to: folder
+        )
+    }
+}

@@ -1,0 +1,60 @@
+import Datasets
+import ServiceRuntime
+import Verification
+
+/// `verify questions`: one answer each, while events flow.
+enum QuestionsCommand {
+    private static let countKey = ConfigurationKey<Int>(
+        "count",
+        default: 1_000,
+        in: 1...10_000_000,
+        help: "How many questions"
+    )
+    private static let concurrencyKey = ConfigurationKey<Int>(
+        "concurrency",
+        default: 8,
+        in: 1...1_000,
+        help: "How many questions are open at a time"
+    )
+    private static let killKey = ConfigurationKey<Bool>(
+        "kill",
+        default: false,
+        help: "Ends responder, worker and writer once with kill -9 on the way"
+    )
+
+    /// The command as the program lists it.
+    static let command = Command(
+        "questions",
+        summary: "Asks while events flow, and counts the answers in their topic",
+        keys: [countKey, concurrencyKey, killKey] + SystemUnderTest.keys
+    ) { context in
+        let reader = context.configuration
+        let test = try SystemUnderTest(reader: reader)
+        let count = try reader.value(of: countKey)
+        let concurrency = try reader.value(of: concurrencyKey)
+        let kills = try reader.value(of: killKey) ? ["llm-responder", "encoder-worker", "embedding-writer"] : []
+        let result = try await test.run(catalogue: test.world.catalogue) { system, _, _ in
+            try await QuestionsVerification(
+                system,
+                world: test.world,
+                count: count,
+                concurrency: concurrency,
+                kills: kills,
+                say: test.say
+            ).run()
+        } text: { result in
+            [
+                ("questions", "\(result.questions), \(concurrency) open at a time"),
+                ("answered once", "\(result.answeredOnce)"),
+                (
+                    "ended",
+                    result.statuses.sorted { $0.key < $1.key }.map { "\($0.value) \($0.key)" }.joined(separator: ", ")
+                ),
+                ("question to answer", SystemUnderTest.shown(result.latency)),
+                ("events meanwhile", "\(result.events)"),
+                ("killed on the way", result.killed.isEmpty ? "nothing" : result.killed.joined(separator: ", ")),
+            ] + SystemUnderTest.shown(result.mismatches)
+        }
+        if !result.isRight { throw ProcessFailure("not every question has exactly one answer") }
+    }
+}
