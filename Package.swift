@@ -95,7 +95,7 @@ let package = Package(
         shared("Kafka", ["Streams", "Messages", "Executors", "CRdkafka"]),
         shared("Postgres", ["Streams", "Messages", "Executors", "CLibpq"]),
         shared("HTTPServer", ["CMicrohttpd"]),
-        shared("HTTPClient", ["Executors", "CCurl"]),
+        shared("HTTPClient", ["CCurl"]),
         shared("ServiceRuntime", ["HTTPServer", "Executors"]),
         shared("StreamProcessing", ["Streams", "Messages", "ServiceRuntime"], safe),
         shared("MessageLogs", ["Streams", "Kafka", "Postgres"], safe),

@@ -79,6 +79,8 @@ struct GatewayConfiguration: Sendable {
         var http = try HTTPConfiguration(reader: reader, defaultPort: Self.defaultPort)
         http.server.maximumBodyByteCount = 1 << 20
         http.server.maximumConnectionCount = try reader.value(of: Self.connectionsKey)
+        // Who waits for an answer can wait at another gateway; a stop need not last as long as the longest wait.
+        http.server.drainDuration = .seconds(2)
         self.http = http
     }
 }
