@@ -75,7 +75,7 @@ enum AskCommand {
     private static func gateway(_ context: ProcessContext) throws -> String {
         if let address = try context.configuration.optionalValue(of: gatewayKey) { return address.trimmingSuffix("/") }
         let data = try context.configuration.value(of: SystemConfiguration.dataKey).absolutePath
-        guard let address = SystemState.read(from: data)?.gateways.first else {
+        guard let address = SystemState.running(on: data)?.gateways.first else {
             throw ProcessFailure(
                 "no system with a gateway runs on \(data): start one with `userllm up --data \(data)`, "
                     + "or name a gateway with --gateway http://host:port"

@@ -37,6 +37,7 @@ struct RunningSystem: Sendable {
     ) async throws {
         let lock = try takeFolder()
         defer { withExtendedLifetime(lock) {} }
+        try await waitForLeftovers()
         try await prepare()
         if shutdown.isRequested { return }
 
@@ -82,6 +83,23 @@ struct RunningSystem: Sendable {
             "another userllm\(owner) runs on \(data): stop it first, or name another folder with --data",
             exitCode: .unavailable
         )
+    }
+
+    /// Processes of a launcher that was killed end by themselves, within seconds; until then they have its ports.
+    private func waitForLeftovers() async throws {
+        guard let old = SystemState.read(from: configuration.data) else { return }
+        let end = ContinuousClock.now + .seconds(20)
+        while old.processes.contains(where: { $0.pid > 0 && Self.isOurs($0) }), ContinuousClock.now < end {
+            try await Task.sleep(for: .milliseconds(50))
+        }
+        SystemState.remove(from: configuration.data)
+    }
+
+    /// Whether a process id still belongs to the program it was written down for.
+    private static func isOurs(_ process: SystemState.Process) -> Bool {
+        guard let line = FileManager.default.contents(atPath: "/proc/\(process.pid)/cmdline") else { return false }
+        let program = process.name == "database" ? "postgres" : process.name
+        return String(decoding: line, as: UTF8.self).contains(program)
     }
 
     private func loadBundle() throws -> ModelBundle {

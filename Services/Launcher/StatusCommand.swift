@@ -12,7 +12,7 @@ enum StatusCommand {
         keys: [SystemConfiguration.dataKey, jsonKey]
     ) { context in
         let data = try context.configuration.value(of: SystemConfiguration.dataKey).absolutePath
-        guard let state = SystemState.read(from: data) else {
+        guard let state = SystemState.running(on: data) else {
             throw ProcessFailure("no system runs on \(data): start one with `userllm up --data \(data)`")
         }
         let report = await StatusReport.gather(state)

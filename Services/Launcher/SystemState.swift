@@ -1,4 +1,5 @@
 import Foundation
+import ServiceRuntime
 
 /// What a launcher that runs wrote into its data folder, for `userllm status` and whoever else asks.
 struct SystemState: Codable, Sendable {
@@ -41,6 +42,17 @@ struct SystemState: Codable, Sendable {
     static func folder(in data: String) -> String { "\(data)/run" }
 
     private static func file(in data: String) -> URL { URL(filePath: "\(folder(in: data))/state.json") }
+
+    /// What the launcher that runs on a data folder wrote; nil when none runs, whatever one that was killed left there.
+    static func running(on data: String) -> SystemState? {
+        guard let state = read(from: data) else { return nil }
+        // Who can have the folder's lock is alone there; without permission to try, somebody else's launcher has it.
+        if let lock = try? FolderLock(folder: folder(in: data)) {
+            withExtendedLifetime(lock) {}
+            return nil
+        }
+        return state
+    }
 
     /// Reads it; nil when no launcher runs, or ever ran, on this data folder.
     static func read(from data: String) -> SystemState? {

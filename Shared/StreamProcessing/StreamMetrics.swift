@@ -82,10 +82,10 @@ public struct StreamMetrics: Sendable {
     /// - Parameters:
     ///   - shutdown: ends it.
     ///   - measure: asks the log.
-    public func watchLag(until shutdown: Shutdown, measure: @Sendable () async throws -> Int64) async {
+    public func watchLag(until shutdown: Shutdown, measure: @escaping @Sendable () async throws -> Int64) async {
         while !shutdown.isRequested {
             // A log that does not answer now shows in the flow itself; the gauge keeps its last value.
-            if let records = try? await measure() { lag.set(Double(records)) }
+            if let records = try? await shutdown.cancelling(measure) { lag.set(Double(records)) }
             try? await shutdown.wait(atMost: .seconds(5))
         }
     }

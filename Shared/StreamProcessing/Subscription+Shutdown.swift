@@ -12,14 +12,17 @@ extension Subscription {
             await close()
             return nil
         }
-        return try await withThrowingTaskGroup(of: Void.self) { group in
+        return try await withThrowingTaskGroup(of: SubscriptionEvent?.self) { group in
+            group.addTask { try await next() }
             group.addTask {
                 await shutdown.requested()
                 // A cancelled wait returns too.
                 if shutdown.isRequested { await close() }
+                return nil
             }
+            // After a stop this also ends a wait for a log that is away.
             defer { group.cancelAll() }
-            return try await next()
+            return try await group.next() ?? nil
         }
     }
 }

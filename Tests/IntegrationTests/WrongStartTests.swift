@@ -95,7 +95,7 @@ import Verification
             #expect(again == .exited(ExitCode.unavailable.rawValue))
             #expect(refused.contains("another userllm") && refused.contains("\(system.launcher)"))
             #expect(await system.stop() == .exited(0))
-            #expect(Self.processes(naming: "\(folder)/data") == [])
+            #expect(Self.processes(naming: folder) == [])
         }
     }
 
@@ -147,13 +147,14 @@ import Verification
             try await system.client().send(Array(world.viewer(0).events.prefix(5)))
             await system.killLauncher()
             try await poll("no process of the system is left", within: .seconds(60)) {
-                Self.processes(naming: "\(folder)/data").isEmpty
+                Self.processes(naming: folder).isEmpty
             }
             let again = try await LocalSystem.start(.init(bundle: bundle), in: folder)
             try await again.client().send(Array(world.viewer(0).events.dropFirst(5).prefix(2)))
             let question = Scenarios.question(world.viewer(0).id, knowing: 7)
             #expect(try await again.client().ask(question).eventCount == 7)
             #expect(await again.stop() == .exited(0))
+            #expect(Self.processes(naming: folder) == [])
         }
     }
 }

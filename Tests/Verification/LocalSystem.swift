@@ -108,7 +108,7 @@ public final class LocalSystem: Sendable {
         do {
             try await poll("the system is up", within: limit) {
                 if let status = child.status { throw VerificationError("userllm up ended (\(status))") }
-                return system.files?.isUp == true
+                return system.files.map { $0.isUp && $0.launcher == child.id } ?? false
             }
         } catch {
             await system.stop()
