@@ -107,8 +107,11 @@ final class GroupMember: Sendable {
         signal.raise()
     }
 
-    /// Waits until the thread has ended.
-    func waitUntilStopped() async { await ended.wait() }
+    /// Waits until the thread has ended; whoever waits again waits no more.
+    func waitUntilStopped() async {
+        await ended.wait()
+        ended.raise()
+    }
 
     // MARK: - The thread
 
