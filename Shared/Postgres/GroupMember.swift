@@ -22,7 +22,7 @@ final class GroupMember: Sendable {
 
     /// Raised when there may be news: records, members, an error, and now and then to be safe.
     let signal = Signal()
-    private let ended = Signal()
+    private let ended = Completion()
     private let state = Mutex(State())
     private let pipe: WakePipe
     private let address: PostgresAddress
@@ -136,7 +136,7 @@ final class GroupMember: Sendable {
         }
         leave(link)
         link.disconnect()
-        ended.raise()
+        ended.complete()
     }
 
     /// Connects, listens and joins, as far as that is still to do.

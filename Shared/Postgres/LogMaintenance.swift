@@ -14,7 +14,7 @@ final class LogMaintenance: Sendable {
     private static let stepCount: Int64 = 5_000
 
     private let state = Mutex(State())
-    private let ended = Signal()
+    private let ended = Completion()
     private let pipe: WakePipe
     private let address: PostgresAddress
     private let settings: PostgresLogSettings
@@ -41,14 +41,12 @@ final class LogMaintenance: Sendable {
     func waitUntilStopped() async {
         guard state.withLock({ $0.isStarted }) else { return }
         await ended.wait()
-        // Others may ask again.
-        ended.raise()
     }
 
     private var isStopped: Bool { state.withLock { $0.isStopped } }
 
     private func run() {
-        defer { ended.raise() }
+        defer { ended.complete() }
         var next = ContinuousClock.now + settings.maintenanceInterval
         while !isStopped {
             let left = (next - .now).milliseconds

@@ -87,7 +87,21 @@ public final class PrivatePostgres: Sendable {
         try result.get()
     }
 
+    /// Removes the clusters of test processes that were killed.
+    private static func removeOrphans() {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: "/tmp")) ?? []
+        for name in names where name.hasPrefix("userllm-postgres-") {
+            let owner = name.split(separator: "-").dropFirst(2).first.flatMap { pid_t($0) }
+            guard let owner, kill(owner, 0) != 0, errno == ESRCH else { continue }
+            let folder = "/tmp/" + name
+            let state = try? String(contentsOfFile: folder + "/postmaster.pid", encoding: .utf8)
+            if let server = state?.split(separator: "\n").first.flatMap({ pid_t($0) }) { kill(server, SIGQUIT) }
+            try? FileManager.default.removeItem(atPath: folder)
+        }
+    }
+
     private init() throws {
+        Self.removeOrphans()
         folder = "/tmp/userllm-postgres-\(getpid())-\(UUID().uuidString.prefix(8))"
         port = try Self.freePort()
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
