@@ -107,11 +107,8 @@ final class GroupMember: Sendable {
         signal.raise()
     }
 
-    /// Waits until the thread has ended; whoever waits again waits no more.
-    func waitUntilStopped() async {
-        await ended.wait()
-        ended.raise()
-    }
+    /// Waits until the thread has ended.
+    func waitUntilStopped() async { await ended.wait() }
 
     // MARK: - The thread
 
