@@ -184,7 +184,25 @@ let package = Package(
         tests("HTTPServerTests", ["HTTPServer", "HTTPClient"]),
         tests("HTTPClientTests", ["HTTPServer", "HTTPClient"]),
         tests("StreamProcessingTests", ["StreamProcessing", "ServiceRuntime", "Streams"]),
-        tests("EncoderWorkerTests", ["EncoderWorker", "StreamProcessing", "Streams", "Messages", "UserModels"]),
+        tests(
+            "EncoderWorkerTests",
+            [
+                "EncoderWorker", "Verification", "ServiceRuntime", "StreamProcessing", "Streams", "Postgres", "Messages",
+                "Datasets", "UserModels",
+            ]
+        ),
+        tests(
+            "EmbeddingWriterTests",
+            ["EmbeddingWriter", "Verification", "ServiceRuntime", "StreamProcessing", "Streams", "Postgres", "Messages"]
+        ),
+        tests(
+            "LLMResponderTests",
+            [
+                "LLMResponder", "Verification", "ServiceRuntime", "StreamProcessing", "Streams", "Postgres", "Messages",
+                "Datasets", "UserModels",
+            ]
+        ),
+        tests("LauncherTests", ["Launcher", "ServiceRuntime"]),
         tests(
             "EventIngestorTests",
             ["EventIngestor", "MessageLogs", "HTTPServer", "HTTPClient", "ServiceRuntime", "Streams", "Messages"]

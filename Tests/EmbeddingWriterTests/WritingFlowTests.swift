@@ -1,0 +1,159 @@
+import Foundation
+import Messages
+import Postgres
+import ServiceRuntime
+import StreamProcessing
+import Streams
+import TestSupport
+import Testing
+import Verification
+
+@testable import EmbeddingWriter
+
+/// The flow on a real log and a real database.
+@Suite(.serialized) struct WritingFlowTests {
+    private struct Silent: LogHandler {
+        func log(_ entry: LogEntry) {}
+    }
+
+    private struct Fixture {
+        let address: String
+        let log: PostgresLog
+        let table: EmbeddingTable
+        let metrics = MetricsRegistry()
+
+        init() async throws {
+            address = try PrivatePostgres.shared().makeDatabase()
+            log = try await PostgresLog(address: address)
+            try await log.createTopics(TopicSpecification.system(partitionCount: 2))
+            table = try await EmbeddingTable(database: address)
+            try await table.migrate()
+        }
+
+        var flow: WritingFlow {
+            WritingFlow(
+                log,
+                SubscriptionOptions(
+                    topics: [Topic.userEmbeddings.rawValue],
+                    membership: .groupWithOwnOffsets(ConsumerGroup.embeddingWriter),
+                    maximumBatchCount: 100,
+                    memberName: "embedding-writer-test"
+                ),
+                table,
+                metrics: EmbeddingWriterMetrics(metrics),
+                health: EmbeddingWriterHealth(Health()),
+                logger: Logger(label: "test", handler: Silent())
+            )
+        }
+
+        func append(users: Range<Int>, count: UInt64) async throws {
+            try await log.append(
+                users.map { user in
+                    OutgoingRecord(
+                        topic: Topic.userEmbeddings.rawValue,
+                        key: Array("u\(user)".utf8),
+                        value: try EmbeddingBatchTests.embedding("u\(user)", count: count).encoded()
+                    )
+                }
+            )
+        }
+
+        func rows() async throws -> Int { try await table.modelVersions().first?.rows ?? 0 }
+
+        /// How many rows know this many events.
+        func rows(knowing count: Int) throws -> Int {
+            let sql = "SELECT count(*) FROM user_embeddings WHERE event_count = \(count)"
+            let text = try PrivatePostgres.shared().psql(address, sql)
+            return Int(text.trimmingCharacters(in: .whitespacesAndNewlines)) ?? -1
+        }
+
+        func close() async {
+            await table.close()
+            await log.close()
+        }
+    }
+
+    private func whileRunning(
+        _ fixture: Fixture,
+        _ body: () async throws -> Void
+    ) async throws {
+        let shutdown = Shutdown()
+        async let running: Void = fixture.flow.run(until: shutdown)
+        do {
+            try await body()
+        } catch {
+            shutdown.request()
+            try await running
+            throw error
+        }
+        shutdown.request()
+        try await running
+    }
+
+    @Test func aRowThatTheDatabaseRefusesIsRejectedAlone() async throws {
+        let fixture = try await Fixture()
+        try PrivatePostgres.shared().psql(
+            fixture.address,
+            "ALTER TABLE user_embeddings ADD CONSTRAINT no_unlucky_user CHECK (user_id <> 'u13')"
+        )
+        try await fixture.append(users: 0..<60, count: 1)
+        try await whileRunning(fixture) {
+            try await poll("59 rows are written", within: .seconds(60)) { try await fixture.rows() == 59 }
+            // What comes after the bad row goes on.
+            try await fixture.append(users: 0..<13, count: 2)
+            try await poll("13 rows are newer", within: .seconds(60)) { try fixture.rows(knowing: 2) == 13 }
+        }
+        let collector = Collector()
+        for partition in 0..<(try await fixture.log.partitionCount(of: Topic.userEmbeddings.rejected) ?? 0) {
+            try await fixture.log.replay(TopicPartition(Topic.userEmbeddings.rejected, partition)) {
+                await collector.take($0)
+            }
+        }
+        let rejected = await collector.records
+        #expect(rejected.map(\.key) == [Array("u13".utf8)])
+        #expect(Rejection(headersOf: rejected[0])?.reason.contains("no_unlucky_user") == true)
+        await fixture.close()
+    }
+
+    @Test func aStolenPartitionFencesTheWriterWhichBeginsAnew() async throws {
+        let fixture = try await Fixture()
+        try await fixture.append(users: 0..<20, count: 1)
+        try await whileRunning(fixture) {
+            try await poll("20 rows are written", within: .seconds(60)) { try await fixture.rows() == 20 }
+            let partitions = (0..<2).map { TopicPartition(Topic.userEmbeddings.rawValue, Int32($0)) }
+            _ = try await fixture.table.claim(
+                partitions: partitions,
+                group: ConsumerGroup.embeddingWriter,
+                owner: "another"
+            )
+            try await fixture.append(users: 0..<20, count: 2)
+            try await poll("20 rows are newer", within: .seconds(60)) { try fixture.rows(knowing: 2) == 20 }
+        }
+        #expect(fixture.metrics.text.contains("userllm_embedding_writer_commits_refused_total 1"))
+        await fixture.close()
+    }
+
+    @Test func connectionsThatBreakLoseNothing() async throws {
+        let fixture = try await Fixture()
+        let breakAll = """
+            SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+            WHERE datname = current_database() AND pid <> pg_backend_pid()
+            """
+        try await fixture.append(users: 0..<20, count: 1)
+        try await whileRunning(fixture) {
+            for round in 2...4 {
+                try await fixture.append(users: 0..<(round * 10), count: UInt64(round))
+                try PrivatePostgres.shared().psql(fixture.address, breakAll)
+                try await poll("round \(round) is written", within: .seconds(60)) {
+                    try fixture.rows(knowing: round) == round * 10
+                }
+            }
+        }
+        await fixture.close()
+    }
+
+    private actor Collector {
+        private(set) var records: [Record] = []
+        func take(_ some: [Record]) { records += some }
+    }
+}

@@ -1,0 +1,197 @@
+import Datasets
+import Foundation
+import Messages
+import Postgres
+import ServiceRuntime
+import StreamProcessing
+import Streams
+import Synchronization
+import TestSupport
+import Testing
+import UserModels
+import Verification
+
+@testable import EncoderWorker
+
+/// The flow on a real log, with commits that are refused.
+@Suite struct EncodingFlowTests {
+    private struct Silent: LogHandler {
+        func log(_ entry: LogEntry) {}
+    }
+
+    /// Lets one commit find that its partitions went elsewhere meanwhile.
+    private actor Disturbed: Subscription {
+        let subscription: any Subscription
+        let disturb: @Sendable () throws -> Void
+        let which: Int
+        private var commits = 0
+
+        init(_ subscription: any Subscription, at which: Int, _ disturb: @escaping @Sendable () throws -> Void) {
+            self.subscription = subscription
+            self.which = which
+            self.disturb = disturb
+        }
+
+        func next() async throws(StreamError) -> SubscriptionEvent? { try await subscription.next() }
+
+        func commit(_ batch: Batch, producing outputs: [OutgoingRecord]) async throws(StreamError) {
+            commits += 1
+            if commits == which {
+                do { try disturb() } catch { throw .fatal("\(error)") }
+            }
+            try await subscription.commit(batch, producing: outputs)
+        }
+
+        func start(at offsets: [TopicPartition: Int64]) async throws(StreamError) {
+            try await subscription.start(at: offsets)
+        }
+
+        func close() async { await subscription.close() }
+    }
+
+    private struct Fixture {
+        let log: PostgresLog
+        let address: String
+        let bundle: ModelBundle
+        let folder: String
+        let metrics = MetricsRegistry()
+
+        init() async throws {
+            folder = try LocalSystem.makeFolder()
+            let catalogue = try SyntheticWorld().catalogue
+            try SmallBundle.write(to: "\(folder)/bundle", catalogue: catalogue)
+            bundle = try ModelBundle.load("\(folder)/bundle")
+            address = try PrivatePostgres.shared().makeDatabase()
+            log = try await PostgresLog(address: address)
+            try await log.createTopics(TopicSpecification.system(partitionCount: 2))
+        }
+
+        func subscribe() async throws -> any Subscription {
+            try await log.subscribe(
+                SubscriptionOptions(
+                    topics: [Topic.userEvents.rawValue],
+                    membership: .group(ConsumerGroup.encoderWorker),
+                    maximumBatchCount: 10,
+                    memberName: "encoder-worker-test"
+                )
+            )
+        }
+
+        func flow(_ subscription: any Subscription) throws -> EncodingFlow {
+            EncodingFlow(
+                EncodingFlow.Parts(
+                    log: log,
+                    subscription: subscription,
+                    encoder: try Encoder(bundle: bundle, threads: 1),
+                    modelVersion: bundle.version,
+                    timelineLength: bundle.timelineLength,
+                    contextRows: bundle.contextRows,
+                    contextColumns: bundle.contextColumns
+                ),
+                metrics: EncoderWorkerMetrics(metrics),
+                health: Health().condition("restored", waitingFor: "start"),
+                logger: Logger(label: "test", handler: Silent())
+            )
+        }
+
+        func drained() async throws -> Bool {
+            try await log.lag(group: ConsumerGroup.encoderWorker, topic: Topic.userEvents.rawValue) == 0
+        }
+
+        func records(of topic: Topic) async throws -> [Record] {
+            let collector = Collector()
+            for partition: Int32 in 0..<2 {
+                try await log.replay(TopicPartition(topic.rawValue, partition)) { await collector.take($0) }
+            }
+            return await collector.records
+        }
+
+        func close() async {
+            await log.close()
+            try? FileManager.default.removeItem(atPath: folder)
+        }
+    }
+
+    private actor Collector {
+        private(set) var records: [Record] = []
+        func take(_ some: [Record]) { records += some }
+    }
+
+    private func append(_ events: [Event], to log: PostgresLog) async throws {
+        try await log.append(
+            events.map {
+                OutgoingRecord(topic: Topic.userEvents.rawValue, key: Array($0.user.utf8), value: try $0.encoded())
+            }
+        )
+    }
+
+    private func events(users: Int, each count: Int) -> [Event] {
+        (0..<count).flatMap { index in
+            (0..<users).map { Event(user: "u\($0)", item: "f\(index % 50 + 1)", time: Int64(index) * 1_000) }
+        }
+    }
+
+    @Test(arguments: [1, 2, 4])
+    func aRefusedCommitIsDoneAgainFromTheLastOffset(which: Int) async throws {
+        let fixture = try await Fixture()
+        let address = fixture.address
+        let cluster = try PrivatePostgres.shared()
+        try await append(events(users: 5, each: 8), to: fixture.log)
+        let subscription = Disturbed(try await fixture.subscribe(), at: which) {
+            try cluster.psql(address, "UPDATE userllm_log.group_offsets SET epoch = epoch + 1")
+        }
+        let flow = try fixture.flow(subscription)
+        let shutdown = Shutdown()
+        async let running: Void = flow.run(until: shutdown)
+        try await poll("all events are encoded", within: .seconds(60)) { try await fixture.drained() }
+        shutdown.request()
+        try await running
+
+        #expect(fixture.metrics.text.contains("userllm_encoder_worker_commits_refused_total 1"))
+        let timelines = try await fixture.records(of: .userTimelines).compactMap(\.value)
+            .map { try Timeline(decoding: $0, contentType: nil) }
+        let embeddings = try await fixture.records(of: .userEmbeddings).compactMap(\.value)
+            .map { try UserEmbedding(decoding: $0, contentType: nil) }
+        for user in 0..<5 {
+            let counts = timelines.filter { $0.user == "u\(user)" }.map(\.eventCount)
+            #expect(counts.last == 8)
+            #expect(counts == counts.sorted(), "event counts never go back: \(counts)")
+            let written = embeddings.filter { $0.user == "u\(user)" }.map(\.eventCount)
+            #expect(Set(written).count == written.count, "no embedding twice: \(written)")
+            #expect(written.last == 8)
+        }
+        await fixture.close()
+    }
+
+    @Test func whoComesAfterGoesOnWhereTheOtherStopped() async throws {
+        let fixture = try await Fixture()
+        for part in 0..<3 {
+            try await append(events(users: 4, each: 5), to: fixture.log)
+            let flow = try fixture.flow(try await fixture.subscribe())
+            let shutdown = Shutdown()
+            async let running: Void = flow.run(until: shutdown)
+            try await poll("part \(part) is encoded", within: .seconds(60)) { try await fixture.drained() }
+            shutdown.request()
+            try await running
+        }
+        let timelines = try await fixture.records(of: .userTimelines).compactMap(\.value)
+            .map { try Timeline(decoding: $0, contentType: nil) }
+        for user in 0..<4 {
+            let last = try #require(timelines.last { $0.user == "u\(user)" })
+            #expect(last.eventCount == 15)
+            #expect(last.events.count == 15)
+        }
+        await fixture.close()
+    }
+
+    @Test func tooManyBadRecordsStopTheFlowBeforeTheyAreRejected() async throws {
+        let fixture = try await Fixture()
+        let bad = OutgoingRecord(topic: Topic.userEvents.rawValue, key: [65], value: [0xff, 0xff])
+        try await fixture.log.append(Array(repeating: bad, count: 40))
+        let flow = try fixture.flow(try await fixture.subscribe())
+        let error = await #expect(throws: ProcessFailure.self) { try await flow.run(until: Shutdown()) }
+        #expect(error?.exitCode == .badInput)
+        #expect(error?.description.contains("rejected") == true)
+        await fixture.close()
+    }
+}
