@@ -87,13 +87,15 @@ extension SchemaMigration {
                     ORDER BY e.user_id, e.model_version FOR UPDATE;
                 DELETE FROM public.user_embeddings e WHERE e.user_id = ANY (p_deletions);
             END IF;
+            -- A slice of p_pooled itself would copy the whole of it for each row: PL/pgSQL keeps arrays in pieces.
+            WITH f AS MATERIALIZED (SELECT p_pooled AS pooled)
             INSERT INTO public.user_embeddings AS e (
                 user_id, model_version, generation, event_count, source_partition, source_offset, event_time,
                 context_rows, context_columns, context, pooled)
             SELECT r.user_id, r.version, r.generation, r.event_count, r.source_partition, r.source_offset, r.event_time,
                 r.context_rows, r.context_columns, r.context,
-                coalesce(p_pooled[r.pooled_end - r.pooled_count + 1 : r.pooled_end], '{}')
-            FROM unnest(
+                coalesce(f.pooled[r.pooled_end - r.pooled_count + 1 : r.pooled_end], '{}')
+            FROM f CROSS JOIN unnest(
                 p_users, p_versions, p_generations, p_event_counts, p_source_partitions, p_source_offsets, p_event_times,
                 p_rows, p_columns, p_contexts, p_pooled_ends, p_pooled_counts
             ) r (user_id, version, generation, event_count, source_partition, source_offset, event_time,

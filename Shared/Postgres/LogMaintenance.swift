@@ -57,8 +57,9 @@ final class LogMaintenance: Sendable {
             next = .now + settings.maintenanceInterval
             let link = PostgresLink(address, Self.patient(settings.connection), pipe)
             // A round that fails changes nothing that the next does not do; the server's log has the reason.
-            _ = try? link.connect()
-            if link.isConnected {
+            // A process that is stopped in the middle must not keep the lease.
+            let limit = "SET idle_session_timeout = 60000"
+            if (try? link.connect()) != nil, (try? link.execute(limit, "limiting the lease")) != nil {
                 _ = try? Self.round(settings) { sql, parameters throws(PostgresError) in
                     guard !isStopped else { throw .cancelled }
                     return try link.query(sql, parameters, "removing old records")
