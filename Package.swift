@@ -187,13 +187,17 @@ let package = Package(
         tests(
             "EncoderWorkerTests",
             [
-                "EncoderWorker", "Verification", "ServiceRuntime", "StreamProcessing", "Streams", "Postgres", "Messages",
+                "EncoderWorker", "Verification", "ServiceRuntime", "StreamProcessing", "Streams", "Postgres",
+                "Messages",
                 "Datasets", "UserModels",
             ]
         ),
         tests(
             "EmbeddingWriterTests",
-            ["EmbeddingWriter", "Verification", "ServiceRuntime", "StreamProcessing", "Streams", "Postgres", "Messages"]
+            [
+                "EmbeddingWriter", "Verification", "ServiceRuntime", "StreamProcessing", "Streams", "Postgres",
+                "Messages",
+            ]
         ),
         tests(
             "LLMResponderTests",

@@ -38,6 +38,9 @@ enum DemoCommand {
         let configuration = try SystemConfiguration(reader: context.configuration)
         let once = try context.configuration.value(of: onceKey)
         let users = try context.configuration.value(of: usersKey)
+        guard configuration.counts.values.allSatisfy({ $0 > 0 }) else {
+            throw ConfigurationError.conflict("the demo needs at least one process of each service")
+        }
         let training = DemoTraining(
             data: configuration.data,
             bundle: configuration.bundle,
