@@ -24,7 +24,7 @@ enum DemoCommand {
     )
     private static let trainingKey = ConfigurationKey<Duration>(
         "training-limit",
-        default: .seconds(480),
+        default: .seconds(240),
         in: .seconds(10) ... .seconds(36_000),
         help: "The longest that training the small model may take, when there is none yet"
     )

@@ -32,7 +32,8 @@ struct DemoTraining: Sendable {
         let isDone = try await run(
             trainer,
             [
-                "all", "\(data)/world", folder, "--encoder-minutes", minutes(0.25), "--language-model-minutes",
+                "all", "\(data)/world", folder, "--validations", "6", "--encoder-minutes", minutes(0.25),
+                "--language-model-minutes",
                 minutes(0.1), "--user-llm-minutes", minutes(0.65), "--evaluated-users", "0", "--resume",
             ],
             until: shutdown
