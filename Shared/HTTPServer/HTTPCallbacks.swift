@@ -17,7 +17,7 @@ enum HTTPCallbacks {
             let exchange = begin(server, connection, path: String(cString: url), method: String(cString: method))
             server.add(exchange)
             slot.pointee = Unmanaged.passRetained(exchange).toOpaque()
-            return .YES
+            return isRefusedUnread(exchange, server) ? proceed(exchange, server) : .YES
         }
         let exchange = Unmanaged<HTTPExchange>.fromOpaque(pointer).takeUnretainedValue()
         if dataSize.pointee > 0, let data {
@@ -68,6 +68,17 @@ enum HTTPCallbacks {
             refusal = .bodyTooLarge
         }
         return HTTPExchange(connection: connection, request: request, refusal: refusal)
+    }
+
+    /// Whether a request is answered before its body is read.
+    ///
+    /// So it is when the client waits to be told whether to send the body, and when the body is longer than what is thrown
+    /// away: that client would find its connection broken, and no answer.
+    private static func isRefusedUnread(_ exchange: HTTPExchange, _ server: HTTPServer) -> Bool {
+        guard exchange.refusal != nil else { return false }
+        let length = exchange.request.header("content-length").flatMap { Int($0) } ?? 0
+        return exchange.request.header("expect")?.lowercased() == "100-continue"
+            || length > server.configuration.maximumBodyByteCount + discardedByteCount
     }
 
     private static func values(of connection: OpaquePointer, _ kind: MHD_ValueKind) -> [(name: String, value: String)] {
