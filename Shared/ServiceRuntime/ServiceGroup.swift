@@ -6,7 +6,7 @@ import Synchronization
 ///
 /// A stop is asked for by `SIGTERM` or `SIGINT`, by the death of the parent process, by a service that fails, or by one
 /// that is done. The last service is asked first and the one before it when that has returned, so a flow ends before the
-/// clients it uses. A second signal, or a stop that takes too long, ends the process at once with code 75.
+/// clients it uses. A second signal a moment later, or a stop that takes too long, ends the process at once with code 75.
 public struct ServiceGroup: Sendable {
     /// How a group hears of the world around it.
     public struct Options: Sendable {
@@ -109,7 +109,14 @@ public struct ServiceGroup: Sendable {
     }
 
     private func listen(_ stop: Shutdown) -> SignalListener {
-        SignalListener([SIGTERM, SIGINT]) { number in
+        let first = Mutex<FirstSignal?>(nil)
+        return SignalListener([SIGTERM, SIGINT]) { number in
+            let now = ContinuousClock.now
+            let earlier = first.withLock { first in
+                defer { first = first ?? FirstSignal(at: now) }
+                return first
+            }
+            guard earlier?.isRepeated(at: now) != true else { return }
             guard !stop.isRequested else {
                 logger.critical("stopped at once by a second signal", metadata: ["signal.number": "\(number)"])
                 return options.abandon(.temporaryFailure)
@@ -117,6 +124,17 @@ public struct ServiceGroup: Sendable {
             logger.info("stopping because of a signal", metadata: ["signal.number": "\(number)"])
             stop.request()
         }
+    }
+
+    /// When a stop was first asked for by a signal.
+    struct FirstSignal {
+        /// A person who asks twice takes longer; `timeout` and terminals signal a process and then its group.
+        static let repetition: Duration = .milliseconds(300)
+
+        let at: ContinuousClock.Instant
+
+        /// Whether a signal is the first one again, and not a second wish.
+        func isRepeated(at now: ContinuousClock.Instant) -> Bool { now - at < Self.repetition }
     }
 
     private func enforceDeadline() async {

@@ -75,6 +75,14 @@ final class Recorder: LogHandler {
         #expect(recorder.lines.contains("critical: stopping took too long"))
     }
 
+    @Test func aSignalToAProcessAndItsGroupIsOneSignal() {
+        let first = ContinuousClock.now
+        let signal = ServiceGroup.FirstSignal(at: first)
+        #expect(signal.isRepeated(at: first))
+        #expect(signal.isRepeated(at: first.advanced(by: .milliseconds(50))))
+        #expect(!signal.isRepeated(at: first.advanced(by: .milliseconds(500))))
+    }
+
     @Test func aShutdownCancelsAnOperationThatWaits() async throws {
         let shutdown = Shutdown()
         async let outcome: Int? = shutdown.cancelling {
