@@ -28,11 +28,19 @@ struct SystemPlan: Sendable {
         var members: [Member] = []
         for kind in ServiceKind.allCases {
             for instance in 0..<(configuration.counts[kind] ?? 0) {
+                let port = try Self.port(of: kind, instance: instance, configuration)
+                if let port, let other = members.first(where: { $0.port == port }) {
+                    throw ProcessFailure(
+                        "port \(port) would be that of \(other.kind.rawValue) \(other.instance) and of "
+                            + "\(kind.rawValue) \(instance): set --gateway-port and --ingestor-port further apart",
+                        exitCode: .configuration
+                    )
+                }
                 members.append(
                     Member(
                         kind: kind,
                         instance: instance,
-                        port: try Self.port(of: kind, instance: instance, configuration),
+                        port: port,
                         adminPort: try LocalPort.free()
                     )
                 )
