@@ -59,7 +59,13 @@ struct QuestionBody {
             askedAt: askedAt,
             deadline: try deadline(now: now, default: defaultDeadline)
         )
-        try question.validate()
+        do throws(MessageError) {
+            try question.validate()
+        } catch {
+            // The caller's word for the text may be another than the record's.
+            guard error.field == "text", value("question") != nil else { throw error }
+            throw MessageError(field: "question", reason: error.reason)
+        }
         return question
     }
 

@@ -38,7 +38,7 @@ extension MessageError {
         case .dataCorrupted(let context):
             let detail =
                 (context.underlyingError as NSError?)?.userInfo["NSDebugDescription"] as? String
-                ?? context.debugDescription
+                ?? "check its quotes, commas and brackets"
             self.init(field: context.codingPath.fieldName, reason: "is not valid JSON: \(detail)")
         case .typeMismatch(_, let context), .valueNotFound(_, let context), .keyNotFound(_, let context):
             self.init(field: context.codingPath.fieldName, reason: context.debugDescription)
@@ -123,7 +123,9 @@ private enum AnyJSON: Decodable, CustomStringConvertible {
         } else if (try? decoder.unkeyedContainer()) != nil {
             self = .other("an array")
         } else {
-            self = .other((try? decoder.container(keyedBy: AnyKey.self)) == nil ? "the number" : "an object")
+            self = .other(
+                (try? decoder.container(keyedBy: AnyKey.self)) == nil ? "a value that cannot be read" : "an object"
+            )
         }
     }
 

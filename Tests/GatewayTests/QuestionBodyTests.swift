@@ -49,7 +49,8 @@ import Testing
     @Test(arguments: [
         ("", "body", "JSON"), ("[]", "body", "an array"), (#"{"user":"u"}"#, "question", "missing"),
         (#"{"question":"x"}"#, "user", "missing"), (#"{"user":"","question":"x"}"#, "user", "empty"),
-        (#"{"user":7,"question":"x"}"#, "user", "7 is not allowed"), (#"{"user":"u","question":""}"#, "text", "empty"),
+        (#"{"user":7,"question":"x"}"#, "user", "7 is not allowed"),
+        (#"{"user":"u","question":""}"#, "question", "empty"), (#"{"user":"u","text":""}"#, "text", "empty"),
         (#"{"user":"u","question":"x","form":"poem"}"#, "form", "title"),
         (#"{"user":"u","question":"x","items":1001}"#, "items", "from 0 to 1000"),
         (#"{"user":"u","question":"x","items":2.5}"#, "items", "2.5"),

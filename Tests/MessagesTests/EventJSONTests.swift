@@ -55,6 +55,11 @@ import Testing
             (#"{"user":"","item":"i","time":1}"#, "user", "is empty"),
             (#"{"user":42,"item":"i","time":1}"#, "user", "42 must be a string"),
             (#"{"user":true,"item":"i","time":1}"#, "user", "true must be a string"),
+            (#"{"user":"a\ud800b","item":"i","time":1}"#, "user", "a value that cannot be read must be a string"),
+            (
+                #"{"user":"u","item":"i","time":1,"rating":1e400}"#, "rating",
+                "a value that cannot be read must be a number"
+            ),
             (#"{"user":["u"],"item":"i","time":1}"#, "user", "an array must be a string"),
             (#"{"user":"u","item":{"id":1},"time":1}"#, "item", "an object must be a string"),
             (#"{"user":"u","item":"i","time":1,"rating":"five"}"#, "rating", "\"five\" must be a number"),
