@@ -1,9 +1,11 @@
+import Foundation
 import ServiceRuntime
 
 /// What `userllm up` and `userllm demo` can be told about the system they start.
 ///
 /// **Configuration keys**
-/// - `data` (text, `userllm-data`): the folder for database, logs, state and, by default, the bundle.
+/// - `data` (text, `/var/lib/userllm` for root, else `~/.local/share/userllm`): the folder for database, logs, state
+///   and, by default, the bundle.
 /// - `log` (text, none): the message log; without one, the database.
 /// - `database` (text, none): the database with the rows; without one, a private PostgreSQL in the data folder.
 /// - `bundle` (text, `<data>/bundle`): the folder of the model bundle.
@@ -17,9 +19,17 @@ struct SystemConfiguration: Sendable {
     /// The data folder; other commands find a running system by it.
     static let dataKey = ConfigurationKey<String>(
         "data",
-        default: "userllm-data",
+        default: defaultData,
         help: "The folder for database, logs, state and, unless named, the model bundle"
     )
+    /// Root's database runs as another user, who cannot enter a home folder.
+    private static var defaultData: String {
+        if OperatingSystemUser.isRoot { return "/var/lib/userllm" }
+        let environment = ProcessInfo.processInfo.environment
+        let home = environment["HOME"] ?? "."
+        return (environment["XDG_DATA_HOME"] ?? "\(home)/.local/share") + "/userllm"
+    }
+
     private static let logKey = ConfigurationKey<String>(
         "log",
         sensitivity: .address,

@@ -16,13 +16,17 @@ extension Subscription {
             group.addTask { try await next() }
             group.addTask {
                 await shutdown.requested()
-                // A cancelled wait returns too.
-                if shutdown.isRequested { await close() }
+                // A cancelled wait returns too, and then an event is being given out.
+                if shutdown.isRequested, !Task.isCancelled { await close() }
                 return nil
             }
             // After a stop this also ends a wait for a log that is away.
             defer { group.cancelAll() }
-            return try await group.next() ?? nil
+            let event = try await group.next() ?? nil
+            guard shutdown.isRequested else { return event }
+            // Nothing was done with the event: whoever reads next gets it.
+            await close()
+            return nil
         }
     }
 }
