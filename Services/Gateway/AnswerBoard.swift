@@ -55,6 +55,8 @@ final class AnswerBoard: Sendable {
 
     /// How many questions are held.
     var count: Int { state.withLock { $0.entries.count } }
+    /// How many ids are remembered in their order, those of dropped questions included.
+    var rememberedCount: Int { state.withLock { $0.order.count } }
 
     // MARK: - Who waits
 
@@ -167,9 +169,9 @@ final class AnswerBoard: Sendable {
         }
         // Somebody waits for these: they are looked at again when they are the newest.
         state.order += kept
-        if state.firstInOrder > 1_024, state.firstInOrder > state.order.count / 2 {
-            state.order.removeFirst(state.firstInOrder)
-            state.firstInOrder = 0
-        }
+        // Questions that were only looked for leave their ids here, which would grow without limit.
+        guard state.order.count > 2 * state.entries.count + 1_024 else { return }
+        state.order = state.order[state.firstInOrder...].filter { state.entries[$0.id]?.sequence == $0.sequence }
+        state.firstInOrder = 0
     }
 }

@@ -24,7 +24,11 @@ struct AnswerFlow: Service {
             do throws(StreamError) {
                 try await follow(until: shutdown) { backoff.reset() }
             } catch {
-                guard case .unavailable = error else { throw error }
+                switch error {
+                // What retention took away while it was looked for was too old for anybody who waits.
+                case .unavailable, .offsetGone: break
+                default: throw error
+                }
                 metrics.receivingErrors.increment()
                 health.fails("\(error)")
                 logger.warning("answers cannot be followed, trying again", metadata: ["error": "\(error)"])

@@ -86,6 +86,12 @@ struct QuestionBody {
         guard relative == nil || absolute == nil else {
             throw MessageError(field: "deadline", reason: "is given twice: send deadline_ms or deadline, not both")
         }
+        if let absolute, absolute - now > Self.maximumMilliseconds {
+            throw MessageError(
+                field: "deadline",
+                reason: "\(absolute) is more than a day ahead: send at most \(now + Self.maximumMilliseconds)"
+            )
+        }
         return absolute ?? now + (relative ?? Int64(duration / .milliseconds(1)))
     }
 

@@ -80,9 +80,19 @@ struct Answering: Sendable {
                 answer.computeMicroseconds - min(answer.computeMicroseconds, Self.microseconds(generated.total))
                     + Self.microseconds(generated.firstToken)
             )
-            return answer
+            return valid(answer, to: question)
         } catch {
             return ended(question, .failed, reason: error.description)
+        }
+    }
+
+    /// The answer, unless the model wrote what no answer may hold, such as a NUL: that ends one question, not the process.
+    private func valid(_ answer: Answer, to question: Question) -> Answer {
+        do throws(MessageError) {
+            try answer.validate()
+            return answer
+        } catch {
+            return ended(question, .failed, reason: "the model's answer cannot be sent: \(error)")
         }
     }
 

@@ -126,7 +126,11 @@ public struct KafkaConfiguration: Sendable, Equatable, CustomStringConvertible {
         for pair in query.split(separator: "&") {
             let sides = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
             guard sides.count == 2, !sides[0].isEmpty else {
-                throw .configuration("a setting in a Kafka address is key=value; '\(sides[0])' has no value")
+                // What stands there may be the rest of a password, so it is not shown.
+                throw .configuration(
+                    "a setting in a Kafka address is key=value, and one has no key or no value; "
+                        + "write & in a value as %26"
+                )
             }
             guard let value = String(sides[1]).removingPercentEncoding else {
                 throw .configuration("the value of '\(sides[0])' in the Kafka address is not percent-encoded UTF-8")

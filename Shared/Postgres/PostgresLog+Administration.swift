@@ -109,6 +109,7 @@ extension PostgresLog {
     private func ask<Result: Sendable>(
         _ body: @Sendable (PostgresConnection) async throws(PostgresError) -> Result
     ) async throws(StreamError) -> Result {
+        try checkOpen()
         do throws(PostgresError) {
             return try await reader.retrying(until: .now + settings.readTimeout, body)
         } catch {

@@ -1,5 +1,6 @@
 import Foundation
 public import Streams
+import Synchronization
 
 /// How the message log over PostgreSQL behaves.
 public struct PostgresLogSettings: Sendable {
@@ -56,6 +57,7 @@ public final class PostgresLog: MessageLog {
     private let appender: Appender
     private let maintenance: LogMaintenance
     private let subscriptions = OpenSubscriptions()
+    private let isClosed = Atomic<Bool>(false)
 
     /// Connects, and makes the log's schema when it is not there.
     ///
@@ -123,6 +125,7 @@ public final class PostgresLog: MessageLog {
 
     /// A topic that must be there.
     func topic(_ name: String) async throws(StreamError) -> TopicEntry {
+        try checkOpen()
         if let known = topics.known(name) { return known }
         let found = try await streaming { [topics, reader, settings] () async throws(PostgresError) in
             try await reader.retrying(until: .now + settings.readTimeout) { connection throws(PostgresError) in
@@ -213,8 +216,14 @@ public final class PostgresLog: MessageLog {
         return result
     }
 
+    /// A connection that was given up would open again at its next use.
+    func checkOpen() throws(StreamError) {
+        if isClosed.load(ordering: .acquiring) { throw .closed }
+    }
+
     /// Ends all work and gives up all connections.
     public func close() async {
+        isClosed.store(true, ordering: .releasing)
         maintenance.stop()
         await subscriptions.closeAll()
         await maintenance.waitUntilStopped()

@@ -61,14 +61,17 @@ actor PostgresSubscription: Subscription {
     // MARK: - Events
 
     func next() async throws(StreamError) -> SubscriptionEvent? {
-        let deadline = ContinuousClock.now + settings.readTimeout
+        var deadline = ContinuousClock.now + settings.readTimeout
         while !isClosed, !Task.isCancelled {
             if !events.isEmpty { return events.removeFirst() }
             if group != nil { try await share(until: deadline) }
             if !events.isEmpty { continue }
             if let batch = try await batch(until: deadline) { return isClosed ? nil : .batch(batch) }
-            if let error = member.error, error.kind == .configuration || ContinuousClock.now > deadline {
-                throw StreamError(error)
+            if let error = member.error {
+                guard error.kind != .configuration, ContinuousClock.now <= deadline else { throw StreamError(error) }
+            } else {
+                // The time runs from when the server was last heard, however long nothing has come before.
+                deadline = .now + settings.readTimeout
             }
             await member.signal.wait()
         }

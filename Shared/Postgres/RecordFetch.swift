@@ -16,7 +16,8 @@ struct RecordFetch: Sendable {
         _ connection: PostgresConnection,
         _ topics: TopicDirectory
     ) async throws(PostgresError) -> [Record] {
-        let partitions = positions.keys.sorted()
+        // More partitions than records fit in a batch take turns by chance, or the last would wait for ever.
+        let partitions = positions.keys.shuffled()
         let rows = try await connection.query(
             Self.sql,
             [
@@ -28,7 +29,7 @@ struct RecordFetch: Sendable {
         )
         var records: [Record] = []
         records.reserveCapacity(rows.count)
-        for row in 0..<min(rows.count, maximumCount) {
+        for row in 0..<rows.count {
             guard let place = topics.place(rows.int4(row, 0)) else { continue }
             records.append(
                 Record(
@@ -49,8 +50,9 @@ struct RecordFetch: Sendable {
         FROM (
             SELECT w.id, w.start, w.stop,
                 greatest($4 / count(*) OVER (), 1) AS share, $5 / count(*) OVER () AS byte_share
-            FROM unnest($1, $2, $3) w (id, start, stop)
+            FROM unnest($1, $2, $3) WITH ORDINALITY w (id, start, stop, turn)
             JOIN userllm_log.partitions p ON p.id = w.id AND p.next_offset > w.start
+            ORDER BY w.turn LIMIT $4
         ) w
         CROSS JOIN LATERAL (
             SELECT l.*,

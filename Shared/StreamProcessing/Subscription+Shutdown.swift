@@ -12,7 +12,7 @@ extension Subscription {
             await close()
             return nil
         }
-        return try await withThrowingTaskGroup(of: SubscriptionEvent?.self) { group in
+        let event = try await withThrowingTaskGroup(of: SubscriptionEvent?.self) { group in
             group.addTask { try await next() }
             group.addTask {
                 await shutdown.requested()
@@ -22,11 +22,12 @@ extension Subscription {
             }
             // After a stop this also ends a wait for a log that is away.
             defer { group.cancelAll() }
-            let event = try await group.next() ?? nil
-            guard shutdown.isRequested else { return event }
-            // Nothing was done with the event: whoever reads next gets it.
-            await close()
-            return nil
+            return try await group.next() ?? nil
         }
+        // Looked at once both tasks have ended: the one that closes may have been just ahead of its cancellation.
+        guard shutdown.isRequested else { return event }
+        // Nothing was done with the event: whoever reads next gets it.
+        await close()
+        return nil
     }
 }

@@ -24,7 +24,11 @@ public struct Rejection: Sendable, Equatable {
         static let offset = "rejected-offset"
         static let time = "rejected-time"
         static let attempts = "rejected-attempts"
+        static let valueByteCount = "rejected-value-bytes"
     }
+
+    /// The most bytes of a rejected record: less than either log takes, for one that is too large must not stop its reader.
+    static let maximumByteCount = 1_000_000
 
     /// Makes a rejection of a record.
     ///
@@ -58,8 +62,11 @@ public struct Rejection: Sendable, Equatable {
     }
 
     /// The record for `<topic>-rejected`: key, value and headers as they came, and what is in this rejection.
+    ///
+    /// Of a record that would then be too large for the log the value is cut, and a header says how many bytes it had; a key
+    /// or headers that alone are too large are left out.
     public func outgoing(_ record: Record) -> OutgoingRecord {
-        let own = [
+        var own = [
             Header(Name.reason, reason),
             Header(Name.service, service),
             Header(Name.topic, source.topic),
@@ -68,12 +75,23 @@ public struct Rejection: Sendable, Equatable {
             Header(Name.time, String(time)),
             Header(Name.attempts, String(attempts)),
         ]
-        return OutgoingRecord(
-            topic: Topic.rejected(source.topic),
-            key: record.key,
-            value: record.value,
-            headers: Self.withoutOwn(record.headers) + own
-        )
+        var room = Self.maximumByteCount - 64 - Self.byteCount(of: own)
+        var headers = Self.withoutOwn(record.headers)
+        if Self.byteCount(of: headers) > room { headers = [] }
+        room -= Self.byteCount(of: headers)
+        let key = record.key.flatMap { $0.count > room ? nil : $0 }
+        room -= key?.count ?? 0
+        var value = record.value
+        if let whole = value, whole.count > room {
+            value = Array(whole.prefix(room))
+            own.append(Header(Name.valueByteCount, String(whole.count)))
+        }
+        return OutgoingRecord(topic: Topic.rejected(source.topic), key: key, value: value, headers: headers + own)
+    }
+
+    /// What headers take, with what a log may add to each.
+    private static func byteCount(of headers: [Header]) -> Int {
+        headers.reduce(0) { $0 + $1.name.utf8.count + $1.value.count + 8 }
     }
 
     /// A rejected record as it was, to be sent to the topic it came from once more.

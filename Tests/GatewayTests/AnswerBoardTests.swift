@@ -62,6 +62,16 @@ import Testing
         #expect(board.count == 3)
     }
 
+    @Test func questionsThatAreOnlyLookedForLeaveNothing() async {
+        let board = AnswerBoard(maximumCount: 100_000, maximumByteCount: 1 << 20)
+        board.add(answer("first"))
+        for number in 0..<20_000 { board.stop(board.watch("q\(number)")) }
+        board.add(answer("last"))
+        #expect(board.count == 2)
+        #expect(board.rememberedCount < 2_000)
+        #expect(await news(board.watch("first")) == ["yes"])
+    }
+
     @Test func keepsToItsBytes() {
         let board = AnswerBoard(maximumCount: 1_000, maximumByteCount: 20_000)
         for number in 0..<100 { board.add(answer("q\(number)", String(repeating: "x", count: 5_000))) }

@@ -59,6 +59,7 @@ import Testing
         (#"{"user":"u","question":"x","seed":-1}"#, "seed", "-1"),
         (#"{"user":"u","question":"x","deadline_ms":0}"#, "deadline_ms", "from 1"),
         (#"{"user":"u","question":"x","deadline_ms":5,"deadline":9}"#, "deadline", "not both"),
+        (#"{"user":"u","question":"x","deadline":253402300799999}"#, "deadline", "more than a day"),
         (#"{"user":"u","question":"x","max_tokens":5}"#, "max_tokens", "maximum_tokens"),
         ("{\"user\":\"u\\u0000\",\"question\":\"x\"}", "user", "NUL"),
     ])

@@ -205,6 +205,37 @@ import Verification
         await fixture.close()
     }
 
+    /// At such a temperature every token is as likely as another, the one of the NUL byte too, which no text may have.
+    @Test func whatTheModelMayNotWriteEndsOneQuestionOnly() async throws {
+        let fixture = try await Fixture()
+        let now = WallClock.milliseconds
+        let records = try (0..<60).map { seed in
+            let question = Question(
+                id: "q\(seed)",
+                user: "ann",
+                text: "What now?",
+                form: .text,
+                maximumTokens: 70,
+                temperature: 100,
+                seed: UInt64(seed),
+                askedAt: now,
+                deadline: now + 600_000
+            )
+            return OutgoingRecord(topic: Topic.questions.rawValue, key: [65], value: try question.encoded())
+        }
+        try await fixture.log.append(records)
+        try await fixture.whileRunning {
+            try await poll("all questions are answered", within: .seconds(60)) {
+                try await fixture.answers().count == 60
+            }
+        }
+        let answers = try await fixture.answers()
+        let failed = answers.filter { $0.status == .failed }
+        #expect(!failed.isEmpty && failed.allSatisfy { $0.reason.contains("NUL") && $0.text.isEmpty })
+        #expect(answers.contains { $0.status == .noHistory && !$0.text.isEmpty })
+        await fixture.close()
+    }
+
     @Test func whatIsNoQuestionIsRejected() async throws {
         let fixture = try await Fixture()
         try await fixture.log.append([

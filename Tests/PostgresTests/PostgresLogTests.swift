@@ -73,6 +73,40 @@ import Testing
         await log.close()
     }
 
+    /// Records that come back at once, as questions that must wait do, keep the first partitions full.
+    @Test func partitionsTakeTurnsWhenABatchHoldsFewerRecords() async throws {
+        let log = try await PostgresLog(address: PrivatePostgres.shared().makeDatabase())
+        try await log.createTopics([TopicSpecification(name: "t", partitionCount: 6, cleanup: .compact)])
+        try await log.append((0..<6).map { OutgoingRecord(topic: "t", partition: $0, key: [1], value: [1]) })
+        var options = group("t", "m")
+        options.maximumBatchCount = 2
+        options.linger = .zero
+        let reader = try await log.subscribe(options)
+        try await withLimit(.seconds(60), "the reader", onTimeout: { await log.close() }) {
+            var seen: Set<Int32> = []
+            while seen.count < 6 {
+                guard case .batch(let batch) = try await reader.next() else { continue }
+                #expect(batch.records.count == 2)
+                seen.formUnion(batch.records.map(\.source.partition))
+                let again = batch.records.map { record in
+                    OutgoingRecord(topic: "t", partition: record.source.partition, key: [1], value: record.value)
+                }
+                try await reader.commit(batch, producing: again)
+            }
+        }
+        await log.close()
+    }
+
+    @Test func aClosedLogTakesNothingMore() async throws {
+        let log = try await PostgresLog(address: PrivatePostgres.shared().makeDatabase())
+        try await log.createTopics([TopicSpecification(name: "t", partitionCount: 1, cleanup: .compact)])
+        try await log.append(records("t", 0..<1))
+        await log.close()
+        await #expect(throws: StreamError.closed) { try await log.append(self.records("t", 1..<2)) }
+        await #expect(throws: StreamError.closed) { try await log.lag(group: "g", topic: "t") }
+        await #expect(throws: StreamError.closed) { try await log.partitionCount(of: "t") }
+    }
+
     // MARK: - Members
 
     @Test func stoppedMemberLosesItsPartitionsAndCannotCommit() async throws {

@@ -51,6 +51,23 @@ import Testing
         #expect(rejection.reason.hasSuffix("ü…"))
     }
 
+    @Test(arguments: [
+        (10, 2_000_000, 10), (10, 999_990, 10), (1_500_000, 5, 10), (600_000, 600_000, 10), (10, 5, 1_200_000),
+    ])
+    func whatIsTooLargeForALogIsCut(key: Int, value: Int, header: Int) {
+        var large = record
+        large.key = [UInt8](repeating: 1, count: key)
+        large.value = [UInt8](repeating: 2, count: value)
+        large.headers = [Header("h", bytes: [UInt8](repeating: 3, count: header))]
+        let reason = String(repeating: "r", count: 3_000)
+        let outgoing = Rejection(of: large, reason: reason, service: "s", time: 0).outgoing(large)
+        let headers = outgoing.headers.reduce(0) { $0 + $1.name.utf8.count + $1.value.count + 8 }
+        #expect(headers + (outgoing.key?.count ?? 0) + (outgoing.value?.count ?? 0) <= 1_000_000)
+        let isCut = outgoing.headers.contains { $0 == Header("rejected-value-bytes", String(value)) }
+        #expect(isCut == ((outgoing.value?.count ?? 0) < value))
+        #expect(outgoing.headers.contains { $0.name == "rejected-offset" })
+    }
+
     @Test func otherRecordsHaveNoRejection() {
         #expect(Rejection(headersOf: record) == nil)
     }
