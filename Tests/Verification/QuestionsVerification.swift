@@ -22,6 +22,8 @@ public struct QuestionsVerification: Sendable {
         public var statuses: [String: Int]
         /// From asking to the answer at the asker, in milliseconds.
         public var latency: Latencies
+        /// From asking until the answer was computed, by the answer's own times: the rest is commit and way back.
+        public var computed: Latencies
         /// Events that were taken meanwhile.
         public var events: Int
         /// Processes that were ended with `kill -9` on the way.
@@ -70,6 +72,7 @@ public struct QuestionsVerification: Sendable {
         let id: String
         let status: Answer.Status
         let latency: Duration
+        let computed: Duration
     }
 
     /// Runs it.
@@ -139,7 +142,12 @@ public struct QuestionsVerification: Sendable {
         )
         let start = ContinuousClock.now
         let answer = try await system.client().ask(question)
-        return Asked(id: question.id, status: answer.status, latency: ContinuousClock.now - start)
+        return Asked(
+            id: question.id,
+            status: answer.status,
+            latency: ContinuousClock.now - start,
+            computed: .milliseconds(answer.answeredAt - answer.askedAt)
+        )
     }
 
     private func killAlong(_ done: AnsweredCount) async throws -> [String] {
@@ -170,6 +178,7 @@ public struct QuestionsVerification: Sendable {
             mismatches: mismatches,
             statuses: Dictionary(grouping: asked) { $0.status.rawValue }.mapValues(\.count),
             latency: Latencies(asked.map(\.latency)),
+            computed: Latencies(asked.map(\.computed)),
             events: events,
             killed: killed
         )

@@ -51,6 +51,7 @@ enum QuestionsCommand {
                     result.statuses.sorted { $0.key < $1.key }.map { "\($0.value) \($0.key)" }.joined(separator: ", ")
                 ),
                 ("question to answer", SystemUnderTest.shown(result.latency)),
+                ("of that, computed", SystemUnderTest.shown(result.computed)),
                 ("events meanwhile", "\(result.events)"),
                 ("killed on the way", result.killed.isEmpty ? "nothing" : result.killed.joined(separator: ", ")),
             ] + SystemUnderTest.shown(result.mismatches)
