@@ -94,9 +94,13 @@ final class Transfer: @unchecked Sendable {
         userllm_curl_set_text(handle, CURLOPT_CUSTOMREQUEST, request.method)
     }
 
+    private static let largeBodyByteCount = 1 << 20
+
     private func setHeaders(_ handle: UnsafeMutableRawPointer) {
-        // Without this libcurl waits up to a second for "100 Continue" before a large body.
-        headerList = curl_slist_append(nil, "Expect:")
+        // A large body is sent when the server wants it: a refusal would be lost with a connection that it closes meanwhile.
+        // A small one is sent at once, as libcurl would wait up to a second for servers that do not answer "Expect".
+        let expectation = (request.body?.count ?? 0) > Self.largeBodyByteCount ? "Expect: 100-continue" : "Expect:"
+        headerList = curl_slist_append(nil, expectation)
         for (name, value) in request.headers { headerList = curl_slist_append(headerList, "\(name): \(value)") }
         userllm_curl_set_pointer(handle, CURLOPT_HTTPHEADER, headerList)
     }
