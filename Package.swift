@@ -103,8 +103,8 @@ let package = Package(
         shared("Tensors", ["CKernels", "COpenBLAS", "Executors"]),
         shared("NeuralNetwork", ["Tensors", "Executors"], safe),
         shared("Tokenization", ["CPCRE2"]),
-        shared("Datasets", ["Messages"], safe),
         shared("Digests", ["CSodium"]),
+        shared("Datasets", ["Messages", "Digests"], safe),
         shared(
             "UserModels",
             ["NeuralNetwork", "Tensors", "Tokenization", "Datasets", "Messages", "Digests", "Executors"],
@@ -114,7 +114,7 @@ let package = Package(
         // Services: one process each.
         service(
             "EventIngestor",
-            ["HTTPServer", "StreamProcessing", "MessageLogs", "Streams", "Messages", "Datasets"]
+            ["HTTPServer", "StreamProcessing", "MessageLogs", "Streams", "Messages", "Datasets", "Digests"]
         ),
         service(
             "EncoderWorker",

@@ -1,4 +1,5 @@
 import Datasets
+import Digests
 import Foundation
 import ServiceRuntime
 
@@ -88,7 +89,7 @@ struct ImportConfiguration: Sendable {
     /// Where it is kept how far the import is: one file for each log and order.
     func statePath(for file: String) -> String {
         if let state { return state }
-        let target = ContentHash.hexadecimal(Array("\(Redaction.address(log))\n\(order.rawValue)".utf8)).prefix(8)
+        let target = SHA256.hexDigest(of: Array("\(Redaction.address(log))\n\(order.rawValue)".utf8)).prefix(8)
         return "\(file).import-\(target)"
     }
 }

@@ -1,4 +1,5 @@
 import Datasets
+import Digests
 import Foundation
 import Messages
 import ServiceRuntime
@@ -24,13 +25,13 @@ struct ImportSource: Sendable {
         }
         defer { try? handle.close() }
         byteCount = Int(try handle.seekToEnd())
-        var hash = ContentHash()
-        hash.update(Array("\(byteCount) \(order.rawValue) \(skipsBadLines)\n".utf8)[...])
+        var hash = SHA256()
+        hash.update(Array("\(byteCount) \(order.rawValue) \(skipsBadLines)\n".utf8))
         for offset in [0, max(0, byteCount - Self.sampleByteCount)] {
             try handle.seek(toOffset: UInt64(offset))
-            hash.update(Array(try handle.read(upToCount: Self.sampleByteCount) ?? Data())[...])
+            hash.update(Array(try handle.read(upToCount: Self.sampleByteCount) ?? Data()))
         }
-        fingerprint = String(hash.finish().prefix(16))
+        fingerprint = String(hash.hexDigest().prefix(16))
     }
 
     private static let sampleByteCount = 64 << 10

@@ -1,3 +1,4 @@
+import Digests
 public import Messages
 
 /// A data set ready for training: every user's events in order of time, items by their number in the catalogue.
@@ -47,14 +48,14 @@ public struct PreparedDataset: Sendable, Equatable {
         self.ratings = ratings
         self.times = times
         self.skippedLines = skippedLines
-        var hash = ContentHash()
+        var hash = SHA256()
         for item in catalogue.items {
-            hash.update(Array("\(item.id)\0\(item.title)\0\(item.categories.joined(separator: "|"))\n".utf8)[...])
+            hash.update(Array("\(item.id)\0\(item.title)\0\(item.categories.joined(separator: "|"))\n".utf8))
         }
         hash.update(
-            Self.sequenceBytes(users: users, offsets: offsets, items: items, ratings: ratings, times: times)[...]
+            Self.sequenceBytes(users: users, offsets: offsets, items: items, ratings: ratings, times: times)
         )
-        dataHash = hash.finish()
+        dataHash = hash.hexDigest()
     }
 
     /// Gathers the events of a reader.

@@ -78,29 +78,4 @@ import Testing
         try folder.write("ratings.csv", "userId,movieId,rating,timestamp\n")
         #expect(throws: DatasetError.self) { try prepare(folder) }
     }
-
-    @Test func theHashFollowsFIPS180() {
-        #expect(
-            ContentHash.hexadecimal(Array("abc".utf8))
-                == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-        )
-        #expect(
-            ContentHash.hexadecimal([]) == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
-        )
-        // Lengths around the block size, in one piece and in many.
-        for count in [55, 56, 57, 63, 64, 65, 119, 120, 200] {
-            let bytes = (0..<count).map { UInt8($0) }
-            var hash = ContentHash()
-            for byte in bytes { hash.update([byte]) }
-            #expect(hash.finish() == ContentHash.hexadecimal(bytes))
-        }
-    }
-
-    @Test func favouriteCategoriesAreTheMostFrequentAndOfThoseTheLastSeenFirst() throws {
-        let catalogue = try prepare(folder()).catalogue
-        let (x, y) = (try #require(catalogue.categoryIndex(of: "X")), try #require(catalogue.categoryIndex(of: "Y")))
-        #expect(catalogue.favouriteCategories(of: [0, 1]) == [y])
-        #expect(catalogue.favouriteCategories(of: [1, 2]) == [x, y])
-        #expect(catalogue.favouriteCategories(of: []) == [])
-    }
 }

@@ -1,5 +1,4 @@
 import Datasets
-import Foundation
 import ServiceRuntime
 
 /// `trainer prepare`: reads a data set and writes it ready for training.
@@ -47,20 +46,13 @@ enum PrepareCommand {
     }
 
     private static func read(_ data: String, format: String, skipsBadLines: Bool) throws -> PreparedDataset {
-        let events = data + "/events.ndjson"
-        let hasRatings = ["ratings.dat", "ratings.csv"].contains {
-            FileManager.default.fileExists(atPath: "\(data)/\($0)")
-        }
-        let isLines = FileManager.default.fileExists(atPath: events) && !hasRatings
-        if format == "ndjson" || (format == "auto" && isLines) {
-            let catalogue = try Catalogue(contentsOf: data + "/catalogue.json")
-            var reader = try NDJSONEventReader(path: events, skipsBadLines: skipsBadLines)
-            return try PreparedDataset(reading: &reader, catalogue: catalogue, skipsBadLines: skipsBadLines)
-        }
-        let source = try MovieLensFolder(path: data)
-        let catalogue = try source.catalogue(skipsBadLines: skipsBadLines)
-        var reader = try source.events(skipsBadLines: skipsBadLines)
-        return try PreparedDataset(reading: &reader, catalogue: catalogue, skipsBadLines: skipsBadLines)
+        let folder =
+            switch format {
+            case "ndjson": DatasetFolder.events(path: data)
+            case "movielens": DatasetFolder.movieLens(try MovieLensFolder(path: data))
+            default: try DatasetFolder(path: data)
+            }
+        return try folder.prepared(skipsBadLines: skipsBadLines)
     }
 
     /// What a prepared data set holds.

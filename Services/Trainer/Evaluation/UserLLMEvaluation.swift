@@ -112,8 +112,9 @@ struct UserLLMEvaluation: Sendable {
 
     private func favouriteCategories(_ user: Int) -> Set<String> {
         let last = dataset.eventCount(ofUser: user) - 1
-        let items = (max(last - bundle.timelineLength, 0)..<last).map { dataset.item(user: user, $0) }
-        return Set(dataset.catalogue.favouriteCategories(of: items).map { dataset.catalogue.categories[$0] })
+        let events = dataset.timeline(user: user, max(last - bundle.timelineLength, 0)..<last)
+        let favourites = UserTask.favouriteCategories(of: bundle.features.indexed(events))
+        return Set(favourites.map { bundle.features.categoryNames[Int($0)] })
     }
 
     private func rightMostFrequent(_ users: [Int]) -> Int {
