@@ -57,15 +57,18 @@ public final class HTTPServer: Sendable {
     /// tasks cancelled.
     public func run(until stop: @escaping @Sendable () async -> Void) async throws {
         let daemon = try startDaemon()
-        await withDiscardingTaskGroup { serving in
+        let listening = await withDiscardingTaskGroup { serving in
             serving.addTask { await self.serve() }
             await stop()
-            await drain(daemon)
+            let listening = await drain(daemon)
             requestsContinuation.finish()
             serving.cancelAll()
+            return listening
         }
         // Blocks only until the library's thread has closed its connections, none of which is suspended.
         MHD_stop_daemon(daemon)
+        // Not before: until then the library's thread may use the number, which would be another file's by then.
+        if listening >= 0 { close(listening) }
     }
 
     private func startDaemon() throws(HTTPServerError) -> OpaquePointer {
@@ -114,10 +117,12 @@ public final class HTTPServer: Sendable {
 
     // MARK: - Stopping
 
-    private func drain(_ daemon: OpaquePointer) async {
+    /// Takes no more connections and lets the requests that are being worked on end.
+    ///
+    /// - Returns: the socket that was listened on, to be closed once the daemon has stopped; negative when there is none.
+    private func drain(_ daemon: OpaquePointer) async -> Int32 {
         state.withLock { $0.isStopping = true }
-        let socket = MHD_quiesce_daemon(daemon)
-        if socket >= 0 { close(socket) }
+        let listening = MHD_quiesce_daemon(daemon)
         await waitUntilIdle(atMost: configuration.drainDuration)
         let rest = state.withLock { state in
             state.isRefusing = true
@@ -125,6 +130,7 @@ public final class HTTPServer: Sendable {
         }
         for exchange in rest { exchange.abort() }
         await waitUntilIdle(atMost: .seconds(1))
+        return listening
     }
 
     private func waitUntilIdle(atMost limit: Duration) async {

@@ -147,7 +147,8 @@ private enum Spawn {
             posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, file, O_WRONLY | O_CREAT | O_APPEND, 0o644)
             posix_spawn_file_actions_adddup2(&actions, STDOUT_FILENO, STDERR_FILENO)
         }
-        closeOnExecution()
+        // A descriptor that a library left open would keep a port, a lock or a connection alive in the child.
+        _ = closeFrom?(&actions, STDERR_FILENO + 1)
 
         var attributes = posix_spawnattr_t()
         posix_spawnattr_init(&attributes)
@@ -177,13 +178,10 @@ private enum Spawn {
         return .success(id)
     }
 
-    /// A descriptor that a library left open would keep a port or a lock alive in the child.
-    private static func closeOnExecution() {
-        let names = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd")) ?? []
-        for descriptor in names.compactMap({ Int32($0) }) where descriptor > STDERR_FILENO {
-            _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
-        }
-    }
+    /// `posix_spawn_file_actions_addclosefrom_np` of glibc 2.34, which its headers show to C only with `_GNU_SOURCE`.
+    private static let closeFrom: CloseFrom? =
+        dlsym(nil, "posix_spawn_file_actions_addclosefrom_np").map { unsafeBitCast($0, to: CloseFrom.self) }
+    private typealias CloseFrom = @convention(c) (UnsafeMutablePointer<posix_spawn_file_actions_t>, Int32) -> Int32
 
     private static func withCStrings<Value>(
         _ strings: [String],

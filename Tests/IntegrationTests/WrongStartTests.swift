@@ -136,7 +136,7 @@ import Verification
                 attributes: [.posixPermissions: 0o700]
             )
             let output = try await refusal(.init(bundle: bundle), data: "\(folder)/closed/data")
-            #expect(output.contains("postgres") && output.contains("--data"))
+            #expect(output.contains("postgres") && output.contains("--data"), "\(output)")
         }
     }
 
