@@ -10,6 +10,7 @@ public struct RankingMetrics: Sendable, Equatable {
     public private(set) var count = 0
     private var hits: [Int]
     private var gains: [Double]
+    private var reciprocals: [Double]
     private var reciprocalRanks = 0.0
 
     /// Starts counting.
@@ -17,6 +18,7 @@ public struct RankingMetrics: Sendable, Equatable {
         self.cutoffs = cutoffs
         hits = Array(repeating: 0, count: cutoffs.count)
         gains = Array(repeating: 0, count: cutoffs.count)
+        reciprocals = Array(repeating: 0, count: cutoffs.count)
     }
 
     /// Counts one user.
@@ -30,6 +32,7 @@ public struct RankingMetrics: Sendable, Equatable {
         for (index, cutoff) in cutoffs.enumerated() where rank <= cutoff {
             hits[index] += 1
             gains[index] += 1 / log2(Double(rank) + 1)
+            reciprocals[index] += 1 / Double(rank)
         }
     }
 
@@ -41,6 +44,7 @@ public struct RankingMetrics: Sendable, Equatable {
         for index in cutoffs.indices {
             hits[index] += other.hits[index]
             gains[index] += other.gains[index]
+            reciprocals[index] += other.reciprocals[index]
         }
     }
 
@@ -49,6 +53,9 @@ public struct RankingMetrics: Sendable, Equatable {
 
     /// Normalised discounted cumulative gain at a cut-off; 0 without users.
     public func ndcg(at cutoff: Int) -> Double { mean(cutoffs.firstIndex(of: cutoff).map { gains[$0] }) }
+
+    /// Mean reciprocal rank at a cut-off, where a rank further down counts as 0; 0 without users.
+    public func mrr(at cutoff: Int) -> Double { mean(cutoffs.firstIndex(of: cutoff).map { reciprocals[$0] }) }
 
     /// Mean reciprocal rank over the whole ranking; 0 without users.
     public var meanReciprocalRank: Double { mean(reciprocalRanks) }

@@ -12,10 +12,13 @@ import UserModels
         #expect(metrics.hitRate(at: 5) == 0.4)
         #expect(metrics.hitRate(at: 10) == 0.6)
         #expect(abs(metrics.ndcg(at: 10) - (1 + 0.5 + 1 / log2(11)) / 5) < 1e-12)
+        #expect(metrics.mrr(at: 1) == 0.2)
+        #expect(abs(metrics.mrr(at: 5) - (1 + 1.0 / 3) / 5) < 1e-12)
+        #expect(abs(metrics.mrr(at: 10) - (1 + 1.0 / 3 + 0.1) / 5) < 1e-12)
         #expect(abs(metrics.meanReciprocalRank - (1 + 1.0 / 3 + 0.1 + 1.0 / 11) / 5) < 1e-12)
         var twice = metrics
         twice.add(metrics)
-        #expect(twice.count == 10 && twice.hitRate(at: 10) == 0.6)
+        #expect(twice.count == 10 && twice.hitRate(at: 10) == 0.6 && twice.mrr(at: 5) == metrics.mrr(at: 5))
     }
 
     @Test func ranksWithoutWhatIsExcluded() {
