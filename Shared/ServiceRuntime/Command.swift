@@ -133,4 +133,7 @@ public enum CommonKeys {
     )
 
     static let all: [any AnyConfigurationKey] = [config, logLevel, logFormat, shutdownDeadline, parentProcess]
+
+    /// The names of the keys that every command has, which say nothing of its work.
+    public static var names: [String] { all.map(\.name) }
 }

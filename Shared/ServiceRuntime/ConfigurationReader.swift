@@ -64,6 +64,12 @@ public struct ConfigurationReader: Sendable {
         return shown
     }
 
+    /// The value of every key that has one, defaults too, as it may be shown, by key.
+    public var effectiveValues: [String: String] {
+        let defaults = keys.compactMapValues { key in key.defaultText.map(key.redacted) }
+        return defaults.merging(shownValues) { _, shown in shown }
+    }
+
     private func text(
         of key: any AnyConfigurationKey
     ) throws(ConfigurationError) -> (text: String, source: ConfigurationSource)? {

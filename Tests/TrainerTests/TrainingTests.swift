@@ -7,56 +7,6 @@ import UserModels
 
 @testable import Trainer
 
-/// A temporary folder with a small invented world, prepared.
-private struct World {
-    let folder: String
-    let dataset: PreparedDataset
-
-    init() throws {
-        folder = FileManager.default.temporaryDirectory.appending(path: "trainer-\(UUID().uuidString)").path
-        let configuration = SyntheticWorld.Configuration(
-            seed: 5,
-            filmCount: 48,
-            viewerCount: 60,
-            minimumEvents: 8,
-            maximumEvents: 20
-        )
-        try SyntheticWorld(configuration).write(to: folder + "/data")
-        dataset = try PrepareCommand.prepare(
-            folder + "/data",
-            into: folder + "/prepared",
-            format: "auto",
-            skipsBadLines: false
-        )
-    }
-
-    func remove() { try? FileManager.default.removeItem(atPath: folder) }
-
-    func options(_ name: String, steps: Int, resumes: Bool = false) -> TrainingOptions {
-        TrainingOptions(
-            budget: .steps(steps),
-            learningRate: 2e-3,
-            weightDecay: 0.01,
-            warmUpSteps: 2,
-            validations: 2,
-            threads: 2,
-            seed: 9,
-            folder: "\(folder)/\(name)",
-            resumes: resumes
-        )
-    }
-
-    func encoderSettings(_ name: String, steps: Int, resumes: Bool = false) -> TrainEncoderCommand.Settings {
-        TrainEncoderCommand.Settings(
-            options: options(name, steps: steps, resumes: resumes),
-            batchCount: 16,
-            width: 16,
-            layers: 1,
-            length: 12
-        )
-    }
-}
-
 /// An encoder's training that is told to stop before a given step.
 private func interrupted(_ world: World, _ name: String, steps: Int, before step: Int) throws {
     let shutdown = Shutdown()
@@ -137,15 +87,50 @@ struct TrainingTests {
         }
     }
 
-    @Test func resumingWithAnotherSeedIsRefused() throws {
+    @Test func resumingWithOtherSettingsIsRefusedByName() throws {
         let world = try World()
         defer { world.remove() }
-        _ = try TrainEncoderCommand.train(world.dataset, world.encoderSettings("run", steps: 2), until: Shutdown())
-        var settings = world.encoderSettings("run", steps: 4, resumes: true)
-        settings.options.seed = 10
-        #expect(throws: ProcessFailure.self) {
-            _ = try TrainEncoderCommand.train(world.dataset, settings, until: Shutdown())
+        _ = try world.train("run", steps: 2) { $0.options.settings = ["batch": "16", "patience": "0"] }
+        func refusal(_ change: (inout TrainEncoderCommand.Settings) -> Void) throws -> String {
+            let error = #expect(throws: ProcessFailure.self) {
+                try world.train("run", steps: 2) { settings in
+                    settings.options.resumes = true
+                    settings.options.settings = ["batch": "16", "patience": "3"]
+                    change(&settings)
+                }
+            }
+            #expect(error?.exitCode == .badInput)
+            return try #require(error).description
         }
+        #expect(try refusal { $0.options.seed = 10 }.contains("began with seed 9, not 10"))
+        #expect(try refusal { $0.options.settings["batch"] = "8" }.contains("began with batch 16, not 8"))
+        #expect(try refusal { $0.evaluationProtocol = .window }.contains("protocol leave-one-out, not window"))
+        #expect(try refusal { $0.options.budget = .steps(4) }.contains("planned for 2 steps, not for 4"))
+        // How long to wait for an improvement may change.
+        _ = try world.train("run", steps: 2) { settings in
+            settings.options.resumes = true
+            settings.options.settings = ["batch": "16", "patience": "3"]
+        }
+    }
+
+    @Test func aTrainingWithoutImprovementEndsWhenPatienceDoes() throws {
+        let world = try World()
+        defer { world.remove() }
+        // A rate of nothing learns nothing, so that no validation is better than the first.
+        let outcome = try world.train("run", steps: 40) { settings in
+            settings.options.learningRate = 0
+            settings.options.validations = 20
+            settings.options.patience = 3
+        }
+        #expect(outcome.endedEarly && !outcome.isInterrupted)
+        #expect(outcome.steps == 8 && outcome.bestStep == 2)
+        let again = try world.train("run", steps: 40) { settings in
+            settings.options.learningRate = 0
+            settings.options.validations = 20
+            settings.options.patience = 5
+            settings.options.resumes = true
+        }
+        #expect(again.steps == 12 && again.endedEarly, "more patience goes on from there")
     }
 
     @Test func fromAWorldToABundleThatAnswers() throws {

@@ -25,8 +25,8 @@ enum AllCommand {
             ],
             keys: [
                 TrainerKeys.seed, TrainerKeys.threads, TrainerKeys.json, TrainerKeys.resume, TrainerKeys.skipBadLines,
-                TrainerKeys.warmUp, TrainerKeys.validations, TrainerKeys.steps, PrepareCommand.format, encoderMinutes,
-                languageModelMinutes, userLLMMinutes, vocabulary, evaluated,
+                TrainerKeys.warmUp, TrainerKeys.validations, TrainerKeys.patience, TrainerKeys.steps,
+                PrepareCommand.format, encoderMinutes, languageModelMinutes, userLLMMinutes, vocabulary, evaluated,
             ],
             run: { context in
                 let reader = context.configuration
@@ -81,7 +81,9 @@ enum AllCommand {
                     threads: try reader.value(of: TrainerKeys.threads),
                     seed: try reader.value(of: TrainerKeys.seed),
                     folder: "\(output)/\(name)",
-                    resumes: try reader.value(of: TrainerKeys.resume)
+                    resumes: try reader.value(of: TrainerKeys.resume),
+                    patience: try reader.value(of: TrainerKeys.patience),
+                    settings: TrainingOptions.settings(reader)
                 )
             }
             encoder = try options("encoder", encoderMinutes, learningRate: 2e-3)

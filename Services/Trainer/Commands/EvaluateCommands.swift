@@ -5,12 +5,16 @@ import UserModels
 
 /// `trainer evaluate encoder`: ranks the catalogue for every user's held-out event.
 enum EvaluateEncoderCommand {
-    static let split = ConfigurationKey<String>(
+    static let split = ConfigurationKey<Split>(
         "split",
-        default: "test",
-        help: "Which event is predicted: test (a user's last) or validation (the one before)",
-        expectation: "test or validation"
-    ) { Split(rawValue: $0) != nil }
+        default: .test,
+        help: "Which event is predicted: test (a user's last) or validation (the one before)"
+    )
+    static let evaluationProtocol = ConfigurationKey<EvaluationProtocol.Name>(
+        "protocol",
+        help: "Who is asked about: leave-one-out (users with at least 3 events) or window (the paper's: users with at "
+            + "least as many events as the encoder reads, and 2); by default the one it was trained by"
+    )
 
     static var command: Command {
         Command(
@@ -20,33 +24,68 @@ enum EvaluateEncoderCommand {
                 CommandArgument("prepared", help: "A prepared data set"),
                 CommandArgument("run", help: "The folder of the encoder's training"),
             ],
-            keys: [TrainerKeys.threads, TrainerKeys.json, split],
+            keys: [TrainerKeys.threads, TrainerKeys.json, split, evaluationProtocol],
             run: { context in
                 let reader = context.configuration
                 let (prepared, run) = (try context.required("prepared"), try context.required("run"))
                 let threads = try reader.value(of: TrainerKeys.threads)
                 let json = try reader.value(of: TrainerKeys.json)
-                let split = Split(rawValue: try reader.value(of: split)) ?? .test
+                let split = try reader.value(of: split)
+                let name = try reader.optionalValue(of: evaluationProtocol)
                 try await context.compute("encoder evaluation") { _ in
-                    let start = ContinuousClock.now
                     let dataset = try PreparedDataset(contentsOf: prepared)
-                    let encoder = try RunFolder.encoder(run, dataset: dataset)
-                    let histories = Histories(dataset, features: encoder.configuration.features)
-                    let ranks = EncoderEvaluation(encoder: encoder, histories: histories, threads: threads)
-                        .ranks(split)
-                    let popular = EncoderEvaluation.mostPopular(histories, split)
-                    var report = Report()
-                    report.add("protocol", "leave-one-out, \(split.rawValue), all \(dataset.catalogue.count) items")
-                    report.add("data_hash", dataset.dataHash)
-                    report.add("users", ranks.filtered.count)
-                    report.add(ranks.filtered, "")
-                    report.add(ranks.unfiltered, "_seen_unfiltered")
-                    report.add(popular.filtered, "_most_popular")
-                    report.add("seconds", (ContinuousClock.now - start).inSeconds)
-                    try report.print(json: json)
+                    try evaluate(run, dataset, split: split, by: name, threads: threads).print(json: json)
                 }
             }
         )
+    }
+
+    /// Evaluates the encoder of a training, and keeps what was found in its folder.
+    ///
+    /// - Parameters:
+    ///   - run: the folder of the training.
+    ///   - dataset: what it was trained on.
+    ///   - split: which event is predicted.
+    ///   - name: the protocol; nil is the one it was trained by.
+    ///   - threads: how many threads work.
+    /// - Returns: the measures, and all that says what they are of.
+    /// - Throws: when the run or the data set cannot be used, or the result not be kept.
+    static func evaluate(
+        _ run: String,
+        _ dataset: PreparedDataset,
+        split: Split,
+        by name: EvaluationProtocol.Name?,
+        threads: Int
+    ) throws -> Report {
+        let start = ContinuousClock.now
+        let encoder = try RunFolder.encoder(run, dataset: dataset)
+        let description = try RunDescription(folder: run)
+        let name = name ?? description.evaluationProtocol
+        let histories = Histories(
+            dataset,
+            features: encoder.configuration.features,
+            evaluationProtocol: EvaluationProtocol(name, length: encoder.configuration.length)
+        )
+        try histories.checkEvaluable()
+        let ranks = EncoderEvaluation(encoder: encoder, histories: histories, threads: threads).ranks(split)
+        let popular = EncoderEvaluation.mostPopular(histories, split)
+        var report = Report()
+        report.add("protocol", name.rawValue)
+        report.add("split", split.rawValue)
+        report.add("items", dataset.catalogue.count)
+        report.add("data_hash", dataset.dataHash)
+        report.add("seed", description.seed)
+        report.add("best_step", try RunFolder.bestState(run).step)
+        report.add("users", ranks.filtered.count)
+        report.add(ranks.filtered, "")
+        report.add(ranks.unfiltered, "_seen_unfiltered")
+        report.add(popular.filtered, "_most_popular")
+        report.add(popular.unfiltered, "_most_popular_seen_unfiltered")
+        report.add("seconds", (ContinuousClock.now - start).inSeconds)
+        report.add("commit", SourceCommit.current)
+        let path = "\(run)/evaluation-\(split.rawValue)-\(name.rawValue).json"
+        try (report.json() + [0x0A]).write(to: URL(fileURLWithPath: path), options: .atomic)
+        return report
     }
 }
 
@@ -87,18 +126,23 @@ enum EvaluateUserLLMCommand {
         -> Report
     {
         let start = ContinuousClock.now
-        let all = dataset.evaluatedUsers
+        let histories = Histories(dataset, features: bundle.model.encoder.configuration.features)
+        try histories.checkEvaluable()
+        let all = histories.evaluatedUsers
         let count = min(limit ?? all.count, all.count)
         let users = (0..<count).map { all[$0 * all.count / count] }
         let result = try UserLLMEvaluation(bundle: bundle, dataset: dataset, threads: threads).evaluate(users: users)
-        let histories = Histories(dataset, features: bundle.model.encoder.configuration.features)
         let head = EncoderEvaluation(encoder: bundle.model.encoder, histories: histories, threads: threads)
             .ranks(.test, users: users)
         let popular = EncoderEvaluation.mostPopular(histories, .test, users: users)
         var report = Report()
-        report.add("protocol", "leave-one-out, test, all \(dataset.catalogue.count) items, seen items left out")
+        report.add("protocol", EvaluationProtocol.leaveOneOut.name.rawValue)
+        report.add("split", Split.test.rawValue)
+        report.add("items", dataset.catalogue.count)
         report.add("bundle", bundle.version)
         report.add("data_hash", dataset.dataHash)
+        // A bundle does not say with which seed it was trained, and asking draws nothing.
+        report.addUnknown("seed")
         report.add("users", users.count)
         report.add("favourite_category_accuracy", result.categoryAccuracy)
         report.add(
@@ -111,6 +155,7 @@ enum EvaluateUserLLMCommand {
         report.addRecall(head.filtered, "_encoder_head")
         report.addRecall(popular.filtered, "_most_popular")
         report.add("seconds", (ContinuousClock.now - start).inSeconds)
+        report.add("commit", SourceCommit.current)
         return report
     }
 }
@@ -121,6 +166,7 @@ extension Report {
         for cutoff in metrics.cutoffs {
             add("hr_\(cutoff)\(suffix)", metrics.hitRate(at: cutoff))
             add("ndcg_\(cutoff)\(suffix)", metrics.ndcg(at: cutoff))
+            add("mrr_\(cutoff)\(suffix)", metrics.mrr(at: cutoff))
         }
         add("mrr\(suffix)", metrics.meanReciprocalRank)
     }

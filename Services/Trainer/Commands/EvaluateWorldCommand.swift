@@ -33,6 +33,7 @@ enum EvaluateWorldCommand {
                 let newEvents = try reader.value(of: events)
                 let json = try reader.value(of: TrainerKeys.json)
                 try await context.compute("evaluation in the synthetic world") { _ in
+                    let start = ContinuousClock.now
                     let evaluation = WorldEvaluation(
                         bundle: try ModelBundle.load(bundle),
                         world: try SyntheticWorld(folder: folder),
@@ -40,13 +41,19 @@ enum EvaluateWorldCommand {
                     )
                     let result = try evaluation.evaluate(viewers: count)
                     var report = Report()
+                    report.add("protocol", "world")
                     report.add("bundle", evaluation.bundle.version)
+                    // A world is a function of its configuration; there is no prepared data set to hash.
+                    report.addUnknown("data_hash")
+                    report.add("seed", evaluation.world.configuration.seed)
                     report.add("viewers", result.viewers)
                     report.add("new_events", newEvents)
                     report.add("title_of_favourite_genre_before", result.rightBefore)
                     report.add("title_of_new_genre_before", result.newGenreBefore)
                     report.add("title_of_new_genre_after", result.rightAfter)
                     report.add("title_already_seen_after", result.seenAfter)
+                    report.add("seconds", (ContinuousClock.now - start).inSeconds)
+                    report.add("commit", SourceCommit.current)
                     try report.print(json: json)
                 }
             }

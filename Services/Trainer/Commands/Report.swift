@@ -7,18 +7,35 @@ struct Report {
     /// Adds a field; names are in snake case.
     mutating func add(_ name: String, _ value: some Encodable & Sendable) { fields.append((name, value)) }
 
+    /// Adds a field that a reader may look for and whose value is not known here.
+    mutating func addUnknown(_ name: String) { add(name, Unknown()) }
+
+    /// The report as one JSON object, in one line.
+    func json() throws -> Data {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        return try encoder.encode(Object(fields: fields))
+    }
+
     /// Prints the report: with `json` one object, else a line per field.
     func print(json: Bool) throws {
         if json {
-            let encoder = JSONEncoder()
-            encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-            let data = try encoder.encode(Object(fields: fields))
-            Swift.print(String(decoding: data, as: UTF8.self))
+            Swift.print(String(decoding: try self.json(), as: UTF8.self))
         } else {
             for field in fields {
                 let value = (field.value as? Double).map { $0.formatted(digits: 4) } ?? "\(field.value)"
                 Swift.print("\(field.name.replacing("_", with: " ")): \(value)")
             }
+        }
+    }
+
+    /// null in JSON.
+    private struct Unknown: Encodable, CustomStringConvertible {
+        var description: String { "unknown" }
+
+        func encode(to encoder: any Encoder) throws {
+            var container = encoder.singleValueContainer()
+            try container.encodeNil()
         }
     }
 

@@ -14,6 +14,7 @@ enum TrainEncoderCommand {
     private static let heads = ConfigurationKey<Int>("heads", default: 2, help: "Attention heads")
     private static let length = ConfigurationKey<Int>("length", default: 50, help: "The most events of a timeline")
     private static let dropout = ConfigurationKey<Double>("dropout", default: 0.15, in: 0...0.9, help: "Dropout")
+    private static let validationUsers = TrainerKeys.validationUsers(default: 0)
     private static let features = ConfigurationKey<String>(
         "features",
         default: "item,categories,rating,time-gap",
@@ -34,6 +35,7 @@ enum TrainEncoderCommand {
             ],
             keys: TrainerKeys.common + [
                 minutes, batch, learningRate, weightDecay, width, layers, heads, length, dropout, features,
+                TrainerKeys.evaluationProtocol, validationUsers,
             ],
             run: { context in
                 let reader = context.configuration
@@ -52,7 +54,9 @@ enum TrainEncoderCommand {
                     heads: reader.value(of: heads),
                     length: reader.value(of: length),
                     dropout: Float(reader.value(of: dropout)),
-                    features: Set(reader.value(of: features).split(separator: ",").map(String.init))
+                    features: Set(reader.value(of: features).split(separator: ",").map(String.init)),
+                    evaluationProtocol: reader.value(of: TrainerKeys.evaluationProtocol),
+                    validationUsers: reader.value(of: validationUsers)
                 )
                 let json = try reader.value(of: TrainerKeys.json)
                 try await context.compute("encoder training") { shutdown in
@@ -75,6 +79,9 @@ enum TrainEncoderCommand {
         var length = 50
         var dropout: Float = 0.15
         var features: Set<String> = ["item", "categories", "rating", "time-gap"]
+        var evaluationProtocol = EvaluationProtocol.Name.leaveOneOut
+        /// On how many users it is validated; 0 is all.
+        var validationUsers = 0
     }
 
     /// Trains an encoder and leaves it in the run's folder.
@@ -97,7 +104,13 @@ enum TrainEncoderCommand {
         configuration.features.usesCategories = settings.features.contains("categories")
         configuration.features.usesRating = settings.features.contains("rating")
         configuration.features.usesTimeGap = settings.features.contains("time-gap")
-        let histories = Histories(dataset, features: configuration.features)
+        let histories = Histories(
+            dataset,
+            features: configuration.features,
+            evaluationProtocol: EvaluationProtocol(settings.evaluationProtocol, length: settings.length),
+            validationUsers: settings.validationUsers
+        )
+        try histories.checkTrainable()
         var random = SeededRandom(seed: settings.options.seed)
         let encoder = try AutoregressiveEncoder(configuration: configuration, using: &random)
         let task = EncoderTask(
@@ -110,7 +123,13 @@ enum TrainEncoderCommand {
         return try TrainingLoop(
             task: task,
             options: settings.options,
-            run: RunFolder(settings.options, kind: "encoder", configuration: configuration, dataset: dataset),
+            run: RunFolder(
+                settings.options,
+                kind: "encoder",
+                configuration: configuration,
+                dataset: dataset,
+                evaluationProtocol: settings.evaluationProtocol
+            ),
             progress: ProgressReporter(name: "encoder", settings.options)
         ).train(until: shutdown)
     }
@@ -128,6 +147,7 @@ extension TrainingOutcome {
         report.add(metric, bestMetric)
         report.add("data_hash", dataset.dataHash)
         report.add("interrupted", isInterrupted)
+        report.add("ended_early", endedEarly)
         return report
     }
 

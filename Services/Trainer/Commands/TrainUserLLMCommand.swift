@@ -39,6 +39,7 @@ enum TrainUserLLMCommand {
         in: 0...1,
         help: "Share of the encoder's own expectation in what is learnt about next titles"
     )
+    private static let validationUsers = TrainerKeys.validationUsers(default: 1_024)
     private static let nextEvent = ConfigurationKey<Double>(
         "next-event-weight",
         default: 0.3,
@@ -56,7 +57,7 @@ enum TrainUserLLMCommand {
             ],
             keys: TrainerKeys.common + [
                 minutes, batch, learningRate, weightDecay, strategy, encoder, languageModel, latents, gate, questions,
-                guidance, nextEvent,
+                guidance, nextEvent, validationUsers,
             ],
             run: { context in
                 let reader = context.configuration
@@ -77,7 +78,8 @@ enum TrainUserLLMCommand {
                     gateOpening: reader.optionalValue(of: gate).map { Float($0) },
                     questionsPerWindow: reader.value(of: questions),
                     encoderGuidance: Float(reader.value(of: guidance)),
-                    nextEventWeight: Float(reader.value(of: nextEvent))
+                    nextEventWeight: Float(reader.value(of: nextEvent)),
+                    validationUsers: reader.value(of: validationUsers)
                 )
                 let json = try reader.value(of: TrainerKeys.json)
                 try await context.compute("User-LLM training") { shutdown in
@@ -104,6 +106,8 @@ enum TrainUserLLMCommand {
         var questionsPerWindow = 6
         var encoderGuidance: Float = 0.5
         var nextEventWeight: Float = 0.3
+        /// On how many users it is validated; 0 is all.
+        var validationUsers = 1_024
     }
 
     /// Trains a User-LLM and leaves it, with the tokenizer, in the run's folder.
@@ -122,7 +126,12 @@ enum TrainUserLLMCommand {
         configuration.gateOpening = settings.gateOpening ?? (settings.strategy == .full ? 0.7 : 0)
         var random = SeededRandom(seed: settings.options.seed)
         let adapter = try UserAdapter(configuration: configuration, using: &random)
-        let histories = Histories(dataset, features: encoder.configuration.features)
+        let histories = Histories(
+            dataset,
+            features: encoder.configuration.features,
+            validationUsers: settings.validationUsers
+        )
+        try histories.checkTrainable()
         let format = try PromptFormat(tokenizer: tokenizer)
         var mixture = UserLanguageModelTask.Mixture()
         mixture.questionsPerWindow = settings.questionsPerWindow

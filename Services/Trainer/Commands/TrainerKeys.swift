@@ -33,6 +33,27 @@ enum TrainerKeys {
         in: 1...10_000,
         help: "How often the model is validated while it trains"
     )
+    static let patience = ConfigurationKey<Int>(
+        "patience",
+        default: 0,
+        in: 0...10_000,
+        help: "Ends the training after so many validations in a row without improvement; 0 is never"
+    )
+    static let evaluationProtocol = ConfigurationKey<EvaluationProtocol.Name>(
+        "protocol",
+        default: .leaveOneOut,
+        help: "What trains: leave-one-out (all but each user's last two events) or window (the paper's: only users "
+            + "with at least --length + 2 events, every window of theirs)"
+    )
+
+    static func validationUsers(default count: Int) -> ConfigurationKey<Int> {
+        ConfigurationKey(
+            "validation-users",
+            default: count,
+            in: 0...Int(Int32.max),
+            help: "On how many users the model is validated while it trains, spread over all; 0 is all of them"
+        )
+    }
 
     static func minutes(_ name: String = "minutes", default minutes: Double) -> ConfigurationKey<Double> {
         ConfigurationKey(name, default: minutes, in: 0.01...100_000, unit: "minutes", help: "How long to train")
@@ -51,7 +72,7 @@ enum TrainerKeys {
     }
 
     /// Settings of every training.
-    static let common: [any AnyConfigurationKey] = [seed, threads, json, steps, resume, warmUp, validations]
+    static let common: [any AnyConfigurationKey] = [seed, threads, json, steps, resume, warmUp, validations, patience]
 }
 
 extension ProcessContext {

@@ -19,7 +19,7 @@ struct EncoderEvaluation: Sendable {
     }
 
     /// Ranks for all users that have a held-out event.
-    func ranks(_ split: Split) -> Ranks { ranks(split, users: histories.dataset.evaluatedUsers) }
+    func ranks(_ split: Split) -> Ranks { ranks(split, users: histories.evaluatedUsers) }
 
     /// Ranks for some users.
     func ranks(_ split: Split, users: [Int]) -> Ranks {
@@ -65,9 +65,9 @@ struct EncoderEvaluation: Sendable {
 
     /// The most-popular baseline on some users; all by default.
     static func mostPopular(_ histories: Histories, _ split: Split, users: [Int]? = nil) -> Ranks {
-        let counts = histories.dataset.trainingCounts().map(Float.init)
+        let counts = histories.itemCounts.map(Float.init)
         var ranks = Ranks()
-        for user in users ?? histories.dataset.evaluatedUsers {
+        for user in users ?? histories.evaluatedUsers {
             let target = histories.target(split, user: user)
             let item = Int(histories.events[user][target].item)
             let seen = Set(histories.events[user][..<target].map { Int($0.item) })

@@ -17,13 +17,7 @@ final class EncoderTask: TrainingTask {
         self.batchCount = batchCount
         self.seed = seed
         self.weightDecay = weightDecay
-        schedule = Mutex(
-            WindowSchedule(
-                counts: histories.trainingCounts,
-                length: encoder.configuration.length,
-                seed: seed
-            )
-        )
+        schedule = Mutex(histories.schedule(length: encoder.configuration.length, seed: seed))
     }
 
     let metricName = "validation HR@10"
@@ -65,6 +59,6 @@ final class EncoderTask: TrainingTask {
 
     func validate(threads: Int) -> Double {
         EncoderEvaluation(encoder: encoder, histories: histories, threads: threads)
-            .ranks(.validation).filtered.hitRate(at: 10)
+            .ranks(.validation, users: histories.validatedUsers).filtered.hitRate(at: 10)
     }
 }

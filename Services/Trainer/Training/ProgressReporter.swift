@@ -3,74 +3,145 @@ import Synchronization
 
 /// Tells people and programs how a training goes.
 ///
-/// On a terminal one line on stderr is kept up to date; elsewhere a line is written every ten seconds. Every second one
-/// JSON object is appended to the run's `training.jsonl`.
+/// On a terminal one line on stderr is kept up to date; elsewhere a line is written every ten seconds. Every second, and
+/// at every validation, one JSON object is appended to the run's `training.jsonl`.
 final class ProgressReporter: Sendable {
+    /// Where people read.
+    struct Output: Sendable {
+        /// Whether a line can be written over.
+        var isTerminal: Bool
+        /// Writes a text.
+        var write: @Sendable (String) -> Void
+
+        /// Standard error, so that what a command prints stays clean.
+        static var standardError: Output {
+            Output(isTerminal: isatty(STDERR_FILENO) == 1) { FileHandle.standardError.write(Data($0.utf8)) }
+        }
+    }
+
+    /// What happened since the last line of the log.
+    private struct Stretch {
+        var steps = 0
+        var lossSum = 0.0
+        var targets = 0
+        var seconds = 0.0
+        var learningRate: Float = 0
+        var gradientNorm: Float = 0
+    }
+
     private struct State {
+        var log: FileHandle
+        var stretch = Stretch()
+        /// When the last step ended, or the last validation, on the training's own clock.
+        var lastEnd = 0.0
         var lastShown = -Double.infinity
         var lastLogged = -Double.infinity
         var metric: String?
-        var lineLength = 0
         var meanLoss: Float?
+        var speed: Double?
+        var isLineOpen = false
     }
 
     private let name: String
+    private let folder: String
     private let budget: TrainingOptions.Budget
-    private let isTerminal: Bool
-    private let log: FileHandle
-    private let state = Mutex(State())
+    private let output: Output
+    private let state: Mutex<State>
 
     /// Starts telling.
     ///
     /// - Parameters:
     ///   - name: what is trained.
     ///   - options: when it ends, and the folder for the log.
+    ///   - output: where people read.
     /// - Throws: when the log cannot be written.
-    init(name: String, _ options: TrainingOptions) throws {
+    init(name: String, _ options: TrainingOptions, output: Output = .standardError) throws {
         self.name = name
+        self.output = output
+        folder = options.folder
         budget = options.budget
-        isTerminal = isatty(STDERR_FILENO) == 1
-        let path = options.folder + "/training.jsonl"
-        try FileManager.default.createDirectory(atPath: options.folder, withIntermediateDirectories: true)
+        let path = TrainingLog.path(folder)
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         if !options.resumes || !FileManager.default.fileExists(atPath: path) {
             try Data().write(to: URL(fileURLWithPath: path))
         }
-        log = try FileHandle(forWritingTo: URL(fileURLWithPath: path))
+        state = Mutex(State(log: try Self.open(path)))
+    }
+
+    private static func open(_ path: String) throws -> FileHandle {
+        let log = try FileHandle(forWritingTo: URL(fileURLWithPath: path))
         try log.seekToEnd()
+        return log
+    }
+
+    /// Tells that a training goes on from a checkpoint, and takes back what was logged of later steps.
+    ///
+    /// - Throws: when the log cannot be read or written.
+    func resume(_ training: TrainingState) throws {
+        try TrainingLog.cut(folder, after: training.step)
+        let log = try Self.open(TrainingLog.path(folder))
+        state.withLock { state in
+            state.log = log
+            state.lastEnd = training.seconds
+        }
+        note("going on at step \(training.step)")
     }
 
     /// Tells of a step.
-    func step(_ training: TrainingState, loss: Float, gradientNorm: Float, learningRate: Float) {
+    ///
+    /// - Parameters:
+    ///   - training: where the training is after the step.
+    ///   - loss: the step's loss.
+    ///   - gradientNorm: before clipping.
+    ///   - learningRate: the step's.
+    ///   - targets: how many predictions the step learnt from.
+    func step(_ training: TrainingState, loss: Float, gradientNorm: Float, learningRate: Float, targets: Int) {
         state.withLock { state in
             // A step's loss is noisy; people see a running mean.
             let mean = state.meanLoss.map { 0.95 * $0 + 0.05 * loss } ?? loss
             if mean.isFinite { state.meanLoss = mean }
-            if training.seconds - state.lastLogged >= 1 {
-                state.lastLogged = training.seconds
-                write(
-                    TrainingLogLine(
-                        step: training.step,
-                        seconds: training.seconds,
-                        loss: loss,
-                        learningRate: learningRate,
-                        gradientNorm: gradientNorm,
-                        targetsPerSecond: Double(training.targets) / max(training.seconds, 1e-9)
-                    )
-                )
-            }
-            guard training.seconds - state.lastShown >= (isTerminal ? 0.5 : 10) else { return }
+            let seconds = max(training.seconds - state.lastEnd, 1e-9)
+            let speed = Double(targets) / seconds
+            state.speed = state.speed.map { 0.95 * $0 + 0.05 * speed } ?? speed
+            state.lastEnd = training.seconds
+            state.stretch.steps += 1
+            state.stretch.lossSum += Double(loss)
+            state.stretch.targets += targets
+            state.stretch.seconds += seconds
+            state.stretch.learningRate = learningRate
+            state.stretch.gradientNorm = gradientNorm
+            if training.seconds - state.lastLogged >= 1 { logStretch(training, &state) }
+            guard training.seconds - state.lastShown >= (output.isTerminal ? 0.5 : 10) else { return }
             state.lastShown = training.seconds
-            show(line(training, loss: mean, metric: state.metric), &state, stays: false)
+            show(line(training, state), &state, stays: false)
         }
     }
 
     /// Tells what a validation found.
+    ///
+    /// - Parameters:
+    ///   - training: where the training is, its seconds with those of the validation.
+    ///   - name: what was measured.
+    ///   - value: what it came to.
+    ///   - isBest: whether it is the best so far.
     func validation(_ training: TrainingState, name: String, value: Double, isBest: Bool) {
         state.withLock { state in
+            logStretch(training, &state)
+            state.lastEnd = training.seconds
             state.metric = "\(name) \(value.formatted(digits: 4))"
             let best = isBest ? ", the best so far" : ""
             show("\(self.name): step \(training.step), \(state.metric ?? "")\(best)", &state, stays: true)
-            write(TrainingLogLine(step: training.step, seconds: training.seconds, metric: name, value: value))
+            let number = value.isFinite ? value : nil
+            write(
+                TrainingLogLine(
+                    step: training.step,
+                    seconds: training.seconds,
+                    metric: name,
+                    value: number,
+                    isBest: isBest
+                ),
+                &state
+            )
         }
     }
 
@@ -79,15 +150,20 @@ final class ProgressReporter: Sendable {
         state.withLock { show("\(name): \(text)", &$0, stays: true) }
     }
 
-    private func line(_ training: TrainingState, loss: Float, metric: String?) -> String {
+    private func line(_ training: TrainingState, _ state: State) -> String {
         var parts = ["step \(training.step)" + (training.totalSteps.map { " of \($0)" } ?? "")]
-        parts.append("loss \(Double(loss).formatted(digits: 4))")
-        if let metric { parts.append(metric) }
-        parts.append("\(Int(Double(training.targets) / max(training.seconds, 1e-9))) targets/s")
-        if let left = secondsLeft(training) {
-            parts.append("\(Int(left / 60)):\(String(Int(left) % 60).padded(2)) left")
-        }
+        if let loss = state.meanLoss { parts.append("loss \(Double(loss).formatted(digits: 4))") }
+        if let metric = state.metric { parts.append(metric) }
+        if let speed = state.speed { parts.append("\(Int(speed)) tokens/s") }
+        if let left = secondsLeft(training) { parts.append("\(Self.clock(left)) left") }
         return "\(name): " + parts.joined(separator: ", ")
+    }
+
+    /// Such as `0:42`, `12:05` or `1:12:05`.
+    private static func clock(_ seconds: Double) -> String {
+        let whole = Int(seconds.rounded())
+        let last = "\(String(whole / 60 % 60).padded(2)):\(String(whole % 60).padded(2))"
+        return whole >= 3_600 ? "\(whole / 3_600):\(last)" : "\(whole / 60):\(last.suffix(2))"
     }
 
     private func secondsLeft(_ training: TrainingState) -> Double? {
@@ -99,55 +175,44 @@ final class ProgressReporter: Sendable {
     }
 
     private func show(_ text: String, _ state: inout State, stays: Bool) {
-        var output = text
-        if isTerminal {
-            let blank = String(repeating: " ", count: max(state.lineLength - text.count, 0))
-            output = "\r\(text)\(blank)" + (stays ? "\n" : "")
-            state.lineLength = stays ? 0 : text.count
-        } else {
-            output += "\n"
+        guard output.isTerminal else { return output.write(text + "\n") }
+        // Without automatic line breaks a text that is too long is cut off instead of leaving lines behind.
+        output.write("\r\u{1B}[K\u{1B}[?7l\(text)\u{1B}[?7h" + (stays ? "\n" : ""))
+        state.isLineOpen = !stays
+    }
+
+    /// Tells that no more steps follow: logs what was not, and ends a line that is still written over.
+    func finish(_ training: TrainingState) {
+        state.withLock { state in
+            logStretch(training, &state)
+            if state.isLineOpen { output.write("\n") }
+            state.isLineOpen = false
         }
-        FileHandle.standardError.write(Data(output.utf8))
     }
 
-    private func write(_ line: TrainingLogLine) {
-        guard var data = try? JSONEncoder().encode(line) else { return }
-        data.append(0x0A)
+    private func logStretch(_ training: TrainingState, _ state: inout State) {
+        let stretch = state.stretch
+        guard stretch.steps > 0 else { return }
+        let loss = Float(stretch.lossSum / Double(stretch.steps))
+        write(
+            TrainingLogLine(
+                step: training.step,
+                seconds: training.seconds,
+                // JSON has no infinity and no NaN.
+                loss: loss.isFinite ? loss : nil,
+                learningRate: stretch.learningRate,
+                gradientNorm: stretch.gradientNorm.isFinite ? stretch.gradientNorm : nil,
+                tokensPerSecond: Double(stretch.targets) / stretch.seconds
+            ),
+            &state
+        )
+        state.lastLogged = training.seconds
+        state.stretch = Stretch()
+    }
+
+    private func write(_ line: TrainingLogLine, _ state: inout State) {
         // A full disk stops the next checkpoint with an error of its own; a log line more or less does not matter.
-        try? log.write(contentsOf: data)
-    }
-}
-
-/// A line of `training.jsonl`.
-private struct TrainingLogLine: Encodable {
-    var step: Int
-    var seconds: Double
-    var loss: Float?
-    var learningRate: Float?
-    var gradientNorm: Float?
-    var targetsPerSecond: Double?
-    var metric: String?
-    var value: Double?
-
-    init(
-        step: Int,
-        seconds: Double,
-        loss: Float? = nil,
-        learningRate: Float? = nil,
-        gradientNorm: Float? = nil,
-        targetsPerSecond: Double? = nil,
-        metric: String? = nil,
-        value: Double? = nil
-    ) {
-        self.step = step
-        self.seconds = seconds
-        // JSON has no infinity and no NaN.
-        self.loss = loss.flatMap { $0.isFinite ? $0 : nil }
-        self.learningRate = learningRate
-        self.gradientNorm = gradientNorm.flatMap { $0.isFinite ? $0 : nil }
-        self.targetsPerSecond = targetsPerSecond
-        self.metric = metric
-        self.value = value
+        try? state.log.write(contentsOf: TrainingLog.encoded(line))
     }
 }
 

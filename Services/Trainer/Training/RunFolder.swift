@@ -8,21 +8,14 @@ import UserModels
 /// The folder of a training: the best checkpoint, the last one with the optimizer's state, and what was asked for.
 ///
 /// ```
-/// run.json         what is trained, on which data, with which seed
-/// best/            the checkpoint that validated best
-/// last/            where the training is, to go on from
-/// training.jsonl   how it went, for programs
-/// tokenizer.json   where text takes part
+/// run.json           what is trained, on which data, with which settings
+/// best/              the checkpoint that validated best
+/// last/              where the training is, to go on from
+/// training.jsonl     how it went, for programs
+/// tokenizer.json     where text takes part
+/// evaluation-*.json  what `trainer evaluate` found about best/
 /// ```
 struct RunFolder: Sendable {
-    /// What `run.json` says.
-    struct Description: Codable, Sendable, Equatable {
-        var kind: String
-        var dataHash: String
-        var seed: UInt64
-        var threads: Int
-    }
-
     private let folder: String
     private let configuration: any Encodable & Sendable
 
@@ -31,41 +24,58 @@ struct RunFolder: Sendable {
 
     /// Opens the folder of a training, new or to go on with.
     ///
-    /// - Throws: `ProcessFailure` when a training to go on with was of other data, seed or threads.
+    /// A training that begins anew removes what an earlier one left, so that the folder never is of two.
+    ///
+    /// - Parameters:
+    ///   - options: the folder, and whether a training goes on.
+    ///   - kind: what is trained.
+    ///   - configuration: the model's, for its checkpoints.
+    ///   - dataset: what it is trained on.
+    ///   - evaluationProtocol: what trains, validates and tests.
+    /// - Throws: `ProcessFailure` when a training to go on with was of other data or settings.
     init(
         _ options: TrainingOptions,
         kind: String,
         configuration: some Encodable & Sendable,
-        dataset: PreparedDataset
+        dataset: PreparedDataset,
+        evaluationProtocol: EvaluationProtocol.Name = .leaveOneOut
     ) throws {
         folder = options.folder
         self.configuration = configuration
-        let description = Description(
+        let description = RunDescription(
             kind: kind,
             dataHash: dataset.dataHash,
             seed: options.seed,
-            threads: options.threads
+            threads: options.threads,
+            evaluationProtocol: evaluationProtocol,
+            settings: options.settings
         )
-        let path = folder + "/run.json"
-        if options.resumes, let data = FileManager.default.contents(atPath: path) {
-            let found = try JSONDecoder().decode(Description.self, from: data)
-            guard found == description else {
-                throw ProcessFailure(
-                    "\(path) is of \(found), not of \(description): resume with the same data, seed and threads",
-                    exitCode: .badInput
-                )
-            }
+        if options.resumes, FileManager.default.fileExists(atPath: folder + "/run.json") {
+            try description.checkResumes(RunDescription(folder: folder), folder: folder)
             return
         }
-        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
-        try encoder.encode(description).write(to: URL(fileURLWithPath: path), options: .atomic)
+        for name in ["best", "last"] where FileManager.default.fileExists(atPath: "\(folder)/\(name)") {
+            try FileManager.default.removeItem(atPath: "\(folder)/\(name)")
+        }
+        removeEvaluations()
+        try description.write(to: folder)
+    }
+
+    /// Forgets what was found about a checkpoint that is no longer the best.
+    private func removeEvaluations() {
+        for name in Self.evaluations(in: folder) { try? FileManager.default.removeItem(atPath: "\(folder)/\(name)") }
+    }
+
+    /// The names of the files of evaluations in a run's folder, sorted.
+    static func evaluations(in folder: String) -> [String] {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
+        return names.filter { $0.hasPrefix("evaluation-") && $0.hasSuffix(".json") }.sorted()
     }
 
     /// Keeps the model that validated best.
     func saveBest(_ parameters: [Parameter], _ state: TrainingState) throws {
         try write(to: folder + "/best", parameters, state, nil)
+        removeEvaluations()
     }
 
     /// Keeps all that is needed to go on.
@@ -88,7 +98,17 @@ struct RunFolder: Sendable {
                 optimizer: optimizer
             )
         }
-        try write(configuration)
+        do {
+            try write(configuration)
+        } catch {
+            // A checkpoint is written beside the former one, which is replaced only when the new one is whole.
+            let former = (try? Checkpoint(folder: path).training(as: TrainingState.self))?.step
+            throw ProcessFailure(
+                "the checkpoint of step \(state.step) was not written: \(error); "
+                    + (former.map { "\(path) still holds that of step \($0): make room" } ?? "make room")
+                    + " and go on with --resume"
+            )
+        }
     }
 
     /// Reads the last checkpoint into parameters and optimizer; nil when there is none yet.
@@ -149,27 +169,13 @@ extension RunFolder {
         return (model, try Tokenizer(contentsOf: folder + "/tokenizer.json"))
     }
 
+    /// Where the training was at its best checkpoint.
+    static func bestState(_ folder: String) throws -> TrainingState {
+        try Checkpoint(folder: folder + "/best").training(as: TrainingState.self)
+    }
+
     private static func best(of folder: String, kind: String, _ dataset: PreparedDataset) throws -> Checkpoint {
-        guard let data = FileManager.default.contents(atPath: folder + "/run.json") else {
-            throw ProcessFailure(
-                "\(folder) holds no training: make it with `trainer train \(kind)`",
-                exitCode: .badInput
-            )
-        }
-        let description = try JSONDecoder().decode(Description.self, from: data)
-        guard description.kind == kind else {
-            throw ProcessFailure(
-                "\(folder) is the training of a \(description.kind), expected a \(kind)",
-                exitCode: .badInput
-            )
-        }
-        guard description.dataHash == dataset.dataHash else {
-            throw ProcessFailure(
-                "\(folder) was trained on data \(description.dataHash.prefix(12)), "
-                    + "not on \(dataset.dataHash.prefix(12)): use the same prepared data set",
-                exitCode: .badInput
-            )
-        }
+        try RunDescription(folder: folder).check(kind: kind, dataset: dataset, folder: folder)
         return try Checkpoint(folder: folder + "/best")
     }
 }

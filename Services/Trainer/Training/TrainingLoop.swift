@@ -5,7 +5,8 @@ import ServiceRuntime
 /// Trains until the budget is used up or the process is told to stop.
 ///
 /// A budget of time is turned into a number of steps once the speed is known, after a thirtieth of the time; from then
-/// on the learning rate depends on the step alone. The checkpoint that validates best is kept beside the last one.
+/// on the learning rate depends on the step alone. The checkpoint that validates best is kept beside the last one. With
+/// patience, so many validations without a better one end the training before its budget is used up.
 struct TrainingLoop<Task: TrainingTask> {
     let task: Task
     let options: TrainingOptions
@@ -21,14 +22,15 @@ struct TrainingLoop<Task: TrainingTask> {
         var state = TrainingState()
         if case .steps(let count) = options.budget { state.totalSteps = count }
         if options.resumes, let saved = try run.restoreLast(task.parameters, optimizer) {
+            try checkSteps(planned: saved.totalSteps)
             state = saved
-            progress.note("continuing at step \(state.step)")
+            state.totalSteps = saved.totalSteps ?? options.budget.steps
+            try progress.resume(state)
         }
-        let clock = ContinuousClock()
-        let start = clock.now
-        let secondsBefore = state.seconds
+        let clock = TrainingClock(secondsBefore: state.seconds)
+        defer { progress.finish(state) }
         var refused = 0
-        while state.step < state.totalSteps ?? .max {
+        while state.step < state.totalSteps ?? .max, !isOutOfPatience(state) {
             if shutdown.isRequested {
                 try run.saveLast(task.parameters, optimizer, state)
                 return outcome(state, isInterrupted: true)
@@ -45,17 +47,41 @@ struct TrainingLoop<Task: TrainingTask> {
                 )
             }
             state.step += 1
-            state.targets += shards.reduce(0) { $0 + task.targetCount($1) }
-            state.seconds = secondsBefore + (clock.now - start).inSeconds
-            progress.step(state, loss: result.loss, gradientNorm: result.gradientNorm, learningRate: rate)
+            let stepTargets = shards.reduce(0) { $0 + task.targetCount($1) }
+            state.targets += stepTargets
+            state.seconds = clock.seconds
+            progress.step(
+                state,
+                loss: result.loss,
+                gradientNorm: result.gradientNorm,
+                learningRate: rate,
+                targets: stepTargets
+            )
             if state.totalSteps == nil, case .time(let budget) = options.budget {
                 try planSteps(&state, budget.inSeconds, optimizer, clock)
             } else if let total = state.totalSteps, isValidationStep(state.step, total) {
-                try validate(&state, optimizer)
+                try validate(&state, optimizer, clock)
             }
+        }
+        if isOutOfPatience(state) {
+            progress.note("\(options.patience) validations without improvement end the training at step \(state.step)")
         }
         try run.saveLast(task.parameters, optimizer, state)
         return outcome(state, isInterrupted: false)
+    }
+
+    private func isOutOfPatience(_ state: TrainingState) -> Bool {
+        options.patience > 0 && state.validationsSinceBest ?? 0 >= options.patience
+    }
+
+    /// Refuses to go on towards another number of steps, as the learning rate so far was of the one that was planned.
+    private func checkSteps(planned: Int?) throws {
+        guard let asked = options.budget.steps, let planned, asked != planned else { return }
+        throw ProcessFailure(
+            "the training in \(options.folder) is planned for \(planned) steps, not for \(asked): give --steps \(planned) "
+                + "to go on, or train into another folder",
+            exitCode: .badInput
+        )
     }
 
     /// Fixes the number of steps once the speed is known.
@@ -63,13 +89,13 @@ struct TrainingLoop<Task: TrainingTask> {
         _ state: inout TrainingState,
         _ budget: Double,
         _ optimizer: AdamW,
-        _ clock: ContinuousClock
+        _ clock: TrainingClock
     ) throws {
         guard state.step >= 10, state.seconds >= budget / 30 else { return }
         let secondsPerStep = state.seconds / Double(state.step)
-        let start = clock.now
-        try validate(&state, optimizer)
-        let validation = (clock.now - start).inSeconds
+        let start = clock.seconds
+        try validate(&state, optimizer, clock)
+        let validation = clock.seconds - start
         let left = budget - state.seconds - validation * Double(options.validations + 1)
         state.totalSteps = state.step + max(Int(left / secondsPerStep), 1)
         progress.note("\(state.totalSteps ?? 0) steps fit into the time")
@@ -79,15 +105,21 @@ struct TrainingLoop<Task: TrainingTask> {
         step == total || step % max(total / options.validations, 1) == 0
     }
 
-    private func validate(_ state: inout TrainingState, _ optimizer: AdamW) throws {
+    private func validate(_ state: inout TrainingState, _ optimizer: AdamW, _ clock: TrainingClock) throws {
         let metric = try task.validate(threads: options.threads)
+        state.seconds = clock.seconds
         let isBest = metric > state.bestMetric ?? -.infinity
         if isBest {
             state.bestMetric = metric
             state.bestStep = state.step
+            state.validationsSinceBest = 0
             try run.saveBest(task.parameters, state)
+        } else {
+            state.validationsSinceBest = (state.validationsSinceBest ?? 0) + 1
         }
         try run.saveLast(task.parameters, optimizer, state)
+        // The time of writing is nobody's step.
+        state.seconds = clock.seconds
         progress.validation(state, name: task.metricName, value: metric, isBest: isBest)
     }
 
@@ -104,9 +136,20 @@ struct TrainingLoop<Task: TrainingTask> {
             targets: state.targets,
             bestStep: state.bestStep,
             bestMetric: state.bestMetric ?? 0,
-            isInterrupted: isInterrupted
+            isInterrupted: isInterrupted,
+            endedEarly: !isInterrupted && isOutOfPatience(state)
         )
     }
+}
+
+/// The time a training has taken, over all its interruptions.
+private struct TrainingClock {
+    let secondsBefore: Double
+    private let start = ContinuousClock.now
+
+    init(secondsBefore: Double) { self.secondsBefore = secondsBefore }
+
+    var seconds: Double { secondsBefore + (ContinuousClock.now - start).inSeconds }
 }
 
 /// Where a training is; saved with its checkpoint.
@@ -117,6 +160,8 @@ struct TrainingState: Codable, Sendable, Equatable {
     var seconds = 0.0
     var bestStep = 0
     var bestMetric: Double?
+    /// Optional, as checkpoints of earlier versions do not have it.
+    var validationsSinceBest: Int?
 }
 
 extension Duration {

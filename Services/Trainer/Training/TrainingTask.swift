@@ -32,6 +32,11 @@ struct TrainingOptions: Sendable {
     enum Budget: Sendable, Equatable {
         case steps(Int)
         case time(Duration)
+
+        /// The number of steps, where that decides.
+        var steps: Int? {
+            if case .steps(let count) = self { count } else { nil }
+        }
     }
 
     var budget: Budget
@@ -45,6 +50,10 @@ struct TrainingOptions: Sendable {
     var folder: String
     /// Whether an interrupted training goes on.
     var resumes: Bool
+    /// The training ends after so many validations in a row without improvement; 0 is never.
+    var patience = 0
+    /// All settings by their keys, for `run.json`.
+    var settings: [String: String] = [:]
 }
 
 extension TrainingOptions {
@@ -69,6 +78,18 @@ extension TrainingOptions {
         seed = try reader.value(of: TrainerKeys.seed)
         self.folder = folder
         resumes = try reader.value(of: TrainerKeys.resume)
+        patience = try reader.value(of: TrainerKeys.patience)
+        settings = Self.settings(reader)
+    }
+
+    /// Every setting of a training by its key; which of steps and minutes decides is seen by the other missing.
+    static func settings(_ reader: ConfigurationReader) -> [String: String] {
+        var settings = reader.effectiveValues
+        let elsewhere = [TrainerKeys.seed.name, TrainerKeys.threads.name, TrainerKeys.evaluationProtocol.name]
+        let passing = [TrainerKeys.json.name, TrainerKeys.resume.name]
+        for name in elsewhere + passing + CommonKeys.names { settings[name] = nil }
+        if settings[TrainerKeys.steps.name] != nil { settings["minutes"] = nil }
+        return settings
     }
 }
 
@@ -81,4 +102,6 @@ struct TrainingOutcome: Sendable {
     var bestMetric: Double
     /// Whether it was told to stop before its budget was used up.
     var isInterrupted: Bool
+    /// Whether it ended because validations no longer improved.
+    var endedEarly: Bool
 }

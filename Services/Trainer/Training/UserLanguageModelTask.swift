@@ -59,13 +59,7 @@ final class UserLanguageModelTask: TrainingTask {
         self.batchCount = batchCount
         self.seed = seed
         self.weightDecay = weightDecay
-        schedule = Mutex(
-            WindowSchedule(
-                counts: histories.trainingCounts,
-                length: model.encoder.configuration.length,
-                seed: seed
-            )
-        )
+        schedule = Mutex(histories.schedule(length: model.encoder.configuration.length, seed: seed))
         prompts = Dictionary(
             uniqueKeysWithValues: [UserTask.nextTitle, .favouriteCategory].map { task in
                 (task, task.trainingPhrasings.map(format.prompt))
@@ -177,7 +171,7 @@ final class UserLanguageModelTask: TrainingTask {
     }
 
     func validate(threads: Int) -> Double {
-        let users = Array(histories.dataset.evaluatedUsers.prefix(1_024))
+        let users = histories.validatedUsers
         let batches = stride(from: 0, to: users.count, by: 32).map { Array(users[$0..<min($0 + 32, users.count)]) }
         let sums = Mutex([Double](repeating: 0, count: batches.count))
         // The title's part of the loss is all that is read.

@@ -2,18 +2,42 @@ import NeuralNetwork
 
 /// The order in which windows of users' histories are trained on: a function of the seed alone.
 ///
-/// In one epoch every event but a user's first is a target once. Windows of one user stand end to end, moved by a random
-/// offset in each epoch, so that each event is seen with histories of every length.
+/// Two ways to cut a history into windows:
+/// - end to end: in one epoch every event but a user's first is a target once. Windows of one user are moved by a random
+///   offset in each epoch, so that each event is seen with histories of every length.
+/// - every window: in one epoch each window of `length` events is read once, with the event after it as its last target.
 struct WindowSchedule: Sendable {
     /// Events from `start` on, of one user: at most the window's length, and one more as the last target.
+    ///
+    /// Kept small: cut at every event, a data set of 20 million events has about as many windows.
     struct Window: Sendable, Equatable {
-        var user: Int
-        var range: Range<Int>
+        private let place: (user: Int32, start: Int32, end: Int32)
+
+        /// Makes a window.
+        init(user: Int, range: Range<Int>) {
+            place = (Int32(user), Int32(range.lowerBound), Int32(range.upperBound))
+        }
+
+        /// Whose events.
+        var user: Int { Int(place.user) }
+        /// Which of the user's events.
+        var range: Range<Int> { Int(place.start)..<Int(place.end) }
+
+        static func == (first: Window, second: Window) -> Bool { first.place == second.place }
+    }
+
+    /// How histories are cut into windows.
+    enum Cut: Sendable {
+        /// One after the other, moved by a random offset.
+        case endToEnd
+        /// One from each event on that has enough events after it.
+        case everyWindow
     }
 
     private let counts: [Int]
     private let length: Int
     private let seed: UInt64
+    private let cut: Cut
     private var epoch = 0
     private var epochStart = 0
     private var windows: [Window] = []
@@ -24,15 +48,15 @@ struct WindowSchedule: Sendable {
     ///   - counts: training events of each user.
     ///   - length: the most events of a window that are read.
     ///   - seed: of the order.
-    init(counts: [Int], length: Int, seed: UInt64) {
+    ///   - cut: how histories become windows.
+    init(counts: [Int], length: Int, seed: UInt64, cut: Cut = .endToEnd) {
+        precondition(counts.contains { $0 >= 2 }, "no history has two events, so there is no window to learn from")
         self.counts = counts
         self.length = length
         self.seed = seed
-        windows = Self.epoch(0, counts: counts, length: length, seed: seed)
+        self.cut = cut
+        makeWindows()
     }
-
-    /// Whether there is anything to learn from.
-    var isEmpty: Bool { windows.isEmpty }
 
     /// Windows number `range` of the endless sequence of epochs; asked for in ascending order, or from the start again.
     mutating func windows(_ range: Range<Int>) -> [Window] {
@@ -48,27 +72,38 @@ struct WindowSchedule: Sendable {
 
     private mutating func restart() {
         (epoch, epochStart) = (0, 0)
-        windows = Self.epoch(0, counts: counts, length: length, seed: seed)
+        makeWindows()
     }
 
     private mutating func advance() {
         epochStart += windows.count
         epoch += 1
-        windows = Self.epoch(epoch, counts: counts, length: length, seed: seed)
+        makeWindows()
     }
 
-    private static func epoch(_ epoch: Int, counts: [Int], length: Int, seed: UInt64) -> [Window] {
+    /// The windows of the present epoch, in their random order.
+    private mutating func makeWindows() {
         var random = SeededRandom(seed: SeededRandom.mix(seed, UInt64(epoch)))
-        var windows: [Window] = []
+        windows.removeAll(keepingCapacity: true)
         for (user, count) in counts.enumerated() where count >= 2 {
-            // A history that fits into one window is not cut.
-            var start = count <= length + 1 ? 0 : -random.below(length)
-            while start + 1 < count {
-                let range = max(start, 0)..<min(start + length + 1, count)
-                if range.count >= 2 { windows.append(Window(user: user, range: range)) }
-                start += length
+            switch cut {
+            case .endToEnd: appendEndToEnd(user, count, &random)
+            case .everyWindow:
+                for start in 0...max(count - length - 1, 0) {
+                    windows.append(Window(user: user, range: start..<min(start + length + 1, count)))
+                }
             }
         }
-        return windows.shuffled(using: &random)
+        windows.shuffle(using: &random)
+    }
+
+    private mutating func appendEndToEnd(_ user: Int, _ count: Int, _ random: inout SeededRandom) {
+        // A history that fits into one window is not cut.
+        var start = count <= length + 1 ? 0 : -random.below(length)
+        while start + 1 < count {
+            let range = max(start, 0)..<min(start + length + 1, count)
+            if range.count >= 2 { windows.append(Window(user: user, range: range)) }
+            start += length
+        }
     }
 }
