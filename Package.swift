@@ -218,6 +218,6 @@ let package = Package(
         tests("KafkaTests", ["Kafka", "CRdkafka", "Streams", "Executors"]),
         tests("PostgresTests", ["Postgres", "Streams", "Messages"]),
         tests("StreamsTests", ["Streams", "Messages"]),
-        tests("TrainerTests", ["Trainer", "UserModels", "NeuralNetwork", "Datasets", "ServiceRuntime"]),
+        tests("TrainerTests", ["Trainer", "UserModels", "NeuralNetwork", "Tensors", "Datasets", "ServiceRuntime"]),
     ]
 )

@@ -19,6 +19,7 @@ struct App {
                 EvaluateEncoderCommand.command,
                 EvaluateUserLLMCommand.command,
                 EvaluateWorldCommand.command,
+                EncodeCommand.command,
                 ExportCommand.command,
                 AllCommand.command,
             ]

@@ -86,6 +86,53 @@ import Testing
         #expect("\(try #require(error))".contains(path + ".none"))
     }
 
+    @Test func aFileWrittenInPiecesEqualsOneWrittenAtOnce() throws {
+        let tensors = [
+            NamedTensor("a", Tensor([1, 2, 3, 4], shape: [2, 2])), NamedTensor("b", Tensor([5], shape: [1])),
+        ]
+        try SafeTensors.write(tensors, metadata: ["users": "[]"], to: path)
+        let whole = try Data(contentsOf: URL(filePath: path))
+        let writer = try SafeTensorsWriter(
+            path: path,
+            tensors: [.init("a", shape: [2, 2]), .init("b", shape: [1])],
+            metadata: ["users": "[]"]
+        )
+        for piece: [Float] in [[1], [2, 3], [], [4, 5]] { try writer.append(piece) }
+        try writer.finish()
+        #expect(try Data(contentsOf: URL(filePath: path)) == whole)
+
+        let counts = try SafeTensorsWriter(
+            path: path,
+            tensors: [.init("n", .int32, shape: [2]), .init("x", shape: [1])]
+        )
+        try counts.append([7, -1] as [Int32])
+        try counts.append([0.5] as [Float])
+        try counts.finish()
+        let file = try SafeTensors(path: path)
+        #expect(file.shape(of: "n") == [2])
+        #expect(try file.tensor("x").values == [0.5])
+        #expect(throws: SafeTensorsError.unsupportedType(path: path, name: "n", type: "I32")) { try file.tensor("n") }
+    }
+
+    @Test func aFileThatFailsHalfWayLeavesTheOldOne() throws {
+        struct Broken: Error {}
+        try Data("old".utf8).write(to: URL(filePath: path))
+        #expect(throws: Broken.self) {
+            try DurableFile.write(to: self.path) { temporary in
+                try Data("new".utf8).write(to: URL(filePath: temporary))
+                throw Broken()
+            }
+        }
+        #expect(try String(contentsOfFile: path, encoding: .utf8) == "old")
+        try DurableFile.write(to: path) { try Data("new".utf8).write(to: URL(filePath: $0)) }
+        #expect(try String(contentsOfFile: path, encoding: .utf8) == "new")
+        let folder = URL(filePath: path).deletingLastPathComponent()
+        let name = URL(filePath: path).lastPathComponent
+        let beside = try FileManager.default.contentsOfDirectory(atPath: folder.path)
+        #expect(beside.filter { $0.contains(name) } == [name], "a temporary file was left")
+        #expect(throws: DurableFile.Failure.self) { try DurableFile.write(to: folder.path) { _ in } }
+    }
+
     @Test func aFolderThatFailsHalfWayLeavesTheOldOne() throws {
         struct Broken: Error {}
         let folder = path + ".folder"

@@ -5,7 +5,7 @@ struct SafeTensorsHeader {
     /// The types of values that are read.
     static let readableTypes: Set<String> = ["F32", "F16", "BF16"]
     /// A longer header is refused, as the format's own reader does: it is a damaged length.
-    private static let longest: UInt64 = 100_000_000
+    static let longest: UInt64 = 100_000_000
     private static let byteCounts = [
         "BOOL": 1, "U8": 1, "I8": 1, "F8_E4M3": 1, "F8_E5M2": 1, "I16": 2, "U16": 2, "F16": 2, "BF16": 2, "I32": 4,
         "U32": 4, "F32": 4, "I64": 8, "U64": 8, "F64": 8,

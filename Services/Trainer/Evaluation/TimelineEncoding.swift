@@ -1,0 +1,109 @@
+import Datasets
+import Executors
+import NeuralNetwork
+import Synchronization
+import UserModels
+
+/// Encodes every user's last events with a trained encoder, some users at a time.
+///
+/// What is held in memory is one batch, however many users there are.
+struct TimelineEncoding: Sendable {
+    /// What is kept of a user.
+    enum Rows: String, CaseIterable, Sendable {
+        /// The hidden state after the last event: one vector.
+        case last
+        /// The hidden states after each event: one vector each.
+        case events
+    }
+
+    /// A user's embedding.
+    struct EncodedTimeline: Sendable {
+        /// The user's index in the data set.
+        var user: Int
+        /// How many events were read.
+        var eventCount: Int
+        /// Shape [d], or [eventCount, d].
+        var values: [Float]
+    }
+
+    private static let batchCount = 512
+    /// Timelines of about the same length that share a pass.
+    private static let chunkCount = 16
+
+    let encoder: AutoregressiveEncoder
+    let dataset: PreparedDataset
+    let rows: Rows
+    let threads: Int
+    private let features: EventFeatures
+
+    /// Prepares to encode.
+    init(encoder: AutoregressiveEncoder, dataset: PreparedDataset, rows: Rows, threads: Int) {
+        self.encoder = encoder
+        self.dataset = dataset
+        self.rows = rows
+        self.threads = threads
+        features = EventFeatures(configuration: encoder.configuration.features, catalogue: dataset.catalogue)
+    }
+
+    /// How many of a user's events are read: the last ones.
+    func eventCount(ofUser user: Int) -> Int {
+        min(dataset.eventCount(ofUser: user), encoder.configuration.length)
+    }
+
+    /// Encodes all users and hands them out in the data set's order, a batch at a time.
+    ///
+    /// - Parameter receive: takes a batch, and tells whether to go on.
+    /// - Returns: the seconds that encoding took, without what `receive` did.
+    func encode(_ receive: ([EncodedTimeline]) throws -> Bool) rethrows -> Double {
+        var seconds = 0.0
+        for start in stride(from: 0, to: dataset.users.count, by: Self.batchCount) {
+            let clock = ContinuousClock.now
+            let batch = encoded(start..<min(start + Self.batchCount, dataset.users.count))
+            seconds += (ContinuousClock.now - clock).inSeconds
+            guard try receive(batch) else { break }
+        }
+        return seconds
+    }
+
+    private func encoded(_ users: Range<Int>) -> [EncodedTimeline] {
+        // Neighbours in length share a chunk, so that little is computed for padding.
+        let order = users.sorted { (eventCount(ofUser: $0), $0) < (eventCount(ofUser: $1), $1) }
+        let chunks = stride(from: 0, to: order.count, by: Self.chunkCount).map {
+            order[$0..<min($0 + Self.chunkCount, order.count)]
+        }
+        let results = Mutex([EncodedTimeline]())
+        let next = Atomic(0)
+        BlockingExecutor.concurrently(min(threads, chunks.count)) { _ in
+            let graph = Graph(recording: false, seed: 0)
+            while true {
+                let chunk = next.add(1, ordering: .relaxed).oldValue
+                guard chunk < chunks.count else { return }
+                let own = encoded(Array(chunks[chunk]), graph)
+                results.withLock { $0 += own }
+                graph.reset()
+            }
+        }
+        return results.withLock { $0 }.sorted { $0.user < $1.user }
+    }
+
+    private func encoded(_ users: [Int], _ graph: Graph) -> [EncodedTimeline] {
+        let timelines = users.map { user in
+            let count = dataset.eventCount(ofUser: user)
+            return features.indexed(dataset.timeline(user: user, count - eventCount(ofUser: user)..<count))[...]
+        }
+        let batch = EventBatch(timelines)
+        let hidden = encoder.hidden(graph, batch)
+        let d = encoder.configuration.width
+        let isLast = rows == .last
+        let values = graph.values(of: isLast ? encoder.lastHidden(graph, hidden: hidden, batch) : hidden)
+        return users.enumerated().map { row, user in
+            let count = timelines[row].count
+            let start = row * (isLast ? 1 : batch.length) * d
+            return EncodedTimeline(
+                user: user,
+                eventCount: count,
+                values: Array(values[start..<start + (isLast ? 1 : count) * d])
+            )
+        }
+    }
+}
