@@ -67,6 +67,7 @@ let package = Package(
         .executable(name: "trainer", targets: ["Trainer"]),
         .executable(name: "userllm", targets: ["Launcher"]),
         .executable(name: "verify", targets: ["Verify"]),
+        .executable(name: "benchmarks", targets: ["Benchmarks"]),
     ],
     targets: [
         // C libraries of Debian 12, each imported by one Swift target.
@@ -170,6 +171,12 @@ let package = Package(
             name: "Verify",
             dependencies: ["Verification", "ServiceRuntime", "Datasets", "UserModels"],
             path: "Tests/Verify",
+            swiftSettings: strict
+        ),
+        .executableTarget(
+            name: "Benchmarks",
+            dependencies: ["ServiceRuntime", "UserModels", "NeuralNetwork", "Tensors", "Executors"],
+            path: "Tests/Benchmarks",
             swiftSettings: strict
         ),
         tests(

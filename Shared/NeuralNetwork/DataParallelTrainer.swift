@@ -1,6 +1,6 @@
 import Executors
 import Synchronization
-import Tensors
+public import Tensors
 
 /// One step of training after another, each batch split into shards that run on a thread each.
 ///
@@ -26,7 +26,9 @@ public final class DataParallelTrainer {
     private final class Lane: Sendable {
         let graph: Mutex<Graph>
 
-        init(seed: UInt64) { graph = Mutex(Graph(recording: true, seed: seed)) }
+        init(seed: UInt64, precision: Precision) {
+            graph = Mutex(Graph(recording: true, seed: seed, precision: precision))
+        }
     }
 
     /// Makes a trainer.
@@ -35,12 +37,13 @@ public final class DataParallelTrainer {
     ///   - shards: into how many parts each batch is split, usually the number of cores.
     ///   - optimizer: what changes the parameters.
     ///   - seed: of all dropout masks.
-    public init(shards: Int, optimizer: AdamW, seed: UInt64) {
+    ///   - precision: in which numbers matrix products read their factors.
+    public init(shards: Int, optimizer: AdamW, seed: UInt64, precision: Precision = .float32) {
         precondition(shards > 0, "a trainer needs a shard, got \(shards)")
         self.shards = shards
         self.optimizer = optimizer
         self.seed = seed
-        lanes = (0..<shards).map { Lane(seed: UInt64($0)) }
+        lanes = (0..<shards).map { Lane(seed: UInt64($0), precision: precision) }
     }
 
     /// Runs the closure for each shard, and changes the parameters by the sum of the gradients.

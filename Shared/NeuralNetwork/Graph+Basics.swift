@@ -16,13 +16,35 @@ extension Graph {
         )
         precondition(b.map { $0.value.count == w.value.shape[0] } ?? true, "the bias is not \(w.value.shape[0]) wide")
         let shape = Array(x.shape.dropLast()) + [w.value.shape[0]]
-        let y = Linear.forward(input.value, weight: w.value, bias: b?.value, shape: shape, pool: pool)
+        let precision = precision
+        let y = Linear.forward(
+            input.value,
+            weight: w.value,
+            bias: b?.value,
+            shape: shape,
+            precision: precision,
+            pool: pool
+        )
         return record(y, from: [input, w] + (b.map { [$0] } ?? [])) { [unowned self] gradient in
             if let (dx, accumulate) = gradientTarget(input) {
-                Linear.inputGradient(of: gradient, weight: w.value, into: dx, accumulate: accumulate)
+                Linear.inputGradient(
+                    of: gradient,
+                    weight: w.value,
+                    into: dx,
+                    accumulate: accumulate,
+                    precision: precision,
+                    pool: pool
+                )
             }
             if let (dw, accumulate) = gradientTarget(w) {
-                Linear.weightGradient(of: gradient, input: input.value, into: dw, accumulate: accumulate)
+                Linear.weightGradient(
+                    of: gradient,
+                    input: input.value,
+                    into: dw,
+                    accumulate: accumulate,
+                    precision: precision,
+                    pool: pool
+                )
             }
             if let b, let (db, accumulate) = gradientTarget(b) {
                 Elementwise.sumRows(gradient, into: db, accumulate: accumulate)

@@ -149,7 +149,8 @@ extension Graph {
             keyValueHeads: keyValueHeads,
             causal: causal,
             keyLengths: keyLengths,
-            keyBlocks: keyBlocks
+            keyBlocks: keyBlocks,
+            precision: precision
         )
         let (query, key, value) = (q.node, k.node, v.node)
         let (output, logSums) = attention.forward(q: query.value, k: key.value, v: value.value, pool: pool)

@@ -28,6 +28,7 @@ extension Graph {
             targets: targets,
             rowWeights: rowWeights,
             needs: (input.requiresGradient, table.requiresGradient, b?.requiresGradient ?? false),
+            precision: precision,
             pool: pool
         )
         let loss = pool.tensor([Float(result.loss)], shape: [])

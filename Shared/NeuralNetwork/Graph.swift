@@ -34,6 +34,8 @@ public final class Graph {
     public let isRecording: Bool
     /// Whether dropout drops; false for evaluation and encoding.
     public var isTraining: Bool
+    /// In which numbers matrix products read their factors.
+    public let precision: Precision
 
     let pool = BufferPool()
     private var tape: [Entry] = []
@@ -57,8 +59,10 @@ public final class Graph {
     /// - Parameters:
     ///   - recording: whether gradients will be asked for. Also the first value of `isTraining`.
     ///   - seed: of the dropout masks.
-    public init(recording: Bool, seed: UInt64) {
+    ///   - precision: in which numbers matrix products read their factors.
+    public init(recording: Bool, seed: UInt64, precision: Precision = .float32) {
         isRecording = recording
+        self.precision = precision
         isTraining = recording
         self.seed = seed
     }

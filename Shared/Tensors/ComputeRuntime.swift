@@ -36,6 +36,28 @@ public enum ComputeRuntime {
             + ["baseline", "AVX2", "AVX-512", "AVX-512 with BF16"][Int(ul_cpu_level())]
     }
 
+    /// How many billion operations a second OpenBLAS's own threads reach on a product of square matrices, at best of ten.
+    ///
+    /// For benchmarks: it changes OpenBLAS's thread count while it runs, so nothing else may compute.
+    public static func productGflops(size: Int, threads: Int) -> Double {
+        let (a, b) = (Tensor(shape: [size, size]), Tensor(shape: [size, size]))
+        let c = Tensor(shape: [size, size])
+        a.fill(1)
+        b.fill(1)
+        useOneThreadPerProduct()
+        openblas_set_num_threads(Int32(threads))
+        defer { openblas_set_num_threads(1) }
+        let n = Int32(size)
+        let times = (0..<10).map { _ in
+            let start = ContinuousClock.now
+            cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, n, n, n, 1, a.base, n, b.base, n, 0, c.base, n)
+            return ContinuousClock.now - start
+        }
+        let fastest = times.min() ?? .zero
+        let seconds = Double(fastest.components.seconds) + Double(fastest.components.attoseconds) * 1e-18
+        return 2 * Double(size * size * size) / seconds / 1e9
+    }
+
     /// The core type whose kernels fit this processor; nil where OpenBLAS's own choice is right.
     static var preferredCoreType: String? {
         switch ul_cpu_level() {

@@ -1,3 +1,4 @@
+import CKernels
 import COpenBLAS
 
 /// One side of a matrix product: where it starts, how far apart its rows are, whether it is read transposed.
@@ -13,9 +14,131 @@ struct MatrixView {
     }
 }
 
-/// Products of Float32 matrices by OpenBLAS, on the calling thread.
+/// The right side of products, of k x n as read, laid out once for several of them.
+///
+/// In Float32 this is the view itself: OpenBLAS lays out what it multiplies.
+struct PackedMatrix {
+    /// Columns that are laid out together.
+    static let panelColumns = 64
+
+    fileprivate let view: MatrixView
+    fileprivate let depth: Int
+    fileprivate let packed: PackedBuffer?
+
+    init(_ view: MatrixView, n: Int, k: Int, precision: Precision, pool: BufferPool) {
+        self.view = view
+        depth = k
+        guard precision == .bfloat16, n > 0, k > 0 else {
+            packed = nil
+            return
+        }
+        let buffer = PackedBuffer(count: Int(ul_bfloat16_packed_count(Int64(n), Int64(k))), pool: pool)
+        ul_bfloat16_pack(buffer.base, view.base, Int64(view.stride), view.transposed ? 1 : 0, Int64(n), Int64(k))
+        packed = buffer
+    }
+}
+
+/// Memory of a pool for numbers of two bytes.
+private struct PackedBuffer {
+    private let memory: Tensor
+    let base: UnsafeMutablePointer<UInt16>
+
+    init(count: Int, pool: BufferPool) {
+        memory = pool.tensor([(count + 1) / 2])
+        base = UnsafeMutableRawPointer(memory.base).assumingMemoryBound(to: UInt16.self)
+    }
+}
+
+/// Products of matrices on the calling thread.
 enum MatrixProduct {
-    /// Computes `c = factor * a b + (accumulate ? c : 0)` for a of m x k, b of k x n (as read) and c of m x n.
+    /// Computes `c = factor * a b + (accumulate ? c : 0) + bias` for a of m x k, b of k x n (as read) and c of m x n.
+    static func multiply(
+        _ a: MatrixView,
+        _ b: MatrixView,
+        into c: MatrixView,
+        m: Int,
+        n: Int,
+        k: Int,
+        factor: Float = 1,
+        accumulate: Bool = false,
+        bias: Tensor? = nil,
+        precision: Precision,
+        pool: BufferPool
+    ) {
+        let packed = PackedMatrix(b, n: n, k: k, precision: precision, pool: pool)
+        multiply(
+            a,
+            packed,
+            into: c,
+            m: m,
+            n: n,
+            k: k,
+            factor: factor,
+            accumulate: accumulate,
+            bias: bias,
+            pool: pool
+        )
+    }
+
+    /// The same with a right side that was laid out before.
+    ///
+    /// n and k may be smaller than what was laid out; a smaller n is then a multiple of `PackedMatrix.panelColumns`.
+    static func multiply(
+        _ a: MatrixView,
+        _ b: PackedMatrix,
+        into c: MatrixView,
+        m: Int,
+        n: Int,
+        k: Int,
+        factor: Float = 1,
+        accumulate: Bool = false,
+        bias: Tensor? = nil,
+        pool: BufferPool
+    ) {
+        guard m > 0, n > 0 else { return }
+        guard let packed = b.packed, k > 0 else {
+            // The product adds to the bias: its own first pass would have been to write zeros there.
+            if let bias { for row in 0..<m { fill(c.base + row * c.stride, bias, n, accumulate) } }
+            multiply(
+                a,
+                b.view,
+                into: c,
+                m: m,
+                n: n,
+                k: k,
+                factor: factor,
+                accumulate: accumulate || bias != nil
+            )
+            return
+        }
+        let scratch = PackedBuffer(count: Int(ul_bfloat16_scratch_count()), pool: pool)
+        ul_bfloat16_product(
+            c.base,
+            Int64(c.stride),
+            a.base,
+            Int64(a.stride),
+            a.transposed ? 1 : 0,
+            packed.base,
+            Int64(b.depth),
+            scratch.base,
+            Int64(m),
+            Int64(n),
+            Int64(k),
+            factor,
+            accumulate ? 1 : 0,
+            bias?.base
+        )
+    }
+
+    private static func fill(_ row: UnsafeMutablePointer<Float>, _ bias: Tensor, _ n: Int, _ accumulate: Bool) {
+        if accumulate {
+            ul_accumulate(row, bias.base, 1, Int64(n))
+        } else {
+            row.update(from: bias.base, count: n)
+        }
+    }
+
+    /// Computes `c = factor * a b + (accumulate ? c : 0)` in Float32 by OpenBLAS.
     static func multiply(
         _ a: MatrixView,
         _ b: MatrixView,

@@ -14,6 +14,18 @@ public struct IndexedEvent: Sendable, Equatable {
     public var rating: Int32
     /// Bucket of the time since the event before; 0 is none.
     public var timeGap: Int32
+
+    /// Makes an event; all but the item is none by default.
+    public init(
+        item: Int32,
+        unknownItem: Int32 = -1,
+        categories: [Int32] = [],
+        rating: Int32 = 0,
+        timeGap: Int32 = 0
+    ) {
+        (self.item, self.unknownItem, self.categories) = (item, unknownItem, categories)
+        (self.rating, self.timeGap) = (rating, timeGap)
+    }
 }
 
 /// Turns events into the indices an encoder reads.

@@ -75,6 +75,14 @@ void ul_adamw(float *weights, float *first, float *second, const float *gradient
               float beta1, float beta2, float epsilon, float weight_decay, float gradient_scale, float correction1,
               float correction2);
 
+// bfloat16_product.c
+int64_t ul_bfloat16_packed_count(int64_t n, int64_t k);
+int64_t ul_bfloat16_scratch_count(void);
+void ul_bfloat16_pack(uint16_t *out, const float *source, int64_t stride, int transposed, int64_t n, int64_t k);
+void ul_bfloat16_product(float *c, int64_t c_stride, const float *a, int64_t a_stride, int a_transposed,
+                         const uint16_t *b, int64_t b_depth, uint16_t *scratch, int64_t m, int64_t n, int64_t k,
+                         float factor, int accumulate, const float *bias);
+
 // convert.c
 void ul_from_bfloat16(float *out, const uint16_t *x, int64_t n);
 void ul_from_float16(float *out, const uint16_t *x, int64_t n);

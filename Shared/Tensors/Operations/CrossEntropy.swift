@@ -48,6 +48,7 @@ public enum CrossEntropy {
         targets: [Int32],
         rowWeights: [Float]?,
         needs: (input: Bool, weight: Bool, bias: Bool),
+        precision: Precision = .float32,
         pool: BufferPool
     ) -> Result {
         let (V, d) = (weight.shape[0], weight.shape[1])
@@ -60,6 +61,12 @@ public enum CrossEntropy {
         let size = chunkRows(V)
         let logits = pool.tensor([size, V])
         let (rows, rowGradients) = (pool.tensor([size, d]), pool.tensor([size, d]))
+        // The table is laid out once for the logits and once for the gradient of the hidden states.
+        let columns = MatrixView(weight.base, stride: d, transposed: true)
+        let forHidden = PackedMatrix(columns, n: V, k: d, precision: precision, pool: pool)
+        let forGradient = dx.map { _ in
+            PackedMatrix(MatrixView(weight.base, stride: d), n: d, k: V, precision: precision, pool: pool)
+        }
         var loss = 0.0
         for start in stride(from: 0, to: counted.count, by: size) {
             let chunk = counted[start..<min(start + size, counted.count)]
@@ -71,15 +78,15 @@ public enum CrossEntropy {
             // Rows that lie together are used where they are.
             let hidden = whole ? x.base + Int(indices[0]) * d : rows.base
             if !whole { ul_gather_rows(rows.base, x.base, indices, Int64(n), Int64(d)) }
-            if let bias { ul_fill_rows(logits.base, bias.base, Int64(n), Int64(V)) }
             MatrixProduct.multiply(
                 MatrixView(hidden, stride: d),
-                MatrixView(weight.base, stride: d, transposed: true),
+                forHidden,
                 into: MatrixView(logits.base, stride: V),
                 m: n,
                 n: V,
                 k: d,
-                accumulate: bias != nil
+                bias: bias,
+                pool: pool
             )
             loss += ul_cross_entropy(
                 logits.base,
@@ -89,15 +96,16 @@ public enum CrossEntropy {
                 Int64(V),
                 hasGradient ? 1 : 0
             )
-            if let dx {
+            if let dx, let forGradient {
                 let target = whole ? dx.base + Int(indices[0]) * d : rowGradients.base
                 MatrixProduct.multiply(
                     MatrixView(logits.base, stride: V),
-                    MatrixView(weight.base, stride: d),
+                    forGradient,
                     into: MatrixView(target, stride: d),
                     m: n,
                     n: d,
-                    k: V
+                    k: V,
+                    pool: pool
                 )
                 if !whole { ul_scatter_add_rows(dx.base, rowGradients.base, indices, Int64(n), Int64(d)) }
             }
@@ -109,7 +117,9 @@ public enum CrossEntropy {
                     m: V,
                     n: d,
                     k: n,
-                    accumulate: true
+                    accumulate: true,
+                    precision: precision,
+                    pool: pool
                 )
             }
             if let db { ul_sum_rows(db.base, logits.base, Int64(n), Int64(V), 1) }
@@ -148,8 +158,9 @@ public enum CrossEntropy {
         return Result(loss: loss, input: needsGradient ? work : nil, weight: nil, bias: nil)
     }
 
-    /// Rows per chunk: two megabytes of logits; fewer rows pack the table too often, more fall out of the cache.
-    private static func chunkRows(_ V: Int) -> Int { min(max(524_288 / max(V, 1), 32), 512) }
+    /// Rows per chunk: some megabytes of logits. With fewer rows the gradient of the table is read and written too often,
+    /// with more the logits fall out of the cache. A multiple of the products' tiles.
+    private static func chunkRows(_ V: Int) -> Int { min(max(524_288 / max(V, 1) / 96, 1) * 96, 480) }
 
     private static func check(_ targets: [Int32], rowWeights: [Float]?, rows: Int, columns: Int) {
         precondition(targets.count == rows, "\(targets.count) targets for \(rows) rows")

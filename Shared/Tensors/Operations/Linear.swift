@@ -1,30 +1,39 @@
-import CKernels
-
 /// The affine map of rows: `y = x W^T + b`, with x of [N, in], W of [out, in] and b of [out].
 public enum Linear {
     /// Gives y, [N, out].
-    public static func forward(_ x: Tensor, weight: Tensor, bias: Tensor?, shape: [Int], pool: BufferPool) -> Tensor {
+    public static func forward(
+        _ x: Tensor,
+        weight: Tensor,
+        bias: Tensor?,
+        shape: [Int],
+        precision: Precision = .float32,
+        pool: BufferPool
+    ) -> Tensor {
         let (out, width) = (weight.shape[0], weight.shape[1])
-        let n = x.count / max(width, 1)
         let y = pool.tensor(shape)
-        if let bias {
-            // The product adds to the bias: its own first pass would have been to write zeros here.
-            ul_fill_rows(y.base, bias.base, Int64(n), Int64(out))
-        }
         MatrixProduct.multiply(
             MatrixView(x.base, stride: width),
             MatrixView(weight.base, stride: width, transposed: true),
             into: MatrixView(y.base, stride: out),
-            m: n,
+            m: x.count / max(width, 1),
             n: out,
             k: width,
-            accumulate: bias != nil
+            bias: bias,
+            precision: precision,
+            pool: pool
         )
         return y
     }
 
     /// Writes or adds the gradient of x: `dy W`.
-    public static func inputGradient(of gradient: Tensor, weight: Tensor, into dx: Tensor, accumulate: Bool) {
+    public static func inputGradient(
+        of gradient: Tensor,
+        weight: Tensor,
+        into dx: Tensor,
+        accumulate: Bool,
+        precision: Precision = .float32,
+        pool: BufferPool
+    ) {
         let (out, width) = (weight.shape[0], weight.shape[1])
         MatrixProduct.multiply(
             MatrixView(gradient.base, stride: out),
@@ -33,12 +42,21 @@ public enum Linear {
             m: gradient.count / max(out, 1),
             n: width,
             k: out,
-            accumulate: accumulate
+            accumulate: accumulate,
+            precision: precision,
+            pool: pool
         )
     }
 
     /// Writes or adds the gradient of W: `dy^T x`.
-    public static func weightGradient(of gradient: Tensor, input x: Tensor, into dw: Tensor, accumulate: Bool) {
+    public static func weightGradient(
+        of gradient: Tensor,
+        input x: Tensor,
+        into dw: Tensor,
+        accumulate: Bool,
+        precision: Precision = .float32,
+        pool: BufferPool
+    ) {
         let (out, width) = (dw.shape[0], dw.shape[1])
         MatrixProduct.multiply(
             MatrixView(gradient.base, stride: out, transposed: true),
@@ -47,7 +65,9 @@ public enum Linear {
             m: out,
             n: width,
             k: gradient.count / max(out, 1),
-            accumulate: accumulate
+            accumulate: accumulate,
+            precision: precision,
+            pool: pool
         )
     }
 }
