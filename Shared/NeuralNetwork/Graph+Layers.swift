@@ -152,6 +152,42 @@ extension Graph {
             keyBlocks: keyBlocks,
             precision: precision
         )
+        return record(attention, q, k, v)
+    }
+
+    /// Softmax attention of sequences to themselves that lie end to end, without padding.
+    ///
+    /// - Parameters:
+    ///   - q: [N, heads * dh].
+    ///   - k: of the shape of q.
+    ///   - v: of the shape of q.
+    ///   - heads: heads of each.
+    ///   - lengths: rows of each sequence; their sum is N.
+    ///   - causal: whether a row sees only rows up to its own.
+    /// - Returns: of the shape of q.
+    public func attention(
+        q: Variable,
+        k: Variable,
+        v: Variable,
+        heads: Int,
+        lengths: [Int32],
+        causal: Bool
+    ) -> Variable {
+        checkSameShape(q, k)
+        checkSameShape(k, v)
+        let rows = lengths.reduce(0) { $0 + Int($1) }
+        precondition(rows == q.node.value.rows, "\(rows) rows in sequences for \(q.shape)")
+        let attention = Attention(
+            lengths: lengths,
+            width: q.node.value.width,
+            heads: heads,
+            causal: causal,
+            precision: precision
+        )
+        return record(attention, q, k, v)
+    }
+
+    private func record(_ attention: Attention, _ q: Variable, _ k: Variable, _ v: Variable) -> Variable {
         let (query, key, value) = (q.node, k.node, v.node)
         let (output, logSums) = attention.forward(q: query.value, k: key.value, v: value.value, pool: pool)
         return record(output, from: [query, key, value]) { [unowned self] gradient in

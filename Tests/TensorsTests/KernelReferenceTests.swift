@@ -9,18 +9,6 @@ import Testing
     private let pool = BufferPool()
     private var source = SeededValues(seed: 11)
 
-    private func expectClose(
-        _ found: [Float],
-        _ expected: [Double],
-        tolerance: Double,
-        _ what: String,
-        sourceLocation: SourceLocation = #_sourceLocation
-    ) {
-        #expect(found.count == expected.count, sourceLocation: sourceLocation)
-        let worst = zip(found, expected).map { abs(Double($0) - $1) / max(1, abs($1)) }.max { !($0 >= $1) } ?? 0
-        #expect(worst <= tolerance, "\(what): worst difference \(worst)", sourceLocation: sourceLocation)
-    }
-
     @Test func exponentialIsAccurateToItsStatedError() {
         let values = (-86_900...87_900).map { Float($0) / 1000 }
         let found = Activations.exponential(pool.tensor(values, shape: [values.count]), pool: pool).values

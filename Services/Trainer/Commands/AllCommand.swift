@@ -25,7 +25,7 @@ enum AllCommand {
             ],
             keys: [
                 TrainerKeys.seed, TrainerKeys.threads, TrainerKeys.json, TrainerKeys.resume, TrainerKeys.skipBadLines,
-                TrainerKeys.warmUp, TrainerKeys.validations, TrainerKeys.patience, TrainerKeys.steps,
+                TrainerKeys.warmUp, TrainerKeys.validations, TrainerKeys.patience, TrainerKeys.steps, TrainerKeys.precision,
                 PrepareCommand.format, encoderMinutes, languageModelMinutes, userLLMMinutes, vocabulary, evaluated,
             ],
             run: { context in
@@ -80,6 +80,7 @@ enum AllCommand {
                     validations: try reader.value(of: TrainerKeys.validations),
                     threads: try reader.value(of: TrainerKeys.threads),
                     seed: try reader.value(of: TrainerKeys.seed),
+                    precision: try TrainerKeys.chosenPrecision(reader),
                     folder: "\(output)/\(name)",
                     resumes: try reader.value(of: TrainerKeys.resume),
                     patience: try reader.value(of: TrainerKeys.patience),

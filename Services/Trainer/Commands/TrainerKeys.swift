@@ -1,5 +1,6 @@
 import Foundation
 import ServiceRuntime
+import Tensors
 
 /// Settings that several commands share.
 enum TrainerKeys {
@@ -71,8 +72,22 @@ enum TrainerKeys {
         ConfigurationKey("weight-decay", default: decay, in: 0...10, help: "Decay of the weights of products")
     }
 
+    static let precision = ConfigurationKey<String>(
+        "precision",
+        default: "auto",
+        help: "Factors of matrix products, auto being bfloat16 where the processor multiplies it fast",
+        expectation: "auto, bfloat16 or float32"
+    ) { $0 == "auto" || Precision(rawValue: $0) != nil }
+
+    /// The precision that was asked for, or the fastest of this processor.
+    static func chosenPrecision(_ reader: ConfigurationReader) throws(ConfigurationError) -> Precision {
+        Precision(rawValue: try reader.value(of: precision)) ?? .fastest
+    }
+
     /// Settings of every training.
-    static let common: [any AnyConfigurationKey] = [seed, threads, json, steps, resume, warmUp, validations, patience]
+    static let common: [any AnyConfigurationKey] = [
+        seed, threads, json, steps, resume, warmUp, validations, patience, precision,
+    ]
 }
 
 extension ProcessContext {

@@ -1,6 +1,7 @@
 import Datasets
 import Foundation
 import ServiceRuntime
+import Tensors
 
 /// What `run.json` says of a training: what is trained, on which data, and how.
 struct RunDescription: Codable, Sendable, Equatable {
@@ -12,21 +13,23 @@ struct RunDescription: Codable, Sendable, Equatable {
     var seed: UInt64
     /// Threads, on which the numbers depend.
     var threads: Int
+    /// In which numbers products read their factors.
+    var precision = Precision.float32
     /// What trains, validates and tests.
     var evaluationProtocol = EvaluationProtocol.Name.leaveOneOut
     /// Every setting by its key, defaults too.
     var settings: [String: String] = [:]
 
     private enum CodingKeys: String, CodingKey {
-        case kind, dataHash, seed, threads, settings
+        case kind, dataHash, seed, threads, precision, settings
         case evaluationProtocol = "protocol"
     }
 
     /// Settings that may be changed when a training goes on: they say when to look and when to end, or where parts came
-    /// from that the checkpoint has.
+    /// from that the checkpoint has. The precision is compared as it was chosen, not as it was asked for.
     private static let free: Set<String> = [
         "validations", "patience", "minutes", "encoder-minutes", "language-model-minutes", "user-llm-minutes",
-        "evaluated-users", "encoder", "language-model",
+        "evaluated-users", "encoder", "language-model", "precision",
     ]
 
     /// Describes a training.
@@ -35,6 +38,7 @@ struct RunDescription: Codable, Sendable, Equatable {
         dataHash: String,
         seed: UInt64,
         threads: Int,
+        precision: Precision = .float32,
         evaluationProtocol: EvaluationProtocol.Name = .leaveOneOut,
         settings: [String: String] = [:]
     ) {
@@ -42,6 +46,7 @@ struct RunDescription: Codable, Sendable, Equatable {
         self.dataHash = dataHash
         self.seed = seed
         self.threads = threads
+        self.precision = precision
         self.evaluationProtocol = evaluationProtocol
         self.settings = settings
     }
@@ -53,6 +58,7 @@ struct RunDescription: Codable, Sendable, Equatable {
         dataHash = try values.decode(String.self, forKey: .dataHash)
         seed = try values.decode(UInt64.self, forKey: .seed)
         threads = try values.decode(Int.self, forKey: .threads)
+        precision = try values.decodeIfPresent(Precision.self, forKey: .precision) ?? .float32
         evaluationProtocol =
             try values.decodeIfPresent(EvaluationProtocol.Name.self, forKey: .evaluationProtocol) ?? .leaveOneOut
         settings = try values.decodeIfPresent([String: String].self, forKey: .settings) ?? [:]
@@ -99,6 +105,7 @@ struct RunDescription: Codable, Sendable, Equatable {
             ("data", begun.dataHash, dataHash),
             ("seed", "\(begun.seed)", "\(seed)"),
             ("threads", "\(begun.threads)", "\(threads)"),
+            ("precision", begun.precision.rawValue, precision.rawValue),
             ("protocol", begun.evaluationProtocol.rawValue, evaluationProtocol.rawValue),
         ]
         for (key, value) in begun.settings.sorted(by: { $0.key < $1.key }) where !Self.free.contains(key) {

@@ -47,6 +47,7 @@ struct RunFolder: Sendable {
             dataHash: dataset.dataHash,
             seed: options.seed,
             threads: options.threads,
+            precision: options.precision,
             evaluationProtocol: evaluationProtocol,
             settings: options.settings
         )

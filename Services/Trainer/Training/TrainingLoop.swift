@@ -18,7 +18,12 @@ struct TrainingLoop<Task: TrainingTask> {
     /// - Throws: when the numbers stop being finite, and what reading or writing a checkpoint throws.
     func train(until shutdown: Shutdown) throws -> TrainingOutcome {
         let optimizer = AdamW(groups: task.groups)
-        let trainer = DataParallelTrainer(shards: options.threads, optimizer: optimizer, seed: options.seed)
+        let trainer = DataParallelTrainer(
+            shards: options.threads,
+            optimizer: optimizer,
+            seed: options.seed,
+            precision: options.precision
+        )
         var state = TrainingState()
         if case .steps(let count) = options.budget { state.totalSteps = count }
         if options.resumes, let saved = try run.restoreLast(task.parameters, optimizer) {

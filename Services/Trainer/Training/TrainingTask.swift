@@ -1,5 +1,6 @@
 import NeuralNetwork
 import ServiceRuntime
+import Tensors
 
 /// One kind of training: what a step works on, its loss, and how progress is judged.
 ///
@@ -46,6 +47,7 @@ struct TrainingOptions: Sendable {
     var validations: Int
     var threads: Int
     var seed: UInt64
+    var precision = Precision.float32
     /// The run's folder.
     var folder: String
     /// Whether an interrupted training goes on.
@@ -76,6 +78,7 @@ extension TrainingOptions {
         validations = try reader.value(of: TrainerKeys.validations)
         threads = try reader.value(of: TrainerKeys.threads)
         seed = try reader.value(of: TrainerKeys.seed)
+        precision = try TrainerKeys.chosenPrecision(reader)
         self.folder = folder
         resumes = try reader.value(of: TrainerKeys.resume)
         patience = try reader.value(of: TrainerKeys.patience)

@@ -1,10 +1,10 @@
 import CKernels
 import Foundation
 
-/// Softmax attention of queries over keys and values, one head of one batch row at a time.
+/// Softmax attention of queries over keys and values, one head of one sequence at a time.
 ///
-/// q is [B, Tq, H * dh], k and v are [K, Tk, Hkv * dh]. Query head h reads key head `h / (H / Hkv)`; batch row b reads
-/// block `keyBlocks[b]`, or its own. Under `causal`, query t sees keys 0 through t + Tk - Tq:
+/// Query head h reads key head `h / (H / Hkv)`. Sequences lie side by side padded to one length, or end to end without
+/// padding. Under `causal`, query t of Tq sees keys 0 through t + Tk - Tq of Tk:
 /// ```
 ///            keys 0 1 2 3          keys 0 1 2 3
 /// query 0         x                     x x x         Tq = Tk = 4 on the left,
@@ -15,25 +15,55 @@ import Foundation
 /// Queries are taken in blocks, so that only a block's scores are held, never [Tq, Tk], and under `causal` the keys that
 /// no query of a block sees cost nothing. The backward pass computes the probabilities again from the kept sums.
 public struct Attention: Sendable {
-    let batch: Int
-    let queries: Int
-    let keys: Int
-    let heads: Int
-    let keyValueHeads: Int
-    let headWidth: Int
-    let causal: Bool
-    let keyLengths: [Int32]?
-    let keyBlocks: [Int32]?
-    let precision: Precision
+    /// Where a sequence's rows lie.
+    private struct Sequence {
+        /// The first row of its queries.
+        let queryStart: Int
+        let queries: Int
+        /// The first row of its keys.
+        let keyStart: Int
+        /// The keys that count.
+        let keys: Int
+        /// How many keys there are for the causal mask, those that do not count among them.
+        let span: Int
+    }
+
+    private let sequences: [Sequence]
+    private let heads: Int
+    private let keyValueHeads: Int
+    private let headWidth: Int
+    private let causal: Bool
+    private let precision: Precision
+    private let queryRows: Int
+    private let greatestQueries: Int
+    private let greatestKeys: Int
 
     /// Queries that are worked on together: a panel of the product, so that the keys end where one ends.
     private static let blockRows = PackedMatrix.panelColumns
 
-    /// Describes an attention over tensors of these shapes.
+    private init(
+        _ sequences: [Sequence],
+        width: Int,
+        heads: Int,
+        keyValueHeads: Int,
+        causal: Bool,
+        precision: Precision,
+        queryRows: Int
+    ) {
+        precondition(width % heads == 0, "width \(width) is not divisible by \(heads) heads")
+        precondition(heads % keyValueHeads == 0, "\(heads) heads are not divisible by \(keyValueHeads) key heads")
+        self.sequences = sequences
+        (self.heads, self.keyValueHeads, headWidth) = (heads, keyValueHeads, width / heads)
+        (self.causal, self.precision, self.queryRows) = (causal, precision, queryRows)
+        greatestQueries = sequences.map(\.queries).max() ?? 0
+        greatestKeys = sequences.map(\.keys).max() ?? 0
+    }
+
+    /// Describes an attention over padded tensors: q is [B, Tq, H * dh], k and v are [K, Tk, Hkv * dh].
     ///
     /// - Parameters:
-    ///   - query: [B, Tq, H * dh].
-    ///   - key: [K, Tk, Hkv * dh], also the shape of the values.
+    ///   - query: the shape of q.
+    ///   - key: the shape of k and v.
     ///   - heads: H.
     ///   - keyValueHeads: Hkv, a divisor of H.
     ///   - causal: whether a query sees only keys up to its own position.
@@ -51,55 +81,99 @@ public struct Attention: Sendable {
         precision: Precision = .float32
     ) {
         precondition(query.count == 3 && key.count == 3, "attention takes [B, T, D], got q \(query), k \(key)")
-        precondition(query[2] % heads == 0, "width \(query[2]) is not divisible by \(heads) heads")
-        precondition(heads % keyValueHeads == 0, "\(heads) heads are not divisible by \(keyValueHeads) key heads")
-        (batch, queries, keys) = (query[0], query[1], key[1])
-        (self.heads, self.keyValueHeads, headWidth) = (heads, keyValueHeads, query[2] / heads)
-        precondition(key[2] == keyValueHeads * headWidth, "keys are \(key[2]) wide, not \(keyValueHeads * headWidth)")
-        (self.causal, self.keyLengths, self.keyBlocks) = (causal, keyLengths, keyBlocks)
-        self.precision = precision
+        let (batch, queries, keys) = (query[0], query[1], key[1])
+        let width = query[2] / heads
+        precondition(key[2] == keyValueHeads * width, "keys are \(key[2]) wide, not \(keyValueHeads * width)")
         if let keyLengths {
-            precondition(keyLengths.count == query[0], "\(keyLengths.count) key lengths for \(query[0]) batch rows")
+            precondition(keyLengths.count == batch, "\(keyLengths.count) key lengths for \(batch) batch rows")
             for length in keyLengths {
-                precondition(length >= 0 && length <= key[1], "key length \(length) is not within 0...\(key[1])")
+                precondition(length >= 0 && length <= keys, "key length \(length) is not within 0...\(keys)")
             }
         }
         if let keyBlocks {
-            precondition(keyBlocks.count == query[0], "\(keyBlocks.count) key blocks for \(query[0]) batch rows")
+            precondition(keyBlocks.count == batch, "\(keyBlocks.count) key blocks for \(batch) batch rows")
             for block in keyBlocks {
                 precondition(block >= 0 && block < key[0], "key block \(block) is not below \(key[0])")
             }
         } else {
-            precondition(key[0] == query[0], "\(key[0]) key blocks for \(query[0]) batch rows")
+            precondition(key[0] == batch, "\(key[0]) key blocks for \(batch) batch rows")
         }
+        let sequences = (0..<batch).map { b in
+            Sequence(
+                queryStart: b * queries,
+                queries: queries,
+                keyStart: (keyBlocks.map { Int($0[b]) } ?? b) * keys,
+                keys: keyLengths.map { Int($0[b]) } ?? keys,
+                span: keys
+            )
+        }
+        self.init(
+            sequences,
+            width: query[2],
+            heads: heads,
+            keyValueHeads: keyValueHeads,
+            causal: causal,
+            precision: precision,
+            queryRows: batch * queries
+        )
     }
 
-    /// Gives the result, [B, Tq, H * dh], and the logarithm of each softmax's sum for the backward pass.
+    /// Describes the attention of sequences to themselves that lie end to end: q, k and v are [N, H * dh].
+    ///
+    /// - Parameters:
+    ///   - lengths: rows of each sequence; their sum is N.
+    ///   - width: H * dh.
+    ///   - heads: H.
+    ///   - causal: whether a row sees only rows up to its own.
+    ///   - precision: in which numbers the products read their factors.
+    public init(lengths: [Int32], width: Int, heads: Int, causal: Bool, precision: Precision = .float32) {
+        var sequences: [Sequence] = []
+        var start = 0
+        for length in lengths {
+            let count = Int(length)
+            precondition(count >= 0, "the length \(count) is negative")
+            sequences.append(
+                Sequence(queryStart: start, queries: count, keyStart: start, keys: count, span: count)
+            )
+            start += count
+        }
+        self.init(
+            sequences,
+            width: width,
+            heads: heads,
+            keyValueHeads: heads,
+            causal: causal,
+            precision: precision,
+            queryRows: start
+        )
+    }
+
+    /// Gives the result, of the shape of q, and the logarithm of each softmax's sum for the backward pass.
     public func forward(q: Tensor, k: Tensor, v: Tensor, pool: BufferPool) -> (output: Tensor, logSums: Tensor) {
         let output = pool.tensor(q.shape)
-        let logSums = pool.tensor([batch, heads, queries])
-        let scores = pool.tensor([min(Self.blockRows, queries), keys])
-        for b in 0..<batch {
-            let S = length(b)
+        let logSums = pool.tensor([heads, queryRows])
+        let scores = pool.tensor([min(Self.blockRows, greatestQueries), greatestKeys])
+        for sequence in sequences {
+            let S = sequence.keys
             for h in 0..<heads {
-                let key = keyStart(b, h)
+                let key = keyStart(sequence, h)
                 let packedKeys = packed(k.base + key, n: S, k: headWidth, transposed: true, pool)
                 let packedValues = packed(v.base + key, n: headWidth, k: S, transposed: false, pool)
-                for block in blocks(keys: S) {
-                    let query = queryStart(b, h) + block.start * queryStride
+                for block in blocks(of: sequence) {
+                    let query = block.start * queryStride + h * headWidth
                     let q = MatrixView(q.base + query, stride: queryStride)
                     multiplyScores(q, packedKeys, into: scores.base, block, pool)
                     ul_attention_softmax(
                         scores.base,
-                        logSums.base + (b * heads + h) * queries + block.start,
+                        logSums.base + h * queryRows + block.start,
                         Int64(block.rows),
                         Int64(block.keys),
-                        Int64(keys),
+                        Int64(greatestKeys),
                         causal ? 1 : 0,
                         Int64(block.offset)
                     )
                     MatrixProduct.multiply(
-                        MatrixView(scores.base, stride: keys),
+                        MatrixView(scores.base, stride: greatestKeys),
                         packedValues,
                         into: MatrixView(output.base + query, stride: queryStride),
                         m: block.rows,
@@ -128,30 +202,31 @@ public struct Attention: Sendable {
     ) -> (q: Tensor, k: Tensor, v: Tensor) {
         let dq = pool.tensor(q.shape)
         let (dk, dv) = (pool.zeros(k.shape), pool.zeros(v.shape))
-        let rows = min(Self.blockRows, queries)
-        let (p, dp, deltas) = (pool.tensor([rows, keys]), pool.tensor([rows, keys]), pool.tensor([rows]))
+        let rows = min(Self.blockRows, greatestQueries)
+        let (p, dp) = (pool.tensor([rows, greatestKeys]), pool.tensor([rows, greatestKeys]))
+        let deltas = pool.tensor([rows])
         let causal: Int32 = self.causal ? 1 : 0
-        for b in 0..<batch {
-            let S = length(b)
+        for sequence in sequences {
+            let S = sequence.keys
             for h in 0..<heads {
-                let key = keyStart(b, h)
+                let key = keyStart(sequence, h)
                 let packedKeys = packed(k.base + key, n: S, k: headWidth, transposed: true, pool)
                 let packedValues = packed(v.base + key, n: S, k: headWidth, transposed: true, pool)
                 let keyRows = packed(k.base + key, n: headWidth, k: S, transposed: false, pool)
-                for block in blocks(keys: S) {
-                    let query = queryStart(b, h) + block.start * queryStride
+                for block in blocks(of: sequence) {
+                    let query = block.start * queryStride + h * headWidth
                     let queryView = MatrixView(q.base + query, stride: queryStride)
                     let out = MatrixView(gradient.base + query, stride: queryStride)
-                    let (rows, columns, stride) = (Int64(block.rows), Int64(block.keys), Int64(keys))
+                    let (rows, columns, stride) = (Int64(block.rows), Int64(block.keys), Int64(greatestKeys))
                     let offset = Int64(block.offset)
-                    let sums = logSums.base + (b * heads + h) * queries + block.start
+                    let sums = logSums.base + h * queryRows + block.start
                     multiplyScores(queryView, packedKeys, into: p.base, block, pool)
                     ul_attention_probabilities(p.base, sums, rows, columns, stride, causal, offset)
                     accumulateKeyGradient(p.base, out, into: dv.base + key, block, pool)
                     MatrixProduct.multiply(
                         out,
                         packedValues,
-                        into: MatrixView(dp.base, stride: keys),
+                        into: MatrixView(dp.base, stride: greatestKeys),
                         m: block.rows,
                         n: block.keys,
                         k: headWidth,
@@ -177,7 +252,7 @@ public struct Attention: Sendable {
                         scale
                     )
                     MatrixProduct.multiply(
-                        MatrixView(dp.base, stride: keys),
+                        MatrixView(dp.base, stride: greatestKeys),
                         keyRows,
                         into: MatrixView(dq.base + query, stride: queryStride),
                         m: block.rows,
@@ -194,7 +269,7 @@ public struct Attention: Sendable {
 
     /// Queries that are worked on together.
     private struct Block {
-        /// The first of them.
+        /// The row of the first of them.
         let start: Int
         let rows: Int
         /// The keys that any of them may see.
@@ -203,15 +278,28 @@ public struct Attention: Sendable {
         let offset: Int
     }
 
-    /// The blocks of queries that cover all of them, for a number of keys that count.
-    private func blocks(keys S: Int) -> [Block] {
-        stride(from: 0, to: queries, by: Self.blockRows).map { start in
-            let rows = min(Self.blockRows, queries - start)
-            let offset = keys - queries + start
+    /// The blocks of queries that cover a sequence's.
+    private func blocks(of sequence: Sequence) -> [Block] {
+        stride(from: 0, to: sequence.queries, by: Self.blockRows).map { start in
+            let rows = min(Self.blockRows, sequence.queries - start)
+            let offset = sequence.span - sequence.queries + start
             let panel = PackedMatrix.panelColumns
-            let visible = causal ? (max(offset + rows, 0) + panel - 1) / panel * panel : S
-            return Block(start: start, rows: rows, keys: min(visible, S), offset: offset)
+            let visible = causal ? (max(offset + rows, 0) + panel - 1) / panel * panel : sequence.keys
+            return Block(
+                start: sequence.queryStart + start,
+                rows: rows,
+                keys: min(visible, sequence.keys),
+                offset: offset
+            )
         }
+    }
+
+    private var scale: Float { 1 / Float(headWidth).squareRoot() }
+    private var queryStride: Int { heads * headWidth }
+    private var keyStride: Int { keyValueHeads * headWidth }
+
+    private func keyStart(_ sequence: Sequence, _ h: Int) -> Int {
+        sequence.keyStart * keyStride + h / (heads / keyValueHeads) * headWidth
     }
 
     private func packed(
@@ -234,7 +322,7 @@ public struct Attention: Sendable {
         _ pool: BufferPool
     ) {
         MatrixProduct.multiply(
-            MatrixView(scores, stride: keys, transposed: true),
+            MatrixView(scores, stride: greatestKeys, transposed: true),
             rows,
             into: MatrixView(gradient, stride: keyStride),
             m: block.keys,
@@ -256,25 +344,12 @@ public struct Attention: Sendable {
         MatrixProduct.multiply(
             q,
             keys,
-            into: MatrixView(scores, stride: self.keys),
+            into: MatrixView(scores, stride: greatestKeys),
             m: block.rows,
             n: block.keys,
             k: headWidth,
             factor: scale,
             pool: pool
         )
-    }
-
-    private var scale: Float { 1 / Float(headWidth).squareRoot() }
-    private var queryStride: Int { heads * headWidth }
-    private var keyStride: Int { keyValueHeads * headWidth }
-
-    private func length(_ b: Int) -> Int { keyLengths.map { Int($0[b]) } ?? keys }
-
-    private func queryStart(_ b: Int, _ h: Int) -> Int { b * queries * queryStride + h * headWidth }
-
-    private func keyStart(_ b: Int, _ h: Int) -> Int {
-        let block = keyBlocks.map { Int($0[b]) } ?? b
-        return block * keys * keyStride + h / (heads / keyValueHeads) * headWidth
     }
 }

@@ -158,8 +158,10 @@ public enum CrossEntropy {
         return Result(loss: loss, input: needsGradient ? work : nil, weight: nil, bias: nil)
     }
 
-    /// Rows per chunk: some megabytes of logits. With fewer rows the gradient of the table is read and written too often,
-    /// with more the logits fall out of the cache. A multiple of the products' tiles.
+    /// Rows per chunk, for some megabytes of logits; a multiple of the products' tiles.
+    ///
+    /// With fewer rows the gradient of the table is read and written too often, with more the logits fall out of the
+    /// cache.
     private static func chunkRows(_ V: Int) -> Int { min(max(524_288 / max(V, 1) / 96, 1) * 96, 480) }
 
     private static func check(_ targets: [Int32], rowWeights: [Float]?, rows: Int, columns: Int) {
