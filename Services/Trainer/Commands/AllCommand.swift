@@ -25,8 +25,9 @@ enum AllCommand {
             ],
             keys: [
                 TrainerKeys.seed, TrainerKeys.threads, TrainerKeys.json, TrainerKeys.resume, TrainerKeys.skipBadLines,
-                TrainerKeys.warmUp, TrainerKeys.validations, TrainerKeys.patience, TrainerKeys.steps, TrainerKeys.precision,
-                PrepareCommand.format, encoderMinutes, languageModelMinutes, userLLMMinutes, vocabulary, evaluated,
+                TrainerKeys.warmUp, TrainerKeys.validations, TrainerKeys.patience, TrainerKeys.steps,
+                TrainerKeys.precision, PrepareCommand.format, encoderMinutes, languageModelMinutes, userLLMMinutes,
+                vocabulary, evaluated,
             ],
             run: { context in
                 let reader = context.configuration

@@ -25,8 +25,10 @@ struct RunDescription: Codable, Sendable, Equatable {
         case evaluationProtocol = "protocol"
     }
 
-    /// Settings that may be changed when a training goes on: they say when to look and when to end, or where parts came
-    /// from that the checkpoint has. The precision is compared as it was chosen, not as it was asked for.
+    /// Settings that may be changed when a training goes on.
+    ///
+    /// They say when to look and when to end, or where parts came from that the checkpoint has. The precision is compared
+    /// as it was chosen, not as it was asked for.
     private static let free: Set<String> = [
         "validations", "patience", "minutes", "encoder-minutes", "language-model-minutes", "user-llm-minutes",
         "evaluated-users", "encoder", "language-model", "precision",
