@@ -57,6 +57,21 @@ double ul_cross_entropy_candidates(float *gradient, const float *logits, const i
                                    const float *weights, const int32_t *candidates, const int32_t *offsets,
                                    int64_t rows, int64_t columns);
 
+// pointwise_attention.c
+void ul_pointwise_weights(float *scores, const float *positions, int64_t last, const float *biases,
+                          const int32_t *times, int32_t buckets, int64_t first, int64_t rows, int64_t columns,
+                          int64_t stride, int causal, float scale);
+void ul_pointwise_gradient(float *scores, float *gradient, const float *positions, float *position_gradient,
+                           int64_t last, const float *biases, float *bias_gradient, const int32_t *times,
+                           int32_t buckets, int64_t first, int64_t rows, int64_t columns, int64_t stride, int causal,
+                           float scale);
+
+// sampled_softmax.c
+double ul_sampled_cross_entropy(float *logits, float *chosen, const float *x, const float *positives,
+                                const int32_t *targets, const int32_t *negatives, const float *bias, int64_t rows,
+                                int64_t columns, int64_t d, int want_gradient);
+void ul_scale_rows(float *out, const float *x, const float *factors, int64_t rows, int64_t d, int accumulate);
+
 // gather.c
 void ul_gather_rows(float *out, const float *table, const int32_t *indices, int64_t n, int64_t d);
 void ul_scatter_add_rows(float *table, const float *x, const int32_t *indices, int64_t n, int64_t d);

@@ -1,0 +1,55 @@
+import Tensors
+
+extension Graph {
+    /// Self-attention with weights `silu(q k^T + bias) / n`, without a softmax; see `PointwiseAttention`.
+    ///
+    /// - Parameters:
+    ///   - packed: [B, L, 3 * d]: values, queries and keys side by side.
+    ///   - positionBias: [heads, P] under `causal`, else [heads, 2 P - 1]; P is at least L.
+    ///   - timeBias: [heads, buckets], with `times`; nil for none.
+    ///   - times: in seconds, one per row, [B * L].
+    ///   - heads: heads of values, queries and keys.
+    ///   - causal: whether a query sees only keys up to its own place.
+    ///   - divisor: n, a constant of the model.
+    ///   - lengths: rows of each timeline that count; the others give zeros. Nil for all.
+    /// - Returns: [B, L, d].
+    public func pointwiseAttention(
+        _ packed: Variable,
+        positionBias: Parameter,
+        timeBias: Parameter? = nil,
+        times: [Int32]? = nil,
+        heads: Int,
+        causal: Bool,
+        divisor: Int,
+        lengths: [Int32]? = nil
+    ) -> Variable {
+        let attention = PointwiseAttention(
+            packed: packed.shape,
+            positions: positionBias.shape,
+            heads: heads,
+            causal: causal,
+            divisor: divisor,
+            lengths: lengths,
+            times: times
+        )
+        let (input, position, time) = (packed.node, node(of: positionBias), timeBias.map(node(of:)))
+        let output = attention.forward(
+            input.value,
+            positions: position.value,
+            timeBias: time?.value,
+            pool: pool
+        )
+        return record(output, from: [input, position] + (time.map { [$0] } ?? [])) { [unowned self] gradient in
+            let gradients = attention.backward(
+                input.value,
+                positions: position.value,
+                timeBias: time?.value,
+                gradient: gradient,
+                pool: pool
+            )
+            deliver(gradients.packed, to: input)
+            deliver(gradients.positions, to: position)
+            if let time { deliver(gradients.times, to: time) }
+        }
+    }
+}

@@ -1,0 +1,42 @@
+public import Tensors
+
+extension Graph {
+    /// Cross-entropy of each row's right vector against negatives that all rows share: the sum over rows.
+    ///
+    /// - Parameters:
+    ///   - x: hidden states, [N, d].
+    ///   - positives: the vector of each row's target, [N, d].
+    ///   - negatives: the vectors of the negatives, [M, d], in the order of `shared.ids`.
+    ///   - targets: what each row's target is; a negative that is the same takes no part in that row.
+    ///   - shared: what the negatives are, and what is added to their logits.
+    /// - Returns: a scalar; see `SampledCrossEntropy`.
+    public func sampledCrossEntropy(
+        _ x: Variable,
+        positives: Variable,
+        negatives: Variable,
+        targets: [Int32],
+        shared: SharedNegatives
+    ) -> Variable {
+        let inputs = (x.node, positives.node, negatives.node)
+        let result = SampledCrossEntropy.compute(
+            inputs.0.value,
+            positives: inputs.1.value,
+            negatives: inputs.2.value,
+            targets: targets,
+            shared: shared,
+            needsGradient: inputs.0.requiresGradient || inputs.1.requiresGradient || inputs.2.requiresGradient,
+            pool: pool
+        )
+        let loss = pool.tensor([Float(result.loss)], shape: [])
+        return record(loss, from: [inputs.0, inputs.1, inputs.2]) { [unowned self] gradient in
+            let gradients = [
+                (result.input, inputs.0), (result.positives, inputs.1), (result.negatives, inputs.2),
+            ]
+            for (tensor, node) in gradients {
+                guard let tensor else { continue }
+                if gradient[0] != 1 { Elementwise.scaleInPlace(tensor, gradient[0]) }
+                deliver(tensor, to: node)
+            }
+        }
+    }
+}
