@@ -1,3 +1,5 @@
+public import Tensors
+
 /// Timelines side by side, each from position 0 on, padded at the end to one length.
 ///
 /// Shapes: `B` timelines of `L` positions. Padding needs no mask in a causal encoder: it stands after every real event.
@@ -20,6 +22,12 @@ public struct EventBatch: Sendable {
     public private(set) var ratings: [Int32]
     /// Time gap buckets, shape [B, L]; padding is -1.
     public private(set) var timeGaps: [Int32]
+    /// Seconds since the timeline's first event, shape [B, L]; 0 in padding.
+    public private(set) var times: [Int32]
+    /// 0 where an event is hidden, else -1, shape [B, L]; empty when none is.
+    ///
+    /// Nothing of a hidden event is to be seen, not even when it was: it has the time of the event before it.
+    public private(set) var masks: [Int32] = []
 
     /// Puts timelines side by side.
     ///
@@ -27,30 +35,78 @@ public struct EventBatch: Sendable {
     ///   - timelines: the events of each, oldest first.
     ///   - length: positions of each row; nil is the longest timeline's.
     public init(_ timelines: [ArraySlice<IndexedEvent>], length: Int? = nil) {
-        count = timelines.count
+        self.init(timelines, length: length) { _, _ in false }
+    }
+
+    /// Puts timelines side by side and hides the events of which the closure says so, by row and position.
+    init(_ timelines: [ArraySlice<IndexedEvent>], length: Int?, hides isHidden: (Int, Int) -> Bool) {
         let longest = timelines.map(\.count).max() ?? 0
         let length = length ?? longest
         precondition(longest <= length, "timeline of \(longest) events does not fit into \(length) positions")
-        self.length = length
-        lengths = timelines.map { Int32($0.count) }
-        items = Array(repeating: -1, count: count * length)
-        unknownItems = items
-        ratings = items
-        timeGaps = items
-        categoryOffsets.reserveCapacity(count * length + 1)
+        self.init(count: timelines.count, length: length, lengths: timelines.map { Int32($0.count) })
         for (row, timeline) in timelines.enumerated() {
+            let start = timeline.first?.time ?? 0
             for (position, event) in timeline.enumerated() {
                 let cell = row * length + position
+                guard !isHidden(row, position) else {
+                    hide(cell, time: position == 0 ? 0 : times[cell - 1])
+                    continue
+                }
                 items[cell] = event.item
                 unknownItems[cell] = event.unknownItem
                 ratings[cell] = event.rating
                 // What came before the window is unknown when answering too, so the first gap counts as none.
                 timeGaps[cell] = position == 0 ? 0 : event.timeGap
+                times[cell] = Int32(clamping: (event.time &- start) / 1_000)
                 categories.append(contentsOf: event.categories)
                 categoryOffsets.append(Int32(categories.count))
             }
             for _ in timeline.count..<length { categoryOffsets.append(Int32(categories.count)) }
         }
+    }
+
+    /// Padding alone, to be filled cell by cell.
+    private init(count: Int, length: Int, lengths: [Int32]) {
+        (self.count, self.length, self.lengths) = (count, length, lengths)
+        items = Array(repeating: -1, count: count * length)
+        unknownItems = items
+        ratings = items
+        timeGaps = items
+        times = Array(repeating: 0, count: count * length)
+        categoryOffsets.reserveCapacity(count * length + 1)
+    }
+
+    private mutating func hide(_ cell: Int, time: Int32) {
+        if masks.isEmpty { masks = Array(repeating: -1, count: items.count) }
+        masks[cell] = 0
+        times[cell] = time
+        categoryOffsets.append(Int32(categories.count))
+    }
+
+    /// The same timelines, each with a hidden event after its last.
+    func appendingMask() -> EventBatch {
+        var result = EventBatch(count: count, length: length + 1, lengths: lengths.map { $0 + 1 })
+        result.masks = Array(repeating: -1, count: result.items.count)
+        for row in 0..<count {
+            for position in 0...length {
+                let (old, new) = (row * length + position, row * (length + 1) + position)
+                if position == Int(lengths[row]) {
+                    result.hide(new, time: position == 0 ? 0 : times[old - 1])
+                    continue
+                }
+                if position < Int(lengths[row]) {
+                    result.items[new] = items[old]
+                    result.unknownItems[new] = unknownItems[old]
+                    result.ratings[new] = ratings[old]
+                    result.timeGaps[new] = timeGaps[old]
+                    result.times[new] = times[old]
+                    result.categories += categories[Int(categoryOffsets[old])..<Int(categoryOffsets[old + 1])]
+                    if !masks.isEmpty, masks[old] == 0 { result.masks[new] = 0 }
+                }
+                result.categoryOffsets.append(Int32(result.categories.count))
+            }
+        }
+        return result
     }
 
     /// Hides some known items behind a random bucket, so that the encoder learns to read an item by its categories.
@@ -72,19 +128,29 @@ public struct EventBatch: Sendable {
     }
 }
 
-/// Windows of events and, for each event, what came next: one step's work for an encoder.
+/// Windows of events and what is to be predicted at their positions: one step's work for an encoder.
+///
+/// A position's target is the event that came next; where events are hidden, the hidden one.
 public struct NextEventBatch: Sendable {
     /// The events that are read.
     public var events: EventBatch
-    /// The item after each event, shape [B, L]; -1 where there is none to learn.
+    /// The item to predict at each position, shape [B, L]; -1 where there is none to learn.
     public let targetItems: [Int32]
-    /// The rating bucket after each event, shape [B, L]; -1 where there is none.
+    /// The rating bucket to predict at each position, shape [B, L]; -1 where there is none.
     public let targetRatings: [Int32]
-    /// Rows of [B * L] and one category of the event after each; a row appears once per category.
+    /// Rows of [B * L] and one category to predict at each; a row appears once per category.
     public let targetCategories: [(row: Int32, category: Int32, weight: Float)]
+    /// Items that the right ones are told from; nil for the whole catalogue.
+    public var negatives: SharedNegatives?
 
-    /// Number of events whose next item is learnt.
+    /// Number of positions whose item is learnt.
     public var targetCount: Int { targetItems.count { $0 >= 0 } }
+
+    /// The rows of [B * L] with an item to predict, and the items.
+    var knownTargets: (rows: [Int32], items: [Int32]) {
+        let rows = targetItems.indices.filter { targetItems[$0] >= 0 }
+        return (rows.map(Int32.init), rows.map { targetItems[$0] })
+    }
 
     /// Makes a batch of windows: each event is a target for the events before it.
     ///
@@ -92,18 +158,53 @@ public struct NextEventBatch: Sendable {
     ///   - windows: up to `length` + 1 events each, oldest first.
     ///   - length: positions of each row; nil is the longest window's.
     public init(windows: [ArraySlice<IndexedEvent>], length: Int? = nil) {
-        events = EventBatch(windows.map { $0.dropLast() }, length: length)
+        let events = EventBatch(windows.map { $0.dropLast() }, length: length)
+        let targets = windows.enumerated().flatMap { row, window in
+            window.dropFirst().enumerated().map { (row * events.length + $0, $1) }
+        }
+        self.init(events: events, targets: targets)
+    }
+
+    /// Makes a batch of windows, some of whose events are hidden and to be predicted.
+    ///
+    /// - Parameters:
+    ///   - windows: the events, oldest first.
+    ///   - share: probability of an event to be hidden; of a window in which none is, the last one is.
+    ///   - lastShare: share of windows of which the last event alone is hidden, as it is when predicting.
+    ///   - generator: source of the draws.
+    public init(
+        masking windows: [ArraySlice<IndexedEvent>],
+        share: Float,
+        lastShare: Float,
+        using generator: inout some RandomNumberGenerator
+    ) {
+        var hidden: [Set<Int>] = []
+        for window in windows {
+            let last: Set = [window.count - 1]
+            guard Float.random(in: 0..<1, using: &generator) >= lastShare else {
+                hidden.append(last)
+                continue
+            }
+            let drawn = (0..<window.count).filter { _ in Float.random(in: 0..<1, using: &generator) < share }
+            hidden.append(drawn.isEmpty ? last : Set(drawn))
+        }
+        let events = EventBatch(windows, length: nil) { hidden[$0].contains($1) }
+        let targets = windows.enumerated().flatMap { row, window in
+            window.enumerated().filter { hidden[row].contains($0.offset) }.map { (row * events.length + $0, $1) }
+        }
+        self.init(events: events, targets: targets)
+    }
+
+    private init(events: EventBatch, targets: [(cell: Int, event: IndexedEvent)]) {
+        self.events = events
         var items = [Int32](repeating: -1, count: events.count * events.length)
         var ratings = items
         var categories: [(row: Int32, category: Int32, weight: Float)] = []
-        for (row, window) in windows.enumerated() {
-            for (position, next) in window.dropFirst().enumerated() {
-                let cell = row * events.length + position
-                items[cell] = next.item
-                ratings[cell] = next.rating > 0 ? next.rating : -1
-                for category in next.categories {
-                    categories.append((Int32(cell), category, 1 / Float(next.categories.count)))
-                }
+        for (cell, event) in targets {
+            items[cell] = event.item
+            ratings[cell] = event.rating > 0 ? event.rating : -1
+            for category in event.categories {
+                categories.append((Int32(cell), category, 1 / Float(event.categories.count)))
             }
         }
         targetItems = items

@@ -14,6 +14,8 @@ public struct IndexedEvent: Sendable, Equatable {
     public var rating: Int32
     /// Bucket of the time since the event before; 0 is none.
     public var timeGap: Int32
+    /// Milliseconds since 1970.
+    public var time: Int64
 
     /// Makes an event; all but the item is none by default.
     public init(
@@ -21,10 +23,11 @@ public struct IndexedEvent: Sendable, Equatable {
         unknownItem: Int32 = -1,
         categories: [Int32] = [],
         rating: Int32 = 0,
-        timeGap: Int32 = 0
+        timeGap: Int32 = 0,
+        time: Int64 = 0
     ) {
         (self.item, self.unknownItem, self.categories) = (item, unknownItem, categories)
-        (self.rating, self.timeGap) = (rating, timeGap)
+        (self.rating, self.timeGap, self.time) = (rating, timeGap, time)
     }
 }
 
@@ -110,7 +113,8 @@ public struct EventFeatures: Sendable {
                     unknownItem: item == nil ? unknownBucket(event.item) : -1,
                     categories: categories,
                     rating: ratingBucket(event.rating),
-                    timeGap: previousTime.map { timeGapBucket(milliseconds: event.time &- $0) } ?? 0
+                    timeGap: previousTime.map { timeGapBucket(milliseconds: event.time &- $0) } ?? 0,
+                    time: event.time
                 )
             )
             previousTime = event.time

@@ -61,16 +61,18 @@ struct Linear: Sendable {
 struct LayerNorm: Sendable {
     let gain: Parameter
     let bias: Parameter
+    let epsilon: Float
 
     var parameters: [Parameter] { [gain, bias] }
 
-    init(_ name: String, _ width: Int, _ generator: inout some RandomNumberGenerator) {
+    init(_ name: String, _ width: Int, epsilon: Float = 1e-5, _ generator: inout some RandomNumberGenerator) {
+        self.epsilon = epsilon
         gain = Filling.constant(1).parameter("\(name).weight", [width], &generator)
         bias = Filling.constant(0).parameter("\(name).bias", [width], &generator)
     }
 
     func callAsFunction(_ graph: Graph, _ x: Variable) -> Variable {
-        graph.layerNorm(x, gain: gain, bias: bias, epsilon: 1e-5)
+        graph.layerNorm(x, gain: gain, bias: bias, epsilon: epsilon)
     }
 }
 

@@ -1,0 +1,134 @@
+public import Datasets
+public import NeuralNetwork
+
+/// A tower for the history and a tower for the item, whose outputs alone meet: late fusion.
+///
+/// The history's tower is a causal Transformer over events, so that one pass gives a state after every event. The
+/// item's tower reads an item's id and its categories from tables of its own, so that an item's vector can be made
+/// ahead and kept in an index.
+///
+/// Shapes: `B` timelines, `L` positions, `d` width, `V` items of the catalogue.
+/// - Source: the correction for sampled negatives of Yi et al., RecSys 2019, doi 10.1145/3298689.3346996.
+public final class DualEncoder: UserEncoder {
+    /// From an item's id and categories to its vector.
+    private struct ItemTower: Module, Sendable {
+        private let items: Parameter
+        private let categories: Parameter
+        private let fusion: Linear
+        private let feedForward: FeedForward
+        private let norm: LayerNorm
+        private let categoriesOfItem: [[Int32]]
+
+        var parameters: [Parameter] {
+            [items, categories] + fusion.parameters + feedForward.parameters + norm.parameters
+        }
+
+        init(
+            _ configuration: EncoderConfiguration,
+            _ catalogue: Catalogue,
+            _ generator: inout some RandomNumberGenerator
+        ) {
+            let d = configuration.width
+            let table = Filling.normal(0.05)
+            items = table.parameter("item_tower.items.weight", [configuration.itemCount, d], &generator)
+            categories = table.parameter(
+                "item_tower.categories.weight",
+                [max(configuration.categoryCount, 1), d / 2],
+                &generator
+            )
+            fusion = Linear("item_tower.fusion", from: d + d / 2, to: d, bias: true, &generator)
+            feedForward = FeedForward(
+                "item_tower.feed_forward",
+                d,
+                hidden: configuration.feedForwardWidth,
+                scale: 1 / Float(2).squareRoot(),
+                &generator
+            )
+            norm = LayerNorm("item_tower.norm", d, &generator)
+            categoriesOfItem = catalogue.categoryIndices.map { $0.map(Int32.init) }
+        }
+
+        /// Vectors of some items, or of all for nil, [n, d].
+        func callAsFunction(_ graph: Graph, _ wanted: [Int32]?) -> Variable {
+            let wanted = wanted ?? (0..<Int32(categoriesOfItem.count)).map { $0 }
+            var (indices, offsets): ([Int32], [Int32]) = ([], [0])
+            for item in wanted {
+                indices += categoriesOfItem[Int(item)]
+                offsets.append(Int32(indices.count))
+            }
+            let joined = graph.concatenate([
+                graph.embedding(items, wanted),
+                graph.embeddingMean(categories, indices: indices, offsets: offsets),
+            ])
+            let x = fusion(graph, joined)
+            return norm(graph, graph.add(x, feedForward(graph, x)))
+        }
+    }
+
+    /// The encoder's shape and loss.
+    public let configuration: EncoderConfiguration
+
+    private let transformer: EventTransformer
+    private let itemTower: ItemTower
+    private let head: ItemHead
+
+    /// Every weight, in checkpoint order.
+    public var parameters: [Parameter] { transformer.parameters + itemTower.parameters }
+
+    /// Makes an encoder with random weights; `EventTransformer` says how they are drawn.
+    ///
+    /// - Parameters:
+    ///   - configuration: shape and loss.
+    ///   - catalogue: the items with their categories, in the encoder's order.
+    ///   - generator: source of the weights.
+    /// - Throws: `ModelConfigurationError` naming the value that is out of range.
+    public init(
+        configuration: EncoderConfiguration,
+        catalogue: Catalogue,
+        using generator: inout some RandomNumberGenerator
+    ) throws(ModelConfigurationError) {
+        try configuration.requireKind(.dual)
+        try configuration.validate()
+        let (V, C) = (catalogue.count, catalogue.categories.count)
+        let (items, categories) = (configuration.itemCount, configuration.categoryCount)
+        try require("encoder.itemCount", items, items == V, "the catalogue's \(V) items")
+        try require("encoder.categoryCount", categories, categories == C, "the catalogue's \(C) categories")
+        self.configuration = configuration
+        transformer = EventTransformer(configuration, &generator)
+        itemTower = ItemTower(configuration, catalogue, &generator)
+        head = ItemHead(configuration.head, width: configuration.width)
+    }
+
+    /// Encodes histories, shape [B, L, d]: row t depends on the events up to t only.
+    public func hidden(_ graph: Graph, _ batch: EventBatch) -> Variable { transformer(graph, batch) }
+
+    /// The hidden state of each timeline's last event, shape [B, d]; zeros for a timeline without events.
+    public func states(_ graph: Graph, _ batch: EventBatch) -> Variable {
+        transformer.last(graph, hidden: transformer(graph, batch), batch)
+    }
+
+    /// What the item tower gives for every item, normalized where the head is, shape [V, d].
+    public func itemVectors(_ graph: Graph) -> Variable { head.items(graph, itemTower(graph, nil)) }
+
+    /// Scores of items as the next one, shape [M, V].
+    public func scores(_ graph: Graph, states: Variable, items: Variable) -> Variable {
+        head.scores(graph, users: states, items: items)
+    }
+
+    /// The cross-entropy of each next item.
+    public func loss(_ graph: Graph, _ batch: NextEventBatch, targetCount: Int) -> Variable {
+        let rows = graph.reshaped(
+            hidden(graph, batch.events),
+            [batch.events.count * batch.events.length, configuration.width]
+        )
+        let (known, targets) = batch.knownTargets
+        let items = head.loss(
+            graph,
+            users: graph.gatherRows(rows, known),
+            targets: targets,
+            negatives: batch.negatives,
+            vectors: { itemTower(graph, $0) }
+        )
+        return graph.scale(items, 1 / Float(max(targetCount, 1)))
+    }
+}

@@ -1,0 +1,134 @@
+import NeuralNetwork
+
+/// A layer of an encoder: reads each event in the light of the others.
+protocol EncoderBlock: Module, Sendable {
+    /// Gives x, [B, L, d], with what the layer adds to it.
+    func callAsFunction(_ graph: Graph, _ x: Variable, _ timelines: BlockInput) -> Variable
+}
+
+/// What blocks know of the timelines they read.
+struct BlockInput {
+    let heads: Int
+    let dropout: Float
+    /// Whether an event sees the events before it only.
+    let isCausal: Bool
+    /// Real events of each timeline, [B].
+    let lengths: [Int32]
+    /// When each event was, in seconds, [B * L].
+    let times: [Int32]
+    /// What pointwise attention divides by: positions of the model.
+    let divisor: Int
+}
+
+/// Pre-norm softmax attention, then a feed-forward layer.
+///
+/// - Source: SASRec, arXiv 1808.09781, with the norms before the layers.
+struct AttentionBlock: EncoderBlock {
+    private let attentionNorm: LayerNorm
+    private let query: Linear, key: Linear, value: Linear, output: Linear
+    private let feedForwardNorm: LayerNorm
+    private let feedForward: FeedForward
+
+    var parameters: [Parameter] {
+        attentionNorm.parameters + query.parameters + key.parameters + value.parameters + output.parameters
+            + feedForwardNorm.parameters + feedForward.parameters
+    }
+
+    init(_ name: String, _ configuration: EncoderConfiguration, _ generator: inout some RandomNumberGenerator) {
+        let d = configuration.width
+        let last = 1 / Float(2 * configuration.layers).squareRoot()
+        attentionNorm = LayerNorm("\(name).attention_norm", d, &generator)
+        query = Linear("\(name).query", from: d, to: d, bias: true, &generator)
+        key = Linear("\(name).key", from: d, to: d, bias: true, &generator)
+        value = Linear("\(name).value", from: d, to: d, bias: true, &generator)
+        output = Linear("\(name).output", from: d, to: d, bias: true, scale: last, &generator)
+        feedForwardNorm = LayerNorm("\(name).feed_forward_norm", d, &generator)
+        feedForward = FeedForward(
+            "\(name).feed_forward",
+            d,
+            hidden: configuration.feedForwardWidth,
+            scale: last,
+            &generator
+        )
+    }
+
+    func callAsFunction(_ graph: Graph, _ x: Variable, _ timelines: BlockInput) -> Variable {
+        let normed = attentionNorm(graph, x)
+        let attended = graph.attention(
+            q: query(graph, normed),
+            k: key(graph, normed),
+            v: value(graph, normed),
+            heads: timelines.heads,
+            keyValueHeads: timelines.heads,
+            causal: timelines.isCausal,
+            // Padding stands after every real event, so that a causal mask hides it already.
+            keyLengths: timelines.isCausal ? nil : timelines.lengths
+        )
+        let y = graph.add(x, graph.dropout(output(graph, attended), probability: timelines.dropout))
+        let fed = feedForward(graph, feedForwardNorm(graph, y))
+        return graph.add(y, graph.dropout(fed, probability: timelines.dropout))
+    }
+}
+
+/// Gated attention without a softmax, in place of both attention and a feed-forward layer.
+///
+/// ```
+/// u, v, q, k = silu(products of norm(x))
+/// y = x + product of (norm(silu(q k^T + bias) v / n) * u)
+/// ```
+/// - Source: HSTU, arXiv 2402.17152, equations 1 to 3.
+struct HSTUBlock: EncoderBlock {
+    private let inputNorm: LayerNorm
+    private let gate: Linear
+    /// Values, queries and keys in one product.
+    private let mixed: Linear
+    private let positionBias: Parameter
+    private let timeBias: Parameter?
+    private let attentionNorm: LayerNorm
+    private let output: Linear
+
+    var parameters: [Parameter] {
+        inputNorm.parameters + gate.parameters + mixed.parameters + [positionBias] + (timeBias.map { [$0] } ?? [])
+            + attentionNorm.parameters + output.parameters
+    }
+
+    init(_ name: String, _ configuration: EncoderConfiguration, _ generator: inout some RandomNumberGenerator) {
+        let (d, span) = (configuration.width, configuration.positionCount)
+        let distances = configuration.kind == .masked ? 2 * span - 1 : span
+        let bias = Filling.normal(0.02)
+        inputNorm = LayerNorm("\(name).input_norm", d, epsilon: Self.epsilon, &generator)
+        gate = Linear("\(name).gate", from: d, to: d, bias: true, &generator)
+        mixed = Linear("\(name).mixed", from: d, to: 3 * d, bias: true, &generator)
+        positionBias = bias.parameter("\(name).position_bias", [configuration.heads, distances], &generator)
+        timeBias =
+            configuration.timeBiasBuckets == 0
+            ? nil
+            : bias.parameter(
+                "\(name).time_bias",
+                [configuration.heads, configuration.timeBiasBuckets],
+                &generator
+            )
+        attentionNorm = LayerNorm("\(name).attention_norm", d, epsilon: Self.epsilon, &generator)
+        let last = 1 / Float(configuration.layers).squareRoot()
+        output = Linear("\(name).output", from: d, to: d, bias: true, scale: last, &generator)
+    }
+
+    func callAsFunction(_ graph: Graph, _ x: Variable, _ timelines: BlockInput) -> Variable {
+        let normed = inputNorm(graph, x)
+        let attended = graph.pointwiseAttention(
+            graph.silu(mixed(graph, normed)),
+            positionBias: positionBias,
+            timeBias: timeBias,
+            times: timeBias == nil ? nil : timelines.times,
+            heads: timelines.heads,
+            causal: timelines.isCausal,
+            divisor: timelines.divisor,
+            lengths: timelines.lengths
+        )
+        let gated = graph.multiply(attentionNorm(graph, attended), graph.silu(gate(graph, normed)))
+        return graph.add(x, output(graph, graph.dropout(gated, probability: timelines.dropout)))
+    }
+
+    /// Attention over few events is divided by all positions: its numbers are small, and must not drown in this.
+    private static let epsilon: Float = 1e-6
+}

@@ -1,0 +1,186 @@
+/// The shape of a user encoder and what it learns from, saved beside its weights as `config.json`.
+///
+/// A key that a file does not have takes the default that was the only way when files did not have it yet, so every
+/// checkpoint stays readable.
+public struct EncoderConfiguration: Sendable, Equatable {
+    /// Which encoder it is.
+    public enum Kind: String, Codable, Sendable, CaseIterable {
+        /// Reads event by event and predicts each next one: `AutoregressiveEncoder`.
+        case autoregressive
+        /// A tower for the history and one for the item, whose outputs alone meet: `DualEncoder`.
+        case dual
+        /// Reads in both directions and predicts hidden events: `MaskedEncoder`.
+        case masked
+    }
+
+    /// What a block is made of.
+    public enum Block: String, Codable, Sendable, CaseIterable {
+        /// Pre-norm softmax attention, then a feed-forward layer.
+        case attention
+        /// Gated attention without a softmax, and no feed-forward layer.
+        case hstu
+    }
+
+    /// How the features of an event become one vector.
+    public enum Fusion: String, Codable, Sendable, CaseIterable {
+        /// Vectors side by side, and a product over them.
+        case concatenate
+        /// Vectors of the encoder's width, added up; with the item alone its vector as it is.
+        case add
+    }
+
+    /// Which encoder it is; the key `type`.
+    public var kind = Kind.autoregressive
+    /// Which features of an event are read.
+    public var features = EventFeatures.Configuration()
+    /// How the features become one vector.
+    public var fusion = Fusion.concatenate
+    /// What an event's vector is multiplied by before its position is added.
+    public var inputScale: Float = 1
+    /// Items of the catalogue, `V`.
+    public var itemCount: Int
+    /// Categories of the catalogue, `C`.
+    public var categoryCount: Int
+    /// Width of an event's vector, `d`.
+    public var width = 64
+    /// What a block is made of.
+    public var block = Block.attention
+    /// Number of blocks.
+    public var layers = 2
+    /// Attention heads; they divide `width`.
+    public var heads = 2
+    /// The most events of a timeline.
+    public var length = 50
+    /// Width between the two products of a feed-forward layer; `hstu` has none.
+    public var feedForwardWidth = 128
+    /// Sizes of the time between two events that have a bias of their own, in `hstu` only; 0 leaves time out of it.
+    public var timeBiasBuckets = 0
+    /// Share of numbers dropped in training, after fusion and in each block.
+    public var dropout: Float = 0.2
+    /// Share of items that training hides behind an unknown item's bucket.
+    public var hiddenItemShare: Float = 0.02
+    /// Share of events that training masks, in `masked` only.
+    public var maskedShare: Float = 0.2
+    /// Share of windows of which training masks the last event alone, as it is when predicting; in `masked` only.
+    public var lastMaskedShare: Float = 0.1
+    /// How items are scored.
+    public var head = ItemHead.Configuration()
+    /// How scores are learnt.
+    public var loss = ItemLoss()
+    /// Weight of the next event's categories in the loss; 0 leaves that head out of it.
+    public var categoryLossWeight: Float = 0.1
+    /// Weight of the next event's rating in the loss; 0 leaves that head out of it.
+    public var ratingLossWeight: Float = 0
+
+    /// The default shape for a catalogue of this size.
+    public init(_ kind: Kind = .autoregressive, itemCount: Int, categoryCount: Int) {
+        self.kind = kind
+        self.itemCount = itemCount
+        self.categoryCount = categoryCount
+        guard kind == .dual else { return }
+        head = ItemHead.Configuration(kind: .normalized, temperature: 0.05)
+        loss.kind = .sampled
+        loss.negatives = .batch
+        categoryLossWeight = 0
+    }
+
+    /// Throws when a value is outside its range.
+    func validate() throws(ModelConfigurationError) {
+        func check(_ key: String, _ value: some CustomStringConvertible, _ condition: Bool, _ expected: String)
+            throws(ModelConfigurationError)
+        { try require("encoder.\(key)", value, condition, expected) }
+        func checkShare(_ key: String, _ share: Float) throws(ModelConfigurationError) {
+            try check(key, share, (0..<1).contains(share), "from 0 to below 1")
+        }
+        func checkWeight(_ key: String, _ weight: Float) throws(ModelConfigurationError) {
+            try check(key, weight, weight >= 0 && weight.isFinite, "at least 0")
+            try check(key, weight, kind != .dual || weight == 0, "0, because a dual encoder predicts items alone")
+        }
+        try check("itemCount", itemCount, itemCount > 0, "at least 1")
+        try check("categoryCount", categoryCount, categoryCount >= 0, "at least 0")
+        try check("width", width, width >= 8 && width % 4 == 0, "a multiple of 4, at least 8")
+        try check("heads", heads, heads > 0 && width % heads == 0, "a divisor of the width \(width)")
+        try check("layers", layers, layers > 0, "at least 1")
+        try check("length", length, length > 0, "at least 1")
+        try check("feedForwardWidth", feedForwardWidth, feedForwardWidth > 0, "at least 1")
+        try check("inputScale", inputScale, inputScale > 0 && inputScale.isFinite, "above 0")
+        try check("timeBiasBuckets", timeBiasBuckets, (0...512).contains(timeBiasBuckets), "from 0 to 512")
+        let hasBias = block == .hstu || timeBiasBuckets == 0
+        try check("timeBiasBuckets", timeBiasBuckets, hasBias, "0, because only hstu blocks have a time bias")
+        try checkShare("dropout", dropout)
+        try checkShare("hiddenItemShare", hiddenItemShare)
+        try check("maskedShare", maskedShare, maskedShare > 0 && maskedShare < 1, "between 0 and 1")
+        try check("lastMaskedShare", lastMaskedShare, (0...1).contains(lastMaskedShare), "from 0 to 1")
+        try checkWeight("categoryLossWeight", categoryLossWeight)
+        try checkWeight("ratingLossWeight", ratingLossWeight)
+        try features.validate()
+        try head.validate()
+        try loss.validate()
+    }
+
+    /// Throws unless the encoder is of a kind.
+    func requireKind(_ expected: Kind) throws(ModelConfigurationError) {
+        try require(
+            "encoder.type",
+            kind.rawValue,
+            kind == expected,
+            "\(expected.rawValue); make one with `trainer train encoder --encoder \(expected.rawValue)`"
+        )
+    }
+}
+
+extension EncoderConfiguration: Codable {
+    private enum CodingKeys: String, CodingKey {
+        case kind = "type"
+        case features, fusion, inputScale, itemCount, categoryCount, width, block, layers, heads, length
+        case feedForwardWidth, timeBiasBuckets, dropout, hiddenItemShare, maskedShare, lastMaskedShare, head, loss
+        case categoryLossWeight, ratingLossWeight
+    }
+
+    /// Reads a configuration; what is missing takes its default.
+    ///
+    /// - Throws: `DecodingError` when the size of the catalogue is missing, or a value is of the wrong type.
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        func read<Value: Decodable>(_ value: inout Value, _ key: CodingKeys) throws {
+            value = try values.decodeIfPresent(Value.self, forKey: key) ?? value
+        }
+        itemCount = try values.decode(Int.self, forKey: .itemCount)
+        categoryCount = try values.decode(Int.self, forKey: .categoryCount)
+        try read(&kind, .kind)
+        try read(&features, .features)
+        try read(&fusion, .fusion)
+        try read(&inputScale, .inputScale)
+        try read(&width, .width)
+        try read(&block, .block)
+        try read(&layers, .layers)
+        try read(&heads, .heads)
+        try read(&length, .length)
+        try read(&feedForwardWidth, .feedForwardWidth)
+        try read(&timeBiasBuckets, .timeBiasBuckets)
+        try read(&dropout, .dropout)
+        try read(&hiddenItemShare, .hiddenItemShare)
+        try read(&maskedShare, .maskedShare)
+        try read(&lastMaskedShare, .lastMaskedShare)
+        try read(&head, .head)
+        try read(&loss, .loss)
+        try read(&categoryLossWeight, .categoryLossWeight)
+        try read(&ratingLossWeight, .ratingLossWeight)
+    }
+}
+
+extension EventFeatures.Configuration {
+    /// Throws when a value is outside its range, or nothing of an event would be read.
+    func validate() throws(ModelConfigurationError) {
+        let isUsed = usesItem || usesCategories || usesRating || usesTimeGap
+        try require("encoder.features", "none used", isUsed, "at least one feature in use")
+        let buckets = unknownItemBuckets
+        try require("encoder.features.unknownItemBuckets", buckets, buckets > 0, "at least 1")
+        try require("encoder.features.timeGapBuckets", timeGapBuckets, timeGapBuckets > 1, "at least 2")
+        let isStep = ratingStep > 0 && ratingStep.isFinite
+        try require("encoder.features.ratingStep", ratingStep, isStep, "above 0")
+        let steps = ratingMaximum / ratingStep
+        let isScale = steps >= 0 && steps <= 10_000
+        try require("encoder.features.ratingMaximum", ratingMaximum, isScale, "from 0 to 10000 steps of \(ratingStep)")
+    }
+}

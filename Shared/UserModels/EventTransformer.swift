@@ -1,0 +1,147 @@
+import NeuralNetwork
+
+/// The tables that events are looked up in, and how the features of an event become one vector.
+///
+/// | weight | drawn with standard deviation |
+/// |---|---|
+/// | tables | 0.05 |
+/// | the product over joined features | 1 / sqrt(inputs) |
+///
+/// The tables of features that are off are there all the same, and stay as they were drawn: a checkpoint's tensors do
+/// not depend on what is read.
+struct EventEmbedding: Module, Sendable {
+    let items: Parameter
+    private let configuration: EncoderConfiguration
+    private let unknownItems: Parameter
+    private let categories: Parameter
+    private let ratings: Parameter
+    private let timeGaps: Parameter
+    private let fusion: Linear?
+    /// Stands for an event that is hidden.
+    private let mask: Parameter?
+
+    var parameters: [Parameter] {
+        [items, unknownItems, categories, ratings, timeGaps] + (fusion?.parameters ?? [])
+            + (mask.map { [$0] } ?? [])
+    }
+
+    init(_ configuration: EncoderConfiguration, _ generator: inout some RandomNumberGenerator) {
+        self.configuration = configuration
+        let (d, features) = (configuration.width, configuration.features)
+        let joins = configuration.fusion == .concatenate
+        let table = Filling.normal(0.05)
+        items = table.parameter("items.weight", [configuration.itemCount, d], &generator)
+        unknownItems = table.parameter("unknown_items.weight", [features.unknownItemBuckets, d], &generator)
+        let widths = joins ? (d / 2, d / 4, d / 4) : (d, d, d)
+        let categoryRows = max(configuration.categoryCount, 1)
+        categories = table.parameter("categories.weight", [categoryRows, widths.0], &generator)
+        ratings = table.parameter("ratings.weight", [features.ratingBuckets, widths.1], &generator)
+        timeGaps = table.parameter("time_gaps.weight", [features.timeGapBuckets, widths.2], &generator)
+        let joined =
+            (features.usesItem ? d : 0) + (features.usesCategories ? widths.0 : 0)
+            + (features.usesRating ? widths.1 : 0) + (features.usesTimeGap ? widths.2 : 0)
+        fusion = joins ? Linear("fusion", from: joined, to: d, bias: true, &generator) : nil
+        mask = configuration.kind == .masked ? table.parameter("mask.weight", [1, d], &generator) : nil
+    }
+
+    /// One vector per position, [B * L, d].
+    func callAsFunction(_ graph: Graph, _ batch: EventBatch) -> Variable {
+        let features = configuration.features
+        var parts: [Variable] = []
+        if features.usesItem {
+            let known = graph.embedding(items, batch.items)
+            // Most batches have no unknown item, so the sum with zeros is left out.
+            let hasUnknown = batch.unknownItems.contains { $0 >= 0 }
+            parts.append(hasUnknown ? graph.add(known, graph.embedding(unknownItems, batch.unknownItems)) : known)
+        }
+        if features.usesCategories {
+            parts.append(graph.embeddingMean(categories, indices: batch.categories, offsets: batch.categoryOffsets))
+        }
+        if features.usesRating { parts.append(graph.embedding(ratings, batch.ratings)) }
+        if features.usesTimeGap { parts.append(graph.embedding(timeGaps, batch.timeGaps)) }
+        var x: Variable
+        if let fusion {
+            x = fusion(graph, parts.count == 1 ? parts[0] : graph.concatenate(parts))
+        } else {
+            x = parts.dropFirst().reduce(parts[0]) { graph.add($0, $1) }
+        }
+        if let mask, !batch.masks.isEmpty { x = graph.add(x, graph.embedding(mask, batch.masks)) }
+        return configuration.inputScale == 1 ? x : graph.scale(x, configuration.inputScale)
+    }
+}
+
+/// Reads timelines, as all three encoders do: events, their positions, blocks, and a last norm.
+///
+/// | weight | drawn with standard deviation |
+/// |---|---|
+/// | positions | 0.02 |
+/// | products | 1 / sqrt(inputs) |
+/// | last product of a layer | the same / sqrt(layers that add to the sum), so that depth does not raise it |
+/// | norms | gain 1, bias 0; all other biases 0 |
+struct EventTransformer: Module, Sendable {
+    let embedding: EventEmbedding
+    private let configuration: EncoderConfiguration
+    private let positions: Parameter
+    private let blocks: [any EncoderBlock]
+    private let finalNorm: LayerNorm
+
+    var parameters: [Parameter] {
+        embedding.parameters + [positions] + blocks.flatMap(\.parameters) + finalNorm.parameters
+    }
+
+    init(_ configuration: EncoderConfiguration, _ generator: inout some RandomNumberGenerator) {
+        self.configuration = configuration
+        embedding = EventEmbedding(configuration, &generator)
+        positions = Filling.normal(0.02).parameter(
+            "positions.weight",
+            [configuration.positionCount, configuration.width],
+            &generator
+        )
+        var blocks: [any EncoderBlock] = []
+        for layer in 0..<configuration.layers {
+            let name = "blocks.\(layer)"
+            switch configuration.block {
+            case .attention: blocks.append(AttentionBlock(name, configuration, &generator))
+            case .hstu: blocks.append(HSTUBlock(name, configuration, &generator))
+            }
+        }
+        self.blocks = blocks
+        finalNorm = LayerNorm("final_norm", configuration.width, &generator)
+    }
+
+    /// Hidden states of every position, [B, L, d].
+    func callAsFunction(_ graph: Graph, _ batch: EventBatch) -> Variable {
+        precondition(
+            batch.length <= configuration.positionCount,
+            "\(batch.length) positions exceed the encoder's \(configuration.positionCount)"
+        )
+        let (rows, d) = (batch.count * batch.length, configuration.width)
+        let places = graph.embedding(positions, (0..<Int32(batch.length)).map { $0 })
+        var x = graph.addRows(graph.reshaped(embedding(graph, batch), [rows, d]), places)
+        x = graph.dropout(x, probability: configuration.dropout)
+        x = graph.reshaped(x, [batch.count, batch.length, d])
+        let input = BlockInput(
+            heads: configuration.heads,
+            dropout: configuration.dropout,
+            isCausal: configuration.kind != .masked,
+            lengths: batch.lengths,
+            times: batch.times,
+            divisor: configuration.positionCount
+        )
+        for block in blocks { x = block(graph, x, input) }
+        return finalNorm(graph, x)
+    }
+
+    /// The hidden state of each timeline's last event, [B, d]; zeros for a timeline without events.
+    func last(_ graph: Graph, hidden: Variable, _ batch: EventBatch) -> Variable {
+        let rows = batch.lengths.enumerated().map { row, length in
+            length == 0 ? -1 : Int32(row * batch.length) + length - 1
+        }
+        return graph.gatherRows(graph.reshaped(hidden, [batch.count * batch.length, configuration.width]), rows)
+    }
+}
+
+extension EncoderConfiguration {
+    /// Positions of a timeline: its events, and where events are masked one more for the one to be predicted.
+    var positionCount: Int { kind == .masked ? length + 1 : length }
+}

@@ -1,0 +1,133 @@
+import Foundation
+public import Tensors
+
+/// How an encoder learns to score items.
+public struct ItemLoss: Codable, Sendable, Equatable {
+    /// Over which items the softmax runs.
+    public enum Kind: String, Codable, Sendable, CaseIterable {
+        /// Over the whole catalogue.
+        case full
+        /// Over the right item and a sample of others, which all positions of a batch share.
+        case sampled
+    }
+
+    /// Where the sample comes from.
+    public enum Negatives: String, Codable, Sendable, CaseIterable {
+        /// Every item alike.
+        case uniform
+        /// By Zipf's law: the r-th most popular item with a probability of about 1 / r.
+        case logUniform = "log-uniform"
+        /// As often as in the training data.
+        case popularity
+        /// The other right items of the batch.
+        case batch
+    }
+
+    /// Over which items the softmax runs.
+    public var kind = Kind.full
+    /// Where the sample comes from.
+    public var negatives = Negatives.logUniform
+    /// How many items are drawn; `batch` draws none.
+    public var negativeCount = 1_024
+    /// Whether a drawn item's score is lowered by the logarithm of how often it is expected to be drawn (logQ).
+    ///
+    /// Then the loss estimates the softmax over the whole catalogue; without it, popular items are pushed down more.
+    public var correctsSampling = true
+
+    /// The defaults: a softmax over the whole catalogue.
+    public init() {}
+
+    func validate() throws(ModelConfigurationError) {
+        try require(
+            "encoder.loss.negativeCount",
+            negativeCount,
+            (1...1_000_000).contains(negativeCount),
+            "from 1 to 1000000"
+        )
+    }
+}
+
+/// Draws the negatives of a batch.
+public struct NegativeSampler: Sendable {
+    private let loss: ItemLoss
+    /// Probability of each item under the distribution that is drawn from, or that the batch's own items follow.
+    private let probabilities: [Double]
+    /// Sums of the probabilities up to and with each place of `order`.
+    private let cumulative: [Double]
+    /// Items in the order of `cumulative`; empty where that is the catalogue's own.
+    private let order: [Int32]
+
+    /// Makes a sampler.
+    ///
+    /// - Parameters:
+    ///   - loss: what is drawn.
+    ///   - trainingCounts: how often each item of the catalogue occurs in training.
+    public init(loss: ItemLoss, trainingCounts: [Int]) {
+        self.loss = loss
+        let V = trainingCounts.count
+        // An item that never occurs counts as if it had once: each has to have a chance, and a logarithm.
+        let total = Double(trainingCounts.reduce(0, +) + V)
+        var (probabilities, order) = ([Double](repeating: 1 / Double(V), count: V), [Int32]())
+        switch loss.negatives {
+        case .uniform: break
+        case .popularity, .batch:
+            probabilities = trainingCounts.map { Double($0 + 1) / total }
+        case .logUniform:
+            order = trainingCounts.indices.sorted { (trainingCounts[$1], $0) < (trainingCounts[$0], $1) }.map(
+                Int32.init
+            )
+            for (rank, item) in order.enumerated() {
+                probabilities[Int(item)] = log(Double(rank + 2) / Double(rank + 1)) / log(Double(V + 1))
+            }
+        }
+        var (sum, sums) = (0.0, [Double]())
+        for place in 0..<V {
+            sum += probabilities[order.isEmpty ? place : Int(order[place])]
+            sums.append(sum)
+        }
+        (self.probabilities, self.order, cumulative) = (probabilities, order, sums)
+    }
+
+    /// The negatives of a batch; nil when the loss runs over the whole catalogue.
+    ///
+    /// An item drawn several times is one negative that counts several times.
+    ///
+    /// - Parameters:
+    ///   - targets: the batch's right items; -1 where there is none.
+    ///   - generator: source of the draws.
+    /// - Returns: each item once.
+    public func negatives(
+        for targets: [Int32],
+        using generator: inout some RandomNumberGenerator
+    ) -> SharedNegatives? {
+        guard loss.kind == .sampled else { return nil }
+        var drawn: [Int32]
+        if loss.negatives == .batch {
+            drawn = targets.filter { $0 >= 0 }
+        } else {
+            drawn = (0..<loss.negativeCount).map { _ in draw(using: &generator) }
+        }
+        drawn.sort()
+        var (ids, biases): ([Int32], [Float]) = ([], [])
+        var start = 0
+        while start < drawn.count {
+            let item = drawn[start]
+            let end = drawn[start...].firstIndex { $0 != item } ?? drawn.count
+            let expected = loss.correctsSampling ? Double(drawn.count) * probabilities[Int(item)] : 1
+            ids.append(item)
+            biases.append(Float(log(Double(end - start) / expected)))
+            start = end
+        }
+        return SharedNegatives(ids: ids, biases: biases)
+    }
+
+    private func draw(using generator: inout some RandomNumberGenerator) -> Int32 {
+        let point = Double.random(in: 0..<1, using: &generator) * cumulative[cumulative.count - 1]
+        var (low, high) = (0, cumulative.count - 1)
+        while low < high {
+            let middle = (low + high) / 2
+            if cumulative[middle] > point { high = middle } else { low = middle + 1 }
+        }
+        return order.isEmpty ? Int32(low) : order[low]
+    }
+}

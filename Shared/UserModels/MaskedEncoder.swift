@@ -1,0 +1,72 @@
+public import NeuralNetwork
+
+/// Reads a timeline in both directions and predicts events that are hidden from it.
+///
+/// Training hides some events of a window; to predict what comes next, a hidden event is put at the end. The features of
+/// an event are fused early. The item head's weights are the item table's.
+///
+/// Shapes: `B` timelines, `L` positions, `d` width, `V` items of the catalogue.
+/// - Source: BERT4Rec, arXiv 1904.06690.
+public final class MaskedEncoder: UserEncoder {
+    /// The encoder's shape and loss.
+    public let configuration: EncoderConfiguration
+
+    private let predictor: EventPredictor
+
+    /// Every weight, in checkpoint order.
+    public var parameters: [Parameter] { predictor.parameters }
+
+    /// Makes an encoder with random weights; `EventTransformer` says how they are drawn.
+    ///
+    /// - Throws: `ModelConfigurationError` naming the value that is out of range.
+    public init(
+        configuration: EncoderConfiguration,
+        using generator: inout some RandomNumberGenerator
+    ) throws(ModelConfigurationError) {
+        try configuration.requireKind(.masked)
+        try configuration.validate()
+        self.configuration = configuration
+        predictor = EventPredictor(configuration, &generator)
+    }
+
+    /// Encodes timelines as they are, shape [B, L, d]: every row depends on all events of its timeline.
+    public func hidden(_ graph: Graph, _ batch: EventBatch) -> Variable { predictor.transformer(graph, batch) }
+
+    /// The hidden state of an event that is hidden, after the last one of each timeline, shape [B, d].
+    public func states(_ graph: Graph, _ batch: EventBatch) -> Variable {
+        let asked = batch.appendingMask()
+        return predictor.transformer.last(graph, hidden: predictor.transformer(graph, asked), asked)
+    }
+
+    /// The item table, normalized where the head is, shape [V, d].
+    public func itemVectors(_ graph: Graph) -> Variable { predictor.itemVectors(graph) }
+
+    /// Scores of items as the next one, shape [M, V].
+    public func scores(_ graph: Graph, states: Variable, items: Variable) -> Variable {
+        predictor.scores(graph, states: states, items: items)
+    }
+
+    /// Makes a training batch of windows, some of whose events are hidden.
+    public func trainingBatch(
+        _ windows: [ArraySlice<IndexedEvent>],
+        using generator: inout some RandomNumberGenerator
+    ) -> NextEventBatch {
+        var batch = NextEventBatch(
+            masking: windows,
+            share: configuration.maskedShare,
+            lastShare: configuration.lastMaskedShare,
+            using: &generator
+        )
+        batch.events.hideItems(
+            probability: configuration.hiddenItemShare,
+            buckets: configuration.features.unknownItemBuckets,
+            using: &generator
+        )
+        return batch
+    }
+
+    /// The loss of predicting each hidden event: item cross-entropy, and the weighted further heads.
+    public func loss(_ graph: Graph, _ batch: NextEventBatch, targetCount: Int) -> Variable {
+        predictor.loss(graph, hidden: hidden(graph, batch.events), batch, targetCount: targetCount)
+    }
+}

@@ -1,0 +1,92 @@
+public import Datasets
+public import NeuralNetwork
+
+/// A model that reads timelines and scores what comes next.
+///
+/// What trains and evaluates an encoder talks to this alone. Passes that record for training and those that only encode
+/// give the same numbers, apart from dropout.
+///
+/// Shapes: `B` timelines, `L` positions, `d` width, `V` items of the catalogue.
+public protocol UserEncoder: Module, Sendable {
+    /// The encoder's shape and loss.
+    var configuration: EncoderConfiguration { get }
+
+    /// Hidden states of every event, shape [B, L, d]; rows of padding mean nothing.
+    func hidden(_ graph: Graph, _ batch: EventBatch) -> Variable
+
+    /// One state per timeline, from which its next item is scored, shape [B, d].
+    func states(_ graph: Graph, _ batch: EventBatch) -> Variable
+
+    /// What every item of the catalogue is scored with, shape [V, d]; the same for all timelines.
+    func itemVectors(_ graph: Graph) -> Variable
+
+    /// Scores items as the next one.
+    ///
+    /// - Parameters:
+    ///   - graph: where the work is done.
+    ///   - states: one row per prediction, shape [M, d].
+    ///   - items: what `itemVectors(_:)` gave, shape [V, d].
+    /// - Returns: shape [M, V].
+    func scores(_ graph: Graph, states: Variable, items: Variable) -> Variable
+
+    /// Makes a training batch of windows.
+    ///
+    /// - Parameters:
+    ///   - windows: up to `length` + 1 events each, oldest first.
+    ///   - generator: source of what is hidden.
+    /// - Returns: what is read and what is to be predicted; its negatives are still to be drawn.
+    func trainingBatch(
+        _ windows: [ArraySlice<IndexedEvent>],
+        using generator: inout some RandomNumberGenerator
+    ) -> NextEventBatch
+
+    /// The loss of a training batch.
+    ///
+    /// - Parameters:
+    ///   - graph: where the work is recorded.
+    ///   - batch: what is read and what is to be predicted; without negatives, over the whole catalogue.
+    ///   - targetCount: what the sum over events is divided by: the targets of all shards of the step.
+    /// - Returns: one number.
+    func loss(_ graph: Graph, _ batch: NextEventBatch, targetCount: Int) -> Variable
+}
+
+extension UserEncoder {
+    /// Scores every item of the catalogue as the next one, shape [M, V]; see `scores(_:states:items:)`.
+    public func scores(_ graph: Graph, states: Variable) -> Variable {
+        scores(graph, states: states, items: itemVectors(graph))
+    }
+
+    /// Makes a batch in which each event is a target for the events before it, and hides some items.
+    public func trainingBatch(
+        _ windows: [ArraySlice<IndexedEvent>],
+        using generator: inout some RandomNumberGenerator
+    ) -> NextEventBatch {
+        var batch = NextEventBatch(windows: windows)
+        batch.events.hideItems(
+            probability: configuration.hiddenItemShare,
+            buckets: configuration.features.unknownItemBuckets,
+            using: &generator
+        )
+        return batch
+    }
+}
+
+extension EncoderConfiguration {
+    /// Makes the encoder this describes, with random weights.
+    ///
+    /// - Parameters:
+    ///   - catalogue: the items, in the encoder's order.
+    ///   - generator: source of the weights.
+    /// - Returns: an encoder of the configuration's kind.
+    /// - Throws: `ModelConfigurationError` naming the value that is out of range.
+    public func makeEncoder(
+        catalogue: Catalogue,
+        using generator: inout some RandomNumberGenerator
+    ) throws(ModelConfigurationError) -> any UserEncoder {
+        switch kind {
+        case .autoregressive: try AutoregressiveEncoder(configuration: self, using: &generator)
+        case .dual: try DualEncoder(configuration: self, catalogue: catalogue, using: &generator)
+        case .masked: try MaskedEncoder(configuration: self, using: &generator)
+        }
+    }
+}
