@@ -8,6 +8,7 @@ public import Tensors
 /// config.json             the model's configuration
 /// training.json           step count and what else the training loop keeps
 /// optimizer.safetensors   the moments, when training will go on
+/// average.safetensors     the moving average of the weights, when there is one and training will go on
 /// ```
 /// It is written whole or not at all: a failed or interrupted write leaves the folder that was there before.
 public struct Checkpoint: Sendable {
@@ -40,6 +41,7 @@ public struct Checkpoint: Sendable {
 
     private static let model = "model.safetensors"
     private static let optimizer = "optimizer.safetensors"
+    private static let average = "average.safetensors"
     private static let configuration = "config.json"
     private static let training = "training.json"
 
@@ -65,13 +67,15 @@ public struct Checkpoint: Sendable {
     ///   - configuration: for `config.json`.
     ///   - training: for `training.json`: epoch, position, random generators.
     ///   - optimizer: its moments are kept when training may go on; nil for a finished model.
+    ///   - average: kept beside the weights when training may go on; nil for none.
     /// - Throws: `SafeTensorsError`, `DurableFolder.Failure`, or what encoding throws.
     public static func write(
         to folder: String,
         parameters: [Parameter],
         configuration: some Encodable,
         training: some Codable,
-        optimizer: AdamW? = nil
+        optimizer: AdamW? = nil,
+        average: WeightAverage? = nil
     ) throws {
         try DurableFolder.write(to: folder) { temporary in
             try SafeTensors.write(parameters.map(\.named), to: "\(temporary)/\(model)")
@@ -79,6 +83,7 @@ public struct Checkpoint: Sendable {
             let progress = Progress(optimizerSteps: optimizer?.stepCount, training: training)
             try writeJSON(progress, to: "\(temporary)/\(self.training)")
             if let optimizer { try SafeTensors.write(optimizer.state, to: "\(temporary)/\(self.optimizer)") }
+            if let average { try SafeTensors.write(average.state, to: "\(temporary)/\(self.average)") }
         }
     }
 
@@ -113,6 +118,14 @@ public struct Checkpoint: Sendable {
             throw Failure.missingFile(folder: folder, file: Self.optimizer)
         }
         try optimizer.restore(SafeTensors(path: "\(folder)/\(Self.optimizer)"), stepCount: steps)
+    }
+
+    /// Reads the moving average of the weights.
+    ///
+    /// - Throws: `Checkpoint.Failure` when it was written without one, or `SafeTensorsError`.
+    public func load(into average: WeightAverage) throws {
+        guard exists(Self.average) else { throw Failure.missingFile(folder: folder, file: Self.average) }
+        try SafeTensors(path: "\(folder)/\(Self.average)").load(into: average.state)
     }
 
     private func exists(_ file: String) -> Bool { FileManager.default.fileExists(atPath: "\(folder)/\(file)") }
