@@ -11,7 +11,7 @@ import UserModels
 @Suite("Encoding of all users", .serialized)
 struct EncodeTests {
     /// What a file should hold, user by user, one timeline at a time.
-    private func expected(_ encoder: AutoregressiveEncoder, _ dataset: PreparedDataset) -> [[Float]] {
+    private func expected(_ encoder: any UserEncoder, _ dataset: PreparedDataset) -> [[Float]] {
         let features = EventFeatures(configuration: encoder.configuration.features, catalogue: dataset.catalogue)
         return dataset.users.indices.map { user in
             let count = dataset.eventCount(ofUser: user)

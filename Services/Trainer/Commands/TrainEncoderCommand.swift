@@ -3,7 +3,7 @@ import NeuralNetwork
 import ServiceRuntime
 import UserModels
 
-/// `trainer train encoder`: trains the user encoder on next events.
+/// `trainer train encoder`: trains a user encoder.
 enum TrainEncoderCommand {
     private static let minutes = TrainerKeys.minutes(default: 15)
     private static let batch = TrainerKeys.batch(default: 128)
@@ -28,7 +28,7 @@ enum TrainEncoderCommand {
     static var command: Command {
         Command(
             "train encoder",
-            summary: "Train the user encoder to predict each next event",
+            summary: "Train a user encoder to predict each next event",
             arguments: [
                 CommandArgument("prepared", help: "A prepared data set"),
                 CommandArgument("run", help: "The folder of this training"),
@@ -36,7 +36,7 @@ enum TrainEncoderCommand {
             keys: TrainerKeys.common + [
                 minutes, batch, learningRate, weightDecay, width, layers, heads, length, dropout, features,
                 TrainerKeys.evaluationProtocol, validationUsers,
-            ],
+            ] + EncoderSettings.keys,
             run: { context in
                 let reader = context.configuration
                 let prepared = try context.required("prepared")
@@ -56,7 +56,8 @@ enum TrainEncoderCommand {
                     dropout: Float(reader.value(of: dropout)),
                     features: Set(reader.value(of: features).split(separator: ",").map(String.init)),
                     evaluationProtocol: reader.value(of: TrainerKeys.evaluationProtocol),
-                    validationUsers: reader.value(of: validationUsers)
+                    validationUsers: reader.value(of: validationUsers),
+                    encoder: EncoderSettings(reader)
                 )
                 let json = try reader.value(of: TrainerKeys.json)
                 try await context.compute("encoder training") { shutdown in
@@ -82,6 +83,8 @@ enum TrainEncoderCommand {
         var evaluationProtocol = EvaluationProtocol.Name.leaveOneOut
         /// On how many users it is validated; 0 is all.
         var validationUsers = 0
+        /// Which encoder it is, and what it learns from.
+        var encoder = EncoderSettings()
     }
 
     /// Trains an encoder and leaves it in the run's folder.
@@ -90,20 +93,15 @@ enum TrainEncoderCommand {
         _ settings: Settings,
         until shutdown: Shutdown
     ) throws -> TrainingOutcome {
-        var configuration = AutoregressiveEncoder.Configuration(
-            itemCount: dataset.catalogue.count,
-            categoryCount: dataset.catalogue.categories.count
+        var configuration = settings.encoder.configuration(
+            dataset.catalogue,
+            features: settings.features,
+            width: settings.width
         )
-        configuration.width = settings.width
         configuration.layers = settings.layers
         configuration.heads = settings.heads
         configuration.length = settings.length
-        configuration.feedForwardWidth = 4 * settings.width
         configuration.dropout = settings.dropout
-        configuration.features.usesItem = settings.features.contains("item")
-        configuration.features.usesCategories = settings.features.contains("categories")
-        configuration.features.usesRating = settings.features.contains("rating")
-        configuration.features.usesTimeGap = settings.features.contains("time-gap")
         let histories = Histories(
             dataset,
             features: configuration.features,
@@ -112,7 +110,7 @@ enum TrainEncoderCommand {
         )
         try histories.checkTrainable()
         var random = SeededRandom(seed: settings.options.seed)
-        let encoder = try AutoregressiveEncoder(configuration: configuration, using: &random)
+        let encoder = try configuration.makeEncoder(catalogue: dataset.catalogue, using: &random)
         let task = EncoderTask(
             encoder: encoder,
             histories: histories,

@@ -116,7 +116,7 @@ enum TrainUserLLMCommand {
         _ settings: Settings,
         until shutdown: Shutdown
     ) throws -> TrainingOutcome {
-        let encoder = try RunFolder.encoder(settings.encoder, dataset: dataset)
+        let encoder = try RunFolder.autoregressiveEncoder(settings.encoder, dataset: dataset)
         let (languageModel, tokenizer) = try RunFolder.languageModel(settings.languageModel, dataset: dataset)
         var configuration = UserAdapter.Configuration(
             encoder: encoder.configuration,

@@ -40,6 +40,12 @@ enum TrainerKeys {
         in: 0...10_000,
         help: "Ends the training after so many validations in a row without improvement; 0 is never"
     )
+    static let average = ConfigurationKey<Double>(
+        "average",
+        default: 0,
+        in: 0...0.999999,
+        help: "Validate and keep a moving average of the weights, of which a step keeps this share; 0 is none"
+    )
     static let evaluationProtocol = ConfigurationKey<EvaluationProtocol.Name>(
         "protocol",
         default: .leaveOneOut,
@@ -86,7 +92,7 @@ enum TrainerKeys {
 
     /// Settings of every training.
     static let common: [any AnyConfigurationKey] = [
-        seed, threads, json, steps, resume, warmUp, validations, patience, precision,
+        seed, threads, json, steps, resume, warmUp, validations, patience, precision, average,
     ]
 }
 

@@ -2,11 +2,12 @@ import Datasets
 import Executors
 import NeuralNetwork
 import Synchronization
+import Tensors
 import UserModels
 
-/// Ranks the whole catalogue for every user's held-out event, by the encoder's own item head.
+/// Ranks the whole catalogue for every user's held-out event, by the encoder's own scores.
 struct EncoderEvaluation: Sendable {
-    let encoder: AutoregressiveEncoder
+    let encoder: any UserEncoder
     let histories: Histories
     let threads: Int
 
@@ -28,11 +29,14 @@ struct EncoderEvaluation: Sendable {
             Array(users[$0..<min($0 + batchCount, users.count)])
         }
         let total = Mutex(Ranks())
+        // They are the same for all users, and may have to be computed.
+        let making = Graph(recording: false, seed: 0)
+        let items = making.tensor(of: encoder.itemVectors(making))
         BlockingExecutor.concurrently(threads) { thread in
             let graph = Graph(recording: false, seed: 0)
             var own = Ranks()
             for index in stride(from: thread, to: batches.count, by: threads) {
-                rank(batches[index], split, graph, &own)
+                rank(batches[index], split, items, graph, &own)
                 graph.reset()
             }
             total.withLock {
@@ -43,15 +47,13 @@ struct EncoderEvaluation: Sendable {
         return total.withLock { $0 }
     }
 
-    private func rank(_ users: [Int], _ split: Split, _ graph: Graph, _ ranks: inout Ranks) {
+    private func rank(_ users: [Int], _ split: Split, _ items: Tensor, _ graph: Graph, _ ranks: inout Ranks) {
         let length = encoder.configuration.length
         let batch = EventBatch(
             users.map { histories.before(histories.target(split, user: $0), user: $0, length: length) }
         )
-        let hidden = encoder.hidden(graph, batch)
-        let scores = graph.values(
-            of: encoder.scores(graph, lastHidden: encoder.lastHidden(graph, hidden: hidden, batch))
-        )
+        let states = encoder.states(graph, batch)
+        let scores = graph.values(of: encoder.scores(graph, states: states, items: graph.constant(items)))
         let itemCount = encoder.configuration.itemCount
         for (row, user) in users.enumerated() {
             let target = histories.target(split, user: user)

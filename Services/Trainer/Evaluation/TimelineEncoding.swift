@@ -10,7 +10,7 @@ import UserModels
 struct TimelineEncoding: Sendable {
     /// What is kept of a user.
     enum Rows: String, CaseIterable, Sendable {
-        /// The hidden state after the last event: one vector.
+        /// The state from which the next item is scored: one vector.
         case last
         /// The hidden states after each event: one vector each.
         case events
@@ -30,14 +30,14 @@ struct TimelineEncoding: Sendable {
     /// Timelines of about the same length that share a pass.
     private static let chunkCount = 16
 
-    let encoder: AutoregressiveEncoder
+    let encoder: any UserEncoder
     let dataset: PreparedDataset
     let rows: Rows
     let threads: Int
     private let features: EventFeatures
 
     /// Prepares to encode.
-    init(encoder: AutoregressiveEncoder, dataset: PreparedDataset, rows: Rows, threads: Int) {
+    init(encoder: any UserEncoder, dataset: PreparedDataset, rows: Rows, threads: Int) {
         self.encoder = encoder
         self.dataset = dataset
         self.rows = rows
@@ -92,10 +92,9 @@ struct TimelineEncoding: Sendable {
             return features.indexed(dataset.timeline(user: user, count - eventCount(ofUser: user)..<count))[...]
         }
         let batch = EventBatch(timelines)
-        let hidden = encoder.hidden(graph, batch)
         let d = encoder.configuration.width
         let isLast = rows == .last
-        let values = graph.values(of: isLast ? encoder.lastHidden(graph, hidden: hidden, batch) : hidden)
+        let values = graph.values(of: isLast ? encoder.states(graph, batch) : encoder.hidden(graph, batch))
         return users.enumerated().map { row, user in
             let count = timelines[row].count
             let start = row * (isLast ? 1 : batch.length) * d

@@ -2,22 +2,24 @@ import NeuralNetwork
 import Synchronization
 import UserModels
 
-/// Trains the user encoder to predict each next event.
+/// Trains a user encoder on windows of users' histories.
 final class EncoderTask: TrainingTask {
-    let encoder: AutoregressiveEncoder
+    let encoder: any UserEncoder
     let histories: Histories
     let batchCount: Int
     let seed: UInt64
     let weightDecay: Float
     private let schedule: Mutex<WindowSchedule>
+    private let sampler: NegativeSampler
 
-    init(encoder: AutoregressiveEncoder, histories: Histories, batchCount: Int, seed: UInt64, weightDecay: Float) {
+    init(encoder: any UserEncoder, histories: Histories, batchCount: Int, seed: UInt64, weightDecay: Float) {
         self.encoder = encoder
         self.histories = histories
         self.batchCount = batchCount
         self.seed = seed
         self.weightDecay = weightDecay
         schedule = Mutex(histories.schedule(length: encoder.configuration.length, seed: seed))
+        sampler = NegativeSampler(loss: encoder.configuration.loss, trainingCounts: histories.itemCounts)
     }
 
     let metricName = "validation HR@10"
@@ -26,7 +28,10 @@ final class EncoderTask: TrainingTask {
 
     var groups: [AdamW.Group] {
         // Tables and vectors do not decay: a row that is not in the batch would shrink for nothing.
-        let products = encoder.parameters.filter { $0.shape.count == 2 && $0.name.contains("blocks.") }
+        let products = encoder.parameters.filter { parameter in
+            parameter.shape.count == 2 && parameter.name.hasSuffix(".weight")
+                && (parameter.name.contains("blocks.") || parameter.name.contains("feed_forward"))
+        }
         let names = Set(products.map(\.name))
         return [
             AdamW.Group(products, weightDecay: weightDecay),
@@ -36,16 +41,14 @@ final class EncoderTask: TrainingTask {
 
     func shards(ofStep step: Int, count: Int) -> [NextEventBatch] {
         let windows = schedule.withLock { $0.windows(step * batchCount..<(step + 1) * batchCount) }
-        let configuration = encoder.configuration
         return (0..<count).map { shard in
             let part = windows[shard * batchCount / count..<(shard + 1) * batchCount / count]
-            var batch = NextEventBatch(windows: part.map { histories.events[$0.user][$0.range] })
             var random = SeededRandom(seed: SeededRandom.mix(seed, 1, UInt64(step), UInt64(shard)))
-            batch.events.hideItems(
-                probability: configuration.hiddenItemShare,
-                buckets: configuration.features.unknownItemBuckets,
+            var batch = encoder.trainingBatch(
+                part.map { histories.events[$0.user][$0.range] },
                 using: &random
             )
+            batch.negatives = sampler.negatives(for: batch.targetItems, using: &random)
             return batch
         }
     }

@@ -17,7 +17,7 @@ import UserModels
 /// ```
 struct RunFolder: Sendable {
     private let folder: String
-    private let configuration: any Encodable & Sendable
+    private let configuration: any Codable & Sendable
 
     /// The tokenizer's place.
     var tokenizerPath: String { folder + "/tokenizer.json" }
@@ -36,7 +36,7 @@ struct RunFolder: Sendable {
     init(
         _ options: TrainingOptions,
         kind: String,
-        configuration: some Encodable & Sendable,
+        configuration: some Codable & Sendable,
         dataset: PreparedDataset,
         evaluationProtocol: EvaluationProtocol.Name = .leaveOneOut
     ) throws {
@@ -80,15 +80,15 @@ struct RunFolder: Sendable {
     }
 
     /// Keeps all that is needed to go on.
-    func saveLast(_ parameters: [Parameter], _ optimizer: AdamW, _ state: TrainingState) throws {
-        try write(to: folder + "/last", parameters, state, optimizer)
+    func saveLast(_ parameters: [Parameter], _ learner: TrainingLearner, _ state: TrainingState) throws {
+        try write(to: folder + "/last", parameters, state, learner)
     }
 
     private func write(
         to path: String,
         _ parameters: [Parameter],
         _ state: TrainingState,
-        _ optimizer: AdamW?
+        _ learner: TrainingLearner?
     ) throws {
         func write(_ configuration: some Encodable) throws {
             try Checkpoint.write(
@@ -96,7 +96,8 @@ struct RunFolder: Sendable {
                 parameters: parameters,
                 configuration: configuration,
                 training: state,
-                optimizer: optimizer
+                optimizer: learner?.optimizer,
+                average: learner?.average
             )
         }
         do {
@@ -112,14 +113,22 @@ struct RunFolder: Sendable {
         }
     }
 
-    /// Reads the last checkpoint into parameters and optimizer; nil when there is none yet.
-    func restoreLast(_ parameters: [Parameter], _ optimizer: AdamW) throws -> TrainingState? {
+    /// Reads the last checkpoint into parameters, optimizer and average; nil when there is none yet.
+    ///
+    /// - Throws: `ProcessFailure` naming the value in which the model's configuration is another, and what reading throws.
+    func restoreLast(_ parameters: [Parameter], _ learner: TrainingLearner) throws -> TrainingState? {
         let path = folder + "/last"
         guard FileManager.default.fileExists(atPath: path) else { return nil }
         let checkpoint = try Checkpoint(folder: path)
+        func checkConfiguration(_ own: some Codable) throws {
+            let found = try checkpoint.configuration(as: type(of: own))
+            try ConfigurationComparison.check(found, is: own, path: path + "/config.json")
+        }
+        try checkConfiguration(configuration)
         let state = try checkpoint.training(as: TrainingState.self)
         try checkpoint.load(into: parameters)
-        try checkpoint.load(into: optimizer)
+        try checkpoint.load(into: learner.optimizer)
+        if let average = learner.average { try checkpoint.load(into: average) }
         return state
     }
 }
@@ -130,14 +139,33 @@ extension RunFolder {
     /// The encoder that a training left.
     ///
     /// - Throws: when the folder is not of an encoder, or of other data.
-    static func encoder(_ folder: String, dataset: PreparedDataset) throws -> AutoregressiveEncoder {
+    static func encoder(_ folder: String, dataset: PreparedDataset) throws -> any UserEncoder {
+        try encoder(folder, dataset) { configuration, random in
+            try configuration.makeEncoder(catalogue: dataset.catalogue, using: &random)
+        }
+    }
+
+    /// The encoder that a training left, for a language model to read.
+    ///
+    /// - Throws: when the folder is not of an autoregressive encoder, or of other data.
+    static func autoregressiveEncoder(_ folder: String, dataset: PreparedDataset) throws -> AutoregressiveEncoder {
+        try encoder(folder, dataset) { try AutoregressiveEncoder(configuration: $0, using: &$1) }
+    }
+
+    private static func encoder<Encoder>(
+        _ folder: String,
+        _ dataset: PreparedDataset,
+        make: (EncoderConfiguration, inout SeededRandom) throws -> Encoder
+    ) throws -> Encoder {
         let checkpoint = try best(of: folder, kind: "encoder", dataset)
         var random = SeededRandom(seed: 0)
-        let encoder = try AutoregressiveEncoder(
-            configuration: checkpoint.configuration(as: AutoregressiveEncoder.Configuration.self),
-            using: &random
-        )
-        try checkpoint.load(into: encoder.parameters)
+        let encoder: Encoder
+        do {
+            encoder = try make(checkpoint.configuration(as: EncoderConfiguration.self), &random)
+        } catch let error as ModelConfigurationError {
+            throw ProcessFailure("\(folder)/best/config.json: \(error)", exitCode: .badInput)
+        }
+        if let module = encoder as? any UserEncoder { try checkpoint.load(into: module.parameters) }
         return encoder
     }
 

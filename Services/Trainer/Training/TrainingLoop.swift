@@ -17,16 +17,19 @@ struct TrainingLoop<Task: TrainingTask> {
     ///
     /// - Throws: when the numbers stop being finite, and what reading or writing a checkpoint throws.
     func train(until shutdown: Shutdown) throws -> TrainingOutcome {
-        let optimizer = AdamW(groups: task.groups)
+        let learner = TrainingLearner(
+            optimizer: AdamW(groups: task.groups),
+            average: options.averageDecay > 0 ? WeightAverage(task.parameters, decay: options.averageDecay) : nil
+        )
         let trainer = DataParallelTrainer(
             shards: options.threads,
-            optimizer: optimizer,
+            optimizer: learner.optimizer,
             seed: options.seed,
             precision: options.precision
         )
         var state = TrainingState()
         if case .steps(let count) = options.budget { state.totalSteps = count }
-        if options.resumes, let saved = try run.restoreLast(task.parameters, optimizer) {
+        if options.resumes, let saved = try run.restoreLast(task.parameters, learner) {
             try checkSteps(planned: saved.totalSteps)
             state = saved
             state.totalSteps = saved.totalSteps ?? options.budget.steps
@@ -37,7 +40,7 @@ struct TrainingLoop<Task: TrainingTask> {
         var refused = 0
         while state.step < state.totalSteps ?? .max, !isOutOfPatience(state) {
             if shutdown.isRequested {
-                try run.saveLast(task.parameters, optimizer, state)
+                try run.saveLast(task.parameters, learner, state)
                 return outcome(state, isInterrupted: true)
             }
             let shards = try task.shards(ofStep: state.step, count: options.threads)
@@ -52,6 +55,7 @@ struct TrainingLoop<Task: TrainingTask> {
                 )
             }
             state.step += 1
+            learner.average?.update(step: state.step)
             let stepTargets = shards.reduce(0) { $0 + task.targetCount($1) }
             state.targets += stepTargets
             state.seconds = clock.seconds
@@ -63,15 +67,15 @@ struct TrainingLoop<Task: TrainingTask> {
                 targets: stepTargets
             )
             if state.totalSteps == nil, case .time(let budget) = options.budget {
-                try planSteps(&state, budget.inSeconds, optimizer, clock)
+                try planSteps(&state, budget.inSeconds, learner, clock)
             } else if let total = state.totalSteps, isValidationStep(state.step, total) {
-                try validate(&state, optimizer, clock)
+                try validate(&state, learner, clock)
             }
         }
         if isOutOfPatience(state) {
             progress.note("\(options.patience) validations without improvement end the training at step \(state.step)")
         }
-        try run.saveLast(task.parameters, optimizer, state)
+        try run.saveLast(task.parameters, learner, state)
         return outcome(state, isInterrupted: false)
     }
 
@@ -93,13 +97,13 @@ struct TrainingLoop<Task: TrainingTask> {
     private func planSteps(
         _ state: inout TrainingState,
         _ budget: Double,
-        _ optimizer: AdamW,
+        _ learner: TrainingLearner,
         _ clock: TrainingClock
     ) throws {
         guard state.step >= 10, state.seconds >= budget / 30 else { return }
         let secondsPerStep = state.seconds / Double(state.step)
         let start = clock.seconds
-        try validate(&state, optimizer, clock)
+        try validate(&state, learner, clock)
         let validation = clock.seconds - start
         let left = budget - state.seconds - validation * Double(options.validations + 1)
         state.totalSteps = state.step + max(Int(left / secondsPerStep), 1)
@@ -110,19 +114,23 @@ struct TrainingLoop<Task: TrainingTask> {
         step == total || step % max(total / options.validations, 1) == 0
     }
 
-    private func validate(_ state: inout TrainingState, _ optimizer: AdamW, _ clock: TrainingClock) throws {
-        let metric = try task.validate(threads: options.threads)
-        state.seconds = clock.seconds
-        let isBest = metric > state.bestMetric ?? -.infinity
-        if isBest {
-            state.bestMetric = metric
-            state.bestStep = state.step
-            state.validationsSinceBest = 0
-            try run.saveBest(task.parameters, state)
-        } else {
-            state.validationsSinceBest = (state.validationsSinceBest ?? 0) + 1
+    /// Validates, and keeps what is best: the average of the weights where there is one, else the weights.
+    private func validate(_ state: inout TrainingState, _ learner: TrainingLearner, _ clock: TrainingClock) throws {
+        let (metric, isBest) = try learner.withWeightsThatCount {
+            let metric = try task.validate(threads: options.threads)
+            state.seconds = clock.seconds
+            let isBest = metric > state.bestMetric ?? -.infinity
+            if isBest {
+                state.bestMetric = metric
+                state.bestStep = state.step
+                state.validationsSinceBest = 0
+                try run.saveBest(task.parameters, state)
+            } else {
+                state.validationsSinceBest = (state.validationsSinceBest ?? 0) + 1
+            }
+            return (metric, isBest)
         }
-        try run.saveLast(task.parameters, optimizer, state)
+        try run.saveLast(task.parameters, learner, state)
         // The time of writing is nobody's step.
         state.seconds = clock.seconds
         progress.validation(state, name: task.metricName, value: metric, isBest: isBest)
@@ -144,6 +152,18 @@ struct TrainingLoop<Task: TrainingTask> {
             isInterrupted: isInterrupted,
             endedEarly: !isInterrupted && isOutOfPatience(state)
         )
+    }
+}
+
+/// What changes the weights, and what is kept of them beside.
+struct TrainingLearner {
+    let optimizer: AdamW
+    /// The moving average of the weights, where it is asked for.
+    var average: WeightAverage?
+
+    /// Runs the body while the parameters hold the weights that are validated and kept.
+    func withWeightsThatCount<Result>(_ body: () throws -> Result) rethrows -> Result {
+        if let average { try average.applied(body) } else { try body() }
     }
 }
 

@@ -54,6 +54,8 @@ struct TrainingOptions: Sendable {
     var resumes: Bool
     /// The training ends after so many validations in a row without improvement; 0 is never.
     var patience = 0
+    /// The share that a step keeps of the weights' moving average, which is then what counts; 0 is no average.
+    var averageDecay: Float = 0
     /// All settings by their keys, for `run.json`.
     var settings: [String: String] = [:]
 }
@@ -82,6 +84,7 @@ extension TrainingOptions {
         self.folder = folder
         resumes = try reader.value(of: TrainerKeys.resume)
         patience = try reader.value(of: TrainerKeys.patience)
+        averageDecay = Float(try reader.value(of: TrainerKeys.average))
         settings = Self.settings(reader)
     }
 
