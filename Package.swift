@@ -79,6 +79,7 @@ let package = Package(
         cLibrary("CPCRE2", pkgConfig: "libpcre2-8", debian: "libpcre2-dev"),
         cLibrary("CCurl", pkgConfig: "libcurl", debian: "libcurl4-openssl-dev"),
         cLibrary("CSodium", pkgConfig: "libsodium", debian: "libsodium-dev"),
+        cLibrary("CZlib", pkgConfig: "zlib", debian: "zlib1g-dev"),
 
         // C of our own: SIMD kernels, and what protoc-c makes from the records.
         // Kernels are optimised in debug builds too: without it the tests of a model take minutes.
@@ -105,7 +106,8 @@ let package = Package(
         shared("NeuralNetwork", ["Tensors", "Executors"], safe),
         shared("Tokenization", ["CPCRE2"]),
         shared("Digests", ["CSodium"]),
-        shared("Datasets", ["Messages", "Digests"], safe),
+        shared("InputFiles", ["CZlib"]),
+        shared("Datasets", ["Messages", "Digests", "InputFiles"], safe),
         shared(
             "UserModels",
             ["NeuralNetwork", "Tensors", "Tokenization", "Datasets", "Messages", "Digests", "Executors"],
@@ -146,6 +148,7 @@ let package = Package(
         tests("TensorsTests", ["Tensors", "Executors"]),
         tests("NeuralNetworkTests", ["NeuralNetwork", "Tensors"]),
         tests("TokenizationTests", ["Tokenization"]),
+        tests("InputFilesTests", ["InputFiles"]),
         tests("DatasetsTests", ["Datasets", "Messages"]),
         .target(
             name: "TestSupport",
