@@ -22,7 +22,7 @@ struct App {
     private static let importFile = Command(
         "import",
         summary: "Sends the events of a file, each exactly once, also when it is stopped and started again.",
-        arguments: [CommandArgument("path", help: "a file of events, or the folder of a MovieLens data set")],
+        arguments: [CommandArgument("path", help: "a file of events, or the folder of a data set")],
         keys: ImportConfiguration.keys
     ) { context in
         let path = try context.argument("path") ?? { throw ConfigurationError.usage("PATH is missing") }()

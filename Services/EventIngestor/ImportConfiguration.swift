@@ -7,7 +7,8 @@ import ServiceRuntime
 ///
 /// **Configuration keys**
 /// - `log` (text, `postgresql://localhost/userllm`): the message log.
-/// - `format` (`auto`, `movielens`, `ndjson`; `auto`): what the file holds; `auto` sees it by the name.
+/// - `format` (`auto`, `movielens`, `amazon`, `google-local`, `sequences`, `ndjson`; `auto`): what the file holds; `auto`
+///   sees it by its name and first line.
 /// - `order` (`file`, `interleaved`; `file`): in which order events are sent.
 /// - `rate` (number, 0): events per second; 0 is as fast as the log takes them.
 /// - `batch-events` (integer, 5,000): events that are appended together.
@@ -18,7 +19,13 @@ struct ImportConfiguration: Sendable {
     enum Format: String, CaseIterable, ConfigurationValue {
         case automatic = "auto"
         case movieLens = "movielens"
+        case amazon
+        case googleLocal = "google-local"
+        case sequences
         case ndjson
+
+        /// The same, as data sets call it; nil to find it out.
+        var dataset: DatasetFormat? { DatasetFormat(rawValue: rawValue) }
     }
 
     /// In which order events are sent.

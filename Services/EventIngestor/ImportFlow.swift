@@ -37,10 +37,10 @@ struct ImportFlow: Service {
         var pace = Pace(rate: configuration.rate)
         while !shutdown.isRequested {
             let batch = try events.take(pace.batchCount(atMost: configuration.batchCount))
-            bar.update(progress(state), note: "\(state.doneCount) events")
+            bar.update(progress(events, state), note: "\(state.doneCount) events")
             if batch.isEmpty { return try complete(&state, events, path) }
             try await send(batch, &state, events.position, path, missing: nil, until: shutdown)
-            bar.update(progress(state), note: "\(state.doneCount) events")
+            bar.update(progress(events, state), note: "\(state.doneCount) events")
             await pace.wait(afterSending: batch.count, until: shutdown)
         }
         throw ProcessFailure(
@@ -190,12 +190,12 @@ struct ImportFlow: Service {
             "importing",
             total: events.total ?? source.byteCount,
             unit: events.total == nil ? "bytes" : "events",
-            done: progress(state)
+            done: progress(events, state)
         )
     }
 
-    private func progress(_ state: ImportState) -> Int {
-        state.position.map { Int($0.byteOffset) } ?? state.doneCount
+    private func progress(_ events: ImportEvents, _ state: ImportState) -> Int {
+        events.total == nil ? events.bytesRead : state.doneCount
     }
 
     /// What a replay found.

@@ -12,12 +12,13 @@ struct ImportSource: Sendable {
     let fingerprint: String
     /// The file's size.
     let byteCount: Int
-    private let format: ImportConfiguration.Format
+    private let dataset: DatasetFolder
     private let order: ImportConfiguration.Order
     private let skipsBadLines: Bool
 
     init(_ configuration: ImportConfiguration) throws {
-        (file, format) = try Self.resolve(configuration)
+        dataset = try DatasetFolder(path: configuration.path, format: configuration.format.dataset)
+        file = dataset.eventsPath
         order = configuration.order
         skipsBadLines = configuration.skipsBadLines
         guard let handle = FileHandle(forReadingAtPath: file) else {
@@ -36,26 +37,6 @@ struct ImportSource: Sendable {
 
     private static let sampleByteCount = 64 << 10
 
-    /// Finds the file in a folder, and its format.
-    private static func resolve(
-        _ configuration: ImportConfiguration
-    ) throws -> (file: String, format: ImportConfiguration.Format) {
-        var isFolder = false
-        if let type = try? FileManager.default.attributesOfItem(atPath: configuration.path)[.type] as? FileAttributeType
-        {
-            isFolder = type == .typeDirectory
-        }
-        guard isFolder else {
-            let isRatings = configuration.path.hasSuffix(".dat") || configuration.path.hasSuffix(".csv")
-            let seen: ImportConfiguration.Format = isRatings ? .movieLens : .ndjson
-            return (configuration.path, configuration.format == .automatic ? seen : configuration.format)
-        }
-        switch try DatasetFolder(path: configuration.path) {
-        case .movieLens(let folder): return (folder.ratingsPath, .movieLens)
-        case .events(let path): return ("\(path)/events.ndjson", .ndjson)
-        }
-    }
-
     /// Opens the events after the first `count`; with `position`, where those ended, without reading them again.
     func events(after count: Int, from position: ReadPosition?) throws -> ImportEvents {
         switch order {
@@ -69,17 +50,14 @@ struct ImportSource: Sendable {
     }
 
     private func reader(from position: ReadPosition) throws(DatasetError) -> any EventReader {
-        switch format {
-        case .movieLens: try MovieLensEventReader(path: file, from: position, skipsBadLines: skipsBadLines)
-        default: try NDJSONEventReader(path: file, from: position, skipsBadLines: skipsBadLines)
-        }
+        try dataset.events(from: position, skipsBadLines: skipsBadLines)
     }
 
     /// All users in turn, in the order they first occur; each one's events by time, those of one time as in the file.
     private static func interleaved(_ reader: inout any EventReader) throws -> [Event] {
         var indices: [String: Int] = [:]
         var histories: [[Event]] = []
-        while let event = try reader.next() {
+        while let event: Event = try reader.next() {
             if let index = indices[event.user] {
                 histories[index].append(event)
             } else {
@@ -121,6 +99,11 @@ struct ImportEvents {
         if case .file(let reader) = source { reader.position } else { nil }
     }
 
+    /// How much of the file on disk has been read.
+    var bytesRead: Int {
+        if case .file(let reader) = source { reader.bytesRead } else { 0 }
+    }
+
     /// How many bad lines were left out.
     var skippedLines: Int {
         if case .file(let reader) = source { reader.skippedLines } else { 0 }
@@ -140,7 +123,7 @@ struct ImportEvents {
         case .memory(let all):
             events = Array(all[min(next, all.count)..<min(next + count, all.count)])
         case .file(var reader):
-            while events.count < count, let event = try reader.next() { events.append(event) }
+            while events.count < count, let event: Event = try reader.next() { events.append(event) }
             source = .file(reader)
         }
         next += events.count

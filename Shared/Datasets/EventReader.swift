@@ -2,22 +2,30 @@ public import Messages
 
 /// Gives the events of a file one after the other, in bounded memory.
 public protocol EventReader {
-    /// The next event; nil at the end.
+    /// Reads the next event into a row; false at the end.
     ///
     /// - Throws: `DatasetError` naming file, line, field and value, unless bad lines are skipped. Reading can go on after
     ///   a bad line.
+    mutating func next(_ row: inout EventRow) throws(DatasetError) -> Bool
+
+    /// The next event; nil at the end.
+    ///
+    /// - Throws: `DatasetError` as the other form does.
     mutating func next() throws(DatasetError) -> Event?
 
-    /// After the last line that was read; a reader opened from here goes on with the next one.
+    /// After the last event that was read; a reader opened from here goes on with the next one.
     var position: ReadPosition { get }
 
     /// How many bad lines were skipped.
     var skippedLines: Int { get }
+
+    /// How much of the file on disk has been read.
+    var bytesRead: Int { get }
 }
 
 extension EventReader {
     /// Calls `body` with every remaining event.
     public mutating func forEach(_ body: (Event) throws -> Void) throws {
-        while let event = try next() { try body(event) }
+        while let event: Event = try next() { try body(event) }
     }
 }

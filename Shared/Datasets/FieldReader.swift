@@ -6,20 +6,12 @@ struct FieldReader {
     private let skipsBadLines: Bool
     private(set) var skippedLines = 0
 
-    init(
-        path: String,
-        format: MovieLensFormat,
-        columns: [String],
-        from position: ReadPosition = .start,
-        skipsBadLines: Bool
-    ) throws(DatasetError) {
-        self.lines = try LineReader(path, from: position)
-        self.format = format
+    init(path: String, columns: [String], skipsBadLines: Bool) throws(DatasetError) {
+        self.lines = try LineReader(path)
+        self.format = MovieLensFormat(path: path)
         self.columns = columns
         self.skipsBadLines = skipsBadLines
     }
-
-    var position: ReadPosition { lines.position }
 
     /// What `parse` makes of the next line; nil at the end.
     ///
@@ -30,17 +22,13 @@ struct FieldReader {
         while let line = try lines.next() {
             if line.isEmpty { continue }
             do throws(DatasetError) {
-                let fields = try format.fields(of: line)
+                let fields = try format.fields(of: lines.bytes[line])
                 if format == .csv, lines.position.line == 1 {
-                    try checkHeader(fields)
+                    try format.checkHeader(fields, columns: columns)
                     continue
                 }
                 guard fields.count == columns.count else {
-                    throw DatasetError(
-                        value: String(decoding: line, as: UTF8.self),
-                        reason:
-                            "has \(fields.count) fields, expected \(columns.count): \(columns.joined(separator: ", "))"
-                    )
+                    throw format.wrongCount(fields.count, columns: columns, line: lines.bytes[line])
                 }
                 return try parse(fields)
             } catch {
@@ -58,16 +46,5 @@ struct FieldReader {
             }
         }
         return nil
-    }
-
-    private func checkHeader(_ fields: [String]) throws(DatasetError) {
-        var names = fields
-        if names.first?.unicodeScalars.first == "\u{FEFF}" { names[0].unicodeScalars.removeFirst() }
-        guard names == columns else {
-            throw DatasetError(
-                value: fields.joined(separator: ","),
-                reason: "is not the header of this file, expected \(columns.joined(separator: ","))"
-            )
-        }
     }
 }

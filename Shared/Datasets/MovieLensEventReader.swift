@@ -2,9 +2,9 @@ public import Messages
 
 /// Reads MovieLens ratings as events of type `rating`; the categories are left to the catalogue.
 public struct MovieLensEventReader: EventReader {
-    private var lines: FieldReader
+    private var lines: EventLines<MovieLensRatingParser>
 
-    /// Opens a file of ratings; `.dat` means the `::` form, anything else CSV.
+    /// Opens a file of ratings; `.dat` or `.dat.gz` means the `::` form, anything else CSV.
     ///
     /// - Throws: `DatasetError` when the file cannot be opened.
     public init(
@@ -12,24 +12,9 @@ public struct MovieLensEventReader: EventReader {
         from position: ReadPosition = .start,
         skipsBadLines: Bool = false
     ) throws(DatasetError) {
-        try self.init(
-            path: path,
-            format: path.hasSuffix(".dat") ? .dat : .csv,
-            from: position,
-            skipsBadLines: skipsBadLines
-        )
-    }
-
-    init(
-        path: String,
-        format: MovieLensFormat,
-        from position: ReadPosition,
-        skipsBadLines: Bool
-    ) throws(DatasetError) {
-        lines = try FieldReader(
-            path: path,
-            format: format,
-            columns: ["userId", "movieId", "rating", "timestamp"],
+        lines = try EventLines(
+            path,
+            MovieLensRatingParser(format: MovieLensFormat(path: path)),
             from: position,
             skipsBadLines: skipsBadLines
         )
@@ -39,28 +24,16 @@ public struct MovieLensEventReader: EventReader {
     public var position: ReadPosition { lines.position }
     /// How many bad lines were skipped.
     public var skippedLines: Int { lines.skippedLines }
+    /// How much of the file on disk has been read.
+    public var bytesRead: Int { lines.bytesRead }
+
+    /// Reads the next rating into a row; false at the end.
+    ///
+    /// - Throws: `DatasetError` naming file, line, field and value.
+    public mutating func next(_ row: inout EventRow) throws(DatasetError) -> Bool { try lines.next(&row) }
 
     /// The next rating as an event; nil at the end.
     ///
     /// - Throws: `DatasetError` naming file, line, field and value.
-    public mutating func next() throws(DatasetError) -> Event? {
-        try lines.next { (fields) throws(DatasetError) in try Self.event(fields) }
-    }
-
-    private static func event(_ fields: [String]) throws(DatasetError) -> Event {
-        guard !fields[0].isEmpty else { throw DatasetError(field: "userId", value: "", reason: "is empty") }
-        guard !fields[1].isEmpty else { throw DatasetError(field: "movieId", value: "", reason: "is empty") }
-        guard let rating = Float(fields[2]), (0...10).contains(rating) else {
-            throw DatasetError(field: "rating", value: fields[2], reason: "is not a number from 0 to 10")
-        }
-        // Seconds since 1970; the bound keeps milliseconds in range.
-        guard let time = Int64(fields[3]), (0...100_000_000_000).contains(time) else {
-            throw DatasetError(
-                field: "timestamp",
-                value: fields[3],
-                reason: "is not a time in whole seconds since 1970"
-            )
-        }
-        return Event(user: fields[0], item: fields[1], type: "rating", rating: rating, time: time * 1_000)
-    }
+    public mutating func next() throws(DatasetError) -> Event? { try lines.next() }
 }

@@ -1,43 +1,58 @@
 internal import Foundation
 
-/// A MovieLens data set on disk: `movies.dat` and `ratings.dat`, or `movies.csv` and `ratings.csv`.
+/// A MovieLens data set on disk: `movies.dat` and `ratings.dat`, or `movies.csv` and `ratings.csv`, each also as `.gz`.
 ///
-/// - Source: the README files of the MovieLens 1M and latest-small data sets.
+/// - Source: the README files of the MovieLens 1M, 10M, 20M, 25M, 32M and latest data sets.
 public struct MovieLensFolder: Sendable {
     /// The folder.
     public let path: String
-    let format: MovieLensFormat
+    /// The file of films.
+    public let moviesPath: String
+    /// The file of ratings.
+    public let ratingsPath: String
 
     /// Opens a data set.
     ///
     /// - Throws: `DatasetError` when the folder or one of the two files is missing.
     public init(path: String) throws(DatasetError) {
-        let files = FileManager.default
         guard FolderCheck.isFolder(path) else {
             throw DatasetError(file: path, reason: "is not a folder; give the folder that holds the data set")
         }
-        func has(_ name: String) -> Bool { files.fileExists(atPath: "\(path)/\(name)") }
-        if has("ratings.dat") || (has("movies.dat") && !has("ratings.csv")) {
-            format = .dat
-        } else if has("ratings.csv") || has("movies.csv") {
-            format = .csv
-        } else {
+        let (movies, ratings) = (Self.find("movies", in: path), Self.find("ratings", in: path))
+        guard movies != nil || ratings != nil else {
             throw DatasetError(
                 file: path,
                 reason:
                     "holds no MovieLens data set: expected movies.dat and ratings.dat, or movies.csv and ratings.csv"
             )
         }
-        for name in ["movies", "ratings"] where !has("\(name).\(format.fileExtension)") {
-            throw DatasetError(file: "\(path)/\(name).\(format.fileExtension)", reason: "does not exist")
+        guard let ratings else {
+            let isDat = movies.map { MovieLensFormat(path: $0) == .dat } ?? false
+            throw DatasetError(file: "\(path)/ratings.\(isDat ? "dat" : "csv")", reason: "does not exist")
+        }
+        guard let movies = Self.moviesPath(beside: ratings) else {
+            let isDat = MovieLensFormat(path: ratings) == .dat
+            throw DatasetError(file: "\(path)/movies.\(isDat ? "dat" : "csv")", reason: "does not exist")
         }
         self.path = path
+        moviesPath = movies
+        ratingsPath = ratings
     }
 
-    /// The file of films.
-    public var moviesPath: String { "\(path)/movies.\(format.fileExtension)" }
-    /// The file of ratings.
-    public var ratingsPath: String { "\(path)/ratings.\(format.fileExtension)" }
+    /// A file of the set in any of the forms that it is published in; nil when there is none.
+    static func find(_ name: String, in folder: String) -> String? {
+        ["dat", "csv", "dat.gz", "csv.gz"].map { "\(folder)/\(name).\($0)" }
+            .first { FileManager.default.fileExists(atPath: $0) }
+    }
+
+    /// The file of films of the same form, in the folder of a file of ratings; nil when there is none.
+    static func moviesPath(beside ratings: String) -> String? {
+        let folder = (ratings as NSString).deletingLastPathComponent
+        let path =
+            (folder.isEmpty ? "" : folder + "/") + "movies."
+            + (MovieLensFormat(path: ratings) == .dat ? "dat" : "csv")
+        return [path, path + ".gz"].first { FileManager.default.fileExists(atPath: $0) }
+    }
 
     /// All films.
     ///
@@ -45,21 +60,24 @@ public struct MovieLensFolder: Sendable {
     /// - Returns: the films in the file's order.
     /// - Throws: `DatasetError` naming file, line, field and value.
     public func catalogue(skipsBadLines: Bool = false) throws(DatasetError) -> Catalogue {
-        var lines = try FieldReader(
-            path: moviesPath,
-            format: format,
-            columns: ["movieId", "title", "genres"],
-            skipsBadLines: skipsBadLines
-        )
+        try Self.films(moviesPath, skipsBadLines: skipsBadLines).catalogue
+    }
+
+    /// All films of a file, and how many lines were skipped.
+    static func films(
+        _ path: String,
+        skipsBadLines: Bool
+    ) throws(DatasetError) -> (catalogue: Catalogue, skippedLines: Int) {
+        var lines = try FieldReader(path: path, columns: ["movieId", "title", "genres"], skipsBadLines: skipsBadLines)
         var items: [CatalogueItem] = []
         while let item = try lines.next({ (fields) throws(DatasetError) in try Self.item(fields) }) {
             items.append(item)
         }
-        guard !items.isEmpty else { throw DatasetError(file: moviesPath, reason: "holds no film") }
+        guard !items.isEmpty else { throw DatasetError(file: path, reason: "holds no film") }
         do throws(DatasetError) {
-            return try Catalogue(items: items)
+            return (try Catalogue(items: items), lines.skippedLines)
         } catch {
-            throw DatasetError(file: moviesPath, field: error.field, value: error.value, reason: error.reason)
+            throw DatasetError(file: path, field: error.field, value: error.value, reason: error.reason)
         }
     }
 
@@ -70,7 +88,7 @@ public struct MovieLensFolder: Sendable {
         from position: ReadPosition = .start,
         skipsBadLines: Bool = false
     ) throws(DatasetError) -> MovieLensEventReader {
-        try MovieLensEventReader(path: ratingsPath, format: format, from: position, skipsBadLines: skipsBadLines)
+        try MovieLensEventReader(path: ratingsPath, from: position, skipsBadLines: skipsBadLines)
     }
 
     private static func item(_ fields: [String]) throws(DatasetError) -> CatalogueItem {

@@ -1,12 +1,32 @@
 /// How MovieLens files are written: which characters separate fields, and how text is encoded.
 enum MovieLensFormat: Sendable {
-    /// The 1M set and older: `.dat`, fields separated by `::`, latin-1.
+    /// The 10M set and older: `.dat`, fields separated by `::`, UTF-8 or latin-1.
     case dat
     /// Later sets: `.csv` with a header line, fields that hold a comma in quotes, UTF-8.
     case csv
 
-    /// The file name's extension.
-    var fileExtension: String { self == .dat ? "dat" : "csv" }
+    /// The form of a file, by its name.
+    init(path: String) {
+        self = path.hasSuffix(".dat") || path.hasSuffix(".dat.gz") ? .dat : .csv
+    }
+
+    /// Refuses a first line that has other columns.
+    func checkHeader(_ names: [String], columns: [String]) throws(DatasetError) {
+        guard names == columns else {
+            throw DatasetError(
+                value: names.joined(separator: ","),
+                reason: "is not the header of this file, expected \(columns.joined(separator: ","))"
+            )
+        }
+    }
+
+    /// The error about a line with too few or too many fields.
+    func wrongCount(_ count: Int, columns: [String], line: ArraySlice<UInt8>) -> DatasetError {
+        DatasetError(
+            value: String(decoding: line, as: UTF8.self),
+            reason: "has \(count) fields, expected \(columns.count): \(columns.joined(separator: ", "))"
+        )
+    }
 
     /// The fields of one line.
     ///
@@ -24,19 +44,20 @@ enum MovieLensFormat: Sendable {
         var index = start
         while index < line.endIndex {
             if line[index] == UInt8(ascii: ":"), index + 1 < line.endIndex, line[index + 1] == UInt8(ascii: ":") {
-                fields.append(latin1(line[start..<index]))
+                fields.append(text(line[start..<index]))
                 index += 2
                 start = index
             } else {
                 index += 1
             }
         }
-        fields.append(latin1(line[start...]))
+        fields.append(text(line[start...]))
         return fields
     }
 
-    private static func latin1(_ bytes: ArraySlice<UInt8>) -> String {
-        if bytes.allSatisfy({ $0 < 0x80 }) { return String(decoding: bytes, as: UTF8.self) }
+    /// Text of the 10M set is UTF-8, that of the 1M set latin-1, and no title of that is by chance UTF-8 as well.
+    private static func text(_ bytes: ArraySlice<UInt8>) -> String {
+        if let text = String(validating: bytes, as: UTF8.self) { return text }
         var scalars = String.UnicodeScalarView()
         for byte in bytes { scalars.append(Unicode.Scalar(byte)) }
         return String(scalars)

@@ -24,6 +24,22 @@ public struct NDJSONEventReader: EventReader {
 
     /// After the last line that was read.
     public var position: ReadPosition { lines.position }
+    /// How much of the file on disk has been read.
+    public var bytesRead: Int { lines.bytesRead }
+
+    /// Reads the next event into a row; false at the end.
+    ///
+    /// - Throws: `DatasetError` naming file, line and field.
+    public mutating func next(_ row: inout EventRow) throws(DatasetError) -> Bool {
+        guard let event: Event = try next() else { return false }
+        row.clear()
+        row.user.append(contentsOf: event.user.utf8)
+        row.item.append(contentsOf: event.item.utf8)
+        row.rating = event.rating ?? .nan
+        row.time = event.time
+        if let text = event.text { row.text.append(contentsOf: text.utf8) }
+        return true
+    }
 
     /// The next event; nil at the end.
     ///
@@ -32,7 +48,7 @@ public struct NDJSONEventReader: EventReader {
         while let line = try lines.next() {
             if line.isEmpty { continue }
             do throws(MessageError) {
-                return try Event(decoding: Array(line), contentType: "application/json")
+                return try Event(decoding: Array(lines.bytes[line]), contentType: "application/json")
             } catch {
                 guard skipsBadLines else {
                     throw DatasetError(

@@ -10,6 +10,8 @@ extension PreparedDataset {
         var events: Int
         var skippedLines: Int
         var split: String
+        /// Missing in folders that were prepared before it was written.
+        var origin: Origin?
     }
 
     private static let formatVersion = 1
@@ -31,21 +33,45 @@ extension PreparedDataset {
             items: catalogue.count,
             events: eventCount,
             skippedLines: skippedLines,
-            split: "leave-one-out"
+            split: "leave-one-out",
+            origin: origin
         )
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
         do {
             try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+            // First, so that a folder that is half written over is not taken for the one it was.
+            let path = folder + "/prepared.json"
+            if FileManager.default.fileExists(atPath: path) { try FileManager.default.removeItem(atPath: path) }
             try catalogue.write(to: folder + "/catalogue.json")
-            let bytes = Self.sequenceBytes(users: users, offsets: offsets, items: items, ratings: ratings, times: times)
-            try Data(Self.mark + bytes).write(to: URL(fileURLWithPath: folder + "/sequences.bin"), options: .atomic)
+            try writeSequences(to: folder + "/sequences.bin")
             // Last, so that a folder with a manifest is whole.
-            try encoder.encode(manifest).write(to: URL(fileURLWithPath: folder + "/prepared.json"), options: .atomic)
+            try encoder.encode(manifest).write(to: URL(fileURLWithPath: path), options: .atomic)
         } catch let error as DatasetError {
             throw error
         } catch {
             throw DatasetError(file: folder, reason: "cannot be written: \(error.localizedDescription)")
+        }
+    }
+
+    /// Writes piece by piece: the whole file in memory would be more than the data set is.
+    private func writeSequences(to path: String) throws {
+        let temporary = path + ".partial"
+        guard FileManager.default.createFile(atPath: temporary, contents: nil),
+            let file = FileHandle(forWritingAtPath: temporary)
+        else { throw DatasetError(file: temporary, reason: "cannot be written; may this user write there?") }
+        do {
+            try file.write(contentsOf: Data(Self.mark))
+            try Self.forEachPiece(users: users, offsets: offsets, items: items, ratings: ratings, times: times) {
+                try file.write(contentsOf: Data($0))
+            }
+            try file.synchronize()
+            try file.close()
+            if FileManager.default.fileExists(atPath: path) { try FileManager.default.removeItem(atPath: path) }
+            try FileManager.default.moveItem(atPath: temporary, toPath: path)
+        } catch {
+            try? FileManager.default.removeItem(atPath: temporary)
+            throw error
         }
     }
 
@@ -57,43 +83,27 @@ extension PreparedDataset {
             throw DatasetError(file: folder, reason: "does not exist; make it with `trainer prepare`")
         }
         let manifest: Manifest
-        let bytes: [UInt8]
         do {
             let url = URL(fileURLWithPath: folder + "/prepared.json")
             manifest = try JSONDecoder().decode(Manifest.self, from: Data(contentsOf: url))
-            bytes = Array(try Data(contentsOf: URL(fileURLWithPath: folder + "/sequences.bin")))
         } catch {
             throw DatasetError(
                 file: folder,
                 reason: "is no prepared data set, make one with `trainer prepare`: \(error.localizedDescription)"
             )
         }
-        guard manifest.format == Self.formatVersion, bytes.starts(with: Self.mark) else {
+        var reader = try SequenceFileReader(folder + "/sequences.bin")
+        guard manifest.format == Self.formatVersion, try reader.takesMark(Self.mark) else {
             throw DatasetError(file: folder, reason: "is of another format; prepare the data set again")
         }
         let catalogue = try Catalogue(contentsOf: folder + "/catalogue.json")
-        var reader = ByteReader(bytes: bytes, position: Self.mark.count, file: folder + "/sequences.bin")
-        let (userCount, eventCount) = (Int(try reader.integer(UInt32.self)), Int(try reader.integer(UInt32.self)))
-        let users = try reader.repeated(userCount) { (reader) throws(DatasetError) in try reader.text() }
-        let counts = try reader.repeated(userCount) { (reader) throws(DatasetError) in try reader.integer(UInt32.self) }
-        let items = try reader.repeated(eventCount) { (reader) throws(DatasetError) in try reader.integer(Int32.self) }
-        let ratings = try reader.repeated(eventCount) { (reader) throws(DatasetError) in
-            Float(bitPattern: try reader.integer(UInt32.self))
-        }
-        let times = try reader.repeated(eventCount) { (reader) throws(DatasetError) in try reader.integer(Int64.self) }
-        let offsets = counts.reduce(into: [0]) { $0.append(($0.last ?? 0) + Int($1)) }
-        guard offsets.last == eventCount, items.allSatisfy({ catalogue.items.indices.contains(Int($0)) }) else {
+        let (users, events) = try reader.events()
+        guard events.items.allSatisfy({ catalogue.items.indices.contains(Int($0)) }) else {
             throw DatasetError(file: folder + "/sequences.bin", reason: "is damaged; prepare the data set again")
         }
-        try self.init(
-            catalogue: catalogue,
-            users: users,
-            offsets: offsets,
-            items: items,
-            ratings: ratings,
-            times: times,
-            skippedLines: manifest.skippedLines
-        )
+        var origin = manifest.origin ?? Origin()
+        origin.skippedLines = manifest.skippedLines
+        try self.init(catalogue: catalogue, users: users, events: events, origin: origin)
         guard dataHash == manifest.dataHash else {
             throw DatasetError(
                 file: folder,
@@ -104,72 +114,57 @@ extension PreparedDataset {
     }
 
     /// Little-endian: user count, event count, ids, counts per user, then items, ratings and times of all events.
-    static func sequenceBytes(
+    ///
+    /// Gives the bytes in pieces, of which each stands only for the length of the call.
+    static func forEachPiece(
         users: [String],
         offsets: [Int],
         items: [Int32],
-        ratings: [Float],
-        times: [Int64]
-    ) -> [UInt8] {
-        var bytes: [UInt8] = []
-        bytes.reserveCapacity(items.count * 16 + users.count * 16)
-        func append<Value: FixedWidthInteger>(_ value: Value) {
-            for shift in stride(from: 0, to: Value.bitWidth, by: 8) {
-                bytes.append(UInt8(truncatingIfNeeded: value >> shift))
-            }
-        }
-        append(UInt32(users.count))
-        append(UInt32(items.count))
+        ratings: RatingColumn,
+        times: TimeColumn,
+        _ body: ([UInt8]) throws -> Void
+    ) rethrows {
+        var piece = BytePiece()
+        piece.append(UInt32(users.count))
+        piece.append(UInt32(items.count))
         for user in users {
-            append(UInt32(user.utf8.count))
-            bytes += user.utf8
+            piece.append(UInt32(user.utf8.count))
+            piece.bytes.append(contentsOf: user.utf8)
+            try piece.giveIfFull(body)
         }
-        for (start, end) in zip(offsets, offsets.dropFirst()) { append(UInt32(end - start)) }
-        for item in items { append(item) }
-        for rating in ratings { append(rating.bitPattern) }
-        for time in times { append(time) }
-        return bytes
+        for (start, end) in zip(offsets, offsets.dropFirst()) {
+            piece.append(UInt32(end - start))
+            try piece.giveIfFull(body)
+        }
+        for item in items {
+            piece.append(item)
+            try piece.giveIfFull(body)
+        }
+        for index in 0..<ratings.count {
+            piece.append(ratings[index].bitPattern)
+            try piece.giveIfFull(body)
+        }
+        for index in 0..<times.count {
+            piece.append(times[index])
+            try piece.giveIfFull(body)
+        }
+        try body(piece.bytes)
     }
 }
 
-/// Reads little-endian numbers and says where a file ends too soon.
-private struct ByteReader {
-    let bytes: [UInt8]
-    var position: Int
-    let file: String
+/// Bytes that are given on whenever there are enough of them.
+private struct BytePiece {
+    var bytes: [UInt8] = []
 
-    mutating func integer<Value: FixedWidthInteger>(_: Value.Type) throws(DatasetError) -> Value {
-        let end = position + Value.bitWidth / 8
-        guard end <= bytes.count else { throw truncated }
-        var value: Value = 0
-        for index in (position..<end).reversed() { value = value << 8 | Value(truncatingIfNeeded: bytes[index]) }
-        position = end
-        return value
+    mutating func append<Value: FixedWidthInteger>(_ value: Value) {
+        for shift in stride(from: 0, to: Value.bitWidth, by: 8) {
+            bytes.append(UInt8(truncatingIfNeeded: value >> shift))
+        }
     }
 
-    mutating func text() throws(DatasetError) -> String {
-        let count = Int(try integer(UInt32.self))
-        guard position + count <= bytes.count else { throw truncated }
-        defer { position += count }
-        return String(decoding: bytes[position..<(position + count)], as: UTF8.self)
-    }
-
-    mutating func repeated<Value>(
-        _ count: Int,
-        _ body: (inout ByteReader) throws(DatasetError) -> Value
-    ) throws(DatasetError) -> [Value] {
-        // Every value takes at least four bytes, so a wrong count cannot ask for all memory.
-        guard count <= (bytes.count - position) / 4 else { throw truncated }
-        var values: [Value] = []
-        values.reserveCapacity(count)
-        for _ in 0..<count { values.append(try body(&self)) }
-        return values
-    }
-
-    private var truncated: DatasetError {
-        DatasetError(
-            file: file,
-            reason: "ends after \(bytes.count) bytes, before its data does; prepare the data set again"
-        )
+    mutating func giveIfFull(_ body: ([UInt8]) throws -> Void) rethrows {
+        guard bytes.count >= 1 << 18 else { return }
+        try body(bytes)
+        bytes.removeAll(keepingCapacity: true)
     }
 }

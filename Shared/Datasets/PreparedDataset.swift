@@ -1,4 +1,4 @@
-import Digests
+internal import Digests
 public import Messages
 
 /// A data set ready for training: every user's events in order of time, items by their number in the catalogue.
@@ -16,45 +16,70 @@ public struct PreparedDataset: Sendable, Equatable {
         public var time: Int64
     }
 
+    /// Where the data came from, and what was left out.
+    public struct Origin: Codable, Sendable, Equatable {
+        /// The form of the data set that was read, such as `movielens`.
+        public var format = "events"
+        /// Events read, before any were left out.
+        public var eventsRead = 0
+        /// Bad lines and events of unknown items, left out.
+        public var skippedLines = 0
+        /// Users with fewer events were left out.
+        public var minimumUserEvents = 1
+        /// Items with fewer events were left out.
+        public var minimumItemEvents = 1
+        /// Users left out.
+        public var removedUsers = 0
+        /// Items left out.
+        public var removedItems = 0
+        /// Events left out with them.
+        public var removedEvents = 0
+        /// Items without a title, which are called by their id.
+        public var untitledItems = 0
+    }
+
     /// The items that occur.
     public let catalogue: Catalogue
     /// Ids of the users, in the order they first occurred.
     public let users: [String]
     /// Hash of the catalogue and all events: equal hashes, equal data.
     public let dataHash: String
-    /// Bad lines left out while reading.
-    public let skippedLines: Int
+    /// Where the data came from.
+    public let origin: Origin
 
     /// Where each user's events start, with the total at the end.
     let offsets: [Int]
     let items: [Int32]
     /// NaN where there is none.
-    let ratings: [Float]
-    let times: [Int64]
+    let ratings: RatingColumn
+    let times: TimeColumn
 
     init(
         catalogue: Catalogue,
         users: [String],
-        offsets: [Int],
-        items: [Int32],
-        ratings: [Float],
-        times: [Int64],
-        skippedLines: Int
+        events: consuming EventGatherer.Grouped,
+        origin: Origin
     ) throws(DatasetError) {
         self.catalogue = catalogue
         self.users = users
-        self.offsets = offsets
-        self.items = items
-        self.ratings = ratings
-        self.times = times
-        self.skippedLines = skippedLines
+        self.origin = origin
+        offsets = events.offsets
+        items = events.items
+        ratings = events.ratings
+        times = events.times
+        guard users.count <= UInt32.max, items.count <= UInt32.max else {
+            throw DatasetError(
+                value: "\(items.count)",
+                reason: "is more events than a prepared data set holds, which is \(UInt32.max); leave some out"
+            )
+        }
         var hash = SHA256()
         for item in catalogue.items {
             hash.update(Array("\(item.id)\0\(item.title)\0\(item.categories.joined(separator: "|"))\n".utf8))
         }
-        hash.update(
-            Self.sequenceBytes(users: users, offsets: offsets, items: items, ratings: ratings, times: times)
-        )
+        Self.forEachPiece(users: users, offsets: offsets, items: items, ratings: ratings, times: times) {
+            hash.update($0)
+        }
         dataHash = hash.hexDigest()
     }
 
@@ -70,82 +95,22 @@ public struct PreparedDataset: Sendable, Equatable {
         catalogue: Catalogue,
         skipsBadLines: Bool = false
     ) throws(DatasetError) {
-        var userIndex: [String: Int] = [:]
-        var users: [String] = []
-        var histories: [[Entry]] = []
-        var unknownItems = 0
-        while let event = try reader.next() {
-            guard let item = catalogue.index(of: event.item) else {
-                if skipsBadLines {
-                    unknownItems += 1
-                    continue
-                }
-                throw DatasetError(
-                    line: reader.position.line,
-                    field: "item",
-                    value: event.item,
-                    reason: "is not in the catalogue; add it there, or skip bad lines"
-                )
-            }
-            let user: Int
-            if let known = userIndex[event.user] {
-                user = known
-            } else {
-                user = users.count
-                userIndex[event.user] = user
-                users.append(event.user)
-                histories.append([])
-            }
-            histories[user].append(Entry(item: Int32(item), rating: event.rating, time: event.time))
-        }
-        guard !users.isEmpty else { throw DatasetError(reason: "the data set holds no event") }
-        try self.init(
-            histories: histories,
-            users: users,
-            catalogue: catalogue,
-            skippedLines: reader.skippedLines + unknownItems
-        )
+        var builder = PreparedDatasetBuilder(PreparationOptions(skipsBadLines: skipsBadLines))
+        builder.know(catalogue)
+        var row = EventRow()
+        while try reader.next(&row) { try builder.add(row, file: nil, line: reader.position.line) }
+        guard builder.eventCount > 0 else { throw DatasetError(reason: "the data set holds no event") }
+        builder.skippedLines += reader.skippedLines
+        self = try builder.build(format: "events")
     }
 
-    private init(
-        histories: [[Entry]],
-        users: [String],
-        catalogue: Catalogue,
-        skippedLines: Int
-    ) throws(DatasetError) {
-        var occurs = [Bool](repeating: false, count: catalogue.count)
-        for history in histories {
-            for entry in history { occurs[Int(entry.item)] = true }
-        }
-        var newIndex = [Int32](repeating: -1, count: catalogue.count)
-        var kept: [CatalogueItem] = []
-        for index in catalogue.items.indices where occurs[index] {
-            newIndex[index] = Int32(kept.count)
-            kept.append(catalogue.items[index])
-        }
-        var offsets = [0]
-        var items: [Int32] = []
-        var ratings: [Float] = []
-        var times: [Int64] = []
-        for history in histories {
-            // Swift's sort is stable, so events of one time keep their order.
-            for entry in history.sorted(by: { $0.time < $1.time }) {
-                items.append(newIndex[Int(entry.item)])
-                ratings.append(entry.rating ?? .nan)
-                times.append(entry.time)
-            }
-            offsets.append(items.count)
-        }
-        try self.init(
-            catalogue: try Catalogue(items: kept),
-            users: users,
-            offsets: offsets,
-            items: items,
-            ratings: ratings,
-            times: times,
-            skippedLines: skippedLines
-        )
+    /// Whether two data sets are the same.
+    public static func == (one: Self, other: Self) -> Bool {
+        one.dataHash == other.dataHash && one.origin.skippedLines == other.origin.skippedLines
     }
+
+    /// Bad lines left out while reading.
+    public var skippedLines: Int { origin.skippedLines }
 
     /// How many events there are.
     public var eventCount: Int { items.count }
@@ -156,7 +121,8 @@ public struct PreparedDataset: Sendable, Equatable {
     /// One event of a user, counted from 0.
     public func entry(user: Int, _ index: Int) -> Entry {
         let place = offsets[user] + index
-        return Entry(item: items[place], rating: ratings[place].isNaN ? nil : ratings[place], time: times[place])
+        let rating = ratings[place]
+        return Entry(item: items[place], rating: rating.isNaN ? nil : rating, time: times[place])
     }
 
     /// The item of one event of a user.

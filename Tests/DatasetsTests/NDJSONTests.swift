@@ -18,7 +18,10 @@ import Testing
         )
         let path = folder.path + "/events.ndjson"
         var reader = try NDJSONEventReader(path: path)
-        #expect(try reader.next() == Event(id: "1", user: "u", item: "a", rating: 4.5, categories: ["X"], time: 1_000))
+        #expect(
+            try reader.next() as Event?
+                == Event(id: "1", user: "u", item: "a", rating: 4.5, categories: ["X"], time: 1_000)
+        )
         #expect(try reader.next()?.time == 1_577_836_800_000)
         do {
             _ = try reader.next()
@@ -38,7 +41,7 @@ import Testing
         let world = try SyntheticWorld(.init(filmCount: 60, viewerCount: 25, minimumEvents: 4, maximumEvents: 12))
         try world.write(to: folder.path)
         let own = try DatasetFolder(path: folder.path).prepared()
-        let movieLens = try DatasetFolder.movieLens(MovieLensFolder(path: folder.path)).prepared()
+        let movieLens = try DatasetFolder(path: folder.path, format: .movieLens).prepared()
         #expect(own == movieLens)
         #expect(own.users.count == 25)
         let user = try #require(own.users.firstIndex(of: "u7"))
@@ -55,7 +58,7 @@ import Testing
         let folder = try TemporaryFolder()
         try folder.write("events.ndjson", "")
         do {
-            _ = try DatasetFolder(path: folder.path)
+            _ = try DatasetFolder(path: folder.path).prepared()
             Issue.record("opened a folder without catalogue")
         } catch {
             #expect(error.description.contains("catalogue.json"))

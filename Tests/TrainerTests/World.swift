@@ -19,12 +19,7 @@ struct World {
             maximumEvents: 20
         )
         try SyntheticWorld(configuration).write(to: folder + "/data")
-        dataset = try PrepareCommand.prepare(
-            folder + "/data",
-            into: folder + "/prepared",
-            format: "auto",
-            skipsBadLines: false
-        )
+        dataset = try PrepareCommand.prepare(folder + "/data", into: folder + "/prepared")
     }
 
     func remove() { try? FileManager.default.removeItem(atPath: folder) }
@@ -80,6 +75,6 @@ extension World {
             }
         }
         try Data(events.utf8).write(to: URL(fileURLWithPath: folder + "/events.ndjson"))
-        return try PrepareCommand.prepare(folder, into: folder + "/prepared", format: "ndjson", skipsBadLines: false)
+        return try PrepareCommand.prepare(folder, into: folder + "/prepared", .init(format: .ndjson))
     }
 }

@@ -24,26 +24,20 @@ enum AllCommand {
                 CommandArgument("output", help: "The folder for everything that is made; bundle/ in it is the result"),
             ],
             keys: [
-                TrainerKeys.seed, TrainerKeys.threads, TrainerKeys.json, TrainerKeys.resume, TrainerKeys.skipBadLines,
+                TrainerKeys.seed, TrainerKeys.threads, TrainerKeys.json, TrainerKeys.resume,
                 TrainerKeys.warmUp, TrainerKeys.validations, TrainerKeys.patience, TrainerKeys.steps,
-                TrainerKeys.precision, PrepareCommand.format, encoderMinutes, languageModelMinutes, userLLMMinutes,
+                TrainerKeys.precision, encoderMinutes, languageModelMinutes, userLLMMinutes,
                 vocabulary, evaluated,
-            ],
+            ] + PrepareCommand.keys,
             run: { context in
                 let reader = context.configuration
                 let (data, output) = (try context.required("data"), try context.required("output"))
                 let stages = try Stages(reader, output: output)
-                let format = try reader.value(of: PrepareCommand.format)
-                let skipsBadLines = try reader.value(of: TrainerKeys.skipBadLines)
+                let preparation = try PrepareCommand.Settings(reader)
                 let users = try reader.optionalValue(of: evaluated)
                 let json = try reader.value(of: TrainerKeys.json)
                 try await context.compute("training") { shutdown in
-                    let dataset = try PrepareCommand.prepare(
-                        data,
-                        into: output + "/prepared",
-                        format: format,
-                        skipsBadLines: skipsBadLines
-                    )
+                    let dataset = try PrepareCommand.prepare(data, into: output + "/prepared", preparation)
                     try stages.run(dataset, output: output, until: shutdown)
                     let bundle = try ExportCommand.export(dataset, run: stages.userLLM.folder, to: output + "/bundle")
                     guard users != 0 else { return }

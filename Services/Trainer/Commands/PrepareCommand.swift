@@ -1,4 +1,5 @@
 import Datasets
+import Foundation
 import ServiceRuntime
 
 /// `trainer prepare`: reads a data set and writes it ready for training.
@@ -6,63 +7,138 @@ enum PrepareCommand {
     static let format = ConfigurationKey<String>(
         "format",
         default: "auto",
-        help: "movielens, ndjson (events.ndjson and catalogue.json), or auto",
-        expectation: "auto, movielens or ndjson"
-    ) { ["auto", "movielens", "ndjson"].contains($0) }
+        help: (["auto"] + DatasetFormat.allCases.map(\.rawValue)).joined(separator: ", "),
+        expectation: "one of auto, " + DatasetFormat.allCases.map(\.rawValue).joined(separator: ", ")
+    ) { $0 == "auto" || DatasetFormat(rawValue: $0) != nil }
+
+    static let metadata = ConfigurationKey<String>(
+        "metadata",
+        help: "The file with the items' titles and categories; by default looked for beside the events"
+    )
+
+    static let minimumUserEvents = ConfigurationKey<Int>(
+        "minimum-user-events",
+        default: 1,
+        in: 1...1_000_000,
+        unit: "events",
+        help: "Leave out users with fewer; in turn with rare items, until all that are left have enough (k-core)"
+    )
+
+    static let minimumItemEvents = ConfigurationKey<Int>(
+        "minimum-item-events",
+        default: 1,
+        in: 1...1_000_000,
+        unit: "events",
+        help: "Leave out items with fewer"
+    )
+
+    /// What decides which data are read, and how; also keys of `trainer all`.
+    static let keys: [any AnyConfigurationKey] = [
+        format, metadata, minimumUserEvents, minimumItemEvents, TrainerKeys.skipBadLines,
+    ]
 
     static var command: Command {
         Command(
             "prepare",
             summary: "Read a data set and write it ready for training",
             arguments: [
-                CommandArgument("data", help: "The folder of the data set"),
+                CommandArgument("data", help: "The folder of the data set, or its file of events"),
                 CommandArgument("prepared", help: "The folder to write"),
             ],
-            keys: [format, TrainerKeys.skipBadLines, TrainerKeys.json],
+            keys: keys + [TrainerKeys.json],
             run: { context in
                 let reader = context.configuration
                 let (data, prepared) = (try context.required("data"), try context.required("prepared"))
-                let format = try reader.value(of: format)
-                let skipsBadLines = try reader.value(of: TrainerKeys.skipBadLines)
+                let settings = try Settings(reader)
                 let json = try reader.value(of: TrainerKeys.json)
                 try await context.compute("preparation") { _ in
-                    let dataset = try prepare(data, into: prepared, format: format, skipsBadLines: skipsBadLines)
-                    try report(dataset).print(json: json)
+                    try report(try prepare(data, into: prepared, settings)).print(json: json)
                 }
             }
         )
+    }
+
+    /// How a data set is read.
+    struct Settings: Sendable {
+        var format: DatasetFormat?
+        var metadata: String?
+        var options = PreparationOptions()
+
+        /// Finds the format out, and leaves nothing out.
+        init(format: DatasetFormat? = nil, options: PreparationOptions = PreparationOptions()) {
+            self.format = format
+            self.options = options
+        }
+
+        init(_ reader: ConfigurationReader) throws(ConfigurationError) {
+            format = DatasetFormat(rawValue: try reader.value(of: PrepareCommand.format))
+            metadata = try reader.optionalValue(of: PrepareCommand.metadata)
+            options.skipsBadLines = try reader.value(of: TrainerKeys.skipBadLines)
+            options.minimumUserEvents = try reader.value(of: PrepareCommand.minimumUserEvents)
+            options.minimumItemEvents = try reader.value(of: PrepareCommand.minimumItemEvents)
+        }
     }
 
     /// Reads a data set and writes it into a folder.
     static func prepare(
         _ data: String,
         into folder: String,
-        format: String,
-        skipsBadLines: Bool
+        _ settings: Settings = Settings()
     ) throws -> PreparedDataset {
-        let dataset = try read(data, format: format, skipsBadLines: skipsBadLines)
+        let source = try DatasetFolder(path: data, format: settings.format, metadata: settings.metadata)
+        if source.metadataPath == nil {
+            say(
+                "no file with titles was found beside \(source.eventsPath): items are called by their ids and have no "
+                    + "categories; name the file with --metadata if there is one"
+            )
+        }
+        var bars = StageBars()
+        let dataset = try source.prepared(settings.options) { bars.show($0) }
+        bars.finish()
+        say("writing \(folder)")
         try dataset.write(to: folder)
         return dataset
     }
 
-    private static func read(_ data: String, format: String, skipsBadLines: Bool) throws -> PreparedDataset {
-        let folder =
-            switch format {
-            case "ndjson": DatasetFolder.events(path: data)
-            case "movielens": DatasetFolder.movieLens(try MovieLensFolder(path: data))
-            default: try DatasetFolder(path: data)
+    private static func say(_ text: String) {
+        FileHandle.standardError.write(Data("prepare: \(text)\n".utf8))
+    }
+
+    /// A bar for each file that is read.
+    private struct StageBars {
+        private var stage = ""
+        private var bar: ProgressBar?
+
+        mutating func show(_ progress: PreparationProgress) {
+            if progress.stage != stage {
+                finish()
+                stage = progress.stage
+                bar = ProgressBar(stage, total: progress.byteCount, unit: "bytes")
             }
-        return try folder.prepared(skipsBadLines: skipsBadLines)
+            bar?.update(progress.bytesRead, note: "\(progress.events) events")
+        }
+
+        mutating func finish() {
+            bar?.finish()
+            bar = nil
+        }
     }
 
     /// What a prepared data set holds.
     static func report(_ dataset: PreparedDataset) -> Report {
+        let origin = dataset.origin
         var report = Report()
+        report.add("format", origin.format)
         report.add("users", dataset.users.count)
         report.add("items", dataset.catalogue.count)
         report.add("events", dataset.eventCount)
         report.add("categories", dataset.catalogue.categories.count)
         report.add("skipped_lines", dataset.skippedLines)
+        report.add("removed_users", origin.removedUsers)
+        report.add("removed_items", origin.removedItems)
+        report.add("removed_events", origin.removedEvents)
+        report.add("items_without_title", origin.untitledItems)
+        report.add("users_without_test", dataset.users.count - dataset.evaluatedUsers.count)
         report.add("data_hash", dataset.dataHash)
         return report
     }

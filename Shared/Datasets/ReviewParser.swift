@@ -1,0 +1,146 @@
+/// Reads lines with a review as a JSON object: Amazon's of 2014, 2018 and 2023, and Google Local's.
+///
+/// - Source: jmcauley.ucsd.edu/data/amazon (2014), nijianmo.github.io/amazon (2018), amazon-reviews-2023.github.io and
+///   the page of the Google Local data (2021).
+struct ReviewParser: LineParser {
+    /// What the fields of a set are called.
+    struct Fields: Sendable {
+        var user: String
+        var item: String
+        var rating: String
+        var time: String
+        /// What one unit of `time` is in milliseconds.
+        var timeUnit: Int64
+        var summary: String?
+        var text: String
+
+        /// Amazon, 2014 and 2018.
+        static let amazon2014 = Fields(
+            user: "reviewerID",
+            item: "asin",
+            rating: "overall",
+            time: "unixReviewTime",
+            timeUnit: 1_000,
+            summary: "summary",
+            text: "reviewText"
+        )
+        /// Amazon, 2023: `parent_asin` is what the metadata are about.
+        static let amazon2023 = Fields(
+            user: "user_id",
+            item: "parent_asin",
+            rating: "rating",
+            time: "timestamp",
+            timeUnit: 1,
+            summary: "title",
+            text: "text"
+        )
+        /// Google Local, 2021.
+        static let googleLocal = Fields(
+            user: "user_id",
+            item: "gmap_id",
+            rating: "rating",
+            time: "time",
+            timeUnit: 1,
+            summary: nil,
+            text: "text"
+        )
+    }
+
+    let eventType = "review"
+    let hasHeader = false
+    private let fields: Fields
+    /// In the order of `Field`.
+    private let names: [[UInt8]]
+    private let readsText: Bool
+    private var summary: [UInt8] = []
+
+    private enum Field: Int {
+        case user, item, rating, time, text, summary
+    }
+
+    /// Makes a parser of one set's lines, which leaves the review's text out where it is not wanted.
+    init(_ fields: Fields, readsText: Bool) {
+        self.fields = fields
+        self.readsText = readsText
+        var names = [fields.user, fields.item, fields.rating, fields.time]
+        if readsText { names += [fields.text] + (fields.summary.map { [$0] } ?? []) }
+        self.names = names.map { Array($0.utf8) }
+    }
+
+    mutating func parse(
+        _ bytes: [UInt8],
+        _ line: Range<Int>,
+        number: Int,
+        into row: inout EventRow
+    ) throws(DatasetError) -> Bool {
+        summary.removeAll(keepingCapacity: true)
+        var hasTime = false
+        var scanner = ValueScanner(bytes, line, .syntax(of: bytes, line))
+        try scanner.beginObject()
+        var isFirst = true
+        while let name = try scanner.nextField(isFirst: isFirst) {
+            isFirst = false
+            switch scanner.name(name, among: names).flatMap(Field.init) {
+            case .user:
+                row.user.removeAll(keepingCapacity: true)
+                try scanner.identifier(fields.user, into: &row.user)
+            case .item:
+                row.item.removeAll(keepingCapacity: true)
+                try scanner.identifier(fields.item, into: &row.item)
+            case .rating: row.rating = try rating(&scanner)
+            case .time:
+                row.time = try time(&scanner)
+                hasTime = true
+            case .text: try text(&scanner, fields.text, into: &row.text)
+            case .summary: try text(&scanner, fields.summary ?? "", into: &summary)
+            case nil: try scanner.skipValue()
+            }
+        }
+        try scanner.finish()
+        guard !row.user.isEmpty else { throw DatasetError(field: fields.user, reason: "is missing: expected a string") }
+        guard !row.item.isEmpty else { throw DatasetError(field: fields.item, reason: "is missing: expected a string") }
+        guard hasTime else { throw DatasetError(field: fields.time, reason: "is missing: expected a whole number") }
+        if !summary.isEmpty { row.text = summary + (row.text.isEmpty ? [] : [0x0A] + row.text) }
+        return true
+    }
+
+    /// No rating is no error: some places are reviewed without one.
+    private func rating(_ scanner: inout ValueScanner) throws(DatasetError) -> Float {
+        if scanner.takeNull() { return .nan }
+        let start = scanner
+        if let number = try? scanner.number(), let rating = scanner.decimal(number), (0...10).contains(rating) {
+            return rating
+        }
+        scanner = start
+        throw DatasetError(
+            field: fields.rating,
+            value: try scanner.valueText(),
+            reason: "is not a number from 0 to 10"
+        )
+    }
+
+    private func time(_ scanner: inout ValueScanner) throws(DatasetError) -> Int64 {
+        let unit = fields.timeUnit == 1 ? "milliseconds" : "seconds"
+        let start = scanner
+        if let number = try? scanner.number(), let time = scanner.integer(number),
+            (0...100_000_000_000_000 / fields.timeUnit).contains(time)
+        {
+            return time * fields.timeUnit
+        }
+        scanner = start
+        throw DatasetError(
+            field: fields.time,
+            value: try scanner.valueText(),
+            reason: "is not a time in whole \(unit) since 1970"
+        )
+    }
+
+    private func text(_ scanner: inout ValueScanner, _ name: String, into text: inout [UInt8]) throws(DatasetError) {
+        text.removeAll(keepingCapacity: true)
+        if scanner.takeNull() { return }
+        guard scanner.isAtString() else {
+            throw DatasetError(field: name, value: try scanner.valueText(), reason: "is not a string")
+        }
+        try scanner.string(into: &text)
+    }
+}
