@@ -180,6 +180,7 @@ let package = Package(
             name: "Benchmarks",
             dependencies: ["ServiceRuntime", "UserModels", "NeuralNetwork", "Tensors", "Executors"],
             path: "Tests/Benchmarks",
+            exclude: ["compare-torch", "compare_torch_peer.py"],
             swiftSettings: strict
         ),
         tests(

@@ -4,15 +4,15 @@ extension Graph {
     /// Self-attention with weights `silu(q k^T + bias) / n`, without a softmax; see `PointwiseAttention`.
     ///
     /// - Parameters:
-    ///   - packed: [B, L, 3 * d]: values, queries and keys side by side.
-    ///   - positionBias: [heads, P] under `causal`, else [heads, 2 P - 1]; P is at least L.
+    ///   - packed: [N, 3 * d], timelines end to end: values, queries and keys side by side.
+    ///   - positionBias: [heads, P] under `causal`, else [heads, 2 P - 1]; P is at least the longest.
     ///   - timeBias: [heads, buckets], with `times`; nil for none.
-    ///   - times: in seconds, one per row, [B * L].
+    ///   - times: in seconds, one per row, [N].
     ///   - heads: heads of values, queries and keys.
     ///   - causal: whether a query sees only keys up to its own place.
     ///   - divisor: n, a constant of the model.
-    ///   - lengths: rows of each timeline that count; the others give zeros. Nil for all.
-    /// - Returns: [B, L, d].
+    ///   - lengths: rows of each timeline; their sum is N.
+    /// - Returns: [N, d].
     public func pointwiseAttention(
         _ packed: Variable,
         positionBias: Parameter,
@@ -21,7 +21,7 @@ extension Graph {
         heads: Int,
         causal: Bool,
         divisor: Int,
-        lengths: [Int32]? = nil
+        lengths: [Int32]
     ) -> Variable {
         let attention = PointwiseAttention(
             packed: packed.shape,
@@ -30,7 +30,8 @@ extension Graph {
             causal: causal,
             divisor: divisor,
             lengths: lengths,
-            times: times
+            times: times,
+            precision: precision
         )
         let (input, position, time) = (packed.node, node(of: positionBias), timeBias.map(node(of:)))
         let output = attention.forward(

@@ -25,6 +25,7 @@ extension Graph {
             targets: targets,
             shared: shared,
             needsGradient: inputs.0.requiresGradient || inputs.1.requiresGradient || inputs.2.requiresGradient,
+            precision: precision,
             pool: pool
         )
         let loss = pool.tensor([Float(result.loss)], shape: [])

@@ -2,7 +2,7 @@ import NeuralNetwork
 
 /// A layer of an encoder: reads each event in the light of the others.
 protocol EncoderBlock: Module, Sendable {
-    /// Gives x, [B, L, d], with what the layer adds to it.
+    /// Gives x, [N, d], with what the layer adds to it; rows are the events of all timelines end to end.
     func callAsFunction(_ graph: Graph, _ x: Variable, _ timelines: BlockInput) -> Variable
 }
 
@@ -12,9 +12,9 @@ struct BlockInput {
     let dropout: Float
     /// Whether an event sees the events before it only.
     let isCausal: Bool
-    /// Real events of each timeline, [B].
+    /// Events of each timeline, [B]; their sum is N.
     let lengths: [Int32]
-    /// When each event was, in seconds, [B * L].
+    /// When each event was, in seconds, [N].
     let times: [Int32]
     /// What pointwise attention divides by: positions of the model.
     let divisor: Int
@@ -59,10 +59,8 @@ struct AttentionBlock: EncoderBlock {
             k: key(graph, normed),
             v: value(graph, normed),
             heads: timelines.heads,
-            keyValueHeads: timelines.heads,
-            causal: timelines.isCausal,
-            // Padding stands after every real event, so that a causal mask hides it already.
-            keyLengths: timelines.isCausal ? nil : timelines.lengths
+            lengths: timelines.lengths,
+            causal: timelines.isCausal
         )
         let y = graph.add(x, graph.dropout(output(graph, attended), probability: timelines.dropout))
         let fed = feedForward(graph, feedForwardNorm(graph, y))

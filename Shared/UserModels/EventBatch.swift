@@ -83,6 +83,32 @@ public struct EventBatch: Sendable {
         categoryOffsets.append(Int32(categories.count))
     }
 
+    /// Whether every position is a real event.
+    var isFull: Bool { lengths.allSatisfy { Int($0) == length } }
+
+    /// Rows of [B * L] that hold real events, timeline by timeline.
+    var realRows: [Int32] {
+        lengths.enumerated().flatMap { row, length in
+            (0..<length).map { Int32(row * self.length) + $0 }
+        }
+    }
+
+    /// The same events as one timeline of rows end to end, without padding; where each came from is `realRows`.
+    func packed(_ rows: [Int32]) -> EventBatch {
+        var result = EventBatch(count: 1, length: rows.count, lengths: [Int32(rows.count)])
+        func taken(_ values: [Int32]) -> [Int32] { rows.map { values[Int($0)] } }
+        result.items = taken(items)
+        result.unknownItems = taken(unknownItems)
+        result.ratings = taken(ratings)
+        result.timeGaps = taken(timeGaps)
+        result.times = taken(times)
+        if !masks.isEmpty { result.masks = taken(masks) }
+        // Padding has no categories, so that their order stays.
+        result.categories = categories
+        for row in rows { result.categoryOffsets.append(categoryOffsets[Int(row) + 1]) }
+        return result
+    }
+
     /// The same timelines, each with a hidden event after its last.
     func appendingMask() -> EventBatch {
         var result = EventBatch(count: count, length: length + 1, lengths: lengths.map { $0 + 1 })

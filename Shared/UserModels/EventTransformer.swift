@@ -109,27 +109,36 @@ struct EventTransformer: Module, Sendable {
         finalNorm = LayerNorm("final_norm", configuration.width, &generator)
     }
 
-    /// Hidden states of every position, [B, L, d].
+    /// Hidden states of every position, [B, L, d]; zeros for padding.
+    ///
+    /// Layers see real events only, end to end: padding costs nothing.
     func callAsFunction(_ graph: Graph, _ batch: EventBatch) -> Variable {
         precondition(
             batch.length <= configuration.positionCount,
             "\(batch.length) positions exceed the encoder's \(configuration.positionCount)"
         )
-        let (rows, d) = (batch.count * batch.length, configuration.width)
-        let places = graph.embedding(positions, (0..<Int32(batch.length)).map { $0 })
-        var x = graph.addRows(graph.reshaped(embedding(graph, batch), [rows, d]), places)
+        let d = configuration.width
+        let rows = batch.realRows
+        let events = batch.isFull ? batch : batch.packed(rows)
+        let places = graph.embedding(positions, rows.map { $0 % Int32(max(batch.length, 1)) })
+        var x = graph.add(embedding(graph, events), places)
         x = graph.dropout(x, probability: configuration.dropout)
-        x = graph.reshaped(x, [batch.count, batch.length, d])
         let input = BlockInput(
             heads: configuration.heads,
             dropout: configuration.dropout,
             isCausal: configuration.kind != .masked,
             lengths: batch.lengths,
-            times: batch.times,
+            times: events.times,
             divisor: configuration.positionCount
         )
         for block in blocks { x = block(graph, x, input) }
-        return finalNorm(graph, x)
+        x = finalNorm(graph, x)
+        if !batch.isFull {
+            var packedRows = [Int32](repeating: -1, count: batch.count * batch.length)
+            for (packed, row) in rows.enumerated() { packedRows[Int(row)] = Int32(packed) }
+            x = graph.gatherRows(x, packedRows)
+        }
+        return graph.reshaped(x, [batch.count, batch.length, d])
     }
 
     /// The hidden state of each timeline's last event, [B, d]; zeros for a timeline without events.

@@ -23,25 +23,27 @@ import Testing
     mutating func equalsPlainSums(L: Int, causal: Bool) {
         let (B, H, dh, P, buckets) = (3, 2, 5, L + 3, 62)
         let d = H * dh
-        let packed = source.normal(B * L * 3 * d)
+        let lengths: [Int32] = [Int32(L), Int32(L / 2), 0]
+        let starts = [0, L, L + L / 2]
+        let rows = L + L / 2
+        let packed = source.normal(rows * 3 * d)
         let positions = source.normal(H * (causal ? P : 2 * P - 1))
         let timeBias = source.normal(H * buckets)
-        let lengths: [Int32] = [Int32(L), Int32(L / 2), 0]
-        let times = times(B * L)
-        var expected = [Double](repeating: 0, count: B * L * d)
+        let times = times(rows)
+        var expected = [Double](repeating: 0, count: rows * d)
         for b in 0..<B {
             for h in 0..<H {
                 for t in 0..<Int(lengths[b]) {
                     for s in 0..<(causal ? t + 1 : Int(lengths[b])) {
                         func value(_ row: Int, _ part: Int, _ i: Int) -> Double {
-                            Double(packed[(b * L + row) * 3 * d + part * d + h * dh + i])
+                            Double(packed[(starts[b] + row) * 3 * d + part * d + h * dh + i])
                         }
                         var score = (0..<dh).reduce(0.0) { $0 + value(t, 1, $1) * value(s, 2, $1) }
                         score += Double(positions[h * positions.count / H + s - t + P - 1])
-                        let bucket = Self.bucket(times[b * L + t], times[b * L + s], of: buckets)
+                        let bucket = Self.bucket(times[starts[b] + t], times[starts[b] + s], of: buckets)
                         score += Double(timeBias[h * buckets + bucket])
                         let weight = score / (1 + exp(-score)) / 7
-                        for i in 0..<dh { expected[(b * L + t) * d + h * dh + i] += weight * value(s, 0, i) }
+                        for i in 0..<dh { expected[(starts[b] + t) * d + h * dh + i] += weight * value(s, 0, i) }
                     }
                 }
             }
@@ -49,7 +51,7 @@ import Testing
         let graph = Graph(recording: false, seed: 1)
         let found = graph.values(
             of: graph.pointwiseAttention(
-                graph.constant(packed, shape: [B, L, 3 * d]),
+                graph.constant(packed, shape: [rows, 3 * d]),
                 positionBias: Parameter("positions", Tensor(positions, shape: [H, positions.count / H])),
                 timeBias: Parameter("times", Tensor(timeBias, shape: [H, buckets])),
                 times: times,
@@ -66,12 +68,12 @@ import Testing
 
     @Test(arguments: [false, true])
     mutating func gradientsAgreeWithDifferences(causal: Bool) {
-        let (B, L, H, dh, P, buckets) = (2, 5, 2, 3, 6, 9)
-        let packed = source.parameter("packed", [B, L, 3 * H * dh])
+        let (rows, H, dh, P, buckets) = (8, 2, 3, 6, 9)
+        let packed = source.parameter("packed", [rows, 3 * H * dh])
         let positions = source.parameter("positions", [H, causal ? P : 2 * P - 1])
         let timeBias = source.parameter("times", [H, buckets])
-        let times = times(B * L)
-        let weights = source.normal(B * L * H * dh)
+        let times = times(rows)
+        let weights = source.normal(rows * H * dh)
         func loss(_ graph: Graph, _ hasTimes: Bool) -> Variable {
             graph.weightedSum(
                 graph.pointwiseAttention(
@@ -82,7 +84,7 @@ import Testing
                     heads: H,
                     causal: causal,
                     divisor: 2,
-                    lengths: hasTimes ? [5, 3] : nil
+                    lengths: hasTimes ? [5, 3] : [2, 6]
                 ),
                 weights: weights
             )
@@ -94,7 +96,7 @@ import Testing
     /// More queries than a tile holds: the gradients of keys and values come together from several tiles.
     @Test mutating func gradientsAgreeWithDifferencesAcrossTiles() {
         let (L, H, dh) = (70, 1, 1)
-        let packed = source.parameter("packed", [1, L, 3 * H * dh])
+        let packed = source.parameter("packed", [L, 3 * H * dh])
         let positions = source.parameter("positions", [H, L])
         let weights = source.normal(L * H * dh)
         GradientCheck.expect([packed, positions], tolerance: 5e-3) {
@@ -104,7 +106,8 @@ import Testing
                     positionBias: positions,
                     heads: H,
                     causal: true,
-                    divisor: 8
+                    divisor: 8,
+                    lengths: [Int32(L)]
                 ),
                 weights: weights
             )

@@ -22,12 +22,13 @@ public struct PointwiseAttention: Sendable {
         public let times: Tensor?
     }
 
-    let batch: Int
-    let length: Int
+    let lengths: [Int]
+    let rows: Int
+    let longest: Int
     let heads: Int
     let headWidth: Int
     let causal: Bool
-    let lengths: [Int32]?
+    let precision: Precision
     let times: [Int32]?
     /// The most events that the position bias knows, `P`.
     let span: Int
@@ -38,38 +39,38 @@ public struct PointwiseAttention: Sendable {
     /// Describes an attention over tensors of these shapes.
     ///
     /// - Parameters:
-    ///   - packed: [B, L, 3 * H * dh]: of each row the values, then the queries, then the keys, head by head.
+    ///   - packed: [N, 3 * H * dh], timelines end to end: of each row the values, then the queries, then the keys, head by head.
     ///   - positions: [H, P] under `causal`, else [H, 2 P - 1]; column P - 1 is of a query's own place, P - 2 of the key
-    ///     just before it. P is at least L.
+    ///     just before it. P is at least the longest timeline.
     ///   - heads: H.
     ///   - causal: whether a query sees only keys up to its own place.
     ///   - divisor: n; a constant of the model, so that the result does not depend on the padding of a batch.
-    ///   - lengths: rows of each timeline that count; the others see nothing, are not seen and give zeros. Nil for all.
-    ///   - times: in seconds, one per row, [B * L]; nil without a time bias.
+    ///   - lengths: rows of each timeline; their sum is N.
+    ///   - times: in seconds, one per row, [N]; nil without a time bias.
+    ///   - precision: in which numbers the products read their factors.
     public init(
         packed: [Int],
         positions: [Int],
         heads: Int,
         causal: Bool,
         divisor: Int,
-        lengths: [Int32]?,
-        times: [Int32]?
+        lengths: [Int32],
+        times: [Int32]?,
+        precision: Precision = .float32
     ) {
-        precondition(packed.count == 3, "pointwise attention takes [B, L, 3 d], got \(packed)")
-        precondition(packed[2] % (3 * heads) == 0, "width \(packed[2]) is not divisible by 3 times \(heads) heads")
+        precondition(packed.count == 2, "pointwise attention takes [N, 3 d], got \(packed)")
+        precondition(packed[1] % (3 * heads) == 0, "width \(packed[1]) is not divisible by 3 times \(heads) heads")
         precondition(positions.count == 2 && positions[0] == heads, "position biases \(positions) for \(heads) heads")
-        (batch, length, self.heads, headWidth) = (packed[0], packed[1], heads, packed[2] / (3 * heads))
+        self.lengths = lengths.map(Int.init)
+        (rows, self.heads, headWidth, self.precision) = (packed[0], heads, packed[1] / (3 * heads), precision)
+        longest = self.lengths.max() ?? 0
         span = causal ? positions[1] : (positions[1] + 1) / 2
-        precondition(length <= span, "\(length) positions exceed the bias's \(span)")
+        precondition(longest <= span, "\(longest) positions exceed the bias's \(span)")
         precondition(divisor > 0, "weights are divided by at least 1, got \(divisor)")
-        (self.causal, self.lengths, self.times, scale) = (causal, lengths, times, 1 / Float(divisor))
-        if let lengths {
-            precondition(lengths.count == batch, "\(lengths.count) lengths for \(batch) timelines")
-            for value in lengths {
-                precondition(value >= 0 && value <= Int32(length), "length \(value) is not within 0...\(length)")
-            }
-        }
-        precondition(times.map { $0.count == batch * length } ?? true, "\(times?.count ?? 0) times for \(packed)")
+        (self.causal, self.times, scale) = (causal, times, 1 / Float(divisor))
+        for length in lengths { precondition(length >= 0, "the length \(length) is negative") }
+        precondition(self.lengths.reduce(0, +) == rows, "timelines of \(lengths) rows for \(packed)")
+        precondition(times.map { $0.count == rows } ?? true, "\(times?.count ?? 0) times for \(packed)")
     }
 
     /// Attends.
@@ -79,14 +80,14 @@ public struct PointwiseAttention: Sendable {
     ///   - positions: the position bias.
     ///   - timeBias: [H, buckets] where times were given: two buckets for each doubling of 1 + seconds.
     ///   - pool: where memory comes from.
-    /// - Returns: the weighted sums of values, [B, L, H * dh].
+    /// - Returns: the weighted sums of values, [N, H * dh].
     public func forward(_ packed: Tensor, positions: Tensor, timeBias: Tensor?, pool: BufferPool) -> Tensor {
         check(positions: positions, timeBias: timeBias)
-        let output = pool.zeros([batch, length, heads * headWidth])
-        let scores = pool.tensor([Self.tileRows, length])
+        let output = pool.tensor([rows, heads * headWidth])
+        let scores = pool.tensor([Self.tileRows, longest])
         forEachTile { tile in
             let place = places(tile)
-            multiplyScores(packed.base, place, tile, into: scores.base)
+            multiplyScores(packed.base, place, tile, into: scores.base, pool)
             ul_pointwise_weights(
                 scores.base,
                 positions.base + tile.head * positions.width,
@@ -97,17 +98,19 @@ public struct PointwiseAttention: Sendable {
                 Int64(tile.first),
                 Int64(tile.rows),
                 Int64(tile.keys),
-                Int64(length),
+                Int64(longest),
                 causal ? 1 : 0,
                 scale
             )
             MatrixProduct.multiply(
-                MatrixView(scores.base, stride: length),
+                MatrixView(scores.base, stride: longest),
                 MatrixView(packed.base + place.values, stride: stride),
                 into: MatrixView(output.base + place.output, stride: heads * headWidth),
                 m: tile.rows,
                 n: headWidth,
-                k: tile.keys
+                k: tile.keys,
+                precision: precision,
+                pool: pool
             )
         }
         return output
@@ -129,19 +132,32 @@ public struct PointwiseAttention: Sendable {
             positions: pool.zeros(positions.shape),
             times: timeBias.map { pool.zeros($0.shape) }
         )
-        let (scores, slopes) = (pool.tensor([Self.tileRows, length]), pool.tensor([Self.tileRows, length]))
-        let (weights, ds) = (MatrixView(scores.base, stride: length), MatrixView(slopes.base, stride: length))
+        let (scores, slopes) = (pool.tensor([Self.tileRows, longest]), pool.tensor([Self.tileRows, longest]))
+        let (weights, ds) = (MatrixView(scores.base, stride: longest), MatrixView(slopes.base, stride: longest))
         func transposed(_ view: MatrixView) -> MatrixView {
             MatrixView(view.base, stride: view.stride, transposed: true)
         }
         func view(_ tensor: Tensor, _ start: Int) -> MatrixView { MatrixView(tensor.base + start, stride: stride) }
+        func multiply(_ a: MatrixView, _ b: MatrixView, _ c: MatrixView, m: Int, n: Int, k: Int, adds: Bool = false) {
+            MatrixProduct.multiply(
+                a,
+                b,
+                into: c,
+                m: m,
+                n: n,
+                k: k,
+                accumulate: adds,
+                precision: precision,
+                pool: pool
+            )
+        }
         forEachTile { tile in
             let place = places(tile)
             let (rows, keys) = (tile.rows, tile.keys)
             let upstream = MatrixView(gradient.base + place.output, stride: heads * headWidth)
-            multiplyScores(packed.base, place, tile, into: scores.base)
+            multiplyScores(packed.base, place, tile, into: scores.base, pool)
             let values = transposed(view(packed, place.values))
-            MatrixProduct.multiply(upstream, values, into: ds, m: rows, n: keys, k: headWidth)
+            multiply(upstream, values, ds, m: rows, n: keys, k: headWidth)
             ul_pointwise_gradient(
                 scores.base,
                 slopes.base,
@@ -155,16 +171,16 @@ public struct PointwiseAttention: Sendable {
                 Int64(tile.first),
                 Int64(rows),
                 Int64(keys),
-                Int64(length),
+                Int64(longest),
                 causal ? 1 : 0,
                 scale
             )
             let (dv, dk) = (view(result.packed, place.values), view(result.packed, place.keys))
             let (dq, queries) = (view(result.packed, place.queries), view(packed, place.queries))
             let (down, across) = (transposed(weights), transposed(ds))
-            MatrixProduct.multiply(down, upstream, into: dv, m: keys, n: headWidth, k: rows, accumulate: true)
-            MatrixProduct.multiply(ds, view(packed, place.keys), into: dq, m: rows, n: headWidth, k: keys)
-            MatrixProduct.multiply(across, queries, into: dk, m: keys, n: headWidth, k: rows, accumulate: true)
+            multiply(down, upstream, dv, m: keys, n: headWidth, k: rows, adds: true)
+            multiply(ds, view(packed, place.keys), dq, m: rows, n: headWidth, k: keys)
+            multiply(across, queries, dk, m: keys, n: headWidth, k: rows, adds: true)
         }
         return result
     }
@@ -183,7 +199,8 @@ public struct PointwiseAttention: Sendable {
 
     /// Some queries of one head of one timeline, and the keys that the last of them sees.
     private struct Tile {
-        let timeline: Int
+        /// The timeline's first row.
+        let start: Int
         let head: Int
         let first: Int
         let rows: Int
@@ -208,28 +225,29 @@ public struct PointwiseAttention: Sendable {
     }
 
     private func forEachTile(times: UnsafePointer<Int32>?, _ body: (Tile) -> Void) {
-        for b in 0..<batch {
-            let end = lengths.map { Int($0[b]) } ?? length
+        var start = 0
+        for end in lengths {
             for h in 0..<heads {
                 for first in Swift.stride(from: 0, to: end, by: Self.tileRows) {
                     let rows = min(Self.tileRows, end - first)
                     body(
                         Tile(
-                            timeline: b,
+                            start: start,
                             head: h,
                             first: first,
                             rows: rows,
                             keys: causal ? first + rows : end,
-                            times: times.map { $0 + b * length }
+                            times: times.map { $0 + start }
                         )
                     )
                 }
             }
+            start += end
         }
     }
 
     private func places(_ tile: Tile) -> Places {
-        let (start, width) = (tile.timeline * length, heads * headWidth)
+        let (start, width) = (tile.start, heads * headWidth)
         let values = start * stride + tile.head * headWidth
         return Places(
             values: values,
@@ -243,15 +261,18 @@ public struct PointwiseAttention: Sendable {
         _ packed: UnsafeMutablePointer<Float>,
         _ place: Places,
         _ tile: Tile,
-        into scores: UnsafeMutablePointer<Float>
+        into scores: UnsafeMutablePointer<Float>,
+        _ pool: BufferPool
     ) {
         MatrixProduct.multiply(
             MatrixView(packed + place.queries, stride: stride),
             MatrixView(packed + place.keys, stride: stride, transposed: true),
-            into: MatrixView(scores, stride: length),
+            into: MatrixView(scores, stride: longest),
             m: tile.rows,
             n: tile.keys,
-            k: headWidth
+            k: headWidth,
+            precision: precision,
+            pool: pool
         )
     }
 }

@@ -56,6 +56,7 @@ public enum SampledCrossEntropy {
         targets: [Int32],
         shared: SharedNegatives,
         needsGradient: Bool,
+        precision: Precision = .float32,
         pool: BufferPool
     ) -> Result {
         let (N, d, M) = (targets.count, x.width, shared.ids.count)
@@ -64,7 +65,11 @@ public enum SampledCrossEntropy {
         let gradients = needsGradient ? (pool.tensor([N, d]), pool.tensor([N, d]), pool.zeros([M, d])) : nil
         let size = min(max(524_288 / max(M, 1), 32), 512)
         let (logits, chosen) = (pool.tensor([size, M]), pool.tensor([size]))
-        let columns = MatrixView(negatives.base, stride: d)
+        let (columns, rows) = (
+            MatrixView(negatives.base, stride: d), MatrixView(negatives.base, stride: d, transposed: true)
+        )
+        let forScores = PackedMatrix(rows, n: M, k: d, precision: precision, pool: pool)
+        let forGradient = PackedMatrix(columns, n: d, k: M, precision: precision, pool: pool)
         var loss = 0.0
         targets.withUnsafeBufferPointer { targets in
             guard let first = targets.baseAddress else { return }
@@ -72,8 +77,7 @@ public enum SampledCrossEntropy {
                 let n = min(size, N - start)
                 let hidden = MatrixView(x.base + start * d, stride: d)
                 let scores = MatrixView(logits.base, stride: M)
-                let transposed = MatrixView(negatives.base, stride: d, transposed: true)
-                MatrixProduct.multiply(hidden, transposed, into: scores, m: n, n: M, k: d)
+                MatrixProduct.multiply(hidden, forScores, into: scores, m: n, n: M, k: d, pool: pool)
                 loss += ul_sampled_cross_entropy(
                     logits.base,
                     chosen.base,
@@ -91,8 +95,19 @@ public enum SampledCrossEntropy {
                 let (own, right) = (dx.base + start * d, positives.base + start * d)
                 let down = MatrixView(logits.base, stride: M, transposed: true)
                 let all = MatrixView(dn.base, stride: d)
-                MatrixProduct.multiply(scores, columns, into: MatrixView(own, stride: d), m: n, n: d, k: M)
-                MatrixProduct.multiply(down, hidden, into: all, m: M, n: d, k: n, accumulate: true)
+                let ownView = MatrixView(own, stride: d)
+                MatrixProduct.multiply(scores, forGradient, into: ownView, m: n, n: d, k: M, pool: pool)
+                MatrixProduct.multiply(
+                    down,
+                    hidden,
+                    into: all,
+                    m: M,
+                    n: d,
+                    k: n,
+                    accumulate: true,
+                    precision: precision,
+                    pool: pool
+                )
                 ul_scale_rows(own, right, chosen.base, Int64(n), Int64(d), 1)
                 ul_scale_rows(dp.base + start * d, hidden.base, chosen.base, Int64(n), Int64(d), 0)
             }

@@ -65,17 +65,17 @@ def rotary(x, heads, positions, base):
 
 
 def pointwise(packed, bias, heads, divisor, lengths):
-    """HSTU's attention: silu(q k^T + bias of the distance) / n, causal."""
-    B, L, D = packed.shape
-    v, q, k = (heads_first(x, heads) for x in packed.split(D // 3, -1))
-    span = bias.shape[1]
-    place = torch.arange(L)
-    distance = (place[None] - place[:, None]).clamp(max=0) + span - 1
-    scores = q @ k.transpose(-1, -2) + bias[:, distance][None]
-    real = torch.arange(L)[None] < torch.tensor(lengths)[:, None]
-    allowed = (place[None] <= place[:, None])[None, None] & real[:, None, None, :] & real[:, None, :, None]
-    weights = F.silu(scores) / divisor * allowed
-    return (weights @ v).transpose(1, 2).reshape(B, L, D // 3)
+    """HSTU's attention: silu(q k^T + bias of the distance) / n, causal, of timelines end to end."""
+    results = []
+    for rows in packed.split(lengths):
+        L, D = rows.shape
+        v, q, k = (heads_first(x[None], heads) for x in rows.split(D // 3, -1))
+        place = torch.arange(L)
+        distance = (place[None] - place[:, None]).clamp(max=0) + bias.shape[1] - 1
+        scores = q @ k.transpose(-1, -2) + bias[:, distance][None]
+        weights = (F.silu(scores) / divisor).tril()
+        results.append((weights @ v).transpose(1, 2).reshape(L, D // 3))
+    return torch.cat(results)
 
 
 def sampled(x, positives, negatives, biases, targets, ids):
@@ -103,7 +103,7 @@ case("attention_causal", qkv((2, 70, 12), (2, 70, 12)), lambda q, k, v: attentio
 case("attention_grouped", qkv((2, 3, 24), (2, 7, 12)), lambda q, k, v: attention(q, k, v, 4, 2, True))
 case("attention_cross", qkv((2, 4, 12), (2, 9, 12)), lambda q, k, v: attention(q, k, v, 3, 3, False, [9, 4]))
 case("rotary", dict(x=draw(2, 3, 16)), lambda x: rotary(x, 2, [0, 1, 2, 7, 8, 900], 10_000.0))
-case("pointwise_attention", dict(packed=draw(2, 7, 36), bias=draw(2, 9)),
+case("pointwise_attention", dict(packed=draw(11, 36), bias=draw(2, 9)),
      lambda packed, bias: pointwise(packed, bias, 2, 9, [7, 4]))
 case("cross_entropy", dict(x=draw(6, 11), table=draw(23, 11), bias=draw(23)),
      lambda x, table, bias: (F.cross_entropy(F.linear(x, table, bias), torch.tensor([3, 22, 0, -100, 7, 7]),
