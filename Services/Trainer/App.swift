@@ -20,6 +20,7 @@ struct App {
                 EvaluateUserLLMCommand.command,
                 EvaluateWorldCommand.command,
                 EncodeCommand.command,
+                ReportCommand.command,
                 ExportCommand.command,
                 AllCommand.command,
             ]

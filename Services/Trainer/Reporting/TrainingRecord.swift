@@ -1,0 +1,134 @@
+import Foundation
+import NeuralNetwork
+import ServiceRuntime
+
+/// What a run's folder says of a training: its settings, how it went, and what evaluations found.
+struct TrainingRecord: Sendable {
+    /// What an evaluation found about the best checkpoint.
+    struct Evaluation: Sendable {
+        /// The file, for what is not understood in it.
+        var file: String
+        /// Texts, such as `protocol`.
+        var texts: [String: String]
+        /// Numbers, such as `hr_10`.
+        var numbers: [String: Double]
+    }
+
+    /// A value that was validated.
+    struct Validation: Sendable {
+        var step: Int
+        var value: Double
+    }
+
+    /// What it is called in a report.
+    var name: String
+    var description: RunDescription
+    var lines: [TrainingLogLine]
+    var evaluations: [Evaluation]
+    /// How many steps were planned; nil when no checkpoint says so yet.
+    var plannedSteps: Int?
+
+    /// Reads a run's folder.
+    ///
+    /// - Throws: `ProcessFailure` naming the file that is missing or not understood.
+    init(folder: String) throws {
+        name = URL(fileURLWithPath: folder).lastPathComponent
+        description = try RunDescription(folder: folder)
+        lines = try TrainingLog.read(folder)
+        evaluations = try RunFolder.evaluations(in: folder).map { try Self.evaluation("\(folder)/\($0)") }
+        let last = folder + "/last"
+        plannedSteps =
+            FileManager.default.fileExists(atPath: last)
+            ? try Checkpoint(folder: last).training(as: TrainingState.self).totalSteps : nil
+    }
+
+    /// Reads several runs; those whose folders have one name are called by their paths.
+    ///
+    /// - Throws: `ProcessFailure` naming the file that is missing or not understood.
+    static func read(_ folders: [String]) throws -> [TrainingRecord] {
+        var records = try folders.map { try TrainingRecord(folder: $0) }
+        let counts = Dictionary(records.map { ($0.name, 1) }, uniquingKeysWith: +)
+        for (index, folder) in folders.enumerated() where counts[records[index].name, default: 0] > 1 {
+            records[index].name = folder
+        }
+        return records
+    }
+
+    /// Steps made.
+    var steps: Int { lines.last?.step ?? 0 }
+    /// Seconds of training.
+    var seconds: Double { lines.last?.seconds ?? 0 }
+
+    /// The values of a line's number over the steps.
+    func curve(_ value: KeyPath<TrainingLogLine, Float?>) -> [Chart.Point] {
+        lines.compactMap { line in line[keyPath: value].map { Chart.Point(x: Double(line.step), y: Double($0)) } }
+    }
+
+    /// The speed over the steps.
+    var speed: [Chart.Point] {
+        lines.compactMap { line in line.tokensPerSecond.map { Chart.Point(x: Double(line.step), y: $0) } }
+    }
+
+    /// The middle of all speeds; nil without any.
+    var medianSpeed: Double? {
+        let speeds = speed.map(\.y).sorted()
+        return speeds.isEmpty ? nil : speeds[speeds.count / 2]
+    }
+
+    /// The names of what was validated, in the order they first appear.
+    var metrics: [String] {
+        lines.reduce(into: []) { names, line in
+            if let name = line.metric, !names.contains(name) { names.append(name) }
+        }
+    }
+
+    /// What validations of this name found.
+    func validations(_ metric: String) -> [Validation] {
+        lines.filter { $0.metric == metric }
+            .compactMap { line in line.value.map { Validation(step: line.step, value: $0) } }
+    }
+
+    /// The best of them, the first if several are.
+    func best(_ metric: String) -> Validation? {
+        validations(metric).reduce(nil as Validation?) { best, found in
+            best.map { $0.value >= found.value } == true ? best : found
+        }
+    }
+
+    private static func evaluation(_ path: String) throws -> Evaluation {
+        guard let data = FileManager.default.contents(atPath: path),
+            let object = try? JSONDecoder().decode([String: Field].self, from: data)
+        else {
+            throw ProcessFailure(
+                "\(path) is not what `trainer evaluate` writes; evaluate again, or remove the file",
+                exitCode: .badInput
+            )
+        }
+        var evaluation = Evaluation(file: path, texts: [:], numbers: [:])
+        for (name, field) in object {
+            switch field {
+            case .text(let text): evaluation.texts[name] = text
+            case .number(let number): evaluation.numbers[name] = number
+            case .other: break
+            }
+        }
+        return evaluation
+    }
+
+    private enum Field: Decodable {
+        case text(String)
+        case number(Double)
+        case other
+
+        init(from decoder: any Decoder) throws {
+            let container = try decoder.singleValueContainer()
+            if let number = try? container.decode(Double.self) {
+                self = .number(number)
+            } else if let text = try? container.decode(String.self) {
+                self = .text(text)
+            } else {
+                self = .other
+            }
+        }
+    }
+}
