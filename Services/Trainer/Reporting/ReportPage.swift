@@ -1,4 +1,5 @@
 import Foundation
+import Tensors
 
 /// A report of trainings as one HTML page that needs nothing else.
 struct ReportPage: Sendable {
@@ -213,8 +214,10 @@ struct ReportPage: Sendable {
             ("protocol", records.map(\.description.evaluationProtocol.rawValue)),
             ("seed", records.map { "\($0.description.seed)" }),
             ("threads", records.map { "\($0.description.threads)" }),
+            ("precision", records.map(\.description.precision.rawValue)),
         ]
-        for key in Set(records.flatMap(\.description.settings.keys)).sorted() {
+        // The precision stands above as it was chosen, not as it was asked for.
+        for key in Set(records.flatMap(\.description.settings.keys)).sorted() where key != "precision" {
             rows.append((key, records.map { $0.description.settings[key] ?? "–" }))
         }
         let lines = rows.map { name, values in
