@@ -25,11 +25,11 @@ public struct Checkpoint: Sendable {
         public var description: String {
             switch self {
             case .noFolder(let folder):
-                "there is no checkpoint at \(folder)"
+                "there is no checkpoint at \(folder); train until the first validation, or name another folder"
             case .missingFile(let folder, let file):
-                "\(folder) is not a whole checkpoint: it has no \(file)"
+                "\(folder) is not a whole checkpoint: it has no \(file); copy the folder again, or train again"
             case .malformed(let path, let reason):
-                "\(path) is not what this program writes: \(reason)"
+                "\(path) is not what this program writes: \(reason); copy the folder again, or train again"
             }
         }
     }

@@ -104,12 +104,12 @@ struct RunFolder: Sendable {
             try write(configuration)
         } catch {
             // A checkpoint is written beside the former one, which is replaced only when the new one is whole.
-            let former = (try? Checkpoint(folder: path).training(as: TrainingState.self))?.step
-            throw ProcessFailure(
-                "the checkpoint of step \(state.step) was not written: \(error); "
-                    + (former.map { "\(path) still holds that of step \($0): make room" } ?? "make room")
-                    + " and go on with --resume"
-            )
+            let last = folder + "/last"
+            let former = (try? Checkpoint(folder: last).training(as: TrainingState.self))?.step
+            let advice =
+                former.map { "\(last) still holds that of step \($0): make room and go on with --resume" }
+                ?? "there was none before it: make room and train again"
+            throw ProcessFailure("the checkpoint of step \(state.step) was not written: \(error); \(advice)")
         }
     }
 
