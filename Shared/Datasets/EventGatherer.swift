@@ -5,7 +5,9 @@
 struct EventGatherer {
     /// Events in the order they came; growing one long array would hold it twice.
     private struct Chunk {
-        static let capacity = 1 << 18
+        /// So many that a column is past 32 MiB, from where the C library gives freed memory back at once; what is not
+        /// filled takes no memory.
+        static let capacity = 1 << 23
         /// -1 when the event was left out.
         var users: [Int32] = []
         var items: [Int32] = []
@@ -134,20 +136,29 @@ struct EventGatherer {
             starts[user] = start
         }
         grouped.items = [Int32](repeating: 0, count: count)
-        forEachChunk(starts) { chunk, index, place in
-            grouped.items[place] = newItems[Int(chunk.items[index])]
+        forEachChunk(starts) { chunk, next in
+            for (index, user) in chunk.users.enumerated() where user >= 0 {
+                grouped.items[next[Int(user)]] = newItems[Int(chunk.items[index])]
+                next[Int(user)] += 1
+            }
         } thenDrop: {
             $0.items = []
         }
         grouped.ratings = RatingColumn(count: count)
-        forEachChunk(starts) { chunk, index, place in
-            grouped.ratings[place] = chunk.ratings[index]
+        forEachChunk(starts) { chunk, next in
+            for (index, user) in chunk.users.enumerated() where user >= 0 {
+                grouped.ratings[next[Int(user)]] = chunk.ratings[index]
+                next[Int(user)] += 1
+            }
         } thenDrop: {
             $0.ratings = RatingColumn()
         }
         grouped.times = TimeColumn(count: count, isWide: chunks.contains { $0.times.isWide })
-        forEachChunk(starts) { chunk, index, place in
-            grouped.times[place] = chunk.times[index]
+        forEachChunk(starts) { chunk, next in
+            for (index, user) in chunk.users.enumerated() where user >= 0 {
+                grouped.times[next[Int(user)]] = chunk.times[index]
+                next[Int(user)] += 1
+            }
         } thenDrop: {
             $0.times = TimeColumn()
         }
@@ -156,20 +167,15 @@ struct EventGatherer {
         return grouped
     }
 
-    /// Calls `body` with each event and its place among its user's, and drops what was moved of each chunk.
+    /// Calls `body` with each chunk and the next place of each user, and drops what was moved.
     private mutating func forEachChunk(
         _ starts: [Int],
-        _ body: (Chunk, _ index: Int, _ place: Int) -> Void,
+        _ body: (Chunk, _ next: inout [Int]) -> Void,
         thenDrop drop: (inout Chunk) -> Void
     ) {
         var next = starts
         for number in chunks.indices {
-            for index in chunks[number].users.indices {
-                let user = Int(chunks[number].users[index])
-                guard user >= 0 else { continue }
-                body(chunks[number], index, next[user])
-                next[user] += 1
-            }
+            body(chunks[number], &next)
             drop(&chunks[number])
         }
     }

@@ -87,18 +87,20 @@ struct ItemMetadata {
                 throw error
             }
         }
-        leaveOutWhatAllHave(occurs)
+        leaveOutWhatNearlyAllHave(occurs)
     }
 
-    /// A category that every item has, as the root of a tree of categories is, tells no item from another.
-    private mutating func leaveOutWhatAllHave(_ occurs: [Bool]) {
+    /// A category that nearly every item has, as the root of a tree of categories is, tells no item from another.
+    private mutating func leaveOutWhatNearlyAllHave(_ occurs: [Bool]) {
         let described = categories.indices.filter { occurs[$0] && !categories[$0].isEmpty }
-        guard described.count > 1, let first = described.first else { return }
-        var common = Set(categories[first])
-        for item in described where !common.isEmpty { common.formIntersection(categories[item]) }
+        var counts: [String: Int] = [:]
+        for item in described {
+            for category in categories[item] { counts[category, default: 0] += 1 }
+        }
+        let common = counts.filter { $0.value * 20 > described.count * 19 }
         // Where there is no other, it is at least a name for all of them.
-        guard !common.isEmpty, described.contains(where: { !common.isSuperset(of: categories[$0]) }) else { return }
-        for item in described { categories[item].removeAll { common.contains($0) } }
+        guard described.count > 1, common.count < counts.count else { return }
+        for item in described { categories[item].removeAll { common[$0] != nil } }
     }
 }
 

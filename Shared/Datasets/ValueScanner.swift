@@ -116,12 +116,12 @@ struct ValueScanner {
     mutating func number() throws(DatasetError) -> Range<Int> {
         _ = peek()
         let start = index
-        while index < range.upperBound, Self.isOfNumber(bytes[index]) { index += 1 }
-        guard start < index, bytes[start] == UInt8(ascii: "-") || bytes[start] &- UInt8(ascii: "0") <= 9 else {
-            index = start
-            throw error("a number")
-        }
-        return start..<index
+        _ = take("-")
+        let isWhole = take("0") || takeDigits()
+        let isRight = isWhole && (!take(".") || takeDigits()) && takeExponent()
+        if isRight, index == range.upperBound || !Self.isOfNumber(bytes[index]) { return start..<index }
+        index = start
+        throw error("a number")
     }
 
     /// Passes over the next value, whatever it is.
@@ -240,6 +240,26 @@ struct ValueScanner {
             end += 1
         }
         throw error("a string that ends")
+    }
+
+    private mutating func take(_ character: Unicode.Scalar) -> Bool {
+        guard index < range.upperBound, bytes[index] == UInt8(ascii: character) else { return false }
+        index += 1
+        return true
+    }
+
+    /// At least one digit.
+    private mutating func takeDigits() -> Bool {
+        let start = index
+        while index < range.upperBound, bytes[index] &- UInt8(ascii: "0") <= 9 { index += 1 }
+        return index > start
+    }
+
+    /// An exponent, if there is one.
+    private mutating func takeExponent() -> Bool {
+        guard take("e") || take("E") else { return true }
+        _ = take("-") || take("+")
+        return takeDigits()
     }
 
     private static let null = Array("null".utf8)
