@@ -36,6 +36,41 @@ import Testing
         #expect(count == 3 && lenient.skippedLines == 1)
     }
 
+    /// Events that are written plainly are scanned, others read as records are; nobody may see which.
+    @Test(arguments: [
+        #"{"user":"u","item":"a","time":1000}"#, #"{"time":1000,"item":"a","user":"u","rating":4.5,"text":"t"}"#,
+        #"{"user":"u","item":"a","time":1000,"rating":null,"type":"view","event_id":"1"}"#,
+        #"{"user":"\u0041","item":"é","time":1000,"categories":["X"],"more":{"a":[1]}}"#,
+        #"{"user":"u","item":"a","time":"2020-01-01T00:00:00Z"}"#, #"{"user":"u","user":"v","item":"a","time":1}"#,
+        #"{"user":"","item":"a","time":1000}"#, #"{"user":"u","item":"a","time":-1}"#, #"{"user":"u","item":"a"}"#,
+        #"{"user":"u","item":"a","time":1.5}"#, #"{"user":"u","item":"a","time":1000,"rating":"x"}"#,
+        #"{"user":"u","item":"a","time":1000,"rating":1e99}"#, #"{"user":"u","item":"a","time":1000,"event_id":""}"#,
+        #"{"user":"u","item":"a","time":1000"#, #"{"user":"u","item":"a","time":01000}"#, "[]",
+        #"{"user":"u\u0000","item":"a","time":1000}"#,
+    ])
+    func rowsAndEventsAreTheSame(line: String) throws {
+        let folder = try TemporaryFolder()
+        try folder.write("events.ndjson", line)
+        let path = folder.path + "/events.ndjson"
+        var (rows, events) = (try NDJSONEventReader(path: path), try NDJSONEventReader(path: path))
+        var row = EventRow()
+        let (isRow, rowError) = outcome { try rows.next(&row) }
+        let (event, eventError) = outcome { try events.next() as Event? }
+        #expect(rowError == eventError && isRow == (event == nil ? nil : true))
+        guard let event else { return }
+        #expect(row.user == Array(event.user.utf8) && row.item == Array(event.item.utf8) && row.time == event.time)
+        #expect((row.rating.isNaN ? nil : row.rating) == event.rating)
+        #expect(row.text == Array((event.text ?? "").utf8))
+    }
+
+    private func outcome<Value>(_ body: () throws -> Value?) -> (Value?, DatasetError?) {
+        do {
+            return (try body(), nil)
+        } catch {
+            return (nil, error as? DatasetError)
+        }
+    }
+
     @Test func bothFormsOfASyntheticWorldAreTheSameData() throws {
         let folder = try TemporaryFolder()
         let world = try SyntheticWorld(.init(filmCount: 60, viewerCount: 25, minimumEvents: 4, maximumEvents: 12))

@@ -91,6 +91,33 @@ final class ImportTests {
         await log.close()
     }
 
+    /// Also where a line is several events, and the process died in the midst of one.
+    @Test(arguments: ["sequences", "reviews"])
+    func importsPublishedForms(form: String) async throws {
+        let log = try await TestLog.open()
+        let isSequences = form == "sequences"
+        let path = folder + (isSequences ? "/data.txt" : "/Data.jsonl")
+        let sequences = "\(user)0 a b c\n\(user)1 a c\n"
+        let reviews = [("0", "a"), ("0", "b"), ("1", "a"), ("0", "c"), ("1", "c")].map { number, item in
+            #"{"user_id":"\#(user)\#(number)","parent_asin":"\#(item)","rating":4,"timestamp":9,"text":"so"}"# + "\n"
+        }
+        try (isSequences ? sequences : reviews.joined()).write(toFile: path, atomically: true, encoding: .utf8)
+        let count = Mutex(0)
+        let dying = GuardedLog(log) { (records, log) throws(StreamError) in
+            let isSecond = count.withLock { count in
+                count += 1
+                return count == 2
+            }
+            try await log.append(records)
+            if isSecond { throw .fatal("killed") }
+        }
+        let flags = ["batch-events": "2"]
+        await #expect(throws: StreamError.self) { try await flow(path, dying, flags).run(until: Shutdown()) }
+        try await flow(path, log, flags).run(until: Shutdown())
+        #expect(try await items(log) == ["0:a", "0:b", "0:c", "1:a", "1:c"])
+        await log.close()
+    }
+
     /// An append whose outcome is not known is read back before it is tried again.
     @Test func triesAgainWithoutSendingTwice() async throws {
         let log = try await TestLog.open()
