@@ -103,11 +103,12 @@ let package = Package(
         shared("MessageLogs", ["Streams", "Kafka", "Postgres"], safe),
         shared("SystemClient", ["HTTPClient", "Messages"], safe),
         shared("Tensors", ["CKernels", "COpenBLAS", "Executors"]),
-        shared("NeuralNetwork", ["Tensors", "Executors"], safe),
+        shared("RandomNumbers", [], safe),
+        shared("NeuralNetwork", ["Tensors", "RandomNumbers", "Executors"], safe),
         shared("Tokenization", ["CPCRE2"]),
         shared("Digests", ["CSodium"]),
         shared("InputFiles", ["CZlib"]),
-        shared("Datasets", ["Messages", "Digests", "InputFiles"], safe),
+        shared("Datasets", ["Messages", "Digests", "InputFiles", "RandomNumbers"], safe),
         shared(
             "UserModels",
             ["NeuralNetwork", "Tensors", "Tokenization", "Datasets", "Messages", "Digests", "Executors"],
@@ -146,6 +147,7 @@ let package = Package(
 
         // Tests.
         tests("TensorsTests", ["Tensors", "Executors"]),
+        tests("RandomNumbersTests", ["RandomNumbers"]),
         tests("NeuralNetworkTests", ["NeuralNetwork", "Tensors"]),
         tests("TokenizationTests", ["Tokenization"]),
         tests("InputFilesTests", ["InputFiles"]),

@@ -1,3 +1,5 @@
+internal import RandomNumbers
+
 /// Invents film titles: pronounceable, distinct, and none of a real film.
 struct SyntheticTitles {
     private static let onsets = [
@@ -14,7 +16,7 @@ struct SyntheticTitles {
     private var given: Set<String> = []
 
     /// The next title, with its year.
-    mutating func next(using generator: inout SeededGenerator) -> String {
+    mutating func next(using generator: inout SeededRandom) -> String {
         while true {
             let frame = Self.frames[Int.random(in: 0..<Self.frames.count, using: &generator)]
             var title = frame.replacing("%", with: Self.word(using: &generator))
@@ -25,7 +27,7 @@ struct SyntheticTitles {
         }
     }
 
-    private static func word(using generator: inout SeededGenerator) -> String {
+    private static func word(using generator: inout SeededRandom) -> String {
         var word = ""
         for _ in 0..<Int.random(in: 2...3, using: &generator) {
             word += onsets[Int.random(in: 0..<onsets.count, using: &generator)]

@@ -1,5 +1,6 @@
 internal import Foundation
 public import Messages
+internal import RandomNumbers
 
 /// An invented world of films and viewers, made from a seed, in which the truth behind every event is known.
 ///
@@ -87,7 +88,7 @@ public struct SyntheticWorld: Sendable {
     /// - Throws: `DatasetError` naming the number of the configuration that is out of range.
     public init(_ configuration: Configuration = Configuration()) throws(DatasetError) {
         try configuration.validate()
-        var generator = SeededGenerator(seed: configuration.seed)
+        var generator = SeededRandom(seed: configuration.seed)
         var titles = SyntheticTitles()
         var items: [CatalogueItem] = []
         for index in 0..<configuration.filmCount {
@@ -124,7 +125,7 @@ public struct SyntheticWorld: Sendable {
     /// - Parameter index: from 0; those below `viewerCount` are written out with the world.
     /// - Returns: the viewer with the whole history.
     public func viewer(_ index: Int) -> Viewer {
-        var generator = SeededGenerator(seed: configuration.seed &* 0x1_0000_0001 &+ UInt64(index) &+ 1)
+        var generator = SeededRandom(seed: configuration.seed &* 0x1_0000_0001 &+ UInt64(index) &+ 1)
         let id = "u\(index + 1)"
         let count = Int.random(in: configuration.minimumEvents...configuration.maximumEvents, using: &generator)
         var history = History(time: Self.beginning + Int64.random(in: 0..<90 * 86_400, using: &generator) * 1_000)
@@ -155,7 +156,7 @@ public struct SyntheticWorld: Sendable {
     /// - Returns: only films of the genre, as long as there are unseen ones.
     public func continuation(of past: [Event], genre: String, count: Int, seed: UInt64) -> [Event] {
         guard let last = past.last else { return [] }
-        var generator = SeededGenerator(seed: seed)
+        var generator = SeededRandom(seed: seed)
         var history = History(time: last.time)
         history.seen = Set(past.compactMap { catalogue.index(of: $0.item) })
         history.firstNumber = past.count
@@ -180,14 +181,14 @@ public struct SyntheticWorld: Sendable {
         loyalty: Double? = nil,
         viewer: String,
         history: inout History,
-        using generator: inout SeededGenerator
+        using generator: inout SeededRandom
     ) {
-        let loyal = generator.uniform() < loyalty ?? configuration.loyalty
+        let loyal = generator.uniformDouble() < loyalty ?? configuration.loyalty
         let film = nextFilm(genre: loyal ? genre : nil, history: history, using: &generator)
         let isFavourite = catalogue.items[film].categories.contains(genre)
         let rating = isFavourite ? [3, 4, 4, 5, 5, 5] : [1, 2, 2, 3, 3, 4]
         // Hours to days between films, in whole seconds.
-        history.time += Int64(3_600 * (2 - 30 * log(1 - generator.uniform()))) * 1_000
+        history.time += Int64(3_600 * (2 - 30 * log(1 - generator.uniformDouble()))) * 1_000
         history.events.append(
             Event(
                 id: "\(viewer)-\(history.firstNumber + history.events.count + 1)",
@@ -202,11 +203,11 @@ public struct SyntheticWorld: Sendable {
         history.lastFilm = film
     }
 
-    private func nextFilm(genre: String?, history: History, using generator: inout SeededGenerator) -> Int {
+    private func nextFilm(genre: String?, history: History, using generator: inout SeededRandom) -> Int {
         if let genre, let last = history.lastFilm {
             let next = successor[last]
             let fits = catalogue.items[next].categories.contains(genre) && !history.seen.contains(next)
-            if fits, generator.uniform() < configuration.succession { return next }
+            if fits, generator.uniformDouble() < configuration.succession { return next }
         }
         let unseen = (genre.map(films) ?? Array(catalogue.items.indices)).filter { !history.seen.contains($0) }
         guard !unseen.isEmpty else { return nextFilm(genre: nil, history: history, using: &generator) }

@@ -34,6 +34,9 @@ public struct SeededRandom: RandomNumberGenerator, Codable, Sendable, Equatable 
     /// Gives a number from 0 up to, not including, 1.
     public mutating func uniform() -> Float { Float(next() >> 40) * 0x1p-24 }
 
+    /// Gives a number from 0 up to, not including, 1, in steps of 2 to the power of -53.
+    public mutating func uniformDouble() -> Double { Double(next() >> 11) * 0x1p-53 }
+
     /// Gives a whole number from 0 up to, not including, `bound`.
     public mutating func below(_ bound: Int) -> Int { Int.random(in: 0..<bound, using: &self) }
 
@@ -41,6 +44,17 @@ public struct SeededRandom: RandomNumberGenerator, Codable, Sendable, Equatable 
     public mutating func normal() -> Float {
         let radius = (-2 * log(1 - Double(next() >> 11) * 0x1p-53)).squareRoot()
         return Float(radius * cos(2 * .pi * Double(uniform())))
+    }
+
+    /// Gives an index with probability proportional to its weight; the weights' sum must be greater than 0.
+    public mutating func index(weights: [Double]) -> Int {
+        var remaining = uniformDouble() * weights.reduce(0, +)
+        for (index, weight) in weights.enumerated() {
+            remaining -= weight
+            if remaining < 0 { return index }
+        }
+        // Rounding can leave a rest.
+        return weights.lastIndex { $0 > 0 } ?? 0
     }
 
     /// Mixes numbers to one seed, so that streams for (seed, step, shard) do not resemble each other.
