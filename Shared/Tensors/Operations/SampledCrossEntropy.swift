@@ -47,6 +47,7 @@ public enum SampledCrossEntropy {
     ///   - targets: what each row's target is.
     ///   - shared: what the negatives are, and their biases.
     ///   - needsGradient: whether the gradients are made.
+    ///   - precision: in which numbers the products read their factors.
     ///   - pool: where memory comes from.
     /// - Returns: the loss, and the gradients where they were asked for.
     public static func compute(
