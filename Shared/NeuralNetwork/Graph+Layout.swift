@@ -63,6 +63,24 @@ extension Graph {
         }
     }
 
+    /// Variables of the same width one below the other, [N, d]; a single one as it is.
+    public func stacked(_ xs: [Variable]) -> Variable {
+        precondition(!xs.isEmpty, "stacked needs a variable")
+        for x in xs { precondition(x.shape.last == xs[0].shape.last, "\(x.shape) does not fit below \(xs[0].shape)") }
+        guard xs.count > 1 else { return xs[0] }
+        let nodes = xs.map(\.node)
+        return record(Elementwise.stacked(nodes.map(\.value), pool: pool), from: nodes) { [unowned self] gradient in
+            var start = 0
+            for node in nodes {
+                let count = node.value.rows
+                if node.requiresGradient {
+                    deliver(Elementwise.rows(of: gradient, start: start, count: count, pool: pool), to: node)
+                }
+                start += count
+            }
+        }
+    }
+
     /// Some columns of the last dimension.
     public func columns(of x: Variable, _ range: Range<Int>) -> Variable {
         let input = x.node

@@ -34,11 +34,22 @@ public final class BufferPool: Sendable {
     /// How often memory had to be asked of the system, because none of the right size was free.
     public var allocationCount: Int { allocations.load(ordering: .relaxed) }
 
-    func take(capacity: Int) -> UnsafeMutablePointer<Float> {
-        let kept = free.withLock { $0[capacity]?.popLast() }
-        if let kept { return kept.base }
+    /// A buffer of a size class, or of one up to twice as large, and its capacity.
+    ///
+    /// Steps of training differ a little in size; each with buffers of its own classes would keep several times the
+    /// memory that any of them needs.
+    func take(capacity: Int) -> (base: UnsafeMutablePointer<Float>, capacity: Int) {
+        let kept: (Address, Int)? = free.withLock { free in
+            var size = capacity
+            while size <= 2 * capacity {
+                if let address = free[size]?.popLast() { return (address, size) }
+                size = Self.capacity(for: size + 1)
+            }
+            return nil
+        }
+        if let kept { return (kept.0.base, kept.1) }
         allocations.add(1, ordering: .relaxed)
-        return Self.allocate(capacity: capacity)
+        return (Self.allocate(capacity: capacity), capacity)
     }
 
     func giveBack(_ base: UnsafeMutablePointer<Float>, capacity: Int) {

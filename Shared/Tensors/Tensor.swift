@@ -20,9 +20,9 @@ public final class Tensor: @unchecked Sendable {
         private let pool: BufferPool?
 
         init(capacity: Int, pool: BufferPool?) {
-            self.capacity = capacity
             self.pool = pool
-            base = pool?.take(capacity: capacity) ?? BufferPool.allocate(capacity: capacity)
+            (base, self.capacity) =
+                pool?.take(capacity: capacity) ?? (BufferPool.allocate(capacity: capacity), capacity)
         }
 
         deinit {

@@ -93,8 +93,8 @@ public struct EventBatch: Sendable {
         }
     }
 
-    /// The same events as one timeline of rows end to end, without padding; where each came from is `realRows`.
-    func packed(_ rows: [Int32]) -> EventBatch {
+    /// Some rows of [B * L], end to end as if they were one timeline.
+    func packed(_ rows: ArraySlice<Int32>) -> EventBatch {
         var result = EventBatch(count: 1, length: rows.count, lengths: [Int32(rows.count)])
         func taken(_ values: [Int32]) -> [Int32] { rows.map { values[Int($0)] } }
         result.items = taken(items)
@@ -103,9 +103,10 @@ public struct EventBatch: Sendable {
         result.timeGaps = taken(timeGaps)
         result.times = taken(times)
         if !masks.isEmpty { result.masks = taken(masks) }
-        // Padding has no categories, so that their order stays.
-        result.categories = categories
-        for row in rows { result.categoryOffsets.append(categoryOffsets[Int(row) + 1]) }
+        for row in rows.map(Int.init) {
+            result.categories += categories[Int(categoryOffsets[row])..<Int(categoryOffsets[row + 1])]
+            result.categoryOffsets.append(Int32(result.categories.count))
+        }
         return result
     }
 

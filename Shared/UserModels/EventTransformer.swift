@@ -117,29 +117,57 @@ struct EventTransformer: Module, Sendable {
             batch.length <= configuration.positionCount,
             "\(batch.length) positions exceed the encoder's \(configuration.positionCount)"
         )
-        let d = configuration.width
         let rows = batch.realRows
-        let events = batch.isFull ? batch : batch.packed(rows)
-        let places = graph.embedding(positions, rows.map { $0 % Int32(max(batch.length, 1)) })
+        var start = 0
+        let pieces = pieces(of: batch.lengths, graph).map { lengths in
+            let count = lengths.reduce(0) { $0 + Int($1) }
+            defer { start += count }
+            return encoded(graph, batch, rows: rows[start..<start + count], lengths: lengths)
+        }
+        var x = graph.stacked(pieces)
+        if !batch.isFull {
+            var packedRows = [Int32](repeating: -1, count: batch.count * batch.length)
+            for (packed, row) in rows.enumerated() { packedRows[Int(row)] = Int32(packed) }
+            x = graph.gatherRows(x, packedRows)
+        }
+        return graph.reshaped(x, [batch.count, batch.length, configuration.width])
+    }
+
+    /// Hidden states of some of a batch's rows, which are whole timelines of the given lengths, [N, d].
+    private func encoded(_ graph: Graph, _ batch: EventBatch, rows: ArraySlice<Int32>, lengths: [Int32]) -> Variable {
+        let events = batch.isFull && rows.count == batch.items.count ? batch : batch.packed(rows)
+        let places = graph.embedding(positions, rows.map { $0 % Int32(batch.length) })
         var x = graph.add(embedding(graph, events), places)
         x = graph.dropout(x, probability: configuration.dropout)
         let input = BlockInput(
             heads: configuration.heads,
             dropout: configuration.dropout,
             isCausal: configuration.kind != .masked,
-            lengths: batch.lengths,
+            lengths: lengths,
             times: events.times,
             divisor: configuration.positionCount
         )
         for block in blocks { x = block(graph, x, input) }
-        x = finalNorm(graph, x)
-        if !batch.isFull {
-            var packedRows = [Int32](repeating: -1, count: batch.count * batch.length)
-            for (packed, row) in rows.enumerated() { packedRows[Int(row)] = Int32(packed) }
-            x = graph.gatherRows(x, packedRows)
-        }
-        return graph.reshaped(x, [batch.count, batch.length, d])
+        return finalNorm(graph, x)
     }
+
+    /// The timelines that go through all layers together: all where the work is recorded, else as many as leave what a
+    /// layer hands to the next in the processor's cache.
+    private func pieces(of lengths: [Int32], _ graph: Graph) -> [[Int32]] {
+        guard !graph.isRecording else { return [lengths] }
+        var (pieces, events): ([[Int32]], Int32) = ([], 0)
+        for length in lengths {
+            if pieces.isEmpty || events + length > Self.eventsInCache {
+                pieces.append([])
+                events = 0
+            }
+            pieces[pieces.count - 1].append(length)
+            events += length
+        }
+        return pieces.isEmpty ? [[]] : pieces
+    }
+
+    private static let eventsInCache: Int32 = 256
 
     /// The hidden state of each timeline's last event, [B, d]; zeros for a timeline without events.
     func last(_ graph: Graph, hidden: Variable, _ batch: EventBatch) -> Variable {

@@ -41,6 +41,12 @@ import Testing
         }
     }
 
+    @Test mutating func stacked() {
+        let (a, b) = (source.parameter("a", [3, 5]), source.parameter("b", [2, 1, 5]))
+        check([a, b]) { $0.stacked([$0.parameter(a), $0.parameter(b), $0.parameter(a)]) }
+        check([a]) { $0.stacked([$0.parameter(a)]) }
+    }
+
     @Test mutating func addRows() {
         let (x, row) = (source.parameter("x", [2, 3, 5]), source.parameter("row", [3, 5]))
         check([x, row]) { $0.addRows($0.parameter(x), $0.parameter(row)) }

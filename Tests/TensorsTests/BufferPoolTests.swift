@@ -21,6 +21,26 @@ import Testing
         #expect([second, third].allSatisfy { UInt(bitPattern: $0.base) % 64 == 0 })
     }
 
+    @Test func aBufferUpToTwiceAsLargeServesToo() {
+        let pool = BufferPool()
+        _ = pool.tensor([1_000])
+        let smaller = pool.tensor([600])
+        #expect(pool.allocationCount == 1)
+        let again = pool.tensor([1_000])
+        #expect(again.base != smaller.base && pool.allocationCount == 2)
+        _ = pool.tensor([100])
+        #expect(pool.allocationCount == 3, "much smaller ones have their own")
+    }
+
+    @Test func aBorrowedLargerBufferComesBackWhole() {
+        let pool = BufferPool()
+        _ = pool.tensor([1_000])
+        _ = pool.tensor([600])
+        let whole = pool.tensor([1_000])
+        whole.fill(1)
+        #expect(pool.allocationCount == 1 && whole.values.count == 1_000)
+    }
+
     @Test func sharedMemoryStaysWhileOneShapeOfItLives() {
         let pool = BufferPool()
         var tensor: Tensor? = pool.tensor([1, 2, 3, 4, 5, 6], shape: [2, 3])

@@ -94,6 +94,24 @@ public enum Elementwise {
         return out
     }
 
+    /// Gives tensors of the same width one below the other.
+    public static func stacked(_ xs: [Tensor], pool: BufferPool) -> Tensor {
+        let out = pool.tensor([xs.reduce(0) { $0 + $1.rows }, xs[0].width])
+        var start = 0
+        for x in xs {
+            (out.base + start).update(from: x.base, count: x.count)
+            start += x.count
+        }
+        return out
+    }
+
+    /// Gives `count` rows of x from row `start` on.
+    public static func rows(of x: Tensor, start: Int, count: Int, pool: BufferPool) -> Tensor {
+        let out = pool.tensor([count, x.width])
+        out.base.update(from: x.base + start * x.width, count: out.count)
+        return out
+    }
+
     /// Gives the columns of x that start at `start`.
     public static func columns(of x: Tensor, start: Int, count: Int, pool: BufferPool) -> Tensor {
         let out = pool.tensor(x.shape.dropLast() + [count])
