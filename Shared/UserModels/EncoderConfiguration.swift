@@ -139,20 +139,28 @@ extension EncoderConfiguration: Codable {
 
     /// Reads a configuration; what is missing takes its default.
     ///
-    /// - Throws: `DecodingError` when the size of the catalogue is missing, or a value is of the wrong type.
+    /// - Throws: `ModelConfigurationError` for a name that is none, else `DecodingError` when the size of the catalogue is
+    ///   missing, or a value is of the wrong type.
     public init(from decoder: any Decoder) throws {
         let values = try decoder.container(keyedBy: CodingKeys.self)
         func read<Value: Decodable>(_ value: inout Value, _ key: CodingKeys) throws {
             value = try values.decodeIfPresent(Value.self, forKey: key) ?? value
         }
+        func readName<Value>(_ value: inout Value, _ key: CodingKeys) throws
+        where Value: RawRepresentable & CaseIterable, Value.RawValue == String {
+            guard let text = try values.decodeIfPresent(String.self, forKey: key) else { return }
+            let names = Value.allCases.map(\.rawValue)
+            try require("encoder.\(key.stringValue)", text, names.contains(text), names.joined(separator: " or "))
+            value = Value(rawValue: text) ?? value
+        }
         itemCount = try values.decode(Int.self, forKey: .itemCount)
         categoryCount = try values.decode(Int.self, forKey: .categoryCount)
-        try read(&kind, .kind)
+        try readName(&kind, .kind)
         try read(&features, .features)
-        try read(&fusion, .fusion)
+        try readName(&fusion, .fusion)
         try read(&inputScale, .inputScale)
         try read(&width, .width)
-        try read(&block, .block)
+        try readName(&block, .block)
         try read(&layers, .layers)
         try read(&heads, .heads)
         try read(&length, .length)

@@ -108,6 +108,15 @@ import UserModels
         #expect(String(decoding: data, as: UTF8.self).contains(#""type":"\#(kind.rawValue)""#))
     }
 
+    @Test func aNameThatIsNoneIsAnErrorWithThoseThatAre() {
+        let text = #"{"itemCount": 12, "categoryCount": 3, "block": "mamba"}"#
+        #expect {
+            _ = try JSONDecoder().decode(EncoderConfiguration.self, from: Data(text.utf8))
+        } throws: {
+            "\($0)" == "encoder.block is mamba, expected attention or hstu"
+        }
+    }
+
     @Test func theItemAloneNeedsNoProduct() throws {
         var shape = EncoderConfiguration(itemCount: 12, categoryCount: 3)
         shape.fusion = .add
