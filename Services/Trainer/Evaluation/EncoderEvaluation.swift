@@ -24,7 +24,8 @@ struct EncoderEvaluation: Sendable {
 
     /// Ranks for some users.
     func ranks(_ split: Split, users: [Int]) -> Ranks {
-        let batchCount = 128
+        // Scores of large catalogues would not fit into memory for many users at a time.
+        let batchCount = max(1, min(128, 4_194_304 / encoder.configuration.itemCount))
         let batches = stride(from: 0, to: users.count, by: batchCount).map {
             Array(users[$0..<min($0 + batchCount, users.count)])
         }
