@@ -190,6 +190,8 @@ import UserModels
         for choice in Choice.all {
             let found = scores(try choice.encoder(), [[], events(["a1"])])
             #expect(found.count == 24 && found.allSatisfy(\.isFinite))
+            let alone = scores(try choice.encoder(), [[]])
+            #expect(worstDifference(alone, found[..<12]) < 1e-5)
         }
     }
 
