@@ -12,6 +12,7 @@ public final class BufferPool: Sendable {
 
     private let free = Mutex<[Int: [Address]]>([:])
     private let allocations = Atomic(0)
+    private let allocated = Atomic(0)
 
     /// Makes an empty pool.
     public init() {}
@@ -34,6 +35,9 @@ public final class BufferPool: Sendable {
     /// How often memory had to be asked of the system, because none of the right size was free.
     public var allocationCount: Int { allocations.load(ordering: .relaxed) }
 
+    /// How many bytes were asked of the system since the pool was made.
+    var allocatedBytes: Int { allocated.load(ordering: .relaxed) }
+
     /// A buffer of a size class, or of one up to twice as large, and its capacity.
     ///
     /// Steps of training differ a little in size; each with buffers of its own classes would keep several times the
@@ -49,6 +53,7 @@ public final class BufferPool: Sendable {
         }
         if let kept { return (kept.0.base, kept.1) }
         allocations.add(1, ordering: .relaxed)
+        allocated.add(capacity * MemoryLayout<Float>.stride, ordering: .relaxed)
         return (Self.allocate(capacity: capacity), capacity)
     }
 

@@ -33,11 +33,11 @@ class EventTransformer(nn.Module):
         x = self.item_table(events) + self.position_table
         batch, length, width = x.shape
         for layer in self.layers:
-            parts = layer["qkv"](layer["norm1"](x)).chunk(3, dim=-1)
-            q, k, v = (part.reshape(batch, length, self.heads, -1).transpose(1, 2) for part in parts)
+            mixed = layer["qkv"](layer["norm1"](x)).view(batch, length, 3, self.heads, width // self.heads)
+            q, k, v = mixed.permute(2, 0, 3, 1, 4)
             attended = F.scaled_dot_product_attention(q, k, v, is_causal=True)
             x = x + layer["out"](attended.transpose(1, 2).reshape(batch, length, width))
-            x = x + layer["down"](F.gelu(layer["up"](layer["norm2"](x)), approximate="tanh"))
+            x = x + layer["down"](F.gelu(layer["up"](layer["norm2"](x))))
         return self.last_norm(x)
 
 

@@ -99,6 +99,30 @@ import Testing
         }
     }
 
+    @Test func aLongTimelineHoldsNoSquareOfItsLength() {
+        // Two heads of 1,500 rows would be 18 MB of scores; blocks of them are less than 1 MB.
+        let (T, d) = (1_500, 4)
+        let attention = Attention(lengths: [Int32(T)], width: d, heads: 2, causal: true)
+        let pool = BufferPool()
+        let x = pool.tensor([Float](repeating: 1, count: T * d), shape: [T, d])
+        let (output, sums) = attention.forward(q: x, k: x, v: x, pool: pool)
+        let found = attention.backward(
+            q: x,
+            k: x,
+            v: x,
+            output: output,
+            logSums: sums,
+            gradient: x,
+            pool: pool
+        )
+        #expect(pool.allocatedBytes < 3_000_000, "\(pool.allocatedBytes) bytes")
+        // Equal keys weigh the same, and equal values make the choice among them indifferent.
+        expectClose(output.values, [Double](repeating: 1, count: T * d), tolerance: 1e-5, "output")
+        expectClose(found.q.values, [Double](repeating: 0, count: T * d), tolerance: 1e-4, "gradient of q")
+        let harmonic = (1...T).reduce(0.0) { $0 + 1 / Double($1) }
+        #expect(abs(Double(found.v[0]) - harmonic) < 1e-3, "the first value is seen by all: \(found.v[0])")
+    }
+
     private func run(_ attention: Attention, _ inputs: [[Float]], shape: [Int]) -> [[Float]] {
         let tensors = inputs.map { pool.tensor($0, shape: shape) }
         let (output, sums) = attention.forward(q: tensors[0], k: tensors[1], v: tensors[2], pool: pool)
