@@ -146,7 +146,7 @@ let package = Package(
         ),
 
         // Tests.
-        tests("TensorsTests", ["Tensors", "Executors"]),
+        tests("TensorsTests", ["Tensors", "CKernels", "Executors"]),
         tests("RandomNumbersTests", ["RandomNumbers"]),
         tests("NeuralNetworkTests", ["NeuralNetwork", "Tensors"]),
         tests("TokenizationTests", ["Tokenization"]),

@@ -28,8 +28,9 @@ INLINE float widened(uint16_t x) {
     return value;
 }
 
-// B as [n, k].
-static void pack_plainly(uint16_t *out, const float *source, int64_t stride, int transposed, int64_t n, int64_t k) {
+// Rounds B and lays it out as [n, k].
+void ul_bfloat16_pack_plainly(uint16_t *out, const float *source, int64_t stride, int transposed, int64_t n,
+                              int64_t k) {
     for (int64_t j = 0; j < n; j++) {
         for (int64_t i = 0; i < k; i++) {
             out[j * k + i] = rounded(transposed ? source[j * stride + i] : source[i * stride + j]);
@@ -37,9 +38,9 @@ static void pack_plainly(uint16_t *out, const float *source, int64_t stride, int
     }
 }
 
-static void multiply_plainly(float *c, int64_t c_stride, const float *a, int64_t a_stride, int a_transposed,
-                             const uint16_t *b, int64_t b_depth, int64_t m, int64_t n, int64_t k, float factor,
-                             int accumulate, const float *bias) {
+void ul_bfloat16_product_plainly(float *c, int64_t c_stride, const float *a, int64_t a_stride, int a_transposed,
+                                 const uint16_t *b, int64_t b_depth, int64_t m, int64_t n, int64_t k, float factor,
+                                 int accumulate, const float *bias) {
     for (int64_t i = 0; i < m; i++) {
         for (int64_t j = 0; j < n; j++) {
             float sum = 0;
@@ -276,7 +277,7 @@ void ul_bfloat16_pack(uint16_t *out, const float *source, int64_t stride, int tr
         return;
     }
 #endif
-    pack_plainly(out, source, stride, transposed, n, k);
+    ul_bfloat16_pack_plainly(out, source, stride, transposed, n, k);
 }
 
 // C, m x n, = factor * A B (+ C) (+ bias in each row), for A of m x k as read and B of at least n columns (a multiple of
@@ -290,5 +291,5 @@ void ul_bfloat16_product(float *c, int64_t c_stride, const float *a, int64_t a_s
         return;
     }
 #endif
-    multiply_plainly(c, c_stride, a, a_stride, a_transposed, b, b_depth, m, n, k, factor, accumulate, bias);
+    ul_bfloat16_product_plainly(c, c_stride, a, a_stride, a_transposed, b, b_depth, m, n, k, factor, accumulate, bias);
 }

@@ -12,7 +12,8 @@ INLINE int64_t seen_keys(int64_t t, int64_t columns, int causal) {
 
 // Two buckets for each doubling of 1 + seconds: the exponent and the first bit after it, read from the Float32 itself.
 INLINE int32_t time_bucket(int32_t a, int32_t b, int32_t buckets) {
-    float distance = 1.0f + (a > b ? (float)a - (float)b : (float)b - (float)a);
+    // Subtracted as whole numbers: as Float32 two times far from 0 would lose the seconds between them.
+    float distance = 1.0f + (float)(a > b ? (uint32_t)a - (uint32_t)b : (uint32_t)b - (uint32_t)a);
     int32_t bits;
     memcpy(&bits, &distance, 4);
     int32_t bucket = (bits >> 22) - 254;

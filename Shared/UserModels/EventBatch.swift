@@ -26,7 +26,8 @@ public struct EventBatch: Sendable {
     public private(set) var times: [Int32]
     /// 0 where an event is hidden, else -1, shape [B, L]; empty when none is.
     ///
-    /// Nothing of a hidden event is to be seen, not even when it was: it has the time of the event before it.
+    /// Nothing of a hidden event is read: it has the time of the event before it. The gap of the event after it still
+    /// counts from it.
     public private(set) var masks: [Int32] = []
 
     /// Puts timelines side by side.

@@ -4,7 +4,7 @@ public import NeuralNetwork
 /// A model that reads timelines and scores what comes next.
 ///
 /// What trains and evaluates an encoder talks to this alone. Passes that record for training and those that only encode
-/// give the same numbers, apart from dropout.
+/// give the same numbers at the same precision, apart from dropout.
 ///
 /// Shapes: `B` timelines, `L` positions, `d` width, `V` items of the catalogue.
 public protocol UserEncoder: Module, Sendable {

@@ -1,3 +1,4 @@
+import CKernels
 @testable import Tensors
 import TestSupport
 import Testing
@@ -49,6 +50,29 @@ import Testing
             return 0.5 * sum + Double(before[place]) + Double(bias[j])
         }
         expectClose(c.values, expected, tolerance: 1e-5, "product of \(size), transposed \(transposed)")
+        // The plain loops are what processors without the instruction run.
+        var packed = [UInt16](repeating: 0, count: n * k)
+        let (rows, columns, depth) = (Int64(m), Int64(n), Int64(k))
+        let (aStride, bStride) = (aTransposed ? rows : depth, bTransposed ? depth : columns)
+        let (aRead, bRead): (Int32, Int32) = (aTransposed ? 1 : 0, bTransposed ? 1 : 0)
+        var plain = before
+        ul_bfloat16_pack_plainly(&packed, b, bStride, bRead, columns, depth)
+        ul_bfloat16_product_plainly(
+            &plain,
+            columns,
+            a,
+            aStride,
+            aRead,
+            packed,
+            depth,
+            rows,
+            columns,
+            depth,
+            0.5,
+            1,
+            bias
+        )
+        expectClose(plain, expected, tolerance: 1e-5, "plain product of \(size), transposed \(transposed)")
     }
 
     @Test mutating func aPackedSideServesProductsOfFewerColumnsAndLessDepth() {

@@ -97,6 +97,12 @@ void ul_bfloat16_pack(uint16_t *out, const float *source, int64_t stride, int tr
 void ul_bfloat16_product(float *c, int64_t c_stride, const float *a, int64_t a_stride, int a_transposed,
                          const uint16_t *b, int64_t b_depth, uint16_t *scratch, int64_t m, int64_t n, int64_t k,
                          float factor, int accumulate, const float *bias);
+// The same by plain loops, for processors without the instruction; the two layouts of B differ.
+void ul_bfloat16_pack_plainly(uint16_t *out, const float *source, int64_t stride, int transposed, int64_t n,
+                              int64_t k);
+void ul_bfloat16_product_plainly(float *c, int64_t c_stride, const float *a, int64_t a_stride, int a_transposed,
+                                 const uint16_t *b, int64_t b_depth, int64_t m, int64_t n, int64_t k, float factor,
+                                 int accumulate, const float *bias);
 
 // convert.c
 void ul_from_bfloat16(float *out, const uint16_t *x, int64_t n);

@@ -162,7 +162,7 @@ public enum CrossEntropy {
     ///
     /// With fewer rows the gradient of the table is read and written too often, with more the logits fall out of the
     /// cache.
-    private static func chunkRows(_ V: Int) -> Int { min(max(524_288 / max(V, 1) / 96, 1) * 96, 480) }
+    static func chunkRows(_ V: Int) -> Int { min(max(524_288 / max(V, 1) / 96, 1) * 96, 480) }
 
     private static func check(_ targets: [Int32], rowWeights: [Float]?, rows: Int, columns: Int) {
         precondition(targets.count == rows, "\(targets.count) targets for \(rows) rows")

@@ -64,7 +64,7 @@ public enum SampledCrossEntropy {
         precondition(x.count == N * d && positives.count == N * d, "\(N) targets for \(x.shape), \(positives.shape)")
         precondition(negatives.count == M * d, "\(M) negatives for \(negatives.shape)")
         let gradients = needsGradient ? (pool.tensor([N, d]), pool.tensor([N, d]), pool.zeros([M, d])) : nil
-        let size = min(max(524_288 / max(M, 1), 32), 512)
+        let size = min(CrossEntropy.chunkRows(M), max(N, 1))
         let (logits, chosen) = (pool.tensor([size, M]), pool.tensor([size]))
         let (columns, rows) = (
             MatrixView(negatives.base, stride: d), MatrixView(negatives.base, stride: d, transposed: true)
