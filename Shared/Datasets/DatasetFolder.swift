@@ -106,7 +106,7 @@ public struct DatasetFolder: Sendable {
         }
         var found: [(path: String, kind: FileKind)] = []
         for name in files(in: folder) where isCandidate(name) {
-            let kind = try FileKind(ofFile: "\(folder)/\(name)")
+            let kind = try FileKind(ofFile: "\(folder)/\(name)", wanted: format)
             if let one = kind.format, isWanted(one) { found.append(("\(folder)/\(name)", kind)) }
         }
         guard let first = found.first else { throw nothing(at: folder, format) }
@@ -129,9 +129,14 @@ public struct DatasetFolder: Sendable {
         case .movieLens: return .movieLensRatings
         default: break
         }
-        var kind = try FileKind(ofFile: file)
+        var kind = try FileKind(ofFile: file, wanted: format)
         // What is called so is meant so, and the reader says what is wrong with its first line.
-        if kind == .unknown, file.hasSuffix(".ndjson") || file.hasSuffix(".ndjson.gz") { kind = .events }
+        switch format {
+        case .amazon where kind == .unknown: kind = .amazon2023Reviews
+        case .googleLocal where kind == .unknown: kind = .googleLocalReviews
+        case nil where kind == .unknown && (file.hasSuffix(".ndjson") || file.hasSuffix(".ndjson.gz")): kind = .events
+        default: break
+        }
         guard let found = kind.format, format == nil || format == found else { throw nothing(at: file, format) }
         return kind
     }

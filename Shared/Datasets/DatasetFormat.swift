@@ -20,7 +20,7 @@ public enum DatasetFormat: String, CaseIterable, Sendable {
         """
 }
 
-/// What a file holds, as far as its first line says.
+/// What a file holds, as far as its first lines say.
 enum FileKind: Equatable {
     case movieLensRatings
     case amazon2014Reviews
@@ -55,10 +55,16 @@ enum FileKind: Equatable {
         }
     }
 
-    /// Looks at a file.
+    /// So many lines are looked at, as the first ones may be damaged.
+    private static let lineCount = 20
+
+    /// Looks at a file: its first line that says what it is decides.
     ///
+    /// - Parameters:
+    ///   - path: the file.
+    ///   - wanted: the format that was asked for; a line of it decides before one of another.
     /// - Throws: `DatasetError` when it cannot be read.
-    init(ofFile path: String) throws(DatasetError) {
+    init(ofFile path: String, wanted: DatasetFormat? = nil) throws(DatasetError) {
         let name = path.split(separator: "/").last.map(String.init) ?? path
         let plain = name.hasSuffix(".gz") ? String(name.dropLast(3)) : name
         if plain.hasSuffix(".dat") || plain.hasSuffix(".csv") {
@@ -66,19 +72,26 @@ enum FileKind: Equatable {
             return
         }
         var lines = try LineReader(path)
-        while let line = try lines.next() {
-            if !line.isEmpty {
-                self = Self.kind(lines.bytes, line, isText: plain.hasSuffix(".txt"))
+        var (found, looked) = (FileKind.unknown, 0)
+        while looked < Self.lineCount, let line = try lines.next() {
+            if line.isEmpty { continue }
+            // Words make sequences in a first line only: some line of any text has two.
+            let kind = Self.kind(lines.bytes, line, isText: looked == 0 && plain.hasSuffix(".txt"))
+            looked += 1
+            if found == .unknown { found = kind }
+            if kind != .unknown, wanted == nil || kind.format == wanted {
+                self = kind
                 return
             }
         }
-        self = .unknown
+        self = found
     }
 
     private static func kind(_ bytes: [UInt8], _ line: Range<Int>, isText: Bool) -> FileKind {
         guard let fields = try? fieldNames(bytes, line) else {
             let words = bytes[line].split { $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\t") }
-            return isText && words.count >= 2 ? .sequences : .unknown
+            let isObject = bytes[line.lowerBound] == UInt8(ascii: "{")
+            return isText && !isObject && words.count >= 2 ? .sequences : .unknown
         }
         func has(_ names: String...) -> Bool { names.allSatisfy(fields.contains) }
         if has("reviewerID", "asin") { return .amazon2014Reviews }

@@ -28,6 +28,46 @@ import Testing
         #expect(message(folder.path + "/other.json").contains("looked for"))
     }
 
+    @Test(arguments: [DatasetFormat.amazon, .googleLocal], ["{\"user_id\": \"A\", \"par", "nonsense"])
+    func aDamagedFirstLineIsNamedOrSkippedAndHidesNoFormat(format: DatasetFormat, damage: String) throws {
+        let folder = try TemporaryFolder()
+        let place = #"{"user_id": "A", "gmap_id": "B", "rating": 5, "time": 1}"#
+        let whole = format == .amazon ? review : place
+        try folder.write("R.json", "\n\(damage)\n\(whole)\n")
+        let file = folder.path + "/R.json"
+        for path in [file, folder.path] {
+            for asked in [nil, format] {
+                let source = try DatasetFolder(path: path, format: asked)
+                #expect(source.format == format)
+                #expect(message(path, asked).contains("R.json:2"), "\(message(path, asked))")
+                let kept = try source.prepared(PreparationOptions(skipsBadLines: true))
+                #expect(kept.eventCount == 1 && kept.skippedLines == 1)
+            }
+        }
+        // Without a right line the format that was asked for still decides.
+        try folder.write("R.json", "\(damage)\n")
+        #expect(message(file, format).contains("R.json:1"), "\(message(file, format))")
+        #expect(message(file).contains("holds no data set that can be read"))
+    }
+
+    @Test func aLineOfTheFormatThatIsAskedForDecidesBeforeOneOfAnother() throws {
+        let folder = try TemporaryFolder()
+        // Without its user the first line looks like one of metadata.
+        try folder.write("R.jsonl", #"{"parent_asin": "B", "rating": 5, "timestamp": 1}"# + "\n\(review)\n")
+        let file = folder.path + "/R.jsonl"
+        #expect(message(file, .amazon).contains("R.jsonl:1"), "\(message(file, .amazon))")
+        let kept = try DatasetFolder(path: file, format: .amazon).prepared(PreparationOptions(skipsBadLines: true))
+        #expect(kept.eventCount == 1 && kept.skippedLines == 1)
+        #expect(message(file, .googleLocal).contains("holds no data set of the format google-local"))
+    }
+
+    @Test func textBesideReviewsIsNotTakenForSequencesByALaterLine() throws {
+        let folder = try TemporaryFolder()
+        try folder.write("R.jsonl", review)
+        try folder.write("LICENSE.txt", "License\n\nAll that is here may be used.\n")
+        #expect(try DatasetFolder(path: folder.path).format == .amazon)
+    }
+
     @Test func severalFilesOfEventsAreNamed() throws {
         let folder = try TemporaryFolder()
         try folder.write("One.jsonl", review)
