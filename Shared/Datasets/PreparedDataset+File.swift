@@ -17,11 +17,6 @@ extension PreparedDataset {
     private static let formatVersion = 1
     private static let mark = Array("ULLMSEQ1".utf8)
 
-    /// Whether a folder holds a prepared data set.
-    public static func isPrepared(_ folder: String) -> Bool {
-        FileManager.default.fileExists(atPath: folder + "/prepared.json")
-    }
-
     /// Writes the data set into a folder, which is made when it is missing.
     ///
     /// - Throws: `DatasetError` naming the file that cannot be written.

@@ -138,19 +138,4 @@ public struct PreparedDataset: Sendable, Equatable {
 
     /// Users with a test event and one that validates.
     public var evaluatedUsers: [Int] { users.indices.filter { eventCount(ofUser: $0) >= 3 } }
-
-    /// How many of a user's events train: all but the last two, or all of them when there are fewer than three.
-    public func trainingCount(ofUser user: Int) -> Int {
-        let count = eventCount(ofUser: user)
-        return count >= 3 ? count - 2 : count
-    }
-
-    /// How often each item occurs in training.
-    public func trainingCounts() -> [Int] {
-        var counts = [Int](repeating: 0, count: catalogue.count)
-        for user in users.indices {
-            for index in 0..<trainingCount(ofUser: user) { counts[item(user: user, index)] += 1 }
-        }
-        return counts
-    }
 }

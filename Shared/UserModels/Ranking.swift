@@ -100,11 +100,4 @@ public enum Ranking {
         let candidates = scores.enumerated().filter { !excluded.contains($0.offset) }
         return candidates.sorted { ($0.element, $1.offset) > ($1.element, $0.offset) }.prefix(count).map(\.offset)
     }
-
-    /// How often each item occurs: the scores of the most-popular baseline.
-    public static func popularity(_ items: some Sequence<Int>, itemCount: Int) -> [Float] {
-        var counts = [Float](repeating: 0, count: itemCount)
-        for item in items where counts.indices.contains(item) { counts[item] += 1 }
-        return counts
-    }
 }

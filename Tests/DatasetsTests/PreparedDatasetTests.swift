@@ -27,8 +27,6 @@ import Testing
         #expect((0..<4).map { data.item(user: 0, $0) } == [0, 2, 1, 1])
         #expect(data.timeline(user: 0, 0..<1).first?.rating == 5)
         #expect(data.evaluatedUsers == [0])
-        #expect(data.trainingCount(ofUser: 0) == 2 && data.trainingCount(ofUser: 1) == 1)
-        #expect(data.trainingCounts() == [1, 0, 2])
     }
 
     @Test func writtenAndReadIsTheSame() throws {
@@ -36,7 +34,6 @@ import Testing
         let data = try prepare(folder)
         let target = folder.path + "/prepared"
         try data.write(to: target)
-        #expect(PreparedDataset.isPrepared(target))
         #expect(try PreparedDataset(contentsOf: target) == data)
     }
 

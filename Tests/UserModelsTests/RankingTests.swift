@@ -35,9 +35,8 @@ import UserModels
         #expect(Ranking.rank(of: 1, scores: [.nan, 1, 0]) == 2)
     }
 
-    @Test func mostPopularComesFirst() {
-        let scores = Ranking.popularity([3, 1, 3, 1, 3, 0, 7], itemCount: 4)
-        #expect(scores == [1, 2, 0, 3])
+    @Test func theBestComeFirst() {
+        let scores: [Float] = [1, 2, 0, 3]
         #expect(Ranking.top(3, scores: scores) == [3, 1, 0])
         #expect(Ranking.top(3, scores: scores, excluding: [1]) == [3, 0, 2])
     }
