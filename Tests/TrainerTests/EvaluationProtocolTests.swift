@@ -1,5 +1,6 @@
 import Datasets
 import Foundation
+import NeuralNetwork
 import ServiceRuntime
 import Testing
 import UserModels
@@ -99,5 +100,23 @@ struct EvaluationProtocolTests {
         let histories = Histories(dataset, features: encoder.configuration.features)
         let ranks = EncoderEvaluation(encoder: encoder, histories: histories, threads: 2).ranks(.test)
         #expect(ranks.filtered.count == 2 && ranks.unfiltered.count == 2)
+    }
+
+    @Test func measuresAreTheSameInEachBitHoweverThreadsRace() throws {
+        let dataset = try World.dataset(eventCounts: (0..<1_100).map { 3 + $0 % 5 })
+        var configuration = EncoderSettings().configuration(dataset.catalogue, features: ["item"], width: 16)
+        (configuration.layers, configuration.length) = (1, 4)
+        var random = SeededRandom(seed: 3)
+        let evaluation = EncoderEvaluation(
+            encoder: try configuration.makeEncoder(catalogue: dataset.catalogue, using: &random),
+            histories: Histories(dataset, features: configuration.features),
+            threads: 4
+        )
+        let first = evaluation.ranks(.test)
+        #expect(first.filtered.count == 1_100)
+        for _ in 0..<5 {
+            let again = evaluation.ranks(.test)
+            #expect(again.filtered == first.filtered && again.unfiltered == first.unfiltered)
+        }
     }
 }

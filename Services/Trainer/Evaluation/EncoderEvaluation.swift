@@ -29,7 +29,8 @@ struct EncoderEvaluation: Sendable {
         let batches = stride(from: 0, to: users.count, by: batchCount).map {
             Array(users[$0..<min($0 + batchCount, users.count)])
         }
-        let total = Mutex(Ranks())
+        // Added in the threads' order, as sums of doubles depend on it.
+        let parts = Mutex([Ranks](repeating: Ranks(), count: threads))
         // They are the same for all users, and may have to be computed.
         let making = Graph(recording: false, seed: 0)
         let items = making.tensor(of: encoder.itemVectors(making))
@@ -40,12 +41,14 @@ struct EncoderEvaluation: Sendable {
                 rank(batches[index], split, items, graph, &own)
                 graph.reset()
             }
-            total.withLock {
-                $0.filtered.add(own.filtered)
-                $0.unfiltered.add(own.unfiltered)
+            parts.withLock { [own] in $0[thread] = own }
+        }
+        return parts.withLock { parts in
+            parts.reduce(into: Ranks()) { total, part in
+                total.filtered.add(part.filtered)
+                total.unfiltered.add(part.unfiltered)
             }
         }
-        return total.withLock { $0 }
     }
 
     private func rank(_ users: [Int], _ split: Split, _ items: Tensor, _ graph: Graph, _ ranks: inout Ranks) {
