@@ -132,6 +132,13 @@ struct TrainerProcessTests {
             "settings.conf:2: there is no key lerning-rate: did you mean learning-rate?"
         )
         try await check(train + ["--steps", "0"], .configuration, "steps: \"0\" (from --steps)", "from 1 to 100000000")
+        let ranges = [("width", "8 to 8192"), ("layers", "1 to 128"), ("heads", "1 to 256"), ("length", "1 to 100000")]
+        for (key, range) in ranges {
+            for value in ["0", "100000000000", "\(Int.max)"] {
+                let arguments = train + ["--\(key)", value, "--protocol", "window"]
+                try await check(arguments, .configuration, "\(key): \"\(value)\" (from --\(key))", "from \(range)")
+            }
+        }
         try await check(train + ["--heads", "3"], .failure, "encoder.heads is 3, expected a divisor of the width 64")
         try await check(train + ["--protocol", "windows"], .configuration, "leave-one-out, window")
         try await check(

@@ -8,7 +8,7 @@ enum AllCommand {
     private static let encoderMinutes = TrainerKeys.minutes("encoder-minutes", default: 15)
     private static let languageModelMinutes = TrainerKeys.minutes("language-model-minutes", default: 2)
     private static let userLLMMinutes = TrainerKeys.minutes("user-llm-minutes", default: 25)
-    private static let vocabulary = ConfigurationKey<Int>("vocabulary", default: 3_000, help: "Tokens at most")
+    private static let vocabulary = TrainerKeys.vocabulary
     private static let evaluated = ConfigurationKey<Int>(
         "evaluated-users",
         in: 0...Int(Int32.max),

@@ -9,10 +9,20 @@ enum TrainEncoderCommand {
     private static let batch = TrainerKeys.batch(default: 128)
     private static let learningRate = TrainerKeys.learningRate(default: 2e-3)
     private static let weightDecay = TrainerKeys.weightDecay(default: 0.01)
-    private static let width = ConfigurationKey<Int>("width", default: 64, help: "Width of an event's vector")
-    private static let layers = ConfigurationKey<Int>("layers", default: 2, help: "Blocks of the encoder")
-    private static let heads = ConfigurationKey<Int>("heads", default: 2, help: "Attention heads")
-    private static let length = ConfigurationKey<Int>("length", default: 50, help: "The most events of a timeline")
+    private static let width = ConfigurationKey<Int>(
+        "width",
+        default: 64,
+        in: 8...8_192,
+        help: "Width of an event's vector"
+    )
+    private static let layers = ConfigurationKey<Int>("layers", default: 2, in: 1...128, help: "Blocks of the encoder")
+    private static let heads = ConfigurationKey<Int>("heads", default: 2, in: 1...256, help: "Attention heads")
+    private static let length = ConfigurationKey<Int>(
+        "length",
+        default: 50,
+        in: 1...100_000,
+        help: "The most events of a timeline"
+    )
     private static let dropout = ConfigurationKey<Double>("dropout", default: 0.15, in: 0...0.9, help: "Dropout")
     private static let validationUsers = TrainerKeys.validationUsers(default: 0)
     private static let features = ConfigurationKey<String>(

@@ -11,9 +11,19 @@ enum TrainLanguageModelCommand {
     private static let batch = TrainerKeys.batch(default: 128)
     private static let learningRate = TrainerKeys.learningRate(default: 2e-3)
     private static let weightDecay = TrainerKeys.weightDecay(default: 0.01)
-    private static let vocabulary = ConfigurationKey<Int>("vocabulary", default: 3_000, help: "Tokens at most")
-    private static let width = ConfigurationKey<Int>("width", default: 128, help: "Width of a token's vector")
-    private static let layers = ConfigurationKey<Int>("layers", default: 4, help: "Blocks of the language model")
+    private static let vocabulary = TrainerKeys.vocabulary
+    private static let width = ConfigurationKey<Int>(
+        "width",
+        default: 128,
+        in: 8...8_192,
+        help: "Width of a token's vector"
+    )
+    private static let layers = ConfigurationKey<Int>(
+        "layers",
+        default: 4,
+        in: 1...128,
+        help: "Blocks of the language model"
+    )
 
     static var command: Command {
         Command(

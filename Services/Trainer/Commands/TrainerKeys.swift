@@ -70,6 +70,13 @@ enum TrainerKeys {
         ConfigurationKey("batch", default: count, in: 1...100_000, help: "Windows or texts in a step")
     }
 
+    static let vocabulary = ConfigurationKey<Int>(
+        "vocabulary",
+        default: 3_000,
+        in: 1...1_000_000,
+        help: "Tokens at most"
+    )
+
     static func learningRate(default rate: Double) -> ConfigurationKey<Double> {
         ConfigurationKey("learning-rate", default: rate, in: 0...1, help: "Learning rate after the warm-up")
     }
