@@ -105,6 +105,37 @@ final class ProgressReporterTests {
         #expect(try TrainingLog.read(folder).isEmpty, "a new training begins a new log")
     }
 
+    /// Ends the log in the middle of a line, as a crash does.
+    private func breakOff() throws {
+        let log = try FileHandle(forWritingTo: URL(fileURLWithPath: TrainingLog.path(folder)))
+        try log.seekToEnd()
+        try log.write(contentsOf: Data(#"{"step":21,"sec"#.utf8))
+        try log.close()
+    }
+
+    @Test func aLineThatACrashLeftHalfWrittenIsDropped() throws {
+        tell(try reporter(), 1...20)
+        try breakOff()
+        #expect(try TrainingLog.read(folder).last?.step == 17)
+        let resumed = try reporter(resumes: true)
+        try resumed.resume(state(step: 20, seconds: 5))
+        tell(resumed, 21...28)
+        resumed.finish(state(step: 28, seconds: 7))
+        let steps = try TrainingLog.read(folder).map(\.step)
+        #expect(steps == steps.sorted() && Set(steps).count == steps.count && steps.last == 28)
+    }
+
+    @Test func startingOverEmptiesTheLog() throws {
+        tell(try reporter(), 1...20)
+        try breakOff()
+        let again = try reporter(resumes: true)
+        try again.startOver()
+        tell(again, 1...2)
+        again.finish(state(step: 2, seconds: 0.5))
+        #expect(try TrainingLog.read(folder).map(\.step) == [1, 2])
+        #expect(screen.text.withLock { $0 }.contains("encoder: there is no checkpoint to go on from yet"))
+    }
+
     @Test func aLogThatIsNoneIsNamedWithItsLine() throws {
         let missing = #expect(throws: (any Error).self) { try TrainingLog.read(folder) }
         #expect("\(try #require(missing))".contains("training.jsonl does not exist"))

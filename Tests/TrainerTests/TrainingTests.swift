@@ -2,15 +2,17 @@ import Datasets
 import Foundation
 import NeuralNetwork
 import ServiceRuntime
+import Synchronization
 import Testing
 import UserModels
 
 @testable import Trainer
 
-/// An encoder's training that is told to stop before a given step.
-private func interrupted(_ world: World, _ name: String, steps: Int, before step: Int) throws {
-    let shutdown = Shutdown()
-    let settings = world.encoderSettings(name, steps: steps)
+/// The parts of an encoder's training, the same as the command's own.
+private func parts(
+    _ world: World,
+    _ settings: TrainEncoderCommand.Settings
+) throws -> (configuration: AutoregressiveEncoder.Configuration, task: EncoderTask) {
     var configuration = AutoregressiveEncoder.Configuration(
         itemCount: world.dataset.catalogue.count,
         categoryCount: world.dataset.catalogue.categories.count
@@ -20,25 +22,62 @@ private func interrupted(_ world: World, _ name: String, steps: Int, before step
     configuration.dropout = settings.dropout
     var random = SeededRandom(seed: settings.options.seed)
     let encoder = try AutoregressiveEncoder(configuration: configuration, using: &random)
-    let task = StoppingTask(
-        task: EncoderTask(
-            encoder: encoder,
-            histories: Histories(world.dataset, features: configuration.features),
-            batchCount: settings.batchCount,
-            seed: settings.options.seed,
-            weightDecay: settings.options.weightDecay
-        ),
-        lastStep: step - 1,
-        shutdown: shutdown
+    let task = EncoderTask(
+        encoder: encoder,
+        histories: Histories(world.dataset, features: configuration.features),
+        batchCount: settings.batchCount,
+        seed: settings.options.seed,
+        weightDecay: settings.options.weightDecay
     )
+    return (configuration, task)
+}
+
+/// An encoder's training that is told to stop before a given step.
+private func interrupted(
+    _ world: World,
+    _ name: String,
+    steps: Int,
+    before step: Int
+) throws -> TrainingOutcome {
+    let shutdown = Shutdown()
+    let settings = world.encoderSettings(name, steps: steps)
+    let (configuration, task) = try parts(world, settings)
     let outcome = try TrainingLoop(
-        task: task,
+        task: StoppingTask(task: task, lastStep: step - 1, shutdown: shutdown),
         options: settings.options,
         run: RunFolder(settings.options, kind: "encoder", configuration: configuration, dataset: world.dataset),
         progress: ProgressReporter(name: "encoder", settings.options)
     ).train(until: shutdown)
     #expect(outcome.isInterrupted)
     #expect(outcome.steps == step)
+    return outcome
+}
+
+/// Dies right after its first validation, without a word to anyone.
+private final class DyingTask: TrainingTask {
+    struct Death: Error {}
+
+    private let task: EncoderTask
+    private let hasValidated = Mutex(false)
+
+    init(_ task: EncoderTask) { self.task = task }
+
+    var groups: [AdamW.Group] { task.groups }
+    var parameters: [Parameter] { task.parameters }
+    var metricName: String { task.metricName }
+
+    func shards(ofStep step: Int, count: Int) throws -> [NextEventBatch] {
+        if hasValidated.withLock({ $0 }) { throw Death() }
+        return task.shards(ofStep: step, count: count)
+    }
+    func targetCount(_ shard: NextEventBatch) -> Int { task.targetCount(shard) }
+    func loss(_ graph: Graph, _ shard: NextEventBatch, of shards: [NextEventBatch]) -> Variable? {
+        task.loss(graph, shard, of: shards)
+    }
+    func validate(threads: Int) -> Double {
+        hasValidated.withLock { $0 = true }
+        return task.validate(threads: threads)
+    }
 }
 
 /// Asks for the stop while a given step is being made, as Ctrl-C does.
@@ -73,7 +112,12 @@ struct TrainingTests {
             until: Shutdown()
         )
         #expect(!whole.isInterrupted)
-        try interrupted(world, "halves", steps: 12, before: 5)
+        let half = try interrupted(world, "halves", steps: 12, before: 5)
+        #expect(half.bestMetric == nil && half.bestStep == nil)
+        let report = try half.report(metric: "validation_hr_10", dataset: world.dataset).json()
+        let text = String(decoding: report, as: UTF8.self)
+        #expect(text.contains(#""best_step":null"#), "nothing was validated")
+        #expect(text.contains(#""validation_hr_10":null"#))
         let resumed = try TrainEncoderCommand.train(
             world.dataset,
             world.encoderSettings("halves", steps: 12, resumes: true),
@@ -85,6 +129,43 @@ struct TrainingTests {
             let second = try Data(contentsOf: URL(fileURLWithPath: "\(world.folder)/halves/last/\(file)"))
             #expect(first == second, "\(file) differs")
         }
+    }
+
+    @Test func goingOnWithoutACheckpointBeginsTheLogAgain() throws {
+        let world = try World()
+        defer { world.remove() }
+        _ = try world.train("run", steps: 12)
+        // As after being killed before the first validation.
+        let run = world.folder + "/run"
+        for name in ["last", "best"] { try FileManager.default.removeItem(atPath: "\(run)/\(name)") }
+        let left = #"{"seconds":3,"step":500}"# + "\n" + #"{"seconds":4,"st"#
+        try Data(left.utf8).write(to: URL(fileURLWithPath: TrainingLog.path(run)))
+        _ = try world.train("run", steps: 12) { $0.options.resumes = true }
+        let steps = try TrainingLog.read(run).map(\.step)
+        #expect(steps == steps.sorted() && steps.last == 12)
+        #expect(try TrainingRecord(folder: run).steps == 12)
+    }
+
+    @Test func aPlanOutlivesADeathRightAfterIt() throws {
+        let world = try World()
+        defer { world.remove() }
+        var settings = world.encoderSettings("run", steps: 1)
+        settings.options.budget = .time(.milliseconds(500))
+        let (configuration, task) = try parts(world, settings)
+        let options = settings.options
+        #expect(throws: DyingTask.Death.self) {
+            try TrainingLoop(
+                task: DyingTask(task),
+                options: options,
+                run: RunFolder(options, kind: "encoder", configuration: configuration, dataset: world.dataset),
+                progress: ProgressReporter(name: "encoder", options)
+            ).train(until: Shutdown())
+        }
+        let last = try Checkpoint(folder: world.folder + "/run/last").training(as: TrainingState.self)
+        let planned = try #require(last.totalSteps)
+        #expect(planned > last.step)
+        settings.options.resumes = true
+        #expect(try TrainEncoderCommand.train(world.dataset, settings, until: Shutdown()).steps == planned)
     }
 
     @Test func resumingWithOtherSettingsIsRefusedByName() throws {

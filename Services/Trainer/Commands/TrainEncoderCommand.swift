@@ -151,8 +151,13 @@ extension TrainingOutcome {
         report.add("seconds", seconds)
         report.add("targets", targets)
         report.add("targets_per_second", Double(targets) / max(seconds, 1e-9))
-        report.add("best_step", bestStep)
-        report.add(metric, bestMetric)
+        if let bestStep, let bestMetric {
+            report.add("best_step", bestStep)
+            report.add(metric, bestMetric)
+        } else {
+            report.addUnknown("best_step")
+            report.addUnknown(metric)
+        }
         report.add("data_hash", dataset.dataHash)
         report.add("interrupted", isInterrupted)
         report.add("ended_early", endedEarly)

@@ -87,6 +87,18 @@ final class ProgressReporter: Sendable {
         note("going on at step \(training.step)")
     }
 
+    /// Empties the log of a training that was to go on and has no checkpoint yet, as it makes all its steps again.
+    ///
+    /// - Throws: when the log cannot be written.
+    func startOver() throws {
+        let path = TrainingLog.path(folder)
+        let hadLines = try state.withLock { try $0.log.offset() > 0 }
+        try Data().write(to: URL(fileURLWithPath: path))
+        let log = try Self.open(path)
+        state.withLock { $0.log = log }
+        if hadLines { note("there is no checkpoint to go on from yet: it begins again at step 0") }
+    }
+
     /// Tells of a step.
     ///
     /// - Parameters:

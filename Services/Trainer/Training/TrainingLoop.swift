@@ -29,11 +29,15 @@ struct TrainingLoop<Task: TrainingTask> {
         )
         var state = TrainingState()
         if case .steps(let count) = options.budget { state.totalSteps = count }
-        if options.resumes, let saved = try run.restoreLast(task.parameters, learner) {
-            try checkSteps(planned: saved.totalSteps)
-            state = saved
-            state.totalSteps = saved.totalSteps ?? options.budget.steps
-            try progress.resume(state)
+        if options.resumes {
+            if let saved = try run.restoreLast(task.parameters, learner) {
+                try checkSteps(planned: saved.totalSteps)
+                state = saved
+                state.totalSteps = saved.totalSteps ?? options.budget.steps
+                try progress.resume(state)
+            } else {
+                try progress.startOver()
+            }
         }
         let clock = TrainingClock(secondsBefore: state.seconds)
         defer { progress.finish(state) }
@@ -103,10 +107,11 @@ struct TrainingLoop<Task: TrainingTask> {
         guard state.step >= 10, state.seconds >= budget / 30 else { return }
         let secondsPerStep = state.seconds / Double(state.step)
         let start = clock.seconds
-        try validate(&state, learner, clock)
-        let validation = clock.seconds - start
-        let left = budget - state.seconds - validation * Double(options.validations + 1)
-        state.totalSteps = state.step + max(Int(left / secondsPerStep), 1)
+        try validate(&state, learner, clock) { state in
+            let end = clock.seconds
+            let left = budget - end - (end - start) * Double(options.validations + 1)
+            state.totalSteps = state.step + max(Int(left / secondsPerStep), 1)
+        }
         progress.note("\(state.totalSteps ?? 0) steps fit into the time")
     }
 
@@ -115,7 +120,14 @@ struct TrainingLoop<Task: TrainingTask> {
     }
 
     /// Validates, and keeps what is best: the average of the weights where there is one, else the weights.
-    private func validate(_ state: inout TrainingState, _ learner: TrainingLearner, _ clock: TrainingClock) throws {
+    ///
+    /// A plan sets the number of steps, once it is known how long validating and saving take.
+    private func validate(
+        _ state: inout TrainingState,
+        _ learner: TrainingLearner,
+        _ clock: TrainingClock,
+        plan: ((inout TrainingState) -> Void)? = nil
+    ) throws {
         let (metric, isBest) = try learner.withWeightsThatCount {
             let metric = try task.validate(threads: options.threads)
             state.seconds = clock.seconds
@@ -131,6 +143,11 @@ struct TrainingLoop<Task: TrainingTask> {
             return (metric, isBest)
         }
         try run.saveLast(task.parameters, learner, state)
+        if let plan {
+            plan(&state)
+            // Once more: a training that is killed before its next validation goes on by the same plan.
+            try run.saveLast(task.parameters, learner, state)
+        }
         // The time of writing is nobody's step.
         state.seconds = clock.seconds
         progress.validation(state, name: task.metricName, value: metric, isBest: isBest)
@@ -147,8 +164,8 @@ struct TrainingLoop<Task: TrainingTask> {
             steps: state.step,
             seconds: state.seconds,
             targets: state.targets,
-            bestStep: state.bestStep,
-            bestMetric: state.bestMetric ?? 0,
+            bestStep: state.bestMetric.map { _ in state.bestStep },
+            bestMetric: state.bestMetric,
             isInterrupted: isInterrupted,
             endedEarly: !isInterrupted && isOutOfPatience(state)
         )

@@ -104,8 +104,10 @@ struct TrainingOutcome: Sendable {
     var steps: Int
     var seconds: Double
     var targets: Int
-    var bestStep: Int
-    var bestMetric: Double
+    /// The step that validated best; nil when nothing was validated yet.
+    var bestStep: Int?
+    /// What the validation found then.
+    var bestMetric: Double?
     /// Whether it was told to stop before its budget was used up.
     var isInterrupted: Bool
     /// Whether it ended because validations no longer improved.
