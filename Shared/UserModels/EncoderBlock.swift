@@ -95,8 +95,11 @@ struct HSTUBlock: EncoderBlock {
         let distances = configuration.kind == .masked ? 2 * span - 1 : span
         let bias = Filling.normal(0.02)
         inputNorm = LayerNorm("\(name).input_norm", d, epsilon: Self.epsilon, &generator)
-        gate = Linear("\(name).gate", from: d, to: d, bias: true, &generator)
-        mixed = Linear("\(name).mixed", from: d, to: 3 * d, bias: true, &generator)
+        // Small scores of both signs: at the usual size silu makes all of them alike and positive, and it takes long
+        // until a bias or a product tells one event from another. The norm behind makes up for the size.
+        let small = 0.02 * Float(d).squareRoot()
+        gate = Linear("\(name).gate", from: d, to: d, bias: true, scale: small, &generator)
+        mixed = Linear("\(name).mixed", from: d, to: 3 * d, bias: true, scale: small, &generator)
         positionBias = bias.parameter("\(name).position_bias", [configuration.heads, distances], &generator)
         timeBias =
             configuration.timeBiasBuckets == 0
