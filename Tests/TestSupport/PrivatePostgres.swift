@@ -183,7 +183,10 @@ public final class PrivatePostgres: Sendable {
         var status: Int32 = 0
         while waitpid(child, &status, 0) == -1 && errno == EINTR {}
         let text = (try? String(contentsOfFile: file, encoding: .utf8)) ?? ""
-        guard status == 0 else { throw Failure(description: "\(path) \(arguments.joined(separator: " ")): \(text)") }
+        guard status == 0 else {
+            // The raw status tells an exit code (status >> 8) from a signal.
+            throw Failure(description: "\(path) \(arguments.joined(separator: " ")): status \(status), \(text)")
+        }
         return text
     }
 
