@@ -154,7 +154,9 @@ let package = Package(
         tests("DatasetsTests", ["Datasets", "Messages"]),
         .target(
             name: "TestSupport",
-            dependencies: ["NeuralNetwork", "Tensors", "Postgres", "Kafka", "Streams", "Messages"],
+            dependencies: [
+                "NeuralNetwork", "Tensors", "Postgres", "Kafka", "Streams", "Messages", "ServiceRuntime",
+            ],
             path: "Tests/TestSupport",
             swiftSettings: strict
         ),

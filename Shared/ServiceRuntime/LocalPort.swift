@@ -1,44 +1,42 @@
+import Foundation
 import Glibc
 
 /// Ports of this machine, asked about before a process that wants one is started.
 public enum LocalPort {
     /// Whether a process could listen on this port of this address (`127.0.0.1`, `0.0.0.0`).
     public static func isFree(_ port: Int, host: String = "127.0.0.1") -> Bool {
-        bound(port, host: host) != nil
+        guard let descriptor = makeSocket() else { return false }
+        defer { Glibc.close(descriptor) }
+        // A listener of the past that waits in TIME_WAIT does not count.
+        var yes: Int32 = 1
+        setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &yes, socklen_t(MemoryLayout<Int32>.size))
+        return withAddress(port, host: host) { bind(descriptor, $0, $1) } == 0 && listen(descriptor, 1) == 0
     }
 
-    /// A port that is free now.
+    /// A port that is free now, and the next `count - 1` with it.
     ///
-    /// - Throws: `ProcessFailure` when the kernel has none.
-    public static func free(host: String = "127.0.0.1") throws(ProcessFailure) -> Int {
-        guard let port = bound(0, host: host) else {
-            throw ProcessFailure("no port of \(host) is free", exitCode: .unavailable)
+    /// It lies below the range that the kernel takes ports of outgoing connections from: one of those could otherwise
+    /// have it by the time the process it was chosen for listens.
+    /// - Throws: `ProcessFailure` when none is found.
+    public static func free(host: String = "127.0.0.1", count: Int = 1) throws(ProcessFailure) -> Int {
+        for _ in 0..<1_000 {
+            let port = Int.random(in: candidates)
+            if (port..<port + count).allSatisfy({ isFree($0, host: host) }) { return port }
         }
-        return port
+        throw ProcessFailure("no port of \(host) is free", exitCode: .unavailable)
     }
+
+    private static let candidates: Range<Int> = {
+        let range = try? String(contentsOfFile: "/proc/sys/net/ipv4/ip_local_port_range", encoding: .utf8)
+        let first = range?.split(whereSeparator: \.isWhitespace).first.flatMap { Int($0) } ?? 32_768
+        return first > 12_000 ? 10_000..<first - 16 : 10_000..<65_000
+    }()
 
     /// Whether somebody listens on this port of the loopback address.
     public static func answers(_ port: Int) -> Bool {
         guard let descriptor = makeSocket() else { return false }
         defer { Glibc.close(descriptor) }
         return withAddress(port, host: "127.0.0.1") { connect(descriptor, $0, $1) } == 0
-    }
-
-    /// Binds and lets go at once; a listener of the past that waits in TIME_WAIT does not count.
-    private static func bound(_ port: Int, host: String) -> Int? {
-        guard let descriptor = makeSocket() else { return nil }
-        defer { Glibc.close(descriptor) }
-        var yes: Int32 = 1
-        setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &yes, socklen_t(MemoryLayout<Int32>.size))
-        guard withAddress(port, host: host, { bind(descriptor, $0, $1) }) == 0, listen(descriptor, 1) == 0 else {
-            return nil
-        }
-        var address = sockaddr_in()
-        var size = socklen_t(MemoryLayout<sockaddr_in>.size)
-        let found = withUnsafeMutablePointer(to: &address) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { getsockname(descriptor, $0, &size) }
-        }
-        return found == 0 ? Int(UInt16(bigEndian: address.sin_port)) : nil
     }
 
     private static func makeSocket() -> Int32? {

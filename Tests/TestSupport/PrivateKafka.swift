@@ -1,6 +1,7 @@
 import Foundation
 import Glibc
 public import Kafka
+import ServiceRuntime
 import Streams
 
 /// A real Apache Kafka broker for tests: one for each test process, on free ports, in a folder that goes with it.
@@ -87,7 +88,8 @@ public actor PrivateKafka {
         if starting == nil {
             if let reason = Self.unavailableReason { throw Failure(reason) }
             starting = Task {
-                port = try Self.freePortPair()
+                // The broker's controller listens on the next port.
+                port = UInt16(try LocalPort.free(count: 2))
                 try launch()
                 try await waitUntilReady()
             }
@@ -130,36 +132,6 @@ public actor PrivateKafka {
             let text = (try? String(contentsOfFile: folder + ".log", encoding: .utf8)) ?? ""
             throw Failure("the broker at \(address) did not start: \(error)\n\(text.suffix(2_000))")
         }
-    }
-
-    private static func freePortPair() throws -> UInt16 {
-        for _ in 0..<100 {
-            let (first, port) = try listen(on: 0)
-            defer { close(first) }
-            guard port < UInt16.max, let (second, _) = try? listen(on: port + 1) else { continue }
-            close(second)
-            return port
-        }
-        throw Failure("no two neighbouring free ports")
-    }
-
-    private static func listen(on port: UInt16) throws -> (descriptor: Int32, port: UInt16) {
-        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_port = port.bigEndian
-        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
-        var size = socklen_t(MemoryLayout<sockaddr_in>.size)
-        let isBound = withUnsafeMutablePointer(to: &address) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
-                bind(descriptor, address, size) == 0 && getsockname(descriptor, address, &size) == 0
-            }
-        }
-        guard isBound else {
-            close(descriptor)
-            throw Failure("port \(port) is taken")
-        }
-        return (descriptor, UInt16(bigEndian: address.sin_port))
     }
 
     private static func path(of program: String) -> String? {

@@ -1,4 +1,5 @@
 import Foundation
+import ServiceRuntime
 import Synchronization
 
 /// A PostgreSQL cluster of this test process alone, started at its first use and stopped when the process ends.
@@ -103,7 +104,7 @@ public final class PrivatePostgres: Sendable {
     private init() throws {
         Self.removeOrphans()
         folder = "/tmp/userllm-postgres-\(getpid())-\(UUID().uuidString.prefix(8))"
-        port = try Self.freePort()
+        port = UInt16(try LocalPort.free())
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         if getuid() == 0 { try Self.execute("/usr/bin/chown", ["postgres", folder]) }
         let options = ["-A", "trust", "-U", "postgres", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"]
@@ -114,7 +115,7 @@ public final class PrivatePostgres: Sendable {
             unix_socket_directories = '\(folder)'
             fsync = off
             full_page_writes = off
-            max_connections = 200
+            max_connections = 1000
             shared_buffers = 128MB
             max_wal_size = 2GB
             log_min_messages = warning
@@ -188,22 +189,5 @@ public final class PrivatePostgres: Sendable {
             throw Failure(description: "\(path) \(arguments.joined(separator: " ")): status \(status), \(text)")
         }
         return text
-    }
-
-    /// A port that nobody uses now.
-    private static func freePort() throws -> UInt16 {
-        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        defer { close(descriptor) }
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
-        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-        let isBound = withUnsafeMutablePointer(to: &address) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                bind(descriptor, $0, length) == 0 && getsockname(descriptor, $0, &length) == 0
-            }
-        }
-        guard isBound else { throw Failure(description: "no free port on the loopback interface") }
-        return UInt16(bigEndian: address.sin_port)
     }
 }

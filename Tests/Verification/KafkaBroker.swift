@@ -38,7 +38,8 @@ public final class KafkaBroker: Sendable {
                     + "(start DATA_FOLDER PORT), or use --log postgres"
             )
         }
-        let port = try freePortPair()
+        // The broker's controller listens on the next port.
+        let port = try LocalPort.free(count: 2)
         let log = "\(folder)/kafka.log"
         let child = try await ChildProcess.start(
             ChildProcess.Specification(
@@ -58,15 +59,6 @@ public final class KafkaBroker: Sendable {
             throw VerificationError("the broker does not start: \(error)\n\(text.suffix(2_000))")
         }
         return broker
-    }
-
-    /// The broker's controller listens on the next port.
-    private static func freePortPair() throws -> Int {
-        for _ in 0..<100 {
-            let port = try LocalPort.free()
-            if port < 65_535, LocalPort.isFree(port + 1) { return port }
-        }
-        throw VerificationError("no two neighbouring free ports")
     }
 
     /// Ends the broker.
