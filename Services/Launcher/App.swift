@@ -7,7 +7,9 @@ struct App {
         await Program(
             "userllm",
             summary: "Runs the whole system on this machine, and asks it.",
-            commands: [UpCommand.command, DemoCommand.command, AskCommand.command, StatusCommand.command]
+            commands: [
+                UpCommand.command, DemoCommand.command, AskCommand.command, StatusCommand.command, ScaleCommand.command,
+            ]
         ).main()
     }
 }

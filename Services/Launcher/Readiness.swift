@@ -1,35 +1,33 @@
 import HTTPClient
 import ServiceRuntime
 
-/// Waits until every process says that it can do its work.
+/// Asks processes whether they can do their work.
+///
+/// Of more processes than partitions some stay without any: they are ready to take over, and not waited for.
 struct Readiness: Sendable {
-    private let members: [SystemPlan.Member]
-    private let limit: Duration
+    /// What a process of a group says that has no partitions.
+    private static let idle = "no partitions are assigned"
+
+    private let partitions: [ServiceKind: Int]
     private let client = HTTPClient()
 
-    /// Will wait for a plan's members.
-    init(_ plan: SystemPlan, within limit: Duration) {
-        members = plan.members
-        self.limit = limit
+    /// Will ask.
+    ///
+    /// - Parameter partitions: how many partitions the processes of a kind share; a kind that shares none is missing.
+    init(partitions: [ServiceKind: Int]) {
+        self.partitions = partitions
     }
 
-    /// Waits.
+    /// Waits until all members are ready.
     ///
     /// - Throws: `ProcessFailure` naming those that are not ready in time, with what they say.
-    func wait() async throws {
+    func wait(for members: [SystemPlan.Member], within limit: Duration) async throws {
         let end = ContinuousClock.now + limit
-        var open = members
         while true {
-            var reasons: [String] = []
-            var waiting: [SystemPlan.Member] = []
-            for member in open {
-                guard let reason = await Self.reason(adminPort: member.adminPort, client) else { continue }
-                waiting.append(member)
-                reasons.append("\(member.kind.rawValue) \(member.instance): \(reason)")
-            }
-            open = waiting
-            if open.isEmpty { return }
+            let waiting = await waiting(among: members)
+            if waiting.isEmpty { return }
             guard ContinuousClock.now < end else {
+                let reasons = waiting.map { "\($0.member.kind.rawValue) \($0.member.instance): \($0.reason)" }
                 throw ProcessFailure(
                     "not ready after \(limit.configurationText): \(reasons.joined(separator: "; ")). "
                         + "Their logs are in the data folder; --ready-within gives them longer",
@@ -38,6 +36,25 @@ struct Readiness: Sendable {
             }
             try await Task.sleep(for: .milliseconds(100))
         }
+    }
+
+    /// Asks once.
+    ///
+    /// - Parameter members: all members of the kinds that are asked about.
+    /// - Returns: those that are not ready, and why.
+    func waiting(among members: [SystemPlan.Member]) async -> [(member: SystemPlan.Member, reason: String)] {
+        var waiting: [(member: SystemPlan.Member, reason: String)] = []
+        var surplus: [ServiceKind: Int] = [:]
+        for (kind, count) in partitions { surplus[kind] = members.count { $0.kind == kind } - count }
+        for member in members {
+            guard let reason = await Self.reason(adminPort: member.adminPort, client) else { continue }
+            if let left = surplus[member.kind], left > 0, reason.contains(Self.idle) {
+                surplus[member.kind] = left - 1
+            } else {
+                waiting.append((member, reason))
+            }
+        }
+        return waiting
     }
 
     /// Why a process is not ready; nil when it is.

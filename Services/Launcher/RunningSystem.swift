@@ -2,6 +2,7 @@ import Foundation
 import Glibc
 import HTTPClient
 import MessageLogs
+import Messages
 import Postgres
 import ServiceRuntime
 import StreamProcessing
@@ -48,10 +49,11 @@ struct RunningSystem: Sendable {
         let database = try await DatabaseProcess.start(configuration, logs: logs, console: console)
         do {
             let log = configuration.log ?? database.address
-            try await prepareStores(log: log, database: database.address, bundle: bundle)
+            let partitions = try await prepareStores(log: log, database: database.address, bundle: bundle)
             if shutdown.isRequested { return await database.stop() }
             let state = state(plan, database, log: log, bundle: bundle)
-            try await run(plan, database, state, until: shutdown, whileUp: body)
+            try ScaleFiles(data: configuration.data).clear()
+            try await run(plan, database, state, partitions, until: shutdown, whileUp: body)
         } catch {
             await database.stop()
             SystemState.remove(from: configuration.data)
@@ -114,7 +116,14 @@ struct RunningSystem: Sendable {
         }
     }
 
-    private func prepareStores(log address: String, database: String, bundle: ModelBundle) async throws {
+    /// Makes tables and topics that are missing.
+    ///
+    /// - Returns: how many partitions the processes of each kind share.
+    private func prepareStores(
+        log address: String,
+        database: String,
+        bundle: ModelBundle
+    ) async throws -> [ServiceKind: Int] {
         let table = try await EmbeddingTable(database: database)
         do {
             try await table.migrate()
@@ -125,13 +134,21 @@ struct RunningSystem: Sendable {
         }
         await table.close()
         let log = try await openLog(address)
+        let topics: [TopicSpecification]
         do {
-            try await log.createTopics(try await topics(on: log))
+            topics = try await self.topics(on: log)
+            try await log.createTopics(topics)
         } catch {
             await log.close()
             throw error
         }
         await log.close()
+        var partitions: [ServiceKind: Int] = [:]
+        for kind in ServiceKind.allCases {
+            let topic = topics.first { $0.name == kind.sharedTopic?.rawValue }
+            partitions[kind] = topic.map { Int($0.partitionCount) }
+        }
+        return partitions
     }
 
     /// All topics; those of a log that has them already keep their number of partitions.
@@ -156,10 +173,10 @@ struct RunningSystem: Sendable {
             database: database.address,
             bundle: configuration.bundle,
             modelVersion: bundle.version,
-            gateways: plan.addresses(of: .gateway),
-            ingestors: plan.addresses(of: .eventIngestor),
+            gateways: plan.addresses(of: .gateway, among: plan.members),
+            ingestors: plan.addresses(of: .eventIngestor, among: plan.members),
             isUp: false,
-            processes: database.processes + plan.processes
+            processes: database.processes + plan.members.map(\.state)
         )
     }
 
@@ -169,28 +186,34 @@ struct RunningSystem: Sendable {
         _ plan: SystemPlan,
         _ database: DatabaseProcess,
         _ state: SystemState,
+        _ partitions: [ServiceKind: Int],
         until shutdown: Shutdown,
         whileUp body: @escaping @Sendable (SystemState) async throws -> Bool
     ) async throws {
         let keeper = try StateKeeper(state, folder: configuration.data)
         let isUp = Flag()
-        let processes = plan.members.map { member in
+        let supervise: @Sendable (SystemPlan.Member, Flag) -> SupervisedProcess = { [console] member, wasReady in
             let process = plan.process(member, log: state.log, database: state.database)
-            return (member, SupervisedProcess(process, keeper: keeper, console: console, isUp: isUp))
+            return SupervisedProcess(process, keeper: keeper, console: console, isUp: wasReady)
         }
-        func stage(_ name: String, _ kinds: [ServiceKind]) -> ProcessStage {
-            ProcessStage(name: name, processes: processes.filter { kinds.contains($0.0.kind) }.map(\.1))
+        let streams = ProcessStage("streams")
+        let http = ProcessStage("http")
+        let stage: @Sendable (ServiceKind) -> ProcessStage = { $0.sharedTopic == nil ? http : streams }
+        let running = plan.members.compactMap { member in
+            stage(member.kind).add(supervise(member, isUp), isEssential: true).map { (member, $0) }
         }
         var services: [any Service] = []
         if let process = database.supervised(keeper: keeper, console: console, isUp: isUp) {
-            services.append(ProcessStage(name: "database", processes: [process]))
+            let stage = ProcessStage("database")
+            stage.add(process, isEssential: true)
+            services.append(stage)
         }
-        services.append(stage("streams", [.embeddingWriter, .encoderWorker, .llmResponder]))
-        services.append(stage("http", [.eventIngestor, .gateway]))
+        let readiness = Readiness(partitions: partitions)
+        services += [streams, http]
         services.append(
             ServiceFunction("up") { stop in
                 let ready = try await stop.cancelling {
-                    try await Readiness(plan, within: configuration.readyWithin).wait()
+                    try await readiness.wait(for: plan.members, within: configuration.readyWithin)
                     return true
                 }
                 guard ready == true else { return }
@@ -200,6 +223,19 @@ struct RunningSystem: Sendable {
                 if staysUp == true { await stop.requested() }
             }
         )
+        let scaling = Scaling.Parts(
+            files: ScaleFiles(data: configuration.data),
+            plan: plan,
+            running: running,
+            stage: stage,
+            supervise: supervise,
+            readiness: readiness,
+            partitions: partitions,
+            keeper: keeper,
+            console: console,
+            isUp: isUp
+        )
+        services.append(Scaling(scaling))
         var options = ServiceGroup.Options()
         options.handlesSignals = false
         // Each stage has its own patience with its processes, after which it kills them.

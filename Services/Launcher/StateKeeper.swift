@@ -23,6 +23,26 @@ actor StateKeeper {
         try change(name, instance) { $0.pid = 0 }
     }
 
+    /// Notes that there is one process more, after the others of its kind.
+    func add(_ process: SystemState.Process) throws {
+        let last = state.processes.lastIndex { $0.name == process.name }
+        state.processes.insert(process, at: last.map { $0 + 1 } ?? state.processes.endIndex)
+        try state.write(to: folder)
+    }
+
+    /// Notes that there is one process less.
+    func remove(_ name: String, instance: Int) throws {
+        state.processes.removeAll { $0.name == name && $0.instance == instance }
+        try state.write(to: folder)
+    }
+
+    /// Notes where questions and events go.
+    func serve(gateways: [String], ingestors: [String]) throws {
+        state.gateways = gateways
+        state.ingestors = ingestors
+        try state.write(to: folder)
+    }
+
     /// Notes that everything is ready.
     func up() throws {
         state.isUp = true

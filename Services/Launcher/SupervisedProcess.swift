@@ -20,7 +20,8 @@ struct SupervisedProcess: Service {
     private static let attemptLimit = 5
     /// A process that ran for this long has recovered: its next death is a first one.
     private static let recoveredAfter: Duration = .seconds(30)
-    private static let patience: Duration = .seconds(12)
+    /// How long a process may take to end before it is killed.
+    static let patience: Duration = .seconds(12)
     /// Codes that another start does not mend.
     private static let permanent: [ExitCode] = [.usage, .configuration, .badInput]
 
@@ -30,6 +31,8 @@ struct SupervisedProcess: Service {
     private let keeper: StateKeeper
     private let console: Console
     private let isUp: Flag
+    /// Whether it had to be killed at the end.
+    let wasKilled = Flag()
 
     /// Makes a supervisor of one process.
     ///
@@ -79,7 +82,9 @@ struct SupervisedProcess: Service {
         await withTaskGroup(of: ChildProcess.Status?.self) { group in
             group.addTask {
                 await shutdown.requested()
-                if shutdown.isRequested { await child.stop(signal: plan.stopSignal, patience: Self.patience) }
+                guard shutdown.isRequested else { return nil }
+                let status = await child.stop(signal: plan.stopSignal, patience: Self.patience)
+                if status == .signalled(SIGKILL) { wasKilled.set() }
                 return nil
             }
             let status = await child.ended()
@@ -104,33 +109,5 @@ struct SupervisedProcess: Service {
 
     private static func text(_ duration: Duration) -> String {
         "\(Int(duration / .milliseconds(1))) ms"
-    }
-}
-
-/// Processes that are stopped together, before those that were started earlier.
-struct ProcessStage: Service {
-    let name: String
-    let processes: [SupervisedProcess]
-
-    /// Runs all of them until the service is to stop.
-    func run(until shutdown: Shutdown) async throws {
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            for process in processes {
-                group.addTask {
-                    do {
-                        try await process.run(until: shutdown)
-                    } catch {
-                        // The others end too, in order, before this one's error is told.
-                        shutdown.request()
-                        throw error
-                    }
-                }
-            }
-            var first: (any Error)?
-            while let result = await group.nextResult() {
-                if case .failure(let error) = result, first == nil { first = error }
-            }
-            if let first { throw first }
-        }
     }
 }

@@ -1,4 +1,5 @@
 import Foundation
+import Messages
 import ServiceRuntime
 
 /// What `userllm up` and `userllm demo` can be told about the system they start.
@@ -78,11 +79,14 @@ struct SystemConfiguration: Sendable {
         in: .seconds(1) ... .seconds(3_600),
         help: "How long the services may take to be ready"
     )
+    /// How many processes of one kind there may be.
+    static let countRange = 0...64
+
     private static func countKey(_ kind: ServiceKind) -> ConfigurationKey<Int> {
         ConfigurationKey(
             "\(kind.rawValue)s",
             default: 1,
-            in: 0...64,
+            in: countRange,
             unit: "processes",
             help: "How many processes of \(kind.rawValue) to run"
         )
@@ -149,6 +153,15 @@ enum ServiceKind: String, Sendable, CaseIterable {
     /// Takes questions over HTTP.
     case gateway
 
+    /// The topic whose partitions its processes share; nil where any number of processes has work.
+    var sharedTopic: Topic? {
+        switch self {
+        case .embeddingWriter: .userEmbeddings
+        case .encoderWorker: .userEvents
+        case .llmResponder: .questions
+        case .eventIngestor, .gateway: nil
+        }
+    }
     /// Whether it loads the model bundle.
     var needsBundle: Bool { self == .encoderWorker || self == .llmResponder }
     /// Whether it reads or writes rows.

@@ -28,25 +28,37 @@ struct SystemPlan: Sendable {
         var members: [Member] = []
         for kind in ServiceKind.allCases {
             for instance in 0..<(configuration.counts[kind] ?? 0) {
-                let port = try Self.port(of: kind, instance: instance, configuration)
-                if let port, let other = members.first(where: { $0.port == port }) {
-                    throw ProcessFailure(
-                        "port \(port) would be that of \(other.kind.rawValue) \(other.instance) and of "
-                            + "\(kind.rawValue) \(instance): set --gateway-port and --ingestor-port further apart",
-                        exitCode: .configuration
-                    )
-                }
-                members.append(
-                    Member(
-                        kind: kind,
-                        instance: instance,
-                        port: port,
-                        adminPort: try LocalPort.free()
-                    )
-                )
+                members.append(try Self.member(kind, instance, beside: members, configuration))
             }
         }
         self.members = members
+    }
+
+    /// Plans one process more of a kind, with the lowest number that is free among `members`.
+    ///
+    /// - Throws: `ProcessFailure` when its port is taken.
+    func another(_ kind: ServiceKind, beside members: [Member]) throws -> Member {
+        let taken = Set(members.filter { $0.kind == kind }.map(\.instance))
+        var instance = 0
+        while taken.contains(instance) { instance += 1 }
+        return try Self.member(kind, instance, beside: members, configuration)
+    }
+
+    private static func member(
+        _ kind: ServiceKind,
+        _ instance: Int,
+        beside members: [Member],
+        _ configuration: SystemConfiguration
+    ) throws -> Member {
+        let port = try port(of: kind, instance: instance, configuration)
+        if let port, let other = members.first(where: { $0.port == port }) {
+            throw ProcessFailure(
+                "port \(port) would be that of \(other.kind.rawValue) \(other.instance) and of "
+                    + "\(kind.rawValue) \(instance): set --gateway-port and --ingestor-port further apart",
+                exitCode: .configuration
+            )
+        }
+        return Member(kind: kind, instance: instance, port: port, adminPort: try LocalPort.free())
     }
 
     private static func port(
@@ -95,29 +107,37 @@ struct SystemPlan: Sendable {
                 executable: programs.path(member.kind.rawValue),
                 arguments: arguments,
                 environment: environment,
-                outputFile: "\(logs)/\(member.kind.rawValue)-\(member.instance).log"
+                outputFile: logFile(of: member)
             )
         )
     }
 
-    /// What is written down of the members before they run.
-    var processes: [SystemState.Process] {
-        members.map { member in
-            SystemState.Process(
-                name: member.kind.rawValue,
-                instance: member.instance,
-                pid: 0,
-                port: member.port,
-                adminPort: member.adminPort,
-                restarts: 0
-            )
-        }
+    /// Where a member's output goes.
+    func logFile(of member: Member) -> String {
+        "\(logs)/\(member.kind.rawValue)-\(member.instance).log"
     }
 
     /// The addresses of the members of a kind.
-    func addresses(of kind: ServiceKind) -> [String] {
+    func addresses(of kind: ServiceKind, among members: [Member]) -> [String] {
         // 0.0.0.0 is where to listen, not where to call.
         let host = configuration.host == "0.0.0.0" ? "127.0.0.1" : configuration.host
         return members.filter { $0.kind == kind }.compactMap { $0.port.map { "http://\(host):\($0)" } }
+    }
+}
+
+extension SystemPlan.Member {
+    /// As people call it.
+    var label: String { instance == 0 ? kind.rawValue : "\(kind.rawValue) \(instance)" }
+
+    /// What is written down of it before it runs.
+    var state: SystemState.Process {
+        SystemState.Process(
+            name: kind.rawValue,
+            instance: instance,
+            pid: 0,
+            port: port,
+            adminPort: adminPort,
+            restarts: 0
+        )
     }
 }
