@@ -88,17 +88,18 @@ let package = Package(
 
         // Shared, bottom up.
         shared("Executors", []),
+        shared("Failpoints", []),
         shared(
             "Messages",
             ["CMessages"],
             exclude: ["answer.proto", "event.proto", "question.proto", "timeline.proto", "user_embedding.proto"]
         ),
         shared("Streams", ["Messages"], safe),
-        shared("Kafka", ["Streams", "Messages", "Executors", "CRdkafka"]),
-        shared("Postgres", ["Streams", "Messages", "Executors", "CLibpq"]),
+        shared("Kafka", ["Streams", "Messages", "Executors", "Failpoints", "CRdkafka"]),
+        shared("Postgres", ["Streams", "Messages", "Executors", "Failpoints", "CLibpq"]),
         shared("HTTPServer", ["CMicrohttpd"]),
         shared("HTTPClient", ["CCurl"]),
-        shared("ServiceRuntime", ["HTTPServer", "Executors"]),
+        shared("ServiceRuntime", ["HTTPServer", "Executors", "Failpoints"]),
         shared("StreamProcessing", ["Streams", "Messages", "ServiceRuntime"], safe),
         shared("MessageLogs", ["Streams", "Kafka", "Postgres"], safe),
         shared("SystemClient", ["HTTPClient", "Messages"], safe),
@@ -118,13 +119,22 @@ let package = Package(
         // Services: one process each.
         service(
             "EventIngestor",
-            ["HTTPServer", "StreamProcessing", "MessageLogs", "Streams", "Messages", "Datasets", "Digests"]
+            [
+                "HTTPServer", "StreamProcessing", "MessageLogs", "Streams", "Messages", "Datasets", "Digests",
+                "Failpoints",
+            ]
         ),
         service(
             "EncoderWorker",
-            ["StreamProcessing", "MessageLogs", "Streams", "Messages", "UserModels", "Executors", "Tensors"]
+            [
+                "StreamProcessing", "MessageLogs", "Streams", "Messages", "UserModels", "Executors", "Tensors",
+                "Failpoints",
+            ]
         ),
-        service("EmbeddingWriter", ["StreamProcessing", "MessageLogs", "Streams", "Postgres", "Messages"]),
+        service(
+            "EmbeddingWriter",
+            ["StreamProcessing", "MessageLogs", "Streams", "Postgres", "Messages", "Failpoints"]
+        ),
         service(
             "LLMResponder",
             [
@@ -148,6 +158,7 @@ let package = Package(
         // Tests.
         tests("TensorsTests", ["Tensors", "CKernels", "Executors"]),
         tests("RandomNumbersTests", ["RandomNumbers"]),
+        tests("FailpointsTests", ["Failpoints"]),
         tests("NeuralNetworkTests", ["NeuralNetwork", "Tensors"]),
         tests("TokenizationTests", ["Tokenization"]),
         tests("InputFilesTests", ["InputFiles"]),

@@ -1,3 +1,4 @@
+import Failpoints
 import Messages
 import Postgres
 import ServiceRuntime
@@ -101,9 +102,11 @@ actor RowWriter {
         }
         let group = ConsumerGroup.embeddingWriter
         let steps = moves
+        Failpoint.writerBeforeCommit.reach()
         _ = try await retrying(until: shutdown) {
             try await self.table.upsert(rows, deletions: deletions, offsets: steps, group: group, owner: self.owner)
         }
+        Failpoint.writerAfterCommit.reach()
         for (partition, next) in offsets { positions[partition] = .some(next) }
         metrics.count(rows, deletions: deletions.count)
     }

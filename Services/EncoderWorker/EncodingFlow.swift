@@ -1,3 +1,4 @@
+import Failpoints
 import Messages
 import ServiceRuntime
 import StreamProcessing
@@ -80,18 +81,21 @@ struct EncodingFlow: Service {
             throw ProcessFailure("records of \(partition) came, which was not assigned")
         }
         let update = await timelines.apply(batch.records)
+        Failpoint.encoderAfterTimelines.reach()
         try rate.record(
             received: batch.records.count,
             rejected: update.rejections.count,
             lastReason: update.rejections.last?.reason
         )
         let outputs = try await outputs(of: update)
+        Failpoint.encoderAfterEmbeddings.reach()
         if case .refused(let reason) = try await parts.subscription.commitResult(of: batch, producing: outputs) {
             // The timelines are ahead of what is committed. What follows is a new assignment, which restores them.
             await timelines.drop(batch.nextOffsets.keys.map(\.partition))
             metrics.stream.refusedCommits.increment()
             return logger.warning("the commit of a batch was refused", metadata: ["reason": reason])
         }
+        Failpoint.encoderAfterCommit.reach()
         metrics.count(batch, update, since: start)
         logger.debug(
             "committed a batch",

@@ -1,3 +1,4 @@
+import Failpoints
 import Messages
 
 /// The timelines of the users of the partitions this worker holds, packed.
@@ -94,7 +95,7 @@ struct TimelineStore {
             partitions[partition]?.removeValue(forKey: user)
             ?? PackedTimeline(eventCount: 0, lastOffset: -1, generation: 0, events: [])
         defer { partitions[partition, default: [:]][user] = timeline }
-        guard offset > timeline.lastOffset else { return .known }
+        guard offset > timeline.lastOffset || Protection.replayGuard.isOff else { return .known }
         if timeline.events.count >= length {
             let surplus = timeline.events.count - length + 1
             release(Array(timeline.events.prefix(surplus)))

@@ -1,3 +1,4 @@
+import Failpoints
 import ServiceRuntime
 import Streams
 
@@ -91,7 +92,9 @@ actor EventAppender {
     private func send(_ records: [OutgoingRecord]) async -> Failure? {
         let start = ContinuousClock.now
         do throws(StreamError) {
+            Failpoint.ingestorBeforeAppend.reach()
             try await log.append(records)
+            Failpoint.ingestorAfterAppend.reach()
             metrics.batchDuration.observe(ContinuousClock.now - start)
             metrics.batchSize.observe(Double(records.count))
             metrics.processed.increment(by: records.count)

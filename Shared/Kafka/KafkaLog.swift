@@ -1,3 +1,4 @@
+internal import Failpoints
 internal import Glibc
 public import Streams
 internal import Synchronization
@@ -68,7 +69,11 @@ public final class KafkaLog: MessageLog {
         _ body: @Sendable ([Record]) async throws -> Void
     ) async throws {
         let ranges = try await administrator.watermarks(of: [partition])
-        let reader = try PartitionReader(configuration, ranges: ranges, waitsForOpenTransactions: true)
+        let reader = try PartitionReader(
+            configuration,
+            ranges: ranges,
+            waitsForOpenTransactions: !Protection.restoreBarrier.isOff
+        )
         do {
             while let records = try await reader.next() {
                 try await body(records)

@@ -1,4 +1,5 @@
 internal import CRdkafka
+internal import Failpoints
 internal import Streams
 
 extension KafkaSubscription {
@@ -7,6 +8,7 @@ extension KafkaSubscription {
         guard !isClosed else { throw .closed }
         switch options.membership {
         case .group:
+            if Protection.atomicCommit.isOff { return try await commitApart(batch, outputs) }
             do throws(StreamError) {
                 try transact(batch, outputs)
             } catch {
@@ -26,6 +28,17 @@ extension KafkaSubscription {
         guard !isClosed, !offsets.isEmpty, !isLost else { return }
         let list = PartitionList(offsets)
         rd_kafka_commit(client.handle, list.pointer, 1)
+    }
+
+    /// What a commit is without transactions: a process that ends in the middle has lost what the batch produced.
+    private func commitApart(_ batch: Batch, _ outputs: [OutgoingRecord]) async throws(StreamError) {
+        let offsets = PartitionList(batch.nextOffsets)
+        let code = rd_kafka_commit(client.handle, offsets.pointer, 0)
+        guard code == RD_KAFKA_RESP_ERR_NO_ERROR else {
+            throw client.streamError(KafkaError(code, operation: "commit offsets"))
+        }
+        Failpoint.betweenOffsetsAndOutputs.reach()
+        try await appender.append(outputs)
     }
 
     // MARK: - Transactions

@@ -1,4 +1,5 @@
 internal import CRdkafka
+internal import Failpoints
 internal import Streams
 
 /// Why a transaction did not succeed.
@@ -54,10 +55,12 @@ final class TransactionalProducer {
         client.noteErrors()
         let topics = try topics(of: records)
         try call("begin transaction", deadline) { rd_kafka_begin_transaction(client.handle) }
+        Failpoint.kafkaAfterBegin.reach()
         for record in records {
             guard let topic = topics[record.topic] else { continue }
             try send(record, topic: topic, deadline: deadline)
         }
+        Failpoint.kafkaAfterRecords.reach()
         if offsets.pointer.pointee.cnt > 0 {
             try call("send offsets to transaction", deadline) {
                 rd_kafka_send_offsets_to_transaction(
@@ -68,7 +71,9 @@ final class TransactionalProducer {
                 )
             }
         }
+        Failpoint.kafkaAfterOffsets.reach()
         try call("commit transaction", deadline) { rd_kafka_commit_transaction(client.handle, remaining(deadline)) }
+        Failpoint.kafkaAfterCommit.reach()
     }
 
     private func topics(of records: [OutgoingRecord]) throws(TransactionFailure) -> [String: KafkaTopic] {

@@ -33,6 +33,7 @@ public actor EmbeddingTable {
     /// - Throws: `PostgresError` of kind `.configuration` when a newer program made them.
     public func migrate() async throws(PostgresError) {
         try await SchemaMigration.embeddings.apply(reader)
+        try await UnprotectedFunction.writeEmbeddings.prepare(reader)
     }
 
     /// Checks that the tables are there, in the version of this program.
@@ -101,7 +102,7 @@ public actor EmbeddingTable {
         do throws(PostgresError) {
             let result = try await writer.query(
                 """
-                SELECT public.userllm_write_embeddings(
+                SELECT \(UnprotectedFunction.writeEmbeddings.qualifiedName)(
                     $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
                 """,
                 parameters,

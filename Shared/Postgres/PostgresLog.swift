@@ -1,3 +1,4 @@
+import Failpoints
 import Foundation
 public import Streams
 import Synchronization
@@ -75,6 +76,7 @@ public final class PostgresLog: MessageLog {
             appender = Appender(writer, timeout: settings.appendTimeout)
             maintenance = try LogMaintenance(self.address, settings)
             try await SchemaMigration.messageLog.apply(reader)
+            try await UnprotectedFunction.commitBatch.prepare(reader)
         } catch {
             throw StreamError(error)
         }
@@ -162,10 +164,11 @@ public final class PostgresLog: MessageLog {
         let connection = try PostgresConnection(address, settings.connection)
         let deadline = ContinuousClock.now + settings.readTimeout
         // FOR SHARE waits for a transaction that is adding records to the partition now.
+        let barrier = Protection.restoreBarrier.isOff ? "" : "FOR SHARE"
         let end = try await streaming { () async throws(PostgresError) in
             try await connection.retrying(until: deadline) { connection throws(PostgresError) in
                 try await connection.query(
-                    "SELECT next_offset FROM userllm_log.partitions WHERE id = $1 FOR SHARE",
+                    "SELECT next_offset FROM userllm_log.partitions WHERE id = $1 \(barrier)",
                     [.int4(identifier)],
                     operation: "looking for the end of \(partition)"
                 ).int8(0, 0)

@@ -1,3 +1,4 @@
+import Failpoints
 import Streams
 
 /// A reader of the log over PostgreSQL.
@@ -268,11 +269,19 @@ actor PostgresSubscription: Subscription {
         do throws(StreamError) {
             // Sizes and topics are checked before anything is sent.
             let produced = try await log.batches(outputs).first ?? AppendBatch()
+            if Protection.atomicCommit.isOff { return try await commitApart(batch, outputs, group) }
             try await commit(batch, produced, group)
         } catch {
             goBack(batch)
             throw error
         }
+    }
+
+    /// What a commit is without transactions: a process that ends in the middle has lost what the batch produced.
+    private func commitApart(_ batch: Batch, _ outputs: [OutgoingRecord], _ group: String) async throws(StreamError) {
+        try await commit(batch, AppendBatch(), group)
+        Failpoint.betweenOffsetsAndOutputs.reach()
+        try await log.append(outputs)
     }
 
     private func commit(_ batch: Batch, _ produced: AppendBatch, _ group: String) async throws(StreamError) {
@@ -290,12 +299,14 @@ actor PostgresSubscription: Subscription {
                 .text(group), .int4(identifier), .int4s(order.map(\.identifier)), .int8s(order.map(\.epoch)),
                 .int8s(order.map(\.committed)), .int8s(order.map(\.next)),
             ] + produced.parameters
+        Failpoint.postgresBeforeCommit.reach()
         try await send(
             parameters,
             Dictionary(uniqueKeysWithValues: order.map { ($0.identifier, $0.next) }),
             group,
             identifier
         )
+        Failpoint.postgresAfterCommit.reach()
         for source in order { places[source.identifier]?.committed = source.next }
     }
 
@@ -314,7 +325,10 @@ actor PostgresSubscription: Subscription {
         while true {
             do throws(PostgresError) {
                 _ = try await connection.query(
-                    "SELECT userllm_log.commit_batch($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+                    """
+                    SELECT \(UnprotectedFunction.commitBatch.qualifiedName)(
+                        $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+                    """,
                     parameters,
                     operation: "committing a batch of group \(group)"
                 )
@@ -382,10 +396,4 @@ actor PostgresSubscription: Subscription {
 extension PostgresError.Code {
     /// The group gave this member up.
     static let expired = PostgresError.Code(rawValue: "UL002")
-}
-
-extension [TopicPartition] {
-    fileprivate func inOrder() -> [TopicPartition] {
-        sorted { ($0.topic, $0.partition) < ($1.topic, $1.partition) }
-    }
 }

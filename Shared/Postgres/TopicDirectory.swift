@@ -50,3 +50,10 @@ final class TopicDirectory: Sendable {
         return topic
     }
 }
+
+extension [TopicPartition] {
+    /// By topic, then by number.
+    func inOrder() -> [TopicPartition] {
+        sorted { ($0.topic, $0.partition) < ($1.topic, $1.partition) }
+    }
+}

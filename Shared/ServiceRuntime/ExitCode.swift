@@ -1,3 +1,5 @@
+public import Failpoints
+
 /// How a process ends, with the numbers of `sysexits.h`.
 public struct ExitCode: RawRepresentable, Sendable, Equatable {
     /// The number the process ends with.
@@ -28,6 +30,11 @@ public struct ExitCode: RawRepresentable, Sendable, Equatable {
 public protocol ExitCodeError: Error {
     /// The code to end with.
     var exitCode: ExitCode { get }
+}
+
+extension FailurePlan.Malformed: ExitCodeError {
+    /// 78: a setting is wrong.
+    public var exitCode: ExitCode { .configuration }
 }
 
 /// A failure that ends the process with a sentence and a code.

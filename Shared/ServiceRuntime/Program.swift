@@ -1,3 +1,4 @@
+import Failpoints
 import Foundation
 import Glibc
 
@@ -57,6 +58,7 @@ public struct Program: Sendable {
 
     private func run(_ command: Command, _ context: ProcessContext) async -> ExitCode {
         do {
+            for warning in try FailurePlan.check() { context.logger.warning("\(warning)") }
             try await command.run(context)
             return .success
         } catch {
