@@ -91,7 +91,7 @@ let package = Package(
         shared("Failpoints", []),
         shared(
             "Messages",
-            ["CMessages"],
+            ["CMessages", "Digests"],
             exclude: ["answer.proto", "event.proto", "question.proto", "timeline.proto", "user_embedding.proto"]
         ),
         shared("Streams", ["Messages"], safe),
@@ -101,6 +101,7 @@ let package = Package(
         shared("HTTPClient", ["CCurl"]),
         shared("ServiceRuntime", ["HTTPServer", "Executors", "Failpoints"]),
         shared("StreamProcessing", ["Streams", "Messages", "ServiceRuntime"], safe),
+        shared("UserTimelines", ["StreamProcessing", "Streams", "Messages", "Failpoints"], safe),
         shared("MessageLogs", ["Streams", "Kafka", "Postgres"], safe),
         shared("SystemClient", ["HTTPClient", "Messages"], safe),
         shared("Tensors", ["CKernels", "COpenBLAS", "Executors"]),
@@ -127,8 +128,8 @@ let package = Package(
         service(
             "EncoderWorker",
             [
-                "StreamProcessing", "MessageLogs", "Streams", "Messages", "UserModels", "Executors", "Tensors",
-                "Failpoints",
+                "UserTimelines", "StreamProcessing", "MessageLogs", "Streams", "Messages", "UserModels", "Executors",
+                "Tensors", "Failpoints",
             ]
         ),
         service(
@@ -193,7 +194,10 @@ let package = Package(
         ),
         .executableTarget(
             name: "Benchmarks",
-            dependencies: ["ServiceRuntime", "UserModels", "NeuralNetwork", "Tensors", "Executors"],
+            dependencies: [
+                "Verification", "UserTimelines", "ServiceRuntime", "MessageLogs", "Streams", "Messages", "Datasets",
+                "UserModels", "NeuralNetwork", "RandomNumbers", "Tensors", "Executors",
+            ],
             path: "Tests/Benchmarks",
             exclude: ["compare-torch", "compare_torch_peer.py"],
             swiftSettings: strict
@@ -209,6 +213,7 @@ let package = Package(
         tests("ServiceRuntimeTests", ["ServiceRuntime", "HTTPClient", "HTTPServer"]),
         tests("HTTPServerTests", ["HTTPServer", "HTTPClient"]),
         tests("HTTPClientTests", ["HTTPServer", "HTTPClient"]),
+        tests("UserTimelinesTests", ["UserTimelines", "MessageLogs", "Streams", "Postgres", "Messages"]),
         tests("StreamProcessingTests", ["StreamProcessing", "ServiceRuntime", "Streams"]),
         tests(
             "EncoderWorkerTests",

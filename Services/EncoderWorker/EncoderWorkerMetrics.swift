@@ -1,6 +1,7 @@
 import ServiceRuntime
 import StreamProcessing
 import Streams
+import UserTimelines
 
 /// The metrics of the encoder worker.
 struct EncoderWorkerMetrics: Sendable {
@@ -10,6 +11,7 @@ struct EncoderWorkerMetrics: Sendable {
     let restoreDuration: Histogram
     private let encodedUsers: Counter
     private let knownEvents: Counter
+    private let repeatedEvents: Counter
     private let deletedUsers: Counter
     private let freshness: Histogram
     private let partitions: Gauge
@@ -22,7 +24,11 @@ struct EncoderWorkerMetrics: Sendable {
         stream = StreamMetrics(metrics, service: "encoder-worker")
         restoreDuration = metrics.histogram("\(prefix)_restore_duration_seconds", help: "Time to restore a partition")
         encodedUsers = metrics.counter("\(prefix)_users_encoded_total", help: "Timelines encoded and committed")
-        knownEvents = metrics.counter("\(prefix)_events_known_total", help: "Events that a timeline had already")
+        knownEvents = metrics.counter("\(prefix)_events_known_total", help: "Events that were applied before")
+        repeatedEvents = metrics.counter(
+            "\(prefix)_events_repeated_total",
+            help: "Events that did not count because their user's timeline held their event_id"
+        )
         deletedUsers = metrics.counter("\(prefix)_users_deleted_total", help: "Users that were forgotten")
         freshness = metrics.histogram(
             "\(prefix)_event_to_embedding_seconds",
@@ -38,6 +44,7 @@ struct EncoderWorkerMetrics: Sendable {
         stream.countBatch(batch.records.count, rejections: update.rejections, since: start)
         encodedUsers.increment(by: update.changed.count)
         knownEvents.increment(by: update.knownCount)
+        repeatedEvents.increment(by: update.repeatedCount)
         deletedUsers.increment(by: update.deleted.count)
         let now = WallClock.milliseconds
         for changed in update.changed { freshness.observe(Double(max(0, now - changed.appendedAt)) / 1_000) }

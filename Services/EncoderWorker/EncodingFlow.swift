@@ -4,6 +4,7 @@ import ServiceRuntime
 import StreamProcessing
 import Streams
 import UserModels
+import UserTimelines
 
 /// `user-events` in, `user-timelines` and `user-embeddings` out, one commit per batch.
 struct EncodingFlow: Service {

@@ -174,7 +174,8 @@ const ProtobufCMessageDescriptor userllm__timeline_event__descriptor =
   (ProtobufCMessageInit) userllm__timeline_event__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor userllm__timeline__field_descriptors[5] =
+static const uint32_t userllm__timeline__time_unit__default_value = 1u;
+static const ProtobufCFieldDescriptor userllm__timeline__field_descriptors[15] =
 {
   {
     "user",
@@ -236,18 +237,148 @@ static const ProtobufCFieldDescriptor userllm__timeline__field_descriptors[5] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "items",
+    6,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Userllm__Timeline, n_items),
+    offsetof(Userllm__Timeline, items),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "categories",
+    7,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Userllm__Timeline, n_categories),
+    offsetof(Userllm__Timeline, categories),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "category_lists",
+    8,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_UINT32,
+    offsetof(Userllm__Timeline, n_category_lists),
+    offsetof(Userllm__Timeline, category_lists),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "ratings",
+    9,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_FLOAT,
+    offsetof(Userllm__Timeline, n_ratings),
+    offsetof(Userllm__Timeline, ratings),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "event_items",
+    10,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_UINT32,
+    offsetof(Userllm__Timeline, n_event_items),
+    offsetof(Userllm__Timeline, event_items),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "event_category_lists",
+    11,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_UINT32,
+    offsetof(Userllm__Timeline, n_event_category_lists),
+    offsetof(Userllm__Timeline, event_category_lists),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "event_ratings",
+    12,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_UINT32,
+    offsetof(Userllm__Timeline, n_event_ratings),
+    offsetof(Userllm__Timeline, event_ratings),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "event_times",
+    13,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_SINT64,
+    offsetof(Userllm__Timeline, n_event_times),
+    offsetof(Userllm__Timeline, event_times),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "time_unit",
+    14,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT32,
+    offsetof(Userllm__Timeline, has_time_unit),
+    offsetof(Userllm__Timeline, time_unit),
+    NULL,
+    &userllm__timeline__time_unit__default_value,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "event_ids",
+    15,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_FIXED64,
+    offsetof(Userllm__Timeline, n_event_ids),
+    offsetof(Userllm__Timeline, event_ids),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned userllm__timeline__field_indices_by_name[] = {
+  6,   /* field[6] = categories */
+  7,   /* field[7] = category_lists */
+  10,   /* field[10] = event_category_lists */
   2,   /* field[2] = event_count */
+  14,   /* field[14] = event_ids */
+  9,   /* field[9] = event_items */
+  11,   /* field[11] = event_ratings */
+  12,   /* field[12] = event_times */
   4,   /* field[4] = events */
   1,   /* field[1] = generation */
+  5,   /* field[5] = items */
   3,   /* field[3] = last_offset */
+  8,   /* field[8] = ratings */
+  13,   /* field[13] = time_unit */
   0,   /* field[0] = user */
 };
 static const ProtobufCIntRange userllm__timeline__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 5 }
+  { 0, 15 }
 };
 const ProtobufCMessageDescriptor userllm__timeline__descriptor =
 {
@@ -257,7 +388,7 @@ const ProtobufCMessageDescriptor userllm__timeline__descriptor =
   "Userllm__Timeline",
   "userllm",
   sizeof(Userllm__Timeline),
-  5,
+  15,
   userllm__timeline__field_descriptors,
   userllm__timeline__field_indices_by_name,
   1,  userllm__timeline__number_ranges,

@@ -15,12 +15,25 @@ public struct SHA256 {
         if added == nil { update(Array(bytes)) }
     }
 
-    /// The hash of all bytes so far, as 64 lower-case hexadecimal digits.
-    public consuming func hexDigest() -> String {
+    /// The hash of all bytes so far, 32 bytes.
+    public consuming func digest() -> [UInt8] {
         var digest = [UInt8](repeating: 0, count: Int(crypto_hash_sha256_BYTES))
         crypto_hash_sha256_final(&state, &digest)
+        return digest
+    }
+
+    /// The hash of all bytes so far, as 64 lower-case hexadecimal digits.
+    public consuming func hexDigest() -> String {
+        let digest = digest()
         let digits = Array("0123456789abcdef")
         return String(digest.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] })
+    }
+
+    /// The hash of bytes, 32 bytes.
+    public static func digest(of bytes: some Collection<UInt8>) -> [UInt8] {
+        var hash = SHA256()
+        hash.update(bytes)
+        return hash.digest()
     }
 
     /// The hash of bytes, as 64 lower-case hexadecimal digits.

@@ -58,6 +58,8 @@ public enum Protection: String, Sendable, CaseIterable {
     case writerFence = "writer-fence"
     /// An event whose offset a timeline has already is not applied again.
     case replayGuard = "replay-guard"
+    /// An event whose id its user's timeline holds does not count again.
+    case eventIDs = "event-ids"
     /// Offsets and outputs become visible together; without it offsets come first.
     case atomicCommit = "atomic-commit"
     /// State is restored up to the true end of its topic, also behind an open transaction.

@@ -110,6 +110,14 @@ func validText(_ bytes: some Collection<UInt8>, _ field: String?) throws(Message
     throw MessageError(field: field, reason: "is not UTF-8 (\(byte) at byte \(position)): send text in UTF-8")
 }
 
+/// Text from bytes that must be UTF-8.
+func validText(_ bytes: Span<UInt8>, _ field: String?) throws(MessageError) -> String {
+    if let text = try? UTF8Span(validating: bytes) { return String(copying: text) }
+    var copy: [UInt8] = []
+    for index in bytes.indices { copy.append(bytes[index]) }
+    return try validText(copy, field)
+}
+
 private func hexadecimal(_ byte: UInt8) -> String {
     (byte < 16 ? "0x0" : "0x") + String(byte, radix: 16, uppercase: true)
 }

@@ -12,6 +12,8 @@ public enum Limits {
     public static let titleByteCount = 4_096
     /// Events of a timeline.
     public static let timelineEventCount = 10_000
+    /// Sum of `TimelineEvent.storedByteCount` over the events of a timeline of more than one: a log takes records of 1 MiB.
+    public static let timelineByteCount = 950_000
     /// Items of an answer, and that a question may ask for.
     public static let itemCount = 1_000
     /// Tokens that a question may ask for.

@@ -60,6 +60,14 @@ final class MessageMemory {
         return target
     }
 
+    /// Numbers one after another, as a repeated field has them.
+    func array<Number: BitwiseCopyable>(numbers: [Number]) -> UnsafeMutablePointer<Number> {
+        let target = take(numbers.count * MemoryLayout<Number>.stride)
+            .bindMemory(to: Number.self, capacity: numbers.count)
+        target.initialize(from: numbers, count: numbers.count)
+        return target
+    }
+
     /// Pointers to messages, as a repeated field has them.
     func array<Message>(_ messages: [Message]) -> UnsafeMutablePointer<UnsafeMutablePointer<Message>?> {
         let target = take(messages.count * MemoryLayout<UnsafeMutablePointer<Message>?>.stride)

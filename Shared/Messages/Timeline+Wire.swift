@@ -1,10 +1,13 @@
 import CMessages
 
 extension Timeline: WireRecord {
-    /// The timeline as Protocol Buffers (`timeline.proto`).
+    /// The timeline as Protocol Buffers (`timeline.proto`), version 2.
+    ///
+    /// It is smaller than the sum of `TimelineEvent.storedByteCount` over its events and 1,000 bytes.
     public func encoded() throws(MessageError) -> [UInt8] {
         try validate()
-        let memory = MessageMemory(byteCount: 512 + events.count * 192)
+        let tables = TimelineTables(events)
+        let memory = MessageMemory(byteCount: 2_048 + events.count * 48)
         var message = Userllm__Timeline()
         userllm__timeline__init(&message)
         message.has_user = 1
@@ -15,25 +18,45 @@ extension Timeline: WireRecord {
         message.event_count = eventCount
         message.has_last_offset = 1
         message.last_offset = lastOffset
-        message.n_events = events.count
-        if !events.isEmpty { message.events = memory.array(events.map { Self.message($0, memory) }) }
+        if !events.isEmpty { Self.fill(&message, tables, memory) }
         return packed(message, memory)
     }
 
-    private static func message(_ event: TimelineEvent, _ memory: MessageMemory) -> Userllm__TimelineEvent {
-        var message = Userllm__TimelineEvent()
-        userllm__timeline_event__init(&message)
-        message.has_item = 1
-        message.item = memory.bytes(event.item)
-        message.has_time = 1
-        message.time = event.time
-        if let rating = event.rating {
-            message.has_rating = 1
-            message.rating = rating
+    private static func fill(_ message: inout Userllm__Timeline, _ tables: TimelineTables, _ memory: MessageMemory) {
+        // What stops a reader that knows version 1 alone.
+        var empty = Userllm__TimelineEvent()
+        userllm__timeline_event__init(&empty)
+        message.n_events = 1
+        message.events = memory.array([empty])
+
+        message.n_items = tables.items.count
+        message.items = memory.array(tables.items)
+        message.n_event_items = tables.eventItems.count
+        message.event_items = memory.array(numbers: tables.eventItems)
+        message.n_event_times = tables.eventTimes.count
+        message.event_times = memory.array(numbers: tables.eventTimes)
+        if tables.timeUnit != 1 {
+            message.has_time_unit = 1
+            message.time_unit = tables.timeUnit
         }
-        message.n_categories = event.categories.count
-        if !event.categories.isEmpty { message.categories = memory.array(event.categories) }
-        return message
+        if !tables.categories.isEmpty {
+            message.n_categories = tables.categories.count
+            message.categories = memory.array(tables.categories)
+            message.n_category_lists = tables.flatLists.count
+            message.category_lists = memory.array(numbers: tables.flatLists)
+            message.n_event_category_lists = tables.eventLists.count
+            message.event_category_lists = memory.array(numbers: tables.eventLists)
+        }
+        if !tables.ratings.isEmpty {
+            message.n_ratings = tables.ratings.count
+            message.ratings = memory.array(numbers: tables.ratings)
+            message.n_event_ratings = tables.eventRatings.count
+            message.event_ratings = memory.array(numbers: tables.eventRatings)
+        }
+        if tables.hasIDs {
+            message.n_event_ids = tables.eventIDs.count
+            message.event_ids = memory.array(numbers: tables.eventIDs)
+        }
     }
 
     /// The timeline as JSON, for people and tools.
@@ -42,38 +65,42 @@ extension Timeline: WireRecord {
         return try Messages.encodedJSON(TimelineJSON(self))
     }
 
-    /// Reads a timeline.
+    /// Reads a timeline, of either version.
     public init(decoding bytes: [UInt8], contentType: String?) throws(MessageError) {
         switch try ContentType(header: contentType) {
-        case .protobuf: try self.init(protobuf: bytes)
+        case .protobuf: try self.init(protobuf: bytes.span)
         case .json: self = try decodedJSON(TimelineJSON.self, bytes, "timeline").timeline
         }
         try validate()
     }
 
-    private init(protobuf bytes: [UInt8]) throws(MessageError) {
-        let pointer = try unpacked(bytes, "Timeline", userllm__timeline__unpack)
-        defer { userllm__timeline__free_unpacked(pointer, nil) }
-        let message = pointer.pointee
-        var events: [TimelineEvent] = []
-        events.reserveCapacity(message.n_events)
-        for index in 0..<message.n_events {
-            guard let event = message.events[index]?.pointee else { continue }
-            events.append(
-                TimelineEvent(
-                    item: try event.item.text("events[\(index)].item"),
-                    rating: event.has_rating != 0 ? event.rating : nil,
-                    categories: try texts(event.categories, event.n_categories, "events[\(index)].categories"),
-                    time: event.time
-                )
-            )
+    private init(protobuf bytes: Span<UInt8>) throws(MessageError) {
+        var columns = TimelineColumns()
+        try columns.read(bytes)
+        var items: [String] = []
+        for (index, place) in columns.items.enumerated() {
+            items.append(try validText(bytes.extracting(place), "items[\(index)]"))
         }
+        var categories: [String] = []
+        for (index, place) in columns.categories.enumerated() {
+            categories.append(try validText(bytes.extracting(place), "categories[\(index)]"))
+        }
+        let lists = [[]] + columns.lists.map { $0.map { categories[Int(columns.listEntries[$0])] } }
+        let ratings = [nil] + columns.ratings.map(Optional.init)
         self.init(
-            user: try message.user.text("user"),
-            generation: message.generation,
-            eventCount: message.event_count,
-            lastOffset: message.has_last_offset != 0 ? message.last_offset : -1,
-            events: events
+            user: columns.user,
+            generation: columns.generation,
+            eventCount: columns.eventCount,
+            lastOffset: columns.lastOffset,
+            events: columns.eventItems.indices.map { index in
+                TimelineEvent(
+                    item: items[Int(columns.eventItems[index])],
+                    rating: columns.eventRatings.isEmpty ? nil : ratings[Int(columns.eventRatings[index])],
+                    categories: columns.eventLists.isEmpty ? [] : lists[Int(columns.eventLists[index])],
+                    time: columns.eventTimes[index],
+                    idDigest: columns.eventIDs.isEmpty || columns.eventIDs[index] == 0 ? nil : columns.eventIDs[index]
+                )
+            }
         )
     }
 
@@ -104,80 +131,5 @@ extension TimelineEvent {
         if let rating { try Check.finite(rating, "rating") }
         if !categories.isEmpty { try Check.categories(categories, "categories") }
         try Check.time(time, "time")
-    }
-}
-
-/// A timeline's JSON form.
-private struct TimelineJSON: Codable {
-    struct Item: Codable {
-        let item: String
-        let rating: Float?
-        let categories: [String]?
-        let time: JSONTime
-
-        enum CodingKeys: String, CodingKey {
-            case item, rating, categories, time
-        }
-
-        init(_ event: TimelineEvent) {
-            item = event.item
-            rating = event.rating
-            categories = event.categories.isEmpty ? nil : event.categories
-            time = JSONTime(event.time)
-        }
-
-        init(from decoder: any Decoder) throws {
-            let fields = try decoder.container(keyedBy: CodingKeys.self)
-            item = try fields.required(String.self, .item, "a string")
-            rating = try fields.optional(Float.self, .rating, "a number")
-            categories = try fields.optional([String].self, .categories, "an array of strings")
-            time = try fields.required(JSONTime.self, .time, JSONTime.expected)
-        }
-    }
-
-    let user: String
-    let generation: UInt32
-    let eventCount: UInt64
-    let lastOffset: Int64
-    let events: [Item]
-
-    enum CodingKeys: String, CodingKey {
-        case user, generation, events
-        case eventCount = "event_count"
-        case lastOffset = "last_offset"
-    }
-
-    init(_ timeline: Timeline) {
-        user = timeline.user
-        generation = timeline.generation
-        eventCount = timeline.eventCount
-        lastOffset = timeline.lastOffset
-        events = timeline.events.map(Item.init)
-    }
-
-    init(from decoder: any Decoder) throws {
-        let fields = try decoder.container(keyedBy: CodingKeys.self)
-        user = try fields.required(String.self, .user, "a string")
-        generation = try fields.optional(UInt32.self, .generation, "a whole number from 0") ?? 0
-        eventCount = try fields.required(UInt64.self, .eventCount, "a whole number from 0")
-        lastOffset = try fields.optional(Int64.self, .lastOffset, "a whole number") ?? -1
-        events = try fields.optional([Item].self, .events, "an array of objects") ?? []
-    }
-
-    var timeline: Timeline {
-        Timeline(
-            user: user,
-            generation: generation,
-            eventCount: eventCount,
-            lastOffset: lastOffset,
-            events: events.map {
-                TimelineEvent(
-                    item: $0.item,
-                    rating: $0.rating,
-                    categories: $0.categories ?? [],
-                    time: $0.time.milliseconds
-                )
-            }
-        )
     }
 }

@@ -9,6 +9,7 @@ import Synchronization
 import TestSupport
 import Testing
 import UserModels
+import UserTimelines
 import Verification
 
 @testable import EncoderWorker

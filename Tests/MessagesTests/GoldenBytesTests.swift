@@ -1,7 +1,7 @@
 import Messages
 import Testing
 
-/// The bytes of version 1 of each record, made with `protoc-c --encode` from the `.proto` files, not with our code.
+/// The bytes of every version of each record, made with `protoc-c --encode` from the `.proto` files, not with our code.
 ///
 /// They stay for ever: what an old producer wrote must be read by every later version.
 @Suite struct GoldenBytesTests {
@@ -22,7 +22,23 @@ import Testing
         )
     }
 
-    @Test func timelineIsReadAndWrittenAsVersion1() throws {
+    @Test func timelineOfVersion1IsRead() throws {
+        let golden =
+            "0a03752d31100218462080890f2a1b0a056d2d32363010c0df93babc1c1d0000a0402206416374696f6e2a0c0a036d2d3110a8e793babc1c"
+        let timeline = Timeline(
+            user: "u-1",
+            generation: 2,
+            eventCount: 70,
+            lastOffset: 123_456,
+            events: [
+                TimelineEvent(item: "m-260", rating: 5, categories: ["Action"], time: 978_300_760_000),
+                TimelineEvent(item: "m-1", time: 978_300_761_000),
+            ]
+        )
+        #expect(try Timeline(decoding: bytes(golden), contentType: nil) == timeline)
+    }
+
+    @Test func timelineIsReadAndWrittenAsVersion2() throws {
         try check(
             Timeline(
                 user: "u-1",
@@ -30,12 +46,49 @@ import Testing
                 eventCount: 70,
                 lastOffset: 123_456,
                 events: [
-                    TimelineEvent(item: "m-260", rating: 5, categories: ["Action"], time: 978_300_760_000),
-                    TimelineEvent(item: "m-1", time: 978_300_761_000),
+                    TimelineEvent(item: "m-260", rating: 5, categories: ["Action", "Sci-Fi"], time: 978_300_760_000),
+                    TimelineEvent(
+                        item: "m-1",
+                        time: 978_300_761_000,
+                        idDigest: TimelineEvent.digest(ofID: "e-1")
+                    ),
+                    TimelineEvent(item: "m-260", rating: 3.75, categories: ["Sci-Fi"], time: 978_300_701_000),
                 ]
             ),
-            "0a03752d31100218462080890f2a1b0a056d2d32363010c0df93babc1c1d0000a0402206416374696f6e2a0c0a036d2d3110a8e793babc1c"
+            "0a03752d31100218462080890f2a0032056d2d32363032036d2d313a06416374696f6e3a065363692d4669420502000101014a080000a040"
+                + "0000704052030001005a0301000262030100026a07b0bdfda407027770e8077a180000000000000000b94f523196aaacd80000"
+                + "000000000000"
         )
+    }
+
+    @Test func timelineWithoutRatingsCategoriesAndIDsIsReadAndWrittenAsVersion2() throws {
+        try check(
+            Timeline(user: "u-1", eventCount: 1, events: [TimelineEvent(item: "m-1", time: 978_300_760_001)]),
+            "0a03752d311000180120012a0032036d2d315201006a0682bfa7f4f838"
+        )
+        try check(Timeline(user: "u-1", generation: 1, eventCount: 9), "0a03752d31100118092001")
+    }
+
+    @Test func aReaderOfVersion1RefusesTimelinesOfVersion2() throws {
+        let timeline = Timeline(user: "u", eventCount: 1, events: [TimelineEvent(item: "i", time: 1)])
+        // What it knows of the record: fields 1 to 5 alone, and so an event without an item.
+        let known: [UInt8] = [0x0A, 1, 0x75, 0x10, 0, 0x18, 1, 0x20, 1, 0x2A, 0]
+        #expect(try timeline.encoded().starts(with: known))
+        let error = #expect(throws: MessageError.self) { try Timeline(decoding: known, contentType: nil) }
+        #expect(error?.reason.contains("empty") == true)
+    }
+
+    @Test func columnsMayAlsoBeWrittenUnpackedAndInPieces() throws {
+        let timeline = Timeline(
+            user: "u",
+            eventCount: 2,
+            events: [TimelineEvent(item: "a", rating: 1, time: 3), TimelineEvent(item: "b", rating: 1, time: 5)]
+        )
+        // event_items as two numbers, event_ratings as two packed pieces, event_times as one and one, ratings unpacked.
+        let bytes: [UInt8] =
+            [0x0A, 1, 0x75, 0x18, 2, 0x20, 1, 0x32, 1, 0x61, 0x32, 1, 0x62, 0x50, 0, 0x50, 1]
+            + [0x4D, 0, 0, 0x80, 0x3F, 0x62, 1, 1, 0x62, 1, 1, 0x68, 6, 0x6A, 1, 4]
+        #expect(try Timeline(decoding: bytes, contentType: nil) == timeline)
     }
 
     @Test func userEmbeddingIsReadAndWrittenAsVersion1() throws {

@@ -22,15 +22,41 @@ public struct OfflineRows: Sendable {
     /// The greatest difference of a number that is allowed: a matrix product's rounding may depend on its batch.
     public static let tolerance: Float = 1e-5
 
+    /// What the rules of the encoder worker, which stand at `Timeline`, make of a user's events.
+    ///
+    /// Ids are compared whole here, not by their digests.
     private struct History: Sendable {
         var count: UInt64 = 0
-        var last: [TimelineEvent] = []
+        /// The window's events, and before `first` those that fell out of it.
+        private var events: [TimelineEvent] = []
+        private var ids: [String?] = []
+        private var first = 0
+        private var byteCount = 0
+
+        var window: ArraySlice<TimelineEvent> { events[first...] }
+
+        mutating func add(_ event: Event, length: Int) {
+            if let id = event.id, ids[first...].contains(id) { return }
+            count += 1
+            events.append(TimelineEvent(event))
+            ids.append(event.id)
+            byteCount += events[events.count - 1].storedByteCount
+            while window.count > length || (window.count > 1 && byteCount > Limits.timelineByteCount) {
+                byteCount -= events[first].storedByteCount
+                first += 1
+            }
+            // Twice the length at most, so that one event costs no copy of the whole.
+            guard first >= length else { return }
+            events.removeFirst(first)
+            ids.removeFirst(first)
+            first = 0
+        }
     }
 
     private var histories: [String: History] = [:]
     private let length: Int
 
-    /// How many events there are.
+    /// How many events there are, repetitions not counted.
     public var eventCount: Int { histories.values.reduce(0) { $0 + Int($1.count) } }
     /// How many users there are.
     public var userCount: Int { histories.count }
@@ -43,10 +69,7 @@ public struct OfflineRows: Sendable {
     /// Adds the next event of its user.
     public mutating func add(_ event: Event) {
         var history = histories.removeValue(forKey: event.user) ?? History()
-        history.count += 1
-        history.last.append(TimelineEvent(event))
-        // Twice the length at most, so that one event costs no copy of the whole.
-        if history.last.count >= 2 * length { history.last.removeFirst(history.last.count - length) }
+        history.add(event, length: length)
         histories[event.user] = history
     }
 
@@ -62,7 +85,7 @@ public struct OfflineRows: Sendable {
         let users = histories.keys.sorted()
         for start in stride(from: 0, to: users.count, by: 256) {
             let some = users[start..<min(start + 256, users.count)]
-            let timelines = some.map { Array(histories[$0, default: History()].last.suffix(length)) }
+            let timelines = some.map { Array(histories[$0, default: History()].window) }
             for (user, encoded) in zip(some, engine.encode(timelines)) {
                 let count = histories[user, default: History()].count
                 check(rows[user], user, count, encoded, &comparison)

@@ -66,14 +66,63 @@ struct  Userllm__Timeline
   protobuf_c_boolean has_last_offset;
   int64_t last_offset;
   /*
-   * Oldest first.
+   * Version 1: one message for each event, oldest first. Version 2 writes one empty entry here when it has events: a
+   * reader that knows version 1 alone then refuses the record, where it would else take it for a timeline without events.
    */
   size_t n_events;
   Userllm__TimelineEvent **events;
+  /*
+   * Ids of items.
+   */
+  size_t n_items;
+  ProtobufCBinaryData *items;
+  /*
+   * Names of categories.
+   */
+  size_t n_categories;
+  ProtobufCBinaryData *categories;
+  /*
+   * Lists of categories: the length of the first, its categories as positions in `categories`, the length of the second...
+   */
+  size_t n_category_lists;
+  uint32_t *category_lists;
+  /*
+   * Ratings.
+   */
+  size_t n_ratings;
+  float *ratings;
+  /*
+   * The item, as a position in `items`.
+   */
+  size_t n_event_items;
+  uint32_t *event_items;
+  /*
+   * 0 without categories, else 1 + the number of the list in `category_lists`.
+   */
+  size_t n_event_category_lists;
+  uint32_t *event_category_lists;
+  /*
+   * 0 without a rating, else 1 + its position in `ratings`.
+   */
+  size_t n_event_ratings;
+  uint32_t *event_ratings;
+  /*
+   * When the first event happened, and for each other how long after the one before; in `time_unit` milliseconds.
+   */
+  size_t n_event_times;
+  int64_t *event_times;
+  protobuf_c_boolean has_time_unit;
+  uint32_t time_unit;
+  /*
+   * 0 for an event without an id, else the digest of its id: the first 8 bytes of the SHA-256 of its UTF-8, as a
+   * little-endian number, and 1 in place of 0.
+   */
+  size_t n_event_ids;
+  uint64_t *event_ids;
 };
 #define USERLLM__TIMELINE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&userllm__timeline__descriptor) \
-    , 0, {0,NULL}, 0, 0, 0, 0, 0, 0, 0,NULL }
+    , 0, {0,NULL}, 0, 0, 0, 0, 0, 0, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0, 1u, 0,NULL }
 
 
 /* Userllm__TimelineEvent methods */

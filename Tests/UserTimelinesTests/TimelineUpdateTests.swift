@@ -3,7 +3,7 @@ import StreamProcessing
 import Streams
 import Testing
 
-@testable import EncoderWorker
+@testable import UserTimelines
 
 @Suite struct TimelineUpdateTests {
     private func record(
@@ -97,5 +97,25 @@ import Testing
         #expect(update.rejections.isEmpty)
         // An event without a time happened when the log took it.
         #expect(update.changed.first?.timeline.events == [TimelineEvent(item: "a", rating: 4, time: 1_000)])
+    }
+
+    @Test func countsRetriesOfAnEventOnceAndEncodesTheUserOnce() throws {
+        var store = store()
+        let event = Event(id: "e-1", user: "ann", item: "a", time: 1)
+        let update = TimelineUpdate(
+            applying: [
+                try record(event, offset: 0), try record(event, offset: 1),
+                try record(Event(id: "e-1", user: "bob", item: "a", time: 1), offset: 2),
+            ],
+            to: &store
+        )
+        #expect(update.repeatedCount == 1)
+        #expect(update.knownCount == 0)
+        #expect(update.changed.map(\.timeline.eventCount) == [1, 1])
+        #expect(update.changed.map(\.timeline.lastOffset) == [1, 2])
+        let later = TimelineUpdate(applying: [try record(event, offset: 3)], to: &store)
+        #expect(later.repeatedCount == 1)
+        #expect(later.changed.map(\.timeline.lastOffset) == [3])
+        #expect(later.changed.map(\.timeline.eventCount) == [1])
     }
 }

@@ -1,17 +1,18 @@
-import Messages
-import StreamProcessing
-import Streams
+public import Messages
+public import StreamProcessing
+public import Streams
 
 /// What a batch of events changed: the users that must be encoded again, those that are to be forgotten, and the records
 /// that were no events.
-struct TimelineUpdate: Sendable {
+public struct TimelineUpdate: Sendable {
     /// A timeline as it is after the batch.
-    struct Changed: Sendable {
-        let timeline: Timeline
+    public struct Changed: Sendable {
+        /// The timeline.
+        public let timeline: Timeline
         /// Its partition of `user-events`.
-        let partition: Int32
+        public let partition: Int32
         /// When its last event was appended to the log, in milliseconds since 1970.
-        let appendedAt: Int64
+        public let appendedAt: Int64
     }
 
     private struct Touched {
@@ -21,18 +22,20 @@ struct TimelineUpdate: Sendable {
     }
 
     /// The timelines that a batch touched, in order of their first event; each to be encoded once.
-    private(set) var changed: [Changed] = []
+    public private(set) var changed: [Changed] = []
     /// Users that a deletion came for, and their partitions; they may have had events since.
-    private(set) var deleted: [(user: String, partition: Int32)] = []
+    public private(set) var deleted: [(user: String, partition: Int32)] = []
     /// Records that are no events.
-    private(set) var rejections: [RejectedRecord] = []
-    /// Events that the timelines knew already.
-    private(set) var knownCount = 0
+    public private(set) var rejections: [RejectedRecord] = []
+    /// Events that were applied before, by their offset.
+    public private(set) var knownCount = 0
+    /// Events whose `event_id` their user's timeline held already.
+    public private(set) var repeatedCount = 0
     private var touched: [Touched] = []
     private var positions: [String: Int] = [:]
 
     /// Applies records to the timelines, in order.
-    init(applying records: [Record], to store: inout TimelineStore) {
+    public init(applying records: [Record], to store: inout TimelineStore) {
         for record in records {
             do throws(MessageError) {
                 try apply(record, to: &store)
@@ -71,8 +74,11 @@ struct TimelineUpdate: Sendable {
                 reason: "is \"\(event.user)\" but the record's key is \"\(user)\"; they must be the same"
             )
         }
-        let outcome = store.apply(TimelineEvent(event), of: user, in: partition, offset: record.offset)
-        if outcome == .known { knownCount += 1 }
+        switch store.apply(TimelineEvent(event), of: user, in: partition, offset: record.offset) {
+        case .applied: break
+        case .known: knownCount += 1
+        case .repeated: repeatedCount += 1
+        }
         touch(user, partition, at: record.timestamp)
     }
 

@@ -1,0 +1,117 @@
+/// A place in a message in Protocol Buffers' wire form, for records that are read too often to be unpacked by protobuf-c.
+///
+/// - Source: https://protobuf.dev/programming-guides/encoding
+struct ProtobufCursor {
+    /// What stands before a field's value.
+    enum WireType: UInt64 {
+        case varint = 0
+        case fixed64 = 1
+        case bytes = 2
+        case fixed32 = 5
+    }
+
+    /// The next byte to read.
+    private(set) var position: Int
+    /// One past the last byte.
+    let end: Int
+
+    init(_ range: Range<Int>) {
+        position = range.lowerBound
+        end = range.upperBound
+    }
+
+    var isAtEnd: Bool { position >= end }
+
+    /// The number of the next field and how its value is written.
+    mutating func field(_ bytes: Span<UInt8>) throws(MessageError) -> (number: UInt64, type: WireType) {
+        let tag = try varint(bytes)
+        guard let type = WireType(rawValue: tag & 7), tag >= 8 else { throw damaged("no field begins") }
+        return (tag >> 3, type)
+    }
+
+    /// A number of 7 bits a byte.
+    @inline(__always)
+    mutating func varint(_ bytes: Span<UInt8>) throws(MessageError) -> UInt64 {
+        guard position < end else { throw damaged("a number is cut off") }
+        let byte = bytes[position]
+        position += 1
+        return byte < 0x80 ? UInt64(byte) : try longVarint(bytes, UInt64(byte & 0x7F))
+    }
+
+    private mutating func longVarint(_ bytes: Span<UInt8>, _ first: UInt64) throws(MessageError) -> UInt64 {
+        var value = first
+        var shift: UInt64 = 7
+        while true {
+            guard position < end, shift < 64 else { throw damaged("a number does not end") }
+            let byte = bytes[position]
+            position += 1
+            value |= UInt64(byte & 0x7F) << shift
+            if byte < 0x80 { return value }
+            shift += 7
+        }
+    }
+
+    /// How many numbers of 7 bits a byte are left.
+    func varintCount(_ bytes: Span<UInt8>) -> Int {
+        var count = 0
+        for index in position..<end where bytes[index] < 0x80 { count += 1 }
+        return count
+    }
+
+    /// A number of 7 bits a byte that must fit into 32.
+    mutating func varint32(_ bytes: Span<UInt8>) throws(MessageError) -> UInt32 {
+        guard let value = UInt32(exactly: try varint(bytes)) else { throw damaged("a number has more than 32 bits") }
+        return value
+    }
+
+    /// A number in which small negative ones are short too.
+    mutating func zigzag(_ bytes: Span<UInt8>) throws(MessageError) -> Int64 {
+        let value = try varint(bytes)
+        return Int64(bitPattern: value >> 1) ^ -Int64(bitPattern: value & 1)
+    }
+
+    /// A little-endian number of 8 bytes.
+    mutating func fixed64(_ bytes: Span<UInt8>) throws(MessageError) -> UInt64 {
+        var value: UInt64 = 0
+        let range = try take(8)
+        for index in range.indices.reversed() { value = value << 8 | UInt64(bytes[index]) }
+        return value
+    }
+
+    /// A little-endian number of 4 bytes.
+    mutating func fixed32(_ bytes: Span<UInt8>) throws(MessageError) -> UInt32 {
+        var value: UInt32 = 0
+        let range = try take(4)
+        for index in range.indices.reversed() { value = value << 8 | UInt32(bytes[index]) }
+        return value
+    }
+
+    /// Where a text, a message or a packed column lies.
+    mutating func range(_ bytes: Span<UInt8>) throws(MessageError) -> Range<Int> {
+        let count = try varint(bytes)
+        guard count <= UInt64(end - position) else { throw damaged("a field of \(count) bytes is cut off") }
+        return try take(Int(count))
+    }
+
+    /// Passes over a value that is not wanted.
+    mutating func skip(_ type: WireType, _ bytes: Span<UInt8>) throws(MessageError) {
+        switch type {
+        case .varint: _ = try varint(bytes)
+        case .fixed64: _ = try take(8)
+        case .bytes: _ = try range(bytes)
+        case .fixed32: _ = try take(4)
+        }
+    }
+
+    private mutating func take(_ count: Int) throws(MessageError) -> Range<Int> {
+        guard count <= end - position else { throw damaged("a field of \(count) bytes is cut off") }
+        defer { position += count }
+        return position..<(position + count)
+    }
+
+    /// An error at this place.
+    @inline(never)
+    func damaged(_ reason: String) -> MessageError {
+        MessageError(field: nil, reason: "the bytes are not Protocol Buffers: \(reason) at byte \(position)")
+    }
+}

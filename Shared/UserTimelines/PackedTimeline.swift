@@ -1,0 +1,169 @@
+/// One user's timeline as one run of bytes, without slack: millions of them are held.
+///
+/// First comes the head, then the events, oldest first, each with its item's number, its list of categories, a byte for
+/// the rating and what follows, the time since the event before, and the digest of its id if it has one. Numbers are
+/// variable-length. Times are counted back from that of the last event, which the head has, so that the oldest event can
+/// be cut off in front without touching the others. An event of MovieLens takes about 6 bytes.
+struct PackedTimeline {
+    /// What stands before the events.
+    struct Head {
+        var generation: UInt32 = 0
+        var eventCount: UInt64 = 0
+        var lastOffset: Int64 = -1
+        /// When the last event happened, in milliseconds since 1970.
+        var lastTime: Int64 = 0
+        /// How many events follow.
+        var heldCount = 0
+        /// The sum of their `TimelineEvent.storedByteCount`.
+        var storedByteCount = 0
+    }
+
+    /// An event, its texts as numbers of the shared tables.
+    struct Event {
+        var item: UInt32
+        /// 0 without categories, else 1 + the number of its list.
+        var list: UInt32
+        var rating: Float?
+        /// Milliseconds since the event before; of the first event it means nothing.
+        var gap: Int64
+        var idDigest: UInt64?
+    }
+
+    /// The byte after an event's list.
+    private enum Flags {
+        static let hasID: UInt8 = 0x80
+        /// The gap is in milliseconds, not in whole seconds.
+        static let isFine: UInt8 = 0x40
+        /// The rest: 0 without a rating, 1 + twice the rating for half steps up to 30, or this with 4 bytes behind it.
+        static let otherRating: UInt8 = 0x3F
+    }
+
+    private var bytes: [UInt8] = []
+
+    /// A timeline that has never had an event.
+    init() {}
+
+    /// How many bytes it takes.
+    var byteCount: Int { bytes.count }
+
+    /// Takes over what was written, in memory of just that size.
+    mutating func replace(with written: [UInt8]) {
+        if written.count <= bytes.capacity, bytes.capacity - written.count < 64 {
+            bytes.removeAll(keepingCapacity: true)
+        } else {
+            bytes = []
+            bytes.reserveCapacity(written.count)
+        }
+        bytes.append(contentsOf: written)
+    }
+
+    /// The head, and where the events begin.
+    func head() -> (head: Head, end: Int) {
+        var head = Head()
+        guard !bytes.isEmpty else { return (head, 0) }
+        var position = 0
+        let bytes = bytes.span
+        head.generation = UInt32(truncatingIfNeeded: Self.varint(bytes, &position))
+        head.eventCount = Self.varint(bytes, &position)
+        head.lastOffset = Int64(bitPattern: Self.varint(bytes, &position)) &- 1
+        head.lastTime = Int64(bitPattern: Self.varint(bytes, &position))
+        head.heldCount = Int(Self.varint(bytes, &position))
+        head.storedByteCount = Int(Self.varint(bytes, &position))
+        return (head, position)
+    }
+
+    /// The event at a position, which is moved to the next.
+    func event(at position: inout Int) -> Event {
+        let bytes = bytes.span
+        let item = UInt32(truncatingIfNeeded: Self.varint(bytes, &position))
+        let list = UInt32(truncatingIfNeeded: Self.varint(bytes, &position))
+        let flags = bytes[position]
+        position += 1
+        var rating: Float?
+        let code = flags & Flags.otherRating
+        if code == Flags.otherRating {
+            rating = Float(bitPattern: UInt32(Self.fixed(bytes, &position, 4)))
+        } else if code > 0 {
+            rating = Float(code - 1) / 2
+        }
+        let number = Self.varint(bytes, &position)
+        let gap = Int64(bitPattern: number >> 1) ^ -Int64(bitPattern: number & 1)
+        return Event(
+            item: item,
+            list: list,
+            rating: rating,
+            gap: flags & Flags.isFine != 0 ? gap : gap * 1_000,
+            idDigest: flags & Flags.hasID != 0 ? Self.fixed(bytes, &position, 8) : nil
+        )
+    }
+
+    /// The bytes from a position to the end.
+    func rest(from position: Int) -> ArraySlice<UInt8> { bytes[position...] }
+
+    // MARK: - Writing
+
+    static func append(_ head: Head, to target: inout [UInt8]) {
+        append(varint: UInt64(head.generation), to: &target)
+        append(varint: head.eventCount, to: &target)
+        append(varint: UInt64(bitPattern: head.lastOffset &+ 1), to: &target)
+        append(varint: UInt64(bitPattern: head.lastTime), to: &target)
+        append(varint: UInt64(head.heldCount), to: &target)
+        append(varint: UInt64(head.storedByteCount), to: &target)
+    }
+
+    static func append(_ event: Event, to target: inout [UInt8]) {
+        append(varint: UInt64(event.item), to: &target)
+        append(varint: UInt64(event.list), to: &target)
+        let (seconds, rest) = event.gap.quotientAndRemainder(dividingBy: 1_000)
+        let code = event.rating.map(ratingCode) ?? 0
+        target.append(
+            code | (event.idDigest == nil ? 0 : Flags.hasID) | (rest == 0 ? 0 : Flags.isFine)
+        )
+        if code == Flags.otherRating, let rating = event.rating {
+            append(fixed: UInt64(rating.bitPattern), 4, to: &target)
+        }
+        let gap = rest == 0 ? seconds : event.gap
+        append(varint: UInt64(bitPattern: gap << 1 ^ gap >> 63), to: &target)
+        if let digest = event.idDigest { append(fixed: digest, 8, to: &target) }
+    }
+
+    private static func ratingCode(_ rating: Float) -> UInt8 {
+        let doubled = rating * 2
+        guard rating.sign == .plus, doubled <= 60, doubled == doubled.rounded() else { return Flags.otherRating }
+        return UInt8(doubled) + 1
+    }
+
+    /// Appends a number, 7 bits a byte.
+    static func append(varint value: UInt64, to target: inout [UInt8]) {
+        var value = value
+        while value >= 0x80 {
+            target.append(UInt8(truncatingIfNeeded: value) | 0x80)
+            value >>= 7
+        }
+        target.append(UInt8(value))
+    }
+
+    private static func append(fixed value: UInt64, _ byteCount: Int, to target: inout [UInt8]) {
+        for index in 0..<byteCount { target.append(UInt8(truncatingIfNeeded: value >> (8 * UInt64(index)))) }
+    }
+
+    /// A number, 7 bits a byte, at a position that is moved behind it.
+    static func varint(_ bytes: Span<UInt8>, _ position: inout Int) -> UInt64 {
+        var value: UInt64 = 0
+        var shift: UInt64 = 0
+        while true {
+            let byte = bytes[position]
+            position += 1
+            value |= UInt64(byte & 0x7F) << shift
+            if byte < 0x80 { return value }
+            shift += 7
+        }
+    }
+
+    private static func fixed(_ bytes: Span<UInt8>, _ position: inout Int, _ byteCount: Int) -> UInt64 {
+        var value: UInt64 = 0
+        for index in 0..<byteCount { value |= UInt64(bytes[position + index]) << (8 * UInt64(index)) }
+        position += byteCount
+        return value
+    }
+}

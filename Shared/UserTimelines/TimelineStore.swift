@@ -1,0 +1,269 @@
+import Failpoints
+public import Messages
+
+/// The timelines of the users of the partitions this worker holds, packed.
+///
+/// A user of 50 events of MovieLens takes about 400 bytes, key and dictionary included.
+public struct TimelineStore: Sendable {
+    /// What became of an event.
+    public enum Outcome: Equatable, Sendable {
+        /// It is in the timeline now.
+        case applied
+        /// It was applied before: its offset is not past the last.
+        case known
+        /// The timeline holds an event of the same id, so this one does not count again.
+        case repeated
+    }
+
+    /// How many events a timeline keeps; `Timeline` says when it keeps fewer.
+    public let length: Int
+    private var partitions: [Int32: [String: PackedTimeline]] = [:]
+    private var names = NameTables()
+    // Memory that is used again.
+    private var scratch: [UInt8] = []
+    private var numbers = EventNumbers()
+
+    /// Makes an empty store for timelines of at most this many events.
+    public init(length: Int) {
+        precondition(length > 0, "a timeline keeps at least one event, not \(length)")
+        self.length = length
+    }
+
+    /// How many users are held.
+    public var userCount: Int { partitions.values.reduce(0) { $0 + $1.count } }
+    /// How many different items are held.
+    public var itemCount: Int { names.items.count }
+    /// The partitions whose users are held.
+    public var heldPartitions: Set<Int32> { Set(partitions.keys) }
+    /// The bytes that the timelines of all users take, dictionaries and tables not counted.
+    public var byteCount: Int {
+        partitions.values.reduce(0) { sum, users in users.values.reduce(sum) { $0 + $1.byteCount } }
+    }
+
+    /// Whether the users of a partition are held.
+    public func holds(_ partition: Int32) -> Bool { partitions[partition] != nil }
+
+    /// Begins to hold the users of a partition, none at first.
+    public mutating func open(_ partition: Int32) {
+        drop(partition)
+        partitions[partition] = [:]
+    }
+
+    /// Forgets the users of a partition.
+    public mutating func drop(_ partition: Int32) {
+        guard let users = partitions.removeValue(forKey: partition) else { return }
+        for timeline in users.values { Self.release(timeline, &names) }
+    }
+
+    /// Takes a timeline as it was stored; of several of one user the newest stays.
+    ///
+    /// Of a timeline with more events than this store keeps, the newest are taken.
+    ///
+    /// - Parameters:
+    ///   - columns: the timeline, just read from `bytes`.
+    ///   - bytes: the record's value.
+    ///   - partition: the user's partition.
+    /// - Throws: `MessageError` for a text that no event has. The store must not be used after it.
+    public mutating func restore(
+        _ columns: TimelineColumns,
+        from bytes: Span<UInt8>,
+        in partition: Int32
+    ) throws(MessageError) {
+        try Self.restore(
+            columns,
+            from: bytes,
+            length: length,
+            into: &partitions[partition, default: [:]][columns.user, default: PackedTimeline()],
+            &names,
+            &numbers,
+            &scratch
+        )
+    }
+
+    /// Adds an event to its user's timeline, unless the timeline knows it already.
+    ///
+    /// - Parameters:
+    ///   - event: the event.
+    ///   - user: whose it is.
+    ///   - partition: the user's partition.
+    ///   - offset: the event's offset there. One that is not past the last applied was applied before.
+    /// - Returns: what became of it.
+    public mutating func apply(
+        _ event: TimelineEvent,
+        of user: String,
+        in partition: Int32,
+        offset: Int64
+    ) -> Outcome {
+        Self.apply(
+            event,
+            at: offset,
+            length: length,
+            to: &partitions[partition, default: [:]][user, default: PackedTimeline()],
+            &names,
+            &scratch
+        )
+    }
+
+    /// Forgets a user.
+    public mutating func remove(_ user: String, in partition: Int32) {
+        guard let timeline = partitions[partition]?.removeValue(forKey: user) else { return }
+        Self.release(timeline, &names)
+    }
+
+    /// A user's timeline; nil when there is none.
+    public func timeline(of user: String, in partition: Int32) -> Timeline? {
+        guard let packed = partitions[partition]?[user] else { return nil }
+        var (head, position) = packed.head()
+        var timeline = Timeline(
+            user: user,
+            generation: head.generation,
+            eventCount: head.eventCount,
+            lastOffset: head.lastOffset
+        )
+        timeline.events.reserveCapacity(head.heldCount)
+        var gaps: [Int64] = []
+        for _ in 0..<head.heldCount {
+            let event = packed.event(at: &position)
+            gaps.append(event.gap)
+            timeline.events.append(
+                TimelineEvent(
+                    item: names.item(event.item),
+                    rating: event.rating,
+                    categories: names.categories(ofList: event.list),
+                    time: 0,
+                    idDigest: event.idDigest
+                )
+            )
+        }
+        for index in gaps.indices.reversed() {
+            timeline.events[index].time = head.lastTime
+            head.lastTime -= gaps[index]
+        }
+        return timeline
+    }
+}
+
+extension TimelineStore {
+    private static func restore(
+        _ columns: TimelineColumns,
+        from bytes: Span<UInt8>,
+        length: Int,
+        into timeline: inout PackedTimeline,
+        _ names: inout NameTables,
+        _ numbers: inout EventNumbers,
+        _ scratch: inout [UInt8]
+    ) throws(MessageError) {
+        var head = timeline.head().head
+        guard
+            (head.generation, head.eventCount, head.lastOffset)
+                <= (columns.generation, columns.eventCount, columns.lastOffset)
+        else { return }
+        try names.retain(columns, from: bytes, last: length, &numbers)
+        release(timeline, &names)
+        head.generation = columns.generation
+        head.eventCount = columns.eventCount
+        head.lastOffset = columns.lastOffset
+        head.lastTime = columns.eventTimes.last ?? 0
+        head.storedByteCount = numbers.events.reduce(0) { $0 + $1.byteCount }
+        var first = 0
+        while head.storedByteCount > Limits.timelineByteCount, first < numbers.events.count - 1 {
+            head.storedByteCount -= numbers.events[first].byteCount
+            names.release(item: numbers.events[first].item, list: numbers.events[first].list)
+            first += 1
+        }
+        head.heldCount = numbers.events.count - first
+        scratch.removeAll(keepingCapacity: true)
+        PackedTimeline.append(head, to: &scratch)
+        append(columns, numbers, from: first, to: &scratch)
+        timeline.replace(with: scratch)
+    }
+
+    private static func append(
+        _ columns: TimelineColumns,
+        _ numbers: EventNumbers,
+        from first: Int,
+        to scratch: inout [UInt8]
+    ) {
+        // Each is asked for once: the columns are another module's.
+        let (ratings, eventRatings) = (columns.ratings, columns.eventRatings)
+        let (times, digests) = (columns.eventTimes, columns.eventIDs)
+        let offset = times.count - numbers.events.count
+        for index in numbers.events.indices[first...] {
+            let place = offset + index
+            let rating = eventRatings.isEmpty ? 0 : eventRatings[place]
+            let digest = digests.isEmpty ? 0 : digests[place]
+            PackedTimeline.append(
+                PackedTimeline.Event(
+                    item: numbers.events[index].item,
+                    list: numbers.events[index].list,
+                    rating: rating == 0 ? nil : ratings[Int(rating - 1)],
+                    gap: index == first ? 0 : times[place] - times[place - 1],
+                    idDigest: digest == 0 ? nil : digest
+                ),
+                to: &scratch
+            )
+        }
+    }
+
+    private static func apply(
+        _ event: TimelineEvent,
+        at offset: Int64,
+        length: Int,
+        to timeline: inout PackedTimeline,
+        _ names: inout NameTables,
+        _ scratch: inout [UInt8]
+    ) -> Outcome {
+        var (head, position) = timeline.head()
+        guard offset > head.lastOffset || Protection.replayGuard.isOff else { return .known }
+        head.lastOffset = offset
+        scratch.removeAll(keepingCapacity: true)
+        if let digest = event.idDigest, holds(digest, timeline, head, position), !Protection.eventIDs.isOff {
+            PackedTimeline.append(head, to: &scratch)
+            scratch += timeline.rest(from: position)
+            timeline.replace(with: scratch)
+            return .repeated
+        }
+        let new = PackedTimeline.Event(
+            item: names.retainItem(event.item),
+            list: names.retainList(event.categories),
+            rating: event.rating,
+            gap: head.heldCount == 0 ? 0 : event.time - head.lastTime,
+            idDigest: event.idDigest
+        )
+        head.storedByteCount += names.storedByteCount(item: new.item, list: new.list)
+        while head.heldCount > 0, head.heldCount >= length || head.storedByteCount > Limits.timelineByteCount {
+            let oldest = timeline.event(at: &position)
+            head.storedByteCount -= names.storedByteCount(item: oldest.item, list: oldest.list)
+            head.heldCount -= 1
+            names.release(item: oldest.item, list: oldest.list)
+        }
+        head.heldCount += 1
+        head.eventCount += 1
+        head.lastTime = event.time
+        PackedTimeline.append(head, to: &scratch)
+        scratch += timeline.rest(from: position)
+        PackedTimeline.append(new, to: &scratch)
+        timeline.replace(with: scratch)
+        return .applied
+    }
+
+    private static func holds(
+        _ digest: UInt64,
+        _ timeline: PackedTimeline,
+        _ head: PackedTimeline.Head,
+        _ position: Int
+    ) -> Bool {
+        var position = position
+        for _ in 0..<head.heldCount where timeline.event(at: &position).idDigest == digest { return true }
+        return false
+    }
+
+    private static func release(_ timeline: PackedTimeline, _ names: inout NameTables) {
+        var (head, position) = timeline.head()
+        while head.heldCount > 0 {
+            let event = timeline.event(at: &position)
+            names.release(item: event.item, list: event.list)
+            head.heldCount -= 1
+        }
+    }
+}
