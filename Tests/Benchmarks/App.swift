@@ -9,7 +9,7 @@ struct App {
         await Program(
             "benchmarks",
             summary: "Measures the numerics; each command prints one JSON object.",
-            commands: [EncoderCommand.command]
+            commands: [EncoderCommand.command, TimelinesCommand.command]
         ).main()
     }
 }

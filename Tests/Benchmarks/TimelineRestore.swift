@@ -1,0 +1,100 @@
+import Foundation
+import Glibc
+import MessageLogs
+import Messages
+import Streams
+import Synchronization
+import UserTimelines
+
+/// What restoring all timelines of a log took, in the process that did it.
+struct TimelineRestore: Codable {
+    var users: Int
+    /// Bytes of the records' keys and values.
+    var recordBytes: Int
+    /// Median of three.
+    var restoreSeconds: Double
+    /// The log read alone: median of three, each after a restore.
+    var readSeconds: Double
+    /// Resident memory of the process before and after the first restore.
+    var residentBefore: Int
+    var residentAfter: Int
+
+    /// The table's rows.
+    func rows(_ log: String) -> [BenchmarkTable.Row] {
+        [
+            BenchmarkTable.Row(
+                "restore from \(log)",
+                Double(users) / restoreSeconds,
+                "users/s",
+                against: ("the log read alone", Double(users) / readSeconds)
+            ),
+            BenchmarkTable.Row("record in \(log)", Double(recordBytes) / Double(users), "bytes"),
+            BenchmarkTable.Row(
+                "memory a user, \(log)",
+                Double(residentAfter - residentBefore) / Double(users),
+                "bytes"
+            ),
+            BenchmarkTable.Row("memory of the process, \(log)", Double(residentAfter) / 1e6, "MB"),
+        ]
+    }
+
+    /// Restores three times, as an encoder worker does, and reads three times.
+    static func measure(from address: String, length: Int) async throws -> TimelineRestore {
+        let log = try await openLog(address)
+        let topic = Topic.userTimelines.rawValue
+        let partitions = (0..<(try await log.partitionCount(of: topic) ?? 0)).map { TopicPartition(topic, $0) }
+        let before = residentByteCount
+        var after = 0
+        var users = 0
+        var restores: [Double] = []
+        var reads: [Double] = []
+        let bytes = Atomic<Int>(0)
+        for round in 0..<3 {
+            let timelines = Timelines(length: length)
+            restores.append(
+                try await seconds {
+                    for partition in partitions {
+                        await timelines.open(partition.partition)
+                        try await log.replay(partition) { try await timelines.restore($0) }
+                    }
+                }
+            )
+            if round == 0 {
+                after = residentByteCount
+                users = await timelines.size.users
+            }
+            reads.append(
+                try await seconds {
+                    for partition in partitions {
+                        try await log.replay(partition) { records in
+                            let sum = records.reduce(0) { $0 + ($1.key?.count ?? 0) + ($1.value?.count ?? 0) }
+                            bytes.add(sum, ordering: .relaxed)
+                        }
+                    }
+                }
+            )
+        }
+        await log.close()
+        return TimelineRestore(
+            users: users,
+            recordBytes: bytes.load(ordering: .relaxed) / 3,
+            restoreSeconds: restores.sorted()[1],
+            readSeconds: reads.sorted()[1],
+            residentBefore: before,
+            residentAfter: after
+        )
+    }
+
+    private static func seconds(_ body: () async throws -> Void) async rethrows -> Double {
+        let start = ContinuousClock.now
+        try await body()
+        return (ContinuousClock.now - start) / .seconds(1)
+    }
+
+    /// Resident memory of this process.
+    static var residentByteCount: Int {
+        let text = (try? String(contentsOfFile: "/proc/self/statm", encoding: .utf8)) ?? ""
+        let pages = text.split(separator: " ").dropFirst().first.flatMap { Int($0) } ?? 0
+        return pages * sysconf(Int32(_SC_PAGESIZE))
+    }
+}
