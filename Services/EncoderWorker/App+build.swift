@@ -51,7 +51,7 @@ extension App {
     }
 
     /// The worker finds a user's timeline in the partition of the user's events, so both topics have the same number.
-    private static func checkTopics(_ log: any MessageLog) async throws {
+    static func checkTopics(_ log: any MessageLog) async throws {
         var counts: [Int32] = []
         for topic in [Topic.userEvents, .userTimelines] {
             guard let count = try await log.partitionCount(of: topic.rawValue) else {

@@ -195,4 +195,105 @@ import Verification
         #expect(error?.description.contains("rejected") == true)
         await fixture.close()
     }
+
+    /// Runs the flow as a new process would, until all events are encoded.
+    private func runToTheEnd(_ fixture: Fixture) async throws {
+        let flow = try fixture.flow(try await fixture.subscribe())
+        let shutdown = Shutdown()
+        async let running: Void = flow.run(until: shutdown)
+        try await poll("all events are encoded", within: .seconds(60)) { try await fixture.drained() }
+        shutdown.request()
+        try await running
+    }
+
+    @Test func aRetryCountsOnceAlsoAfterARestartAndADeletionForgetsIt() async throws {
+        let fixture = try await Fixture()
+        func newest(_ user: String) async throws -> Timeline? {
+            try await fixture.records(of: .userTimelines).last { $0.key == Array(user.utf8) }
+                .flatMap { try $0.value.map { try Timeline(decoding: $0, contentType: nil) } }
+        }
+        let events = (0..<8).map { Event(id: "id-\($0)", user: "u0", item: "f\($0 + 1)", time: Int64($0) * 1_000) }
+        try await append(events, to: fixture.log)
+        try await append([events[3], events[7]], to: fixture.log)
+        try await runToTheEnd(fixture)
+        let first = try #require(try await newest("u0"))
+        #expect(first.eventCount == 8)
+        #expect(first.events.map(\.item) == events.map(\.item))
+
+        try await append(
+            Array(events[2...5]) + [Event(id: "id-8", user: "u0", item: "f9", time: 9_000)],
+            to: fixture.log
+        )
+        try await runToTheEnd(fixture)
+        let second = try #require(try await newest("u0"))
+        #expect(second.eventCount == 9)
+        #expect(second.events.count == 9)
+        #expect(second.lastOffset == first.lastOffset + 5)
+        #expect(fixture.metrics.text.contains("userllm_encoder_worker_events_repeated_total 6"))
+
+        try await fixture.log.append([
+            OutgoingRecord(topic: Topic.userEvents.rawValue, key: Array("u0".utf8), value: nil)
+        ])
+        try await append([events[0]], to: fixture.log)
+        try await runToTheEnd(fixture)
+        #expect(try await newest("u0")?.eventCount == 1)
+        await fixture.close()
+    }
+
+    @Test func timelinesOfVersion1AreTakenOverAndWrittenAnew() async throws {
+        let fixture = try await Fixture()
+        // user = "u0", event_count = 70, last_offset = -1, events = [item "f1" at 1, item "f2" at 2]
+        let old: [UInt8] =
+            [0x0A, 2, 0x75, 0x30, 0x18, 70, 0x20, 1] + [0x2A, 6, 0x0A, 2, 0x66, 0x31, 0x10, 1]
+            + [0x2A, 6, 0x0A, 2, 0x66, 0x32, 0x10, 2]
+        let partition = Partitioner.partition(of: Array("u0".utf8), count: 2)
+        try await fixture.log.append([
+            OutgoingRecord(
+                topic: Topic.userTimelines.rawValue,
+                partition: partition,
+                key: Array("u0".utf8),
+                value: old
+            )
+        ])
+        try await append([Event(user: "u0", item: "f3", time: 3)], to: fixture.log)
+        try await runToTheEnd(fixture)
+        let records = try await fixture.records(of: .userTimelines)
+        let newest = try Timeline(decoding: try #require(records.last?.value), contentType: nil)
+        #expect(newest.eventCount == 71)
+        #expect(newest.events == (1...3).map { TimelineEvent(item: "f\($0)", time: Int64($0)) })
+        await fixture.close()
+    }
+}
+
+@Suite struct TopicCheckTests {
+    private func log(events: Int32?, timelines: Int32?) async throws -> PostgresLog {
+        let log = try await PostgresLog(address: PrivatePostgres.shared().makeDatabase())
+        let counts = [(Topic.userEvents, events), (.userTimelines, timelines)]
+        try await log.createTopics(
+            counts.compactMap { topic, count in
+                count.map { TopicSpecification(name: topic.rawValue, partitionCount: $0, cleanup: .compact) }
+            }
+        )
+        return log
+    }
+
+    @Test func refusesTimelinesOfAnotherPartitionCount() async throws {
+        let log = try await log(events: 4, timelines: 3)
+        await #expect(throws: StreamError.topicMismatch(topic: "user-timelines", expected: 4, found: 3)) {
+            try await App.checkTopics(log)
+        }
+        await log.close()
+    }
+
+    @Test func refusesALogWithoutTimelines() async throws {
+        let log = try await log(events: 4, timelines: nil)
+        await #expect(throws: StreamError.unknownTopic("user-timelines")) { try await App.checkTopics(log) }
+        await log.close()
+    }
+
+    @Test func takesTopicsOfTheSamePartitionCount() async throws {
+        let log = try await log(events: 3, timelines: 3)
+        try await App.checkTopics(log)
+        await log.close()
+    }
 }
