@@ -68,6 +68,7 @@ let package = Package(
         .executable(name: "userllm", targets: ["Launcher"]),
         .executable(name: "verify", targets: ["Verify"]),
         .executable(name: "benchmarks", targets: ["Benchmarks"]),
+        .executable(name: "kafka-append-peer", targets: ["KafkaAppendPeer"]),
     ],
     targets: [
         // C libraries of Debian 12, each imported by one Swift target.
@@ -195,12 +196,18 @@ let package = Package(
         .executableTarget(
             name: "Benchmarks",
             dependencies: [
-                "Verification", "UserTimelines", "ServiceRuntime", "MessageLogs", "Streams", "Messages", "Datasets",
-                "UserModels", "NeuralNetwork", "RandomNumbers", "Tensors", "Executors",
+                "Verification", "UserTimelines", "ServiceRuntime", "HTTPClient", "StreamProcessing", "MessageLogs",
+                "Streams", "Postgres", "Messages", "Datasets", "UserModels", "NeuralNetwork", "RandomNumbers", "Tensors",
+                "Executors",
             ],
             path: "Tests/Benchmarks",
-            exclude: ["compare-torch", "compare_torch_peer.py"],
+            exclude: ["compare-torch", "compare_torch_peer.py", "ingestion.lua", "KafkaAppendPeer"],
             swiftSettings: strict
+        ),
+        .executableTarget(
+            name: "KafkaAppendPeer",
+            dependencies: ["CRdkafka"],
+            path: "Tests/Benchmarks/KafkaAppendPeer"
         ),
         tests(
             "IntegrationTests",

@@ -1,15 +1,18 @@
 import ServiceRuntime
 import Tensors
 
-/// `benchmarks`: what the numerics do per second, for comparison with a peer on the same machine.
+/// `benchmarks`: what the numerics and the streams do per second, each beside a peer on the same machine.
 @main
 struct App {
     static func main() async {
         ComputeRuntime.prepare()
         await Program(
             "benchmarks",
-            summary: "Measures the numerics; each command prints one JSON object.",
-            commands: [EncoderCommand.command, TimelinesCommand.command]
+            summary: "Measures the numerics and the streams, each beside what it is compared with.",
+            commands: [
+                EncoderCommand.command, IngestionCommand.command, AppendCommand.command, WorkerCommand.command,
+                WriterCommand.command, TimelinesCommand.command,
+            ]
         ).main()
     }
 }

@@ -2,6 +2,7 @@ import Foundation
 import Glibc
 import Kafka
 import ServiceRuntime
+public import Streams
 
 /// A real Apache Kafka broker of its own, for as long as a verification takes.
 ///
@@ -12,7 +13,12 @@ public final class KafkaBroker: Sendable {
     private let port: Int
 
     /// The broker's address as a message log.
-    public var address: String { "kafka://127.0.0.1:\(port)" }
+    public var address: String { "kafka://\(host)" }
+    /// The broker's address as Kafka's own clients write it.
+    public var host: String { "127.0.0.1:\(port)" }
+
+    /// Opens the broker as a message log.
+    public func open() async throws -> any MessageLog { try await KafkaLog(address: address) }
 
     /// The program that starts a broker; nil when there is none.
     public static var program: String? {

@@ -8,16 +8,30 @@ import UserModels
 
 /// A bundle with a tiny model that was not trained: what it says is nonsense, but the same nonsense everywhere.
 public enum SmallBundle {
+    /// How large the model is.
+    public enum Shape: Sendable {
+        /// As small as it goes: timelines of 20 events, contexts of 4 rows.
+        case tiny
+        /// The shape that serves MovieLens-1M: width 64, 2 layers, timelines of 50 events, contexts of 16 rows.
+        case serving
+    }
+
     /// Writes a bundle.
     ///
     /// - Parameters:
     ///   - folder: where.
     ///   - catalogue: the items.
+    ///   - shape: how large the model is.
     ///   - seed: of the weights.
     /// - Returns: the bundle's version.
     /// - Throws: what making or writing the model throws.
     @discardableResult
-    public static func write(to folder: String, catalogue: Catalogue, seed: UInt64 = 1) throws -> String {
+    public static func write(
+        to folder: String,
+        catalogue: Catalogue,
+        shape: Shape = .tiny,
+        seed: UInt64 = 1
+    ) throws -> String {
         let questions = UserTask.allCases.flatMap { $0.trainingPhrasings + $0.heldOutPhrasings }
         let tokenizer = try BPETrainer.train(
             catalogue.items.map(\.title) + catalogue.categories + questions,
@@ -29,9 +43,10 @@ public enum SmallBundle {
             itemCount: catalogue.count,
             categoryCount: catalogue.categories.count
         )
-        encoderShape.width = 32
-        encoderShape.feedForwardWidth = 64
-        encoderShape.length = 20
+        let isTiny = shape == .tiny
+        encoderShape.width = isTiny ? 32 : 64
+        encoderShape.feedForwardWidth = isTiny ? 64 : 256
+        encoderShape.length = isTiny ? 20 : 50
         var languageShape = LanguageModelConfiguration(vocabularySize: tokenizer.vocabularySize)
         languageShape.width = 32
         languageShape.layers = 2
@@ -39,8 +54,8 @@ public enum SmallBundle {
         languageShape.feedForwardWidth = 64
         languageShape.maximumLength = 96
         var adapterShape = UserAdapter.Configuration(encoder: encoderShape, languageModel: languageShape)
-        adapterShape.perceiver.latents = 4
-        adapterShape.perceiver.feedForwardWidth = 64
+        adapterShape.perceiver.latents = isTiny ? 4 : 16
+        adapterShape.perceiver.feedForwardWidth = isTiny ? 64 : 128
         // Open, so that an answer does depend on its user.
         adapterShape.gateOpening = 0.75
         return try ModelBundle.write(
