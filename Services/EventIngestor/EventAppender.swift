@@ -1,12 +1,13 @@
 import Failpoints
 import ServiceRuntime
 import Streams
+import Synchronization
 
-/// Appends the events of many requests together: what comes while an append is under way goes with the next one.
+/// Appends the events of requests, and bounds how many bytes may wait for the log.
 ///
-/// One append at a time, so events of one user that were answered stay in order. The first of those who wait makes the
-/// next append for all; nobody waits on a clock.
-actor EventAppender {
+/// Requests go to the log each on its own: both logs join what comes at once into few transactions or batches. An event
+/// that was answered is durable, so one that is sent after the answer comes behind it.
+final class EventAppender: Sendable {
     /// Why events were not taken.
     enum Failure: Error, Equatable {
         /// Too many bytes wait for the log already.
@@ -15,27 +16,12 @@ actor EventAppender {
         case log(StreamError)
     }
 
-    private enum Turn {
-        case lead
-        case done(Failure?)
-    }
-
-    private struct Waiter {
-        let records: [OutgoingRecord]
-        let byteCount: Int
-        let continuation: CheckedContinuation<Turn, Never>
-    }
-
-    private static let maximumRecordCount = 20_000
-
     private let log: any MessageLog
     private let maximumWaitingByteCount: Int
     private let metrics: EventIngestorMetrics
     private let health: HealthCondition
     private let logger: Logger
-    private var waiters: [Waiter] = []
-    private var waitingByteCount = 0
-    private var isAppending = false
+    private let waitingByteCount = Mutex(0)
 
     init(
         log: any MessageLog,
@@ -54,52 +40,13 @@ actor EventAppender {
     /// Appends records and returns when they are durable.
     func append(_ records: [OutgoingRecord]) async throws(Failure) {
         let byteCount = records.reduce(0) { $0 + ($1.value?.count ?? 0) + ($1.key?.count ?? 0) + 64 }
-        // One request may always go, however large, or it never could.
-        guard waitingByteCount == 0 || waitingByteCount + byteCount <= maximumWaitingByteCount else { throw .busy }
-        change(by: byteCount)
-        defer { change(by: -byteCount) }
-        if isAppending {
-            let turn = await withCheckedContinuation { continuation in
-                waiters.append(Waiter(records: records, byteCount: byteCount, continuation: continuation))
-            }
-            if case .done(let failure) = turn {
-                if let failure { throw failure }
-                return
-            }
-        }
-        isAppending = true
-        let others = takeOthers(besides: records.count)
-        let failure = await send(records + others.flatMap(\.records))
-        for other in others { other.continuation.resume(returning: .done(failure)) }
-        if waiters.isEmpty {
-            isAppending = false
-        } else {
-            waiters.removeFirst().continuation.resume(returning: .lead)
-        }
-        if let failure { throw failure }
-    }
-
-    private func takeOthers(besides count: Int) -> [Waiter] {
-        var count = count
-        let others = waiters.prefix { waiter in
-            count += waiter.records.count
-            return count <= Self.maximumRecordCount
-        }
-        waiters.removeFirst(others.count)
-        return Array(others)
-    }
-
-    private func send(_ records: [OutgoingRecord]) async -> Failure? {
+        guard takeRoom(byteCount) else { throw .busy }
+        defer { giveBack(byteCount) }
         let start = ContinuousClock.now
         do throws(StreamError) {
             Failpoint.ingestorBeforeAppend.reach()
             try await log.append(records)
             Failpoint.ingestorAfterAppend.reach()
-            metrics.batchDuration.observe(ContinuousClock.now - start)
-            metrics.batchSize.observe(Double(records.count))
-            metrics.processed.increment(by: records.count)
-            health.holds()
-            return nil
         } catch {
             metrics.sendingErrors.increment()
             health.fails("\(error)")
@@ -107,12 +54,31 @@ actor EventAppender {
                 "the log did not take events",
                 metadata: ["error": "\(error)", "batch.count": "\(records.count)"]
             )
-            return .log(error)
+            throw .log(error)
         }
+        metrics.batchDuration.observe(ContinuousClock.now - start)
+        metrics.batchSize.observe(Double(records.count))
+        metrics.processed.increment(by: records.count)
+        health.holds()
     }
 
-    private func change(by byteCount: Int) {
-        waitingByteCount += byteCount
-        metrics.waitingBytes.set(Double(waitingByteCount))
+    /// One request may always go, however large, or it never could.
+    private func takeRoom(_ byteCount: Int) -> Bool {
+        let waiting: Int? = waitingByteCount.withLock { waiting in
+            guard waiting == 0 || waiting + byteCount <= maximumWaitingByteCount else { return nil }
+            waiting += byteCount
+            return waiting
+        }
+        guard let waiting else { return false }
+        metrics.waitingBytes.set(Double(waiting))
+        return true
+    }
+
+    private func giveBack(_ byteCount: Int) {
+        let waiting = waitingByteCount.withLock { waiting in
+            waiting -= byteCount
+            return waiting
+        }
+        metrics.waitingBytes.set(Double(waiting))
     }
 }
