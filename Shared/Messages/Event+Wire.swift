@@ -56,7 +56,12 @@ extension Event: WireRecord {
     public init(decoding bytes: [UInt8], contentType: String?, receivedAt: Int64?) throws(MessageError) {
         switch try ContentType(header: contentType) {
         case .protobuf: try self.init(protobuf: bytes, receivedAt: receivedAt)
-        case .json: self = try decodedJSON(EventJSON.self, bytes, "event").event(receivedAt: receivedAt)
+        case .json:
+            if let event = PlainEventReader.event(bytes, receivedAt: receivedAt) {
+                self = event
+            } else {
+                self = try decodedJSON(EventJSON.self, bytes, "event").event(receivedAt: receivedAt)
+            }
         }
         try validate()
     }

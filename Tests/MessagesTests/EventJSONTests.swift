@@ -37,6 +37,39 @@ import Testing
         #expect(event == expected)
     }
 
+    /// Each text twice: as producers write it, and with one more field, which the general decoder reads.
+    @Test(
+        arguments: [
+            #"{"user":"u","item":"i","time":1}"#, #" { "user" : "ü/ 1" , "item":"i", "time" : 1700000000123 } "#,
+            #"{"user":"u","item":"i","time":"2001-01-01T00:12:40.250+02:00","rating":4.5,"event_id":"e","type":"t"}"#,
+            #"{"user":"u","item":"i","time":0,"rating":0,"categories":[],"text":""}"#,
+            #"{"user":"u","item":"i","time":0,"rating":16777216,"categories":["a","b c"]}"#,
+            #"{"user":"u","item":"i","time":5,"rating":0.1}"#, #"{"user":"u","item":"i","time":5,"rating":3.1415927}"#,
+            #"{"user":"u","item":"i","time":5,"rating":123456789}"#,
+            #"{"user":"u","item":"i","time":5,"rating":-1.5e2}"#,
+            #"{"user":"a"b","item":"iü","time":5}"#, #"{"user":"u","item":"i","time":1e3}"#,
+            #"{"user":"u","item":"i","time":1,"rating":null}"#,
+        ]
+    )
+    func plainAndGeneralReadingAgree(json: String) throws {
+        let end = try #require(json.lastIndex(of: "}"))
+        let general = json[..<end] + #","device":null}"#
+        #expect(try read(json) == read(String(general)))
+    }
+
+    @Test(
+        arguments: [
+            #"{"user":"u","item":"i","time":01}"#, #"{"user":"u","item":"i","time":1,"rating":1.}"#,
+            #"{"user":"u","item":"i","time":1,"rating":.5}"#, #"{"user":"u","item":"i","time":1,}"#,
+            #"{"user":"u","item":"i","time":1} x"#, #"{"user":"u","item":"i","time":1"#,
+            #"{"user":"u" "item":"i","time":1}"#, #"{"user":"u","item":"i","time":1,"categories":["a",]}"#,
+            "{\"user\":\"u\u{1}\",\"item\":\"i\",\"time\":1}", #"{"user":"u","item":"i","time":1.5}"#,
+        ]
+    )
+    func whatIsNoJSONIsRefused(json: String) {
+        #expect(error(json) != nil)
+    }
+
     @Test func nullIsMissing() throws {
         let event = try read(#"{"user":"u","item":"i","rating":null,"text":null,"time":7}"#)
         #expect(event == Event(user: "u", item: "i", time: 7))
