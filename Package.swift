@@ -197,7 +197,8 @@ let package = Package(
             name: "Benchmarks",
             dependencies: [
                 "Verification", "UserTimelines", "ServiceRuntime", "HTTPClient", "StreamProcessing", "MessageLogs",
-                "Streams", "Postgres", "Messages", "Datasets", "UserModels", "NeuralNetwork", "RandomNumbers", "Tensors",
+                "Streams", "Postgres", "Messages", "Datasets", "UserModels", "NeuralNetwork", "RandomNumbers",
+                "Tensors",
                 "Executors",
             ],
             path: "Tests/Benchmarks",
