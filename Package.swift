@@ -183,6 +183,7 @@ let package = Package(
             dependencies: [
                 "SystemClient", "HTTPClient", "ServiceRuntime", "StreamProcessing", "MessageLogs", "Streams", "Kafka",
                 "Postgres", "Messages", "Datasets", "UserModels", "NeuralNetwork", "Tensors", "Tokenization",
+                "RandomNumbers",
             ],
             path: "Tests/Verification",
             swiftSettings: strict

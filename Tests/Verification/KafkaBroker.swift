@@ -3,12 +3,14 @@ import Glibc
 import Kafka
 import ServiceRuntime
 public import Streams
+import Synchronization
 
 /// A real Apache Kafka broker of its own, for as long as a verification takes.
 ///
 /// It is looked for in the folder that `KAFKA_HOME` names, else in `shared/kafka` beside the repository.
 public final class KafkaBroker: Sendable {
-    private let child: ChildProcess
+    private let child: Mutex<ChildProcess>
+    private let specification: ChildProcess.Specification
     private let folder: String
     private let port: Int
 
@@ -30,14 +32,21 @@ public final class KafkaBroker: Sendable {
         return FileManager.default.isExecutableFile(atPath: program) ? program : nil
     }
 
-    private init(child: ChildProcess, folder: String, port: Int) {
-        self.child = child
+    private init(_ specification: ChildProcess.Specification, child: ChildProcess, folder: String, port: Int) {
+        self.specification = specification
+        self.child = Mutex(child)
         self.folder = folder
         self.port = port
     }
 
     /// Starts a broker in a folder and waits until it answers.
-    public static func start(in folder: String) async throws -> KafkaBroker {
+    ///
+    /// - Parameters:
+    ///   - folder: for its data and its log.
+    ///   - settings: further settings of the broker, as in `group.min.session.timeout.ms=1000`.
+    /// - Returns: the broker, which answers.
+    /// - Throws: `VerificationError` when there is no Kafka or it does not start.
+    public static func start(in folder: String, settings: [String] = []) async throws -> KafkaBroker {
         guard let program else {
             throw VerificationError(
                 "there is no Apache Kafka: set KAFKA_HOME to a folder whose program `start` starts a broker "
@@ -46,29 +55,50 @@ public final class KafkaBroker: Sendable {
         }
         // The broker's controller listens on the next port.
         let port = try LocalPort.free(count: 2)
-        let log = "\(folder)/kafka.log"
-        let child = try await ChildProcess.start(
-            ChildProcess.Specification(
-                executable: "/usr/bin/setpriv",
-                arguments: ["--pdeathsig=KILL", "--", program, "\(folder)/kafka", "\(port)"],
-                environment: ProcessInfo.processInfo.environment,
-                outputFile: log
-            )
+        let specification = ChildProcess.Specification(
+            executable: "/usr/bin/setpriv",
+            arguments: ["--pdeathsig=KILL", "--", program, "\(folder)/kafka", "\(port)"] + settings,
+            environment: ProcessInfo.processInfo.environment,
+            outputFile: "\(folder)/kafka.log"
         )
-        let broker = KafkaBroker(child: child, folder: folder, port: port)
+        let child = try await ChildProcess.start(specification)
+        let broker = KafkaBroker(specification, child: child, folder: folder, port: port)
         do {
-            let log = try await KafkaLog(address: broker.address, settings: ["connect.timeout.ms": "90000"])
-            await log.close()
+            try await broker.waitUntilReady()
         } catch {
             await broker.stop()
-            let text = (try? String(contentsOfFile: log, encoding: .utf8)) ?? ""
+            let text = (try? String(contentsOfFile: "\(folder)/kafka.log", encoding: .utf8)) ?? ""
             throw VerificationError("the broker does not start: \(error)\n\(text.suffix(2_000))")
         }
         return broker
     }
 
+    private var current: ChildProcess { child.withLock { $0 } }
+
+    /// Waits until it answers.
+    public func waitUntilReady() async throws {
+        let log = try await KafkaLog(address: address, settings: ["connect.timeout.ms": "90000"])
+        await log.close()
+    }
+
+    /// Ends the broker as a crash would.
+    public func kill() async {
+        current.signal(SIGKILL)
+        await current.ended()
+    }
+
+    /// Starts a broker that has ended again, on its data.
+    public func startAgain() async throws {
+        guard current.status != nil else { return }
+        let next = try await ChildProcess.start(specification)
+        child.withLock { $0 = next }
+    }
+
+    /// Sends a signal, such as SIGSTOP.
+    public func signal(_ number: Int32) { current.signal(number) }
+
     /// Ends the broker.
     public func stop() async {
-        await child.stop(signal: SIGKILL, patience: .seconds(5))
+        await current.stop(signal: SIGKILL, patience: .seconds(5))
     }
 }

@@ -73,6 +73,9 @@ public struct OfflineRows: Sendable {
         histories[event.user] = history
     }
 
+    /// How many events of a user count; 0 for one without a history.
+    public func count(of user: String) -> UInt64 { histories[user]?.count ?? 0 }
+
     /// Forgets a user.
     public mutating func remove(user: String) { histories[user] = nil }
 

@@ -10,6 +10,8 @@ public struct SystemFiles: Codable, Sendable {
         public var instance: Int
         /// Its process id; 0 while it waits to be started again.
         public var pid: Int32
+        /// The port of `/metrics` and `/readyz`; nil for the database.
+        public var adminPort: Int?
         /// How often it was started again.
         public var restarts: Int
     }

@@ -7,7 +7,9 @@ struct App {
         await Program(
             "verify",
             summary: "Starts the real system, sends it events and questions, and compares with what must come of them.",
-            commands: [ReplayCommand.command, QuestionsCommand.command, FreshnessCommand.command]
+            commands: [
+                ReplayCommand.command, QuestionsCommand.command, FreshnessCommand.command, FaultsCommand.command,
+            ]
         ).main()
     }
 }

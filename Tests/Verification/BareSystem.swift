@@ -1,0 +1,112 @@
+import Datasets
+import Foundation
+import MessageLogs
+import Messages
+import Postgres
+import StreamProcessing
+public import Streams
+
+/// A log, a database and a tiny model without any process: a test starts those it needs, one by one.
+public struct BareSystem: Sendable {
+    /// The message log's address.
+    public let address: String
+    /// The database's address.
+    public let database: String
+    /// The folder of everything.
+    public let folder: String
+    /// The message log.
+    public let log: any MessageLog
+    /// The folder of the model bundle.
+    public var bundle: String { "\(folder)/bundle" }
+
+    /// Makes topics, tables and model.
+    ///
+    /// - Parameters:
+    ///   - address: the message log's address; nil is the database.
+    ///   - database: an empty database.
+    ///   - folder: an empty folder.
+    ///   - partitions: of the topics.
+    /// - Throws: what the log, the database or the file system throws.
+    public init(log address: String? = nil, database: String, folder: String, partitions: Int32 = 2) async throws {
+        self.address = address ?? database
+        self.database = database
+        self.folder = folder
+        log = try await openLog(self.address)
+        try await log.createTopics(TopicSpecification.system(partitionCount: partitions))
+        let table = try await EmbeddingTable(database: database)
+        try await table.migrate()
+        await table.close()
+        try SmallBundle.write(to: "\(folder)/bundle", catalogue: SyntheticWorld().catalogue)
+    }
+
+    /// Starts a process of a service.
+    public func start(
+        _ program: String,
+        _ instance: String = "0",
+        failpoints: String = "",
+        without protections: String = "",
+        sessionTimeout: Duration = .seconds(2),
+        further: [String] = []
+    ) async throws -> ServiceProcess {
+        var options = ServiceProcess.Options(
+            program,
+            instance: instance,
+            log: address,
+            database: database,
+            bundle: bundle,
+            folder: folder
+        )
+        options.failpoints = failpoints
+        options.withoutProtection = protections
+        options.sessionTimeout = sessionTimeout
+        options.further = further
+        return try await ServiceProcess.start(options)
+    }
+
+    /// Appends events of users in turn, past the ingestor.
+    ///
+    /// - Parameters:
+    ///   - users: how many users, `u0` and on.
+    ///   - rounds: which events of each; of equal numbers the events are equal.
+    /// - Throws: `StreamError`.
+    public func append(users: Int, rounds: Range<Int>) async throws {
+        var records: [OutgoingRecord] = []
+        for round in rounds {
+            for user in 0..<users {
+                let event = Event(
+                    id: "u\(user)-\(round)",
+                    user: "u\(user)",
+                    item: "f\((user * 31 + round * 7) % 300 + 1)",
+                    rating: Float(round % 5 + 1),
+                    time: 1_700_000_000_000 + Int64(round) * 60_000
+                )
+                records.append(
+                    OutgoingRecord(
+                        topic: Topic.userEvents.rawValue,
+                        key: Array(event.user.utf8),
+                        value: try event.encoded()
+                    )
+                )
+            }
+        }
+        try await log.append(records)
+    }
+
+    /// Waits until all events are encoded, and all embeddings written where `rows` says so.
+    public func waitUntilDrained(rows: Bool = true, within limit: Duration = .seconds(60)) async throws {
+        if rows { return try await Progress(log).waitUntilDrained(within: limit) }
+        try await poll("all events are encoded", within: limit) {
+            try await log.lag(group: ConsumerGroup.encoderWorker, topic: Topic.userEvents.rawValue) == 0
+        }
+    }
+
+    /// What is wrong with what is kept.
+    public func problems(hasForeignEmbeddings: Bool = false) async throws -> [String] {
+        try await FaultsCheck(
+            log,
+            database: database,
+            bundle: bundle,
+            hasForeignEmbeddings: hasForeignEmbeddings
+        ).run().problems
+    }
+}
