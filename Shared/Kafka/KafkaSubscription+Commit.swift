@@ -26,8 +26,27 @@ extension KafkaSubscription {
     /// Tells the log how far a reader is that keeps its offsets itself; nobody waits for it.
     private func advise(_ offsets: [TopicPartition: Int64]) {
         guard !isClosed, !offsets.isEmpty, !isLost else { return }
+        unconfirmed.merge(offsets) { $1 }
+        advisedAt = .now
         let list = PartitionList(offsets)
         rd_kafka_commit(client.handle, list.pointer, 1)
+    }
+
+    /// What a rebalance or a broker that was away swallowed would otherwise show as lag until the next batch.
+    func adviseAgain() {
+        guard !unconfirmed.isEmpty, advisedAt < .now - .seconds(1) else { return }
+        advise(unconfirmed.filter { owned.contains($0.key) })
+    }
+
+    /// Takes the group's answer to an advice.
+    func confirm(_ event: OpaquePointer) {
+        guard rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR_NO_ERROR,
+            let list = rd_kafka_event_topic_partition_list(event)
+        else { return }
+        for element in PartitionList.elements(of: list)
+        where element.error == .noError && unconfirmed[element.partition] == element.offset {
+            unconfirmed[element.partition] = nil
+        }
     }
 
     /// What a commit is without transactions: a process that ends in the middle has lost what the batch produced.

@@ -116,7 +116,10 @@ extension KafkaSubscription {
 
     /// Nothing more of these partitions is delivered.
     private func forgetPositions(of partitions: some Sequence<TopicPartition>) {
-        for partition in partitions { positions[partition] = nil }
+        for partition in partitions {
+            positions[partition] = nil
+            unconfirmed[partition] = nil
+        }
         stash.removeAll { positions[$0.source] == nil }
     }
 

@@ -54,6 +54,11 @@ actor KafkaSubscription: Subscription {
     var dropped: Set<TopicPartition> = []
     /// Until when a rebalance is expected that takes the dropped ones.
     var expectsRebalanceUntil = ContinuousClock.now
+    /// Offsets of a reader that keeps its own which the group has not confirmed yet.
+    var unconfirmed: [TopicPartition: Int64] = [:]
+    /// When the group was last told.
+    var advisedAt = ContinuousClock.now
+
     /// The reader follows all partitions, and the flow has not been told yet.
     private var announces = false
 
@@ -124,6 +129,7 @@ actor KafkaSubscription: Subscription {
                 continue
             }
             if let event = try regainDropped() { return event }
+            adviseAgain()
             if let batch = try collect() { return .batch(batch) }
         }
         return nil
@@ -139,6 +145,8 @@ actor KafkaSubscription: Subscription {
             starts[partition] = offset
         }
         unstarted = [:]
+        // Whoever had them before may have ended between its commit and its advice.
+        unconfirmed.merge(starts) { $1 }
         if case .assign = answer {
             answer = .assign(starts)
         } else {
@@ -191,6 +199,8 @@ actor KafkaSubscription: Subscription {
             }
         case RD_KAFKA_EVENT_REBALANCE:
             held = Self.rebalance(in: event)
+        case RD_KAFKA_EVENT_OFFSET_COMMIT:
+            confirm(event)
         case RD_KAFKA_EVENT_ERROR:
             var source: TopicPartition?
             if let list = rd_kafka_event_topic_partition(event) {

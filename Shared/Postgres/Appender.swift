@@ -90,7 +90,9 @@ actor Appender {
             } catch {
                 guard error.kind == .connection || error.kind == .retry else { return .failure(StreamError(error)) }
                 do throws(PostgresError) {
-                    if error.isOutcomeUnknown, try await tookEffect(identifier, until: deadline) { return .success(()) }
+                    if error.isOutcomeUnknown, try await connection.tookEffect(identifier, until: deadline) {
+                        return .success(())
+                    }
                 } catch {
                     return .failure(.unavailable("\(error); the records may have been appended"))
                 }
@@ -99,21 +101,30 @@ actor Appender {
             try? await Task.sleep(for: backOff.next())
         }
     }
+}
 
-    /// Whether an append took effect; if not, it never will, because its id is taken.
-    private func tookEffect(
+extension PostgresConnection {
+    /// Whether a statement that put its id into `appends` took effect; if not, it never will, because the id is taken.
+    func tookEffect(
         _ identifier: String,
         until deadline: ContinuousClock.Instant
     ) async throws(PostgresError) -> Bool {
-        try await connection.retrying(until: deadline) { connection throws(PostgresError) in
-            let result = try await connection.query(
+        try await retrying(until: deadline) { connection throws(PostgresError) in
+            // Waits for the statement if it is at work now.
+            _ = try await connection.query(
                 """
-                INSERT INTO userllm_log.appends (id) VALUES ($1::text::uuid) ON CONFLICT DO NOTHING RETURNING true
+                INSERT INTO userllm_log.appends (id, is_refused) VALUES ($1::text::uuid, true) ON CONFLICT DO NOTHING
                 """,
                 [.text(identifier)],
-                operation: "asking whether an append took effect"
+                operation: "refusing a statement that did not take effect yet"
             )
-            return result.count == 0
+            // The refusal may be that of a try before this one whose answer was lost, so it is read and not inferred.
+            let rows = try await connection.query(
+                "SELECT NOT is_refused FROM userllm_log.appends WHERE id = $1::text::uuid",
+                [.text(identifier)],
+                operation: "asking whether a statement took effect"
+            )
+            return rows.count > 0 && rows.bool(0, 0)
         }
     }
 }

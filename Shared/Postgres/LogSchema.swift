@@ -11,7 +11,7 @@ extension SchemaMigration {
         schema: "userllm_log",
         versionTable: "schema_version",
         lock: 0x5553_4C4C_0001,
-        steps: [logTables + appendFunctions + groupFunctions]
+        steps: [logTables + appendFunctions + groupFunctions, outcomes]
     )
 
     private static let logTables = """
@@ -72,6 +72,13 @@ extension SchemaMigration {
             PRIMARY KEY (group_name, partition_id)
         ) WITH (fillfactor = 20, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
 
+        """
+
+    /// `appends` tells of commits too, and who asks about a statement leaves a refusal there: the statement can then take
+    /// effect no more, and who asks again, because that answer was lost as well, is told the same.
+    private static let outcomes = """
+        ALTER TABLE userllm_log.appends ADD COLUMN is_refused bool NOT NULL DEFAULT false;
+        DROP FUNCTION userllm_log.fence(text, int4, int4[]);
         """
 
     private static let appendFunctions = """

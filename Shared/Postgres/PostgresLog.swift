@@ -184,7 +184,7 @@ public final class PostgresLog: MessageLog {
             )
             let records = try await streaming { [topics, settings] () async throws(PostgresError) in
                 try await connection.retrying(until: .now + settings.readTimeout) { connection throws(PostgresError) in
-                    try await fetch.run(connection, topics)
+                    try await fetch.run(connection, topics).records
                 }
             }
             guard let last = records.last else { break }

@@ -1,4 +1,5 @@
 import Failpoints
+import Foundation
 import Streams
 
 /// A reader of the log over PostgreSQL.
@@ -31,6 +32,8 @@ actor PostgresSubscription: Subscription {
     private var places: [Int32: Place] = [:]
     private var surplus: [Int32] = []
     private var events: [SubscriptionEvent] = []
+    /// Offsets of a reader that keeps its own which the group does not know yet.
+    private var unadvised: [Int32: Int64] = [:]
     private var isClosed = false
 
     init(_ log: PostgresLog, _ options: SubscriptionOptions, _ topics: [TopicEntry]) throws(PostgresError) {
@@ -67,6 +70,7 @@ actor PostgresSubscription: Subscription {
             if !events.isEmpty { return events.removeFirst() }
             if group != nil { try await share(until: deadline) }
             if !events.isEmpty { continue }
+            if let group, !unadvised.isEmpty { await advise(group) }
             if let batch = try await batch(until: deadline) { return isClosed ? nil : .batch(batch) }
             if let error = member.error {
                 guard error.kind != .configuration, ContinuousClock.now <= deadline else { throw StreamError(error) }
@@ -196,19 +200,23 @@ actor PostgresSubscription: Subscription {
         let positions = places.compactMapValues(\.position)
         guard !positions.isEmpty else { return [] }
         let fetch = RecordFetch(positions: positions, settings: settings, maximumCount: count)
-        let records: [Record]
+        let found: RecordFetch.Found
         do throws(PostgresError) {
-            records = try await connection.retrying(until: deadline) {
+            found = try await connection.retrying(until: deadline) {
                 [topics = log.topics] connection throws(PostgresError) in
                 try await fetch.run(connection, topics)
             }
         } catch {
             throw StreamError(error)
         }
-        for (partition, next) in Batch(records: records).nextOffsets {
+        // Who only follows the end has nothing to lose there.
+        if group != nil, let (identifier, low) = found.gone.first, let place = places[identifier] {
+            throw .offsetGone(place.partition, committed: place.position ?? 0, low: low)
+        }
+        for (partition, next) in Batch(records: found.records).nextOffsets {
             if let identifier = identifier(of: partition) { places[identifier]?.position = next }
         }
-        return records
+        return found.records
     }
 
     private func identifier(of partition: TopicPartition) -> Int32? {
@@ -225,7 +233,20 @@ actor PostgresSubscription: Subscription {
                 throw .offsetGone(place.partition, committed: offset, low: place.low)
             }
             places[identifier]?.position = offset
+            if offset != place.committed { unadvised[identifier] = offset }
         }
+    }
+
+    /// Tells the group where this reader goes on, for tools that show lag: whoever had the partitions before may have ended
+    /// between its own commit and the group's.
+    private func advise(_ group: String) async {
+        var offsets: [TopicPartition: Int64] = [:]
+        for (identifier, offset) in unadvised {
+            if let place = places[identifier] { offsets[place.partition] = offset }
+        }
+        unadvised = [:]
+        // It is advice: what does not get through now comes with the next batch.
+        try? await commit(offsets, AppendBatch(), group)
     }
 
     /// Takes all partitions, from the first record that is younger.
@@ -270,7 +291,7 @@ actor PostgresSubscription: Subscription {
             // Sizes and topics are checked before anything is sent.
             let produced = try await log.batches(outputs).first ?? AppendBatch()
             if Protection.atomicCommit.isOff { return try await commitApart(batch, outputs, group) }
-            try await commit(batch, produced, group)
+            try await commit(batch.nextOffsets, produced, group)
         } catch {
             goBack(batch)
             throw error
@@ -279,14 +300,19 @@ actor PostgresSubscription: Subscription {
 
     /// What a commit is without transactions: a process that ends in the middle has lost what the batch produced.
     private func commitApart(_ batch: Batch, _ outputs: [OutgoingRecord], _ group: String) async throws(StreamError) {
-        try await commit(batch, AppendBatch(), group)
+        try await commit(batch.nextOffsets, AppendBatch(), group)
         Failpoint.betweenOffsetsAndOutputs.reach()
         try await log.append(outputs)
     }
 
-    private func commit(_ batch: Batch, _ produced: AppendBatch, _ group: String) async throws(StreamError) {
+    private func commit(
+        _ offsets: [TopicPartition: Int64],
+        _ produced: AppendBatch,
+        _ group: String
+    ) async throws(StreamError) {
+        guard !offsets.isEmpty else { return }
         var sources: [(identifier: Int32, epoch: Int64, committed: Int64?, next: Int64)] = []
-        for (partition, next) in batch.nextOffsets {
+        for (partition, next) in offsets {
             guard let identifier = identifier(of: partition), let place = places[identifier] else {
                 throw .commitRefused("\(options.memberName) does not own \(partition) any more")
             }
@@ -300,77 +326,43 @@ actor PostgresSubscription: Subscription {
                 .int8s(order.map(\.committed)), .int8s(order.map(\.next)),
             ] + produced.parameters
         Failpoint.postgresBeforeCommit.reach()
-        try await send(
-            parameters,
-            Dictionary(uniqueKeysWithValues: order.map { ($0.identifier, $0.next) }),
-            group,
-            identifier
-        )
+        try await send(parameters, group)
         Failpoint.postgresAfterCommit.reach()
         for source in order { places[source.identifier]?.committed = source.next }
     }
 
     /// One transaction.
     ///
-    /// When the connection breaks before the answer, the offsets say whether it took effect.
-    private func send(
-        _ parameters: [PostgresValue],
-        _ next: [Int32: Int64],
-        _ group: String,
-        _ identifier: Int32
-    ) async throws(StreamError) {
+    /// When the connection breaks before the answer, the database is asked whether it took effect.
+    private func send(_ parameters: [PostgresValue], _ group: String) async throws(StreamError) {
         let deadline = ContinuousClock.now + settings.appendTimeout
-        var parameters = parameters
         var backOff = BackOff()
         while true {
+            let identifier = UUID().uuidString
             do throws(PostgresError) {
                 _ = try await connection.query(
                     """
+                    WITH known AS (INSERT INTO userllm_log.appends (id) VALUES ($14::text::uuid))
                     SELECT \(UnprotectedFunction.commitBatch.qualifiedName)(
                         $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
                     """,
-                    parameters,
+                    parameters + [.text(identifier)],
                     operation: "committing a batch of group \(group)"
                 )
                 return
             } catch {
-                guard error.kind == .connection || error.kind == .retry, ContinuousClock.now < deadline else {
-                    throw StreamError(error)
-                }
+                guard error.kind == .connection || error.kind == .retry else { throw StreamError(error) }
                 if error.isOutcomeUnknown {
-                    if try await tookEffect(next, group, identifier) { return }
-                    // Under the new epochs; what was sent before can no longer commit.
-                    parameters[3] = .int8s(next.keys.sorted().map { places[$0]?.epoch })
+                    let end = ContinuousClock.now + settings.readTimeout
+                    let tookEffect = try await streaming { [connection] () async throws(PostgresError) in
+                        try await connection.tookEffect(identifier, until: end)
+                    }
+                    if tookEffect { return }
                 }
+                guard ContinuousClock.now < deadline else { throw StreamError(error) }
             }
             try? await Task.sleep(for: backOff.next())
         }
-    }
-
-    /// Whether a commit whose answer was lost took effect; if not, it never will.
-    private func tookEffect(_ next: [Int32: Int64], _ group: String, _ identifier: Int32) async throws(StreamError)
-        -> Bool
-    {
-        let rows: PostgresResult
-        do throws(PostgresError) {
-            rows = try await connection.retrying(until: .now + settings.readTimeout) {
-                connection throws(PostgresError) in
-                try await connection.query(
-                    "SELECT partition_id, epoch, next_offset FROM userllm_log.fence($1, $2, $3)",
-                    [.text(group), .int4(identifier), .int4s(next.keys.sorted())],
-                    operation: "asking whether a commit took effect"
-                )
-            }
-        } catch {
-            throw StreamError(error)
-        }
-        var committed: [Int32: Int64] = [:]
-        for row in 0..<rows.count {
-            places[rows.int4(row, 0)]?.epoch = rows.int8(row, 1)
-            committed[rows.int4(row, 0)] = rows.optionalInt8(row, 2)
-        }
-        if rows.count > 0 { return committed.contains { next[$0.key] == $0.value } }
-        throw .commitRefused("\(options.memberName) lost its partitions while the database was away")
     }
 
     /// After a commit that failed: the reader drops what it made of the batch, and reads on from the last commit.

@@ -9,13 +9,21 @@ struct RecordFetch: Sendable {
     let settings: PostgresLogSettings
     let maximumCount: Int
 
-    /// The records, in order within each partition.
+    /// What was found.
+    struct Found: Sendable {
+        /// The records, in order within each partition.
+        var records: [Record] = []
+        /// Partitions, by id, that lost records at the position to retention, with the first offset that is left.
+        var gone: [Int32: Int64] = [:]
+    }
+
+    /// Looks once.
     ///
     /// Partitions that have any share the batch evenly, in number and in bytes, but each gives at least one record.
     func run(
         _ connection: PostgresConnection,
         _ topics: TopicDirectory
-    ) async throws(PostgresError) -> [Record] {
+    ) async throws(PostgresError) -> Found {
         // More partitions than records fit in a batch take turns by chance, or the last would wait for ever.
         let partitions = positions.keys.shuffled()
         let rows = try await connection.query(
@@ -27,11 +35,14 @@ struct RecordFetch: Sendable {
             ],
             operation: "reading records"
         )
-        var records: [Record] = []
-        records.reserveCapacity(rows.count)
+        var found = Found()
+        found.records.reserveCapacity(rows.count)
         for row in 0..<rows.count {
-            guard let place = topics.place(rows.int4(row, 0)) else { continue }
-            records.append(
+            let identifier = rows.int4(row, 0)
+            let low = rows.int8(row, 6)
+            if low > positions[identifier, default: 0] { found.gone[identifier] = low }
+            guard !rows.isNull(row, 1), let place = topics.place(identifier) else { continue }
+            found.records.append(
                 Record(
                     source: place,
                     offset: rows.int8(row, 1),
@@ -42,19 +53,19 @@ struct RecordFetch: Sendable {
                 )
             )
         }
-        return records
+        return found
     }
 
     private static let sql = """
-        SELECT r.partition_id, r.record_offset, r.appended_at, r.key, r.value, r.headers
+        SELECT w.id, r.record_offset, r.appended_at, r.key, r.value, r.headers, w.low_offset
         FROM (
-            SELECT w.id, w.start, w.stop,
+            SELECT w.id, w.start, w.stop, p.low_offset,
                 greatest($4 / count(*) OVER (), 1) AS share, $5 / count(*) OVER () AS byte_share
             FROM unnest($1, $2, $3) WITH ORDINALITY w (id, start, stop, turn)
             JOIN userllm_log.partitions p ON p.id = w.id AND p.next_offset > w.start
             ORDER BY w.turn LIMIT $4
         ) w
-        CROSS JOIN LATERAL (
+        LEFT JOIN LATERAL (
             SELECT l.*,
                 sum(coalesce(octet_length(l.key), 0) + coalesce(octet_length(l.value), 0))
                     OVER (ORDER BY l.record_offset) - coalesce(octet_length(l.key), 0) - coalesce(octet_length(l.value), 0)
@@ -64,7 +75,7 @@ struct RecordFetch: Sendable {
                 WHERE partition_id = w.id AND record_offset >= w.start AND record_offset < w.stop
                 ORDER BY record_offset LIMIT w.share
             ) l
-        ) r
-        WHERE r.bytes_before < w.byte_share OR r.bytes_before = 0
+        ) r ON r.bytes_before < w.byte_share OR r.bytes_before = 0
+        WHERE r.record_offset IS NOT NULL OR w.low_offset > w.start
         """
 }

@@ -77,6 +77,31 @@ import Testing
         await log.close()
     }
 
+    @Test(arguments: [6, 10])
+    func aReaderThatFallsBehindRetentionIsTold(removed: Int) async throws {
+        let log = try await log(.delete(after: .seconds(3_600)))
+        try await append(log, (0..<10).map { ("k", "\($0)") })
+        let reader = try await log.subscribe(
+            .init(topics: ["t"], membership: .group("g"), maximumBatchCount: 3, linger: .zero, memberName: "m")
+        )
+        while let event = try await reader.next() {
+            guard case .batch(let batch) = event else { continue }
+            #expect(batch.records.map(\.offset) == [0, 1, 2])
+            break
+        }
+        // It is at 3 and goes on reading.
+        _ = try await log.reader.query(
+            "UPDATE userllm_log.records SET appended_at = appended_at - 7200000 WHERE record_offset < $1",
+            [.int8(Int64(removed))],
+            operation: "making records old"
+        )
+        try await log.maintain()
+        let error = await #expect(throws: StreamError.self) { while try await reader.next() != nil {} }
+        #expect(error == .offsetGone(partition, committed: 3, low: Int64(removed)))
+        await reader.close()
+        await log.close()
+    }
+
     @Test func retentionMovesTheLowWatermark() async throws {
         let log = try await log(.delete(after: .seconds(3_600)))
         try await append(log, (0..<10).map { ("k", "\($0)") })

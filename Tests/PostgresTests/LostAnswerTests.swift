@@ -72,6 +72,40 @@ import Testing
         proxy.close()
     }
 
+    /// The commit takes effect, its answer is lost, and when the member asks the partition is somebody else's.
+    @Test func commitThatTookEffectIsNotRefusedAlthoughThePartitionIsLost() async throws {
+        let (straight, through, proxy) = try database()
+        let log = try await PostgresLog(address: straight)
+        let topics = ["in", "out"].map { TopicSpecification(name: $0, partitionCount: 1, cleanup: .compact) }
+        try await log.createTopics(topics)
+        try await log.append([record("in", "0")])
+        try PrivatePostgres.shared().psql(
+            straight,
+            """
+            CREATE FUNCTION lose() RETURNS trigger LANGUAGE plpgsql AS
+                'BEGIN NEW.owner := NULL; NEW.epoch := NEW.epoch + 1; RETURN NEW; END';
+            CREATE TRIGGER lose BEFORE UPDATE OF next_offset ON userllm_log.group_offsets
+                FOR EACH ROW EXECUTE FUNCTION lose()
+            """
+        )
+        let cut = try await PostgresLog(address: through)
+        let reader = try await cut.subscribe(.init(topics: ["in"], membership: .group("g"), memberName: "m"))
+        try await withLimit(.seconds(60), "the commit", onTimeout: { await cut.close() }) {
+            while let event = try await reader.next() {
+                guard case .batch(let batch) = event else { continue }
+                try await reader.commit(batch, producing: [record("out", marker)])
+                break
+            }
+        }
+        #expect(proxy.cutCount == 1)
+        #expect(try await values(log, "out") == [marker])
+        #expect(try await log.lag(group: "g", topic: "in") == 0)
+        await reader.close()
+        await cut.close()
+        await log.close()
+        proxy.close()
+    }
+
     @Test func writeOfRowsIsNotRepeatedAndNotRefused() async throws {
         let (_, through, proxy) = try database()
         let table = try await EmbeddingTable(database: through)

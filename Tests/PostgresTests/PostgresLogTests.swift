@@ -285,15 +285,14 @@ import Testing
                 operation: "test"
             )
         }
-        // Asked first: the statement that is still on its way then fails.
-        _ = try await log.reader.query(
-            "INSERT INTO userllm_log.appends (id) VALUES ($1::text::uuid)",
-            [.text(identifier)],
-            operation: "test"
-        )
+        // Asked first: the statement that is still on its way then fails. Asked twice, because an answer may be lost too.
+        for _ in 0..<2 {
+            #expect(try await !log.reader.tookEffect(identifier, until: .now + .seconds(30)))
+        }
         let late = await #expect(throws: PostgresError.self) { try await send(log.reader) }
         #expect(late?.code == .uniqueViolation)
         #expect(try await everything(log, "t").isEmpty)
+        #expect(try await !log.reader.tookEffect(identifier, until: .now + .seconds(30)))
         await log.close()
     }
 }

@@ -36,6 +36,23 @@ extension LogStage {
         await second.close()
     }
 
+    /// A reader that ended between its own commit and the group's would otherwise leave lag that nothing takes away.
+    func ownOffsetsAreToldToTheGroup() async throws {
+        let log = try await log()
+        let topic = try await topic(log, "told", partitions: 2)
+        try await log.append((0..<4).map { OutgoingRecord(topic: topic, partition: $0 % 2, key: [1], value: [1]) })
+        let reader = try await log.reader([topic], .groupWithOwnOffsets(name("told")))
+        guard case .assigned(let partitions) = try await reader.next() else {
+            throw LogConformance.Failure("no assignment")
+        }
+        try requireEqual(Set(partitions.map(\.partition)), [0, 1], "partitions")
+        try await reader.subscription.start(at: [TopicPartition(topic, 0): 2, TopicPartition(topic, 1): 2])
+        async let event = reader.subscription.next()
+        while try await log.lag(group: name("told"), topic: topic) > 0 { try await Task.sleep(for: .milliseconds(50)) }
+        await reader.close()
+        if let event = try await event { throw LogConformance.Failure("the reader got \(event)") }
+    }
+
     func tailReadsEverythingWithoutAGroup() async throws {
         let log = try await log()
         let topic = try await topic(log, "tail", partitions: 2)

@@ -21,6 +21,7 @@ public struct LogConformance: Sendable {
         case commitAfterLosingAPartitionIsRefused
         case closeEndsAWaitingReader
         case ownOffsetsAreTheReadersOwn
+        case ownOffsetsAreToldToTheGroup
         case tailReadsEverythingWithoutAGroup
         case replayGivesTheNewestOfEachKey
         case replayEndsAtEmptyAndTombstone
@@ -83,6 +84,7 @@ public struct LogConformance: Sendable {
         case .commitAfterLosingAPartitionIsRefused: try await stage.commitAfterLosingAPartitionIsRefused()
         case .closeEndsAWaitingReader: try await stage.closeEndsAWaitingReader()
         case .ownOffsetsAreTheReadersOwn: try await stage.ownOffsetsAreTheReadersOwn()
+        case .ownOffsetsAreToldToTheGroup: try await stage.ownOffsetsAreToldToTheGroup()
         case .tailReadsEverythingWithoutAGroup: try await stage.tailReadsEverythingWithoutAGroup()
         case .replayGivesTheNewestOfEachKey: try await stage.replayGivesTheNewestOfEachKey()
         case .replayEndsAtEmptyAndTombstone: try await stage.replayEndsAtEmptyAndTombstone()
