@@ -255,7 +255,7 @@ let package = Package(
             "GatewayTests",
             ["Gateway", "MessageLogs", "HTTPServer", "HTTPClient", "ServiceRuntime", "Streams", "Messages"]
         ),
-        tests("KafkaTests", ["Kafka", "CRdkafka", "Streams", "Executors"]),
+        tests("KafkaTests", ["Kafka", "CRdkafka", "Streams", "Executors", "Messages", "Verification"]),
         tests("PostgresTests", ["Postgres", "Streams", "Messages"]),
         tests("StreamsTests", ["Streams", "Messages"]),
         tests("TrainerTests", ["Trainer", "UserModels", "NeuralNetwork", "Tensors", "Datasets", "ServiceRuntime"]),

@@ -102,11 +102,21 @@ public struct BareSystem: Sendable {
 
     /// What is wrong with what is kept.
     public func problems(hasForeignEmbeddings: Bool = false) async throws -> [String] {
+        try await check(hasForeignEmbeddings: hasForeignEmbeddings).problems
+    }
+
+    /// All records of `user-embeddings`, in order within a partition.
+    public func embeddings() async throws -> [Record] {
+        try await folding(Topic.userEmbeddings.rawValue, of: log, into: [Record]()) { $0.append($1) }
+    }
+
+    /// Compares topics, offsets and rows.
+    public func check(hasForeignEmbeddings: Bool = false) async throws -> FaultsCheck.Findings {
         try await FaultsCheck(
             log,
             database: database,
             bundle: bundle,
             hasForeignEmbeddings: hasForeignEmbeddings
-        ).run().problems
+        ).run()
     }
 }

@@ -147,7 +147,7 @@ public struct FaultsSchedule: Sendable {
     private static func weights(_ options: Options) -> [(Fault.Kind, Double)] {
         var weights: [(Fault.Kind, Double)] = [
             (.kill, 6), (.terminate, 3), (.stopAdditional, 2), (.killDatabase, 1.5), (.stopDatabase, 1.5),
-            (.cutConnections, 3), (.poison, 1.5), (.moreWorkers, 1.5), (.fewerWorkers, 1.5), (.failpoint, 4),
+            (.cutConnections, 3), (.poison, 1.5), (.moreWorkers, 3), (.fewerWorkers, 1.5), (.failpoint, 4),
         ]
         if !options.isShort { weights.append((.stop, 2.5)) }
         if options.hasBroker { weights += [(.killBroker, options.isShort ? 0.7 : 1.5), (.stopBroker, 1.5)] }

@@ -1,0 +1,211 @@
+import Foundation
+import Glibc
+import Messages
+import Postgres
+import Streams
+import TestSupport
+import Testing
+import Verification
+
+/// Each protection against the fault it stands against: with it everything is right, without it the check must fail.
+@Suite(.serialized) struct ProtectionTests {
+    /// An old embedding comes after a newer one: a batch reduces its own, so they come in two.
+    @Test(arguments: ["", "row-guard"])
+    func rowsDoNotGoBackWhenEmbeddingsComeInAnotherOrder(without protections: String) async throws {
+        try await FaultStage.run { system in
+            let worker = try await system.start("encoder-worker")
+            let writer = try await system.start("embedding-writer", without: protections)
+            try await system.append(users: 1, rounds: 0..<1)
+            try await system.waitUntilDrained()
+            let old = try #require(try await system.embeddings().last)
+            try await system.append(users: 1, rounds: 1..<4)
+            try await system.waitUntilDrained()
+            try await system.log.append([
+                OutgoingRecord(topic: Topic.userEmbeddings.rawValue, key: old.key, value: old.value)
+            ])
+            try await system.waitUntilDrained()
+            let problems = try await system.problems(hasForeignEmbeddings: true)
+            if protections.isEmpty {
+                #expect(problems == [])
+            } else {
+                #expect(problems == ["rows: u0 has 4 events, its row knows 1"])
+            }
+            await worker.stop()
+            await writer.stop()
+        }
+    }
+
+    /// A writer is stopped with a batch in hand, another one writes it and more, and the first wakes up.
+    ///
+    /// Two layers: without the fence the offsets go back, and the row guard still keeps the rows; without both the rows
+    /// go back too.
+    @Test(arguments: ["", "writer-fence", "writer-fence,row-guard"])
+    func aWriterThatWakesUpWritesNothing(without protections: String) async throws {
+        try await FaultStage.run { system in
+            let zombie = try await system.start(
+                "embedding-writer",
+                "zombie",
+                failpoints: "writer.before-commit:stop,writer.after-commit:kill",
+                without: protections
+            )
+            try await zombie.waitUntilReady()
+            let worker = try await system.start("encoder-worker")
+            try await system.append(users: 4, rounds: 0..<1)
+            try await zombie.waitUntilStopped()
+            let heir = try await system.start("embedding-writer", "heir")
+            try await system.append(users: 4, rounds: 1..<5)
+            try await system.waitUntilDrained()
+            zombie.signal(SIGCONT)
+            if protections.isEmpty {
+                try await poll("the zombie was refused", within: .seconds(60)) {
+                    zombie.printed.contains("the offsets in the database were moved")
+                }
+            } else {
+                try await zombie.waitUntilEnded()
+            }
+            let problems = try await system.problems()
+            #expect(problems.isEmpty == protections.isEmpty, "\(problems)")
+            #expect(problems.contains { $0.contains("the writers stored") } == !protections.isEmpty)
+            #expect(problems.contains { $0.hasPrefix("rows:") } == protections.contains("row-guard"))
+            await zombie.stop()
+            await worker.stop()
+            await heir.stop()
+        }
+    }
+
+    /// The group's offsets are set back, so the worker reads events that are in its state.
+    @Test(arguments: FaultStage.logs, ["", "replay-guard"])
+    func eventsThatAreReadAgainCountOnce(kafka: Bool, without protections: String) async throws {
+        try await FaultStage.run(kafka: kafka) { system in
+            let writer = try await system.start("embedding-writer")
+            let first = try await system.start("encoder-worker", "first")
+            try await system.append(users: 5, rounds: 0..<3)
+            try await system.waitUntilDrained()
+            await first.stop()
+            try await system.rewindEvents()
+            let second = try await system.start("encoder-worker", "second", without: protections)
+            try await system.append(users: 5, rounds: 3..<4)
+            try await system.waitUntilDrained()
+            let problems = try await system.problems()
+            #expect(problems.isEmpty == protections.isEmpty, "\(problems)")
+            #expect(problems.contains { $0.hasPrefix("rows:") } == !protections.isEmpty)
+            await second.stop()
+            await writer.stop()
+        }
+    }
+
+    /// A worker is killed in the middle of its second commit.
+    @Test(arguments: FaultStage.logs, ["", "atomic-commit"])
+    func aCommitThatIsCutOffLosesNothing(kafka: Bool, without protections: String) async throws {
+        let middle = kafka ? "kafka.after-offsets:kill@2" : "postgres.before-commit:kill-in=1@2"
+        try await FaultStage.run(kafka: kafka) { system in
+            let first = try await system.start(
+                "encoder-worker",
+                failpoints: protections.isEmpty ? middle : "commit.between-offsets-and-outputs:kill@2",
+                without: protections
+            )
+            try await system.append(users: 5, rounds: 0..<1)
+            try await system.waitUntilDrained(rows: false)
+            try await system.append(users: 5, rounds: 1..<3)
+            try await first.waitUntilEnded()
+            let second = try await system.start("encoder-worker")
+            let writer = try await system.start("embedding-writer")
+            try await system.append(users: 5, rounds: 3..<4)
+            try await system.waitUntilDrained()
+            let problems = try await system.problems()
+            #expect(problems.isEmpty == protections.isEmpty, "\(problems)")
+            #expect(problems.contains { $0.hasPrefix("rows:") } == !protections.isEmpty)
+            await second.stop()
+            await writer.stop()
+        }
+    }
+
+    /// A worker restores while somebody's transaction with the newest state of a user is still open.
+    ///
+    /// Over Kafka: KafkaTests/RestoreBarrierTests.
+    @Test(arguments: ["", "restore-barrier"])
+    func aRestoreWaitsForStateThatIsOnItsWay(without protections: String) async throws {
+        try await FaultStage.run { system in
+            let writer = try await system.start("embedding-writer")
+            let first = try await system.start("encoder-worker", "first")
+            try await system.append(users: 1, rounds: 0..<5)
+            try await system.waitUntilDrained()
+            await first.stop()
+
+            // The state is taken out of the log and put back in a transaction that stays open.
+            let operate = try PostgresConnection(address: system.database)
+            try await operate.execute(Self.takeOutTimelines, operation: "test")
+            try await operate.execute("BEGIN; \(Self.putBackTimelines)", operation: "test")
+            let second = try await system.start("encoder-worker", "second", without: protections)
+            try await system.append(users: 1, rounds: 5..<6)
+            if protections.isEmpty {
+                let watch = try PostgresConnection(address: system.database)
+                try await poll("the worker waits for the transaction", within: .seconds(60)) {
+                    try await watch.query(Self.isSomebodyWaiting, operation: "test").bool(0, 0)
+                }
+                await watch.close()
+            } else {
+                try await poll("the worker goes on", within: .seconds(60)) { await second.isReady() }
+            }
+            try await operate.execute("COMMIT", operation: "test")
+            await operate.close()
+            try await system.waitUntilDrained()
+            let problems = try await system.problems()
+            #expect(problems.isEmpty == protections.isEmpty, "\(problems)")
+            #expect(problems.contains { $0.hasPrefix("timelines:") } == !protections.isEmpty)
+            await second.stop()
+            await writer.stop()
+        }
+    }
+
+    private static let takeOutTimelines = """
+        CREATE TABLE test_kept AS SELECT r.* FROM userllm_log.records r
+            JOIN userllm_log.partitions p ON p.id = r.partition_id
+            JOIN userllm_log.topics t ON t.id = p.topic_id WHERE t.name = 'user-timelines';
+        DELETE FROM userllm_log.records r USING test_kept k
+            WHERE r.partition_id = k.partition_id AND r.record_offset = k.record_offset;
+        """
+    private static let putBackTimelines = """
+        SELECT userllm_log.append_records(
+            ARRAY[partition_id], ARRAY[1], ARRAY[1], ARRAY[0], ARRAY[key], ARRAY[value], ARRAY[headers])
+        FROM test_kept ORDER BY record_offset DESC LIMIT 1
+        """
+    private static let isSomebodyWaiting = """
+        SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
+            AND query LIKE '%next_offset FROM userllm_log.partitions%')
+        """
+
+    /// A worker is stopped with a batch in hand, another one does it and more, and the first wakes up.
+    @Test(arguments: ["", "membership-check"])
+    func aWorkerThatWakesUpCommitsNothing(without protections: String) async throws {
+        try await FaultStage.run { system in
+            let writer = try await system.start("embedding-writer")
+            let zombie = try await system.start(
+                "encoder-worker",
+                "zombie",
+                failpoints: "encoder.after-embeddings:stop,postgres.after-commit:kill",
+                without: protections
+            )
+            try await zombie.waitUntilReady()
+            try await system.append(users: 4, rounds: 0..<1)
+            try await zombie.waitUntilStopped()
+            let heir = try await system.start("encoder-worker", "heir")
+            try await system.append(users: 4, rounds: 1..<4)
+            try await system.waitUntilDrained()
+            zombie.signal(SIGCONT)
+            if protections.isEmpty {
+                try await poll("the zombie was refused", within: .seconds(60)) {
+                    zombie.printed.contains("the commit of a batch was refused")
+                }
+            } else {
+                try await zombie.waitUntilEnded()
+            }
+            let problems = try await system.problems()
+            #expect(problems.isEmpty == protections.isEmpty, "\(problems)")
+            #expect(problems.contains { $0.contains("the workers committed") } == !protections.isEmpty)
+            await zombie.stop()
+            await heir.stop()
+            await writer.stop()
+        }
+    }
+}
