@@ -63,7 +63,7 @@ public struct BareSystem: Sendable {
         return try await ServiceProcess.start(options)
     }
 
-    /// Appends events of users in turn, past the ingestor.
+    /// Appends events of users in turn, past the ingestor, without ids: nothing but offsets tells them apart.
     ///
     /// - Parameters:
     ///   - users: how many users, `u0` and on.
@@ -74,7 +74,6 @@ public struct BareSystem: Sendable {
         for round in rounds {
             for user in 0..<users {
                 let event = Event(
-                    id: "u\(user)-\(round)",
                     user: "u\(user)",
                     item: "f\((user * 31 + round * 7) % 300 + 1)",
                     rating: Float(round % 5 + 1),

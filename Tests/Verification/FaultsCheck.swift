@@ -121,7 +121,10 @@ public struct FaultsCheck: Sendable {
             let user = String(decoding: $1.key ?? [], as: UTF8.self)
             guard let value = $1.value else { return $0[user] = nil }
             let timeline = try Timeline(decoding: value, contentType: nil)
-            if let held = $0[user], (held.generation, held.eventCount) > (timeline.generation, timeline.eventCount) {
+            if let held = $0[user],
+                (held.generation, held.eventCount, held.lastOffset)
+                    > (timeline.generation, timeline.eventCount, timeline.lastOffset)
+            {
                 return
             }
             $0[user] = timeline
