@@ -6,7 +6,7 @@ import ServiceRuntime
 /// - `log` (text, `postgresql://localhost/userllm`): the message log.
 /// - `bundle` (text, required): the folder of the model bundle.
 /// - `instance` (text, `0`): tells this worker from its siblings.
-/// - `batch-records` (integer, 512): the most events of a batch.
+/// - `batch-records` (integer, 2048): the most events of a batch.
 /// - `batch-linger` (duration, 5 ms): how long a batch waits for more events after its first.
 /// - `session-timeout` (duration, 10 s): a worker not heard of for this long loses its partitions.
 /// - `compute-threads` (integer, 1): threads for the model.
@@ -19,10 +19,10 @@ struct EncoderWorkerConfiguration: Sendable {
     )
     private static let batchCountKey = ConfigurationKey<Int>(
         "batch-records",
-        default: 512,
+        default: 2_048,
         in: 1...10_000,
         unit: "records",
-        help: "The most events that are encoded and committed together"
+        help: "The most events that are taken at once; partitions in them are committed in parts"
     )
     private static let lingerKey = ConfigurationKey<Duration>(
         "batch-linger",

@@ -19,6 +19,9 @@ struct EncodingFlow: Service {
         let contextColumns: Int
     }
 
+    /// More of them overlap encoding and committing better, but make smaller commits.
+    private static let partCount = 4
+
     let name = "encoding-flow"
     private let parts: Parts
     private let metrics: EncoderWorkerMetrics
@@ -75,21 +78,47 @@ struct EncodingFlow: Service {
 
     // MARK: - Batches
 
+    /// Parts of the batch with different partitions go one after the other, each committed while the next is encoded.
     private func process(_ batch: Batch, _ timelines: Timelines, _ rate: inout RejectionRate) async throws {
         let start = ContinuousClock.now
         metrics.stream.received.increment(by: batch.records.count)
         for partition in batch.nextOffsets.keys where await !timelines.holds(partition.partition) {
             throw ProcessFailure("records of \(partition) came, which was not assigned")
         }
-        let update = await timelines.apply(batch.records)
-        Failpoint.encoderAfterTimelines.reach()
-        try rate.record(
-            received: batch.records.count,
-            rejected: update.rejections.count,
-            lastReason: update.rejections.last?.reason
+        try await withThrowingTaskGroup(of: Void.self) { commits in
+            for part in batch.parts(atMost: Self.partCount) {
+                let update = await timelines.apply(part.records)
+                Failpoint.encoderAfterTimelines.reach()
+                try rate.record(
+                    received: part.records.count,
+                    rejected: update.rejections.count,
+                    lastReason: update.rejections.last?.reason
+                )
+                let histories = update.changed.map(\.timeline.events)
+                let encoded = histories.isEmpty ? [] : await parts.encoder.encode(histories)
+                Failpoint.encoderAfterEmbeddings.reach()
+                try await commits.next()
+                commits.addTask {
+                    try await commit(
+                        EncodedBatch(batch: part, update: update, encoded: encoded),
+                        timelines,
+                        since: start
+                    )
+                }
+            }
+            try await commits.waitForAll()
+        }
+    }
+
+    private func commit(_ encoded: EncodedBatch, _ timelines: Timelines, since start: ContinuousClock.Instant)
+        async throws
+    {
+        let (batch, update) = (encoded.batch, encoded.update)
+        let outputs = try encoded.outputs(
+            modelVersion: parts.modelVersion,
+            rows: parts.contextRows,
+            columns: parts.contextColumns
         )
-        let outputs = try await outputs(of: update)
-        Failpoint.encoderAfterEmbeddings.reach()
         if case .refused(let reason) = try await parts.subscription.commitResult(of: batch, producing: outputs) {
             // The timelines are ahead of what is committed. What follows is a new assignment, which restores them.
             await timelines.drop(batch.nextOffsets.keys.map(\.partition))
@@ -101,51 +130,6 @@ struct EncodingFlow: Service {
         logger.debug(
             "committed a batch",
             metadata: ["batch.count": "\(batch.records.count)", "users.count": "\(update.changed.count)"]
-        )
-    }
-
-    /// Everything a batch produces: deletions, timelines, embeddings and rejected records.
-    private func outputs(of update: TimelineUpdate) async throws -> [OutgoingRecord] {
-        var outputs: [OutgoingRecord] = []
-        outputs.reserveCapacity(2 * (update.changed.count + update.deleted.count) + update.rejections.count)
-        // A user with events after the deletion begins anew, so the deletion goes first.
-        for (user, partition) in update.deleted {
-            outputs.append(Self.timelineRecord(user, partition, nil))
-            outputs.append(Self.embeddingRecord(user, nil))
-        }
-        let timelines = update.changed.map(\.timeline.events)
-        let encoded = timelines.isEmpty ? [] : await parts.encoder.encode(timelines)
-        for (changed, result) in zip(update.changed, encoded) {
-            let user = changed.timeline.user
-            outputs.append(Self.timelineRecord(user, changed.partition, try changed.timeline.encoded()))
-            outputs.append(Self.embeddingRecord(user, try embedding(of: changed, result).encoded()))
-        }
-        return outputs + update.rejections.map { $0.outgoing(service: "encoder-worker") }
-    }
-
-    /// Timelines stay in the partition of the user's events, whichever partitioner chose it: that is where a restore
-    /// looks for them.
-    private static func timelineRecord(_ user: String, _ partition: Int32, _ value: [UInt8]?) -> OutgoingRecord {
-        OutgoingRecord(topic: Topic.userTimelines.rawValue, partition: partition, key: Array(user.utf8), value: value)
-    }
-
-    private static func embeddingRecord(_ user: String, _ value: [UInt8]?) -> OutgoingRecord {
-        OutgoingRecord(topic: Topic.userEmbeddings.rawValue, key: Array(user.utf8), value: value)
-    }
-
-    private func embedding(of changed: TimelineUpdate.Changed, _ encoded: EncodedUser) -> UserEmbedding {
-        UserEmbedding(
-            user: changed.timeline.user,
-            modelVersion: parts.modelVersion,
-            generation: changed.timeline.generation,
-            eventCount: changed.timeline.eventCount,
-            sourcePartition: changed.partition,
-            sourceOffset: changed.timeline.lastOffset,
-            eventTime: changed.appendedAt,
-            rows: parts.contextRows,
-            columns: parts.contextColumns,
-            context: encoded.context,
-            pooled: encoded.pooled
         )
     }
 }

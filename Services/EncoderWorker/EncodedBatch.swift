@@ -1,0 +1,58 @@
+import Messages
+import StreamProcessing
+import Streams
+import UserModels
+import UserTimelines
+
+/// A batch of events, what it changed, and the encoded users.
+struct EncodedBatch: Sendable {
+    let batch: Batch
+    let update: TimelineUpdate
+    /// One for each changed timeline, in order.
+    let encoded: [EncodedUser]
+
+    /// Everything the batch produces: deletions, timelines, embeddings and rejected records.
+    ///
+    /// - Parameters:
+    ///   - modelVersion: the bundle's version.
+    ///   - rows: of a context.
+    ///   - columns: of a context.
+    func outputs(modelVersion: String, rows: Int, columns: Int) throws -> [OutgoingRecord] {
+        var outputs: [OutgoingRecord] = []
+        outputs.reserveCapacity(2 * (update.changed.count + update.deleted.count) + update.rejections.count)
+        // A user with events after the deletion begins anew, so the deletion goes first.
+        for (user, partition) in update.deleted {
+            outputs.append(Self.timelineRecord(user, partition, nil))
+            outputs.append(Self.embeddingRecord(user, nil))
+        }
+        for (changed, encoded) in zip(update.changed, encoded) {
+            let timeline = changed.timeline
+            let embedding = UserEmbedding(
+                user: timeline.user,
+                modelVersion: modelVersion,
+                generation: timeline.generation,
+                eventCount: timeline.eventCount,
+                sourcePartition: changed.partition,
+                sourceOffset: timeline.lastOffset,
+                eventTime: changed.appendedAt,
+                rows: rows,
+                columns: columns,
+                context: encoded.context,
+                pooled: encoded.pooled
+            )
+            outputs.append(Self.timelineRecord(timeline.user, changed.partition, try timeline.encoded()))
+            outputs.append(Self.embeddingRecord(timeline.user, try embedding.encoded()))
+        }
+        return outputs + update.rejections.map { $0.outgoing(service: "encoder-worker") }
+    }
+
+    /// Timelines stay in the partition of the user's events, whichever partitioner chose it: that is where a restore
+    /// looks for them.
+    private static func timelineRecord(_ user: String, _ partition: Int32, _ value: [UInt8]?) -> OutgoingRecord {
+        OutgoingRecord(topic: Topic.userTimelines.rawValue, partition: partition, key: Array(user.utf8), value: value)
+    }
+
+    private static func embeddingRecord(_ user: String, _ value: [UInt8]?) -> OutgoingRecord {
+        OutgoingRecord(topic: Topic.userEmbeddings.rawValue, key: Array(user.utf8), value: value)
+    }
+}
