@@ -18,6 +18,7 @@ actor FaultsInjector {
     private let bundle: String
     private let folder: String
     private let disk: FullDisk?
+    private let withoutProtection: String
     private let ledger: FaultsLedger
     private let say: @Sendable (String) -> Void
     private var additional: [ServiceProcess] = []
@@ -37,6 +38,7 @@ actor FaultsInjector {
         disk: FullDisk?,
         bundle: String,
         folder: String,
+        withoutProtection: String,
         ledger: FaultsLedger,
         say: @escaping @Sendable (String) -> Void
     ) throws {
@@ -45,6 +47,7 @@ actor FaultsInjector {
         self.disk = disk
         self.bundle = bundle
         self.folder = folder
+        self.withoutProtection = withoutProtection
         self.ledger = ledger
         self.say = say
         state = try system.state()
@@ -53,7 +56,7 @@ actor FaultsInjector {
     /// Does the faults of a schedule, each at its time, and ends when the last is over.
     nonisolated func run(_ schedule: FaultsSchedule) async throws {
         let start = ContinuousClock.now
-        await addWorker()
+        try await addWorker()
         try await withThrowingTaskGroup(of: Void.self) { group in
             for fault in schedule.faults {
                 try await Task.sleep(until: start + .seconds(fault.at))
@@ -81,6 +84,7 @@ actor FaultsInjector {
         case .terminate: try await terminate(fault)
         case .stop: try await hold([process(fault.target, fault.instance)], fault.duration)
         case .stopAdditional:
+            if !additional.contains(where: { $0.status == nil }) { try await addWorker() }
             guard let worker = additional.last else { throw NotNow(reason: "there is no additional worker") }
             worker.signal(SIGSTOP)
             await pause(fault.duration)
@@ -107,7 +111,7 @@ actor FaultsInjector {
             await pause(fault.duration)
             broker?.signal(SIGCONT)
         case .poison: try await poison(fault.instance)
-        case .moreWorkers: await addWorker()
+        case .moreWorkers: try await addWorker()
         case .fewerWorkers: try await removeWorker()
         case .failpoint: try await fail(fault)
         }
@@ -174,14 +178,17 @@ actor FaultsInjector {
             folder: folder
         )
         options.sessionTimeout = .seconds(3)
+        options.withoutProtection = withoutProtection
         return options
     }
 
-    private func addWorker() async {
-        guard additional.count < 3, let worker = try? await ServiceProcess.start(options("encoder-worker")) else {
-            return
-        }
+    private func addWorker() async throws {
+        // One that ended because the log was away for long is what a supervisor would start again.
+        additional.removeAll { $0.status != nil }
+        guard additional.count < 3 else { throw NotNow(reason: "there are three additional workers") }
+        let worker = try await ServiceProcess.start(options("encoder-worker"))
         additional.append(worker)
+        _ = try? await worker.waitUntilReady(within: .seconds(10))
     }
 
     private func removeWorker() async throws {
@@ -189,7 +196,6 @@ actor FaultsInjector {
         let wasRunning = worker.status == nil
         worker.signal(SIGCONT)
         let status = await worker.stop(patience: .seconds(40))
-        // One that ended before because the log was away too long is what a supervisor starts again.
         if wasRunning, status == .signalled(SIGKILL) {
             problems.append("\(worker.name) did not end within 40 s of SIGTERM")
         }

@@ -70,6 +70,8 @@ public struct FaultsSchedule: Sendable {
         public var seconds: Double
         /// Whether the database's disk can be filled.
         public var canFillDisk = false
+        /// Whether the additional workers commit offsets and outputs apart.
+        public var commitsApart = false
 
         /// Makes options.
         public init(hasBroker: Bool, seconds: Double) {
@@ -133,7 +135,9 @@ public struct FaultsSchedule: Sendable {
         case .killBroker: fault.duration = options.isShort ? 0 : draw(0...6)
         case .poison: fault.instance = 1 + random.below(3)
         case .failpoint:
-            let names = workerFailpoints + logFailpoints[options.hasBroker, default: []] + writerFailpoints
+            let names =
+                workerFailpoints + logFailpoints[options.hasBroker, default: []] + writerFailpoints
+                + (options.commitsApart ? ["commit.between-offsets-and-outputs"] : [])
             let actions = ["kill", "kill", "kill-in=0.5", "kill-in=2", "exit", "stop"]
             let name = names[random.below(names.count)]
             fault.target = "\(name):\(actions[random.below(actions.count)])"

@@ -21,6 +21,9 @@ public struct FaultsVerification: Sendable {
         public var healsWithin: Duration = .seconds(180)
         /// Whether the database lies on a small disk that can be filled, where this process may mount one.
         public var fillsDisk = true
+        /// Protections that the additional processes go without, as `USERLLM_WITHOUT_PROTECTION` has them: to see that
+        /// the checks notice.
+        public var withoutProtection = ""
 
         /// Makes options.
         public init(overKafka: Bool, duration: Duration, seed: UInt64) {
@@ -163,6 +166,7 @@ public struct FaultsVerification: Sendable {
         limits.canFillDisk = disk != nil
         limits.workers = Self.workers
         limits.ingestors = Self.ingestors
+        limits.commitsApart = options.withoutProtection.contains("atomic-commit")
         let schedule = FaultsSchedule(seed: options.seed, limits)
         let ledger = FaultsLedger()
         let injector = try FaultsInjector(
@@ -171,6 +175,7 @@ public struct FaultsVerification: Sendable {
             disk: disk,
             bundle: bundle,
             folder: folder,
+            withoutProtection: options.withoutProtection,
             ledger: ledger,
             say: say
         )

@@ -23,20 +23,27 @@ enum FaultsCommand {
         help: "Of the faults and the load; the same seed draws the same"
     )
 
+    private static let protectionKey = ConfigurationKey<String>(
+        "without-protection",
+        default: "",
+        help: "Protections that the additional processes go without, separated by commas: the run should then fail"
+    )
+
     /// The command as the program lists it.
     static let command = Command(
         "faults",
         summary:
             "Lets everything go wrong under load, by a seeded schedule, and checks that nothing is lost or doubled",
-        keys: [logKey, minutesKey, seedKey, SystemUnderTest.jsonKey]
+        keys: [logKey, minutesKey, seedKey, protectionKey, SystemUnderTest.jsonKey]
     ) { context in
         let reader = context.configuration
         let log = try reader.value(of: logKey)
-        let options = FaultsVerification.Options(
+        var options = FaultsVerification.Options(
             overKafka: log == .kafka,
             duration: .seconds(60 * (try reader.value(of: minutesKey))),
             seed: UInt64(try reader.value(of: seedKey))
         )
+        options.withoutProtection = try reader.value(of: protectionKey)
         let result = try await FaultsVerification(options) { text in
             FileHandle.standardError.write(Data("verify: \(text)\n".utf8))
         }.run()
