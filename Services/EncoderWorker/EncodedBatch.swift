@@ -17,6 +17,8 @@ struct EncodedBatch: Sendable {
     ///   - modelVersion: the bundle's version.
     ///   - rows: of a context.
     ///   - columns: of a context.
+    /// - Returns: deletions before what came after them, of the same user.
+    /// - Throws: `MessageError` for a user whose records cannot be written.
     func outputs(modelVersion: String, rows: Int, columns: Int) throws -> [OutgoingRecord] {
         var outputs: [OutgoingRecord] = []
         outputs.reserveCapacity(2 * (update.changed.count + update.deleted.count) + update.rejections.count)
