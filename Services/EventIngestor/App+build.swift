@@ -62,6 +62,21 @@ extension App {
         ])
     }
 
+    /// Sends rejected records again and returns when all that were there are sent, or the process is told to stop.
+    static func run(_ configuration: ReplayConfiguration, _ context: ProcessContext) async throws {
+        let log = try await openLog(configuration.log)
+        let flow = ReplayFlow(topic: configuration.topic, isDryRun: configuration.isDryRun, log: log) { summary in
+            print(summary.text(topic: configuration.topic, isDryRun: configuration.isDryRun))
+        }
+        try await context.run([
+            ServiceFunction("log") { shutdown in
+                await shutdown.requested()
+                await log.close()
+            },
+            flow,
+        ])
+    }
+
     @discardableResult
     private static func checkTopic(_ log: any MessageLog) async throws -> Int32 {
         guard let count = try await log.partitionCount(of: Topic.userEvents.rawValue) else {

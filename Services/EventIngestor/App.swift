@@ -4,7 +4,7 @@ import ServiceRuntime
 @main
 struct App {
     static func main() async {
-        await Program("event-ingestor", summary: summary, commands: [serve, importFile]).main()
+        await Program("event-ingestor", summary: summary, commands: [serve, importFile, replayRejected]).main()
     }
 
     private static let summary =
@@ -27,6 +27,15 @@ struct App {
     ) { context in
         let path = try context.argument("path") ?? { throw ConfigurationError.usage("PATH is missing") }()
         let configuration = try ImportConfiguration(path: path, reader: context.configuration)
+        try await run(configuration, context)
+    }
+
+    private static let replayRejected = Command(
+        "replay-rejected",
+        summary: "Sends the rejected records of a topic to it once more, each exactly once.",
+        keys: ReplayConfiguration.keys
+    ) { context in
+        let configuration = try ReplayConfiguration(reader: context.configuration)
         try await run(configuration, context)
     }
 }

@@ -14,6 +14,8 @@ public struct Rejection: Sendable, Equatable {
     public var time: Int64
     /// How often it was tried.
     public var attempts: Int
+    /// Whether only the beginning of its value was kept.
+    public private(set) var isCut = false
 
     private enum Name {
         static let prefix = "rejected-"
@@ -25,6 +27,8 @@ public struct Rejection: Sendable, Equatable {
         static let time = "rejected-time"
         static let attempts = "rejected-attempts"
         static let valueByteCount = "rejected-value-bytes"
+        /// Of a record that was sent again: how often it was tried before.
+        static let replays = "replays"
     }
 
     /// The most bytes of a rejected record: less than either log takes, for one that is too large must not stop its reader.
@@ -37,14 +41,14 @@ public struct Rejection: Sendable, Equatable {
     ///   - reason: what is wrong with it, without its contents.
     ///   - service: the service that rejects it.
     ///   - time: milliseconds since 1970.
-    ///   - attempts: how often it was tried.
+    ///   - attempts: how often it was tried since it came or was sent again; earlier tries are added.
     public init(of record: Record, reason: String, service: String, time: Int64, attempts: Int = 1) {
         source = record.source
         offset = record.offset
         self.reason = Self.shortened(reason)
         self.service = service
         self.time = time
-        self.attempts = attempts
+        self.attempts = attempts + (record.header(Name.replays).flatMap { Int($0) } ?? 0)
     }
 
     /// Reads the headers of a record of a `-rejected` topic; nil when they are not there.
@@ -59,6 +63,7 @@ public struct Rejection: Sendable, Equatable {
         service = record.header(Name.service) ?? ""
         time = record.header(Name.time).flatMap { Int64($0) } ?? 0
         attempts = record.header(Name.attempts).flatMap { Int($0) } ?? 1
+        isCut = record.header(Name.valueByteCount) != nil
     }
 
     /// The record for `<topic>-rejected`: key, value and headers as they came, and what is in this rejection.
@@ -100,12 +105,12 @@ public struct Rejection: Sendable, Equatable {
             topic: source.topic,
             key: record.key,
             value: record.value,
-            headers: Self.withoutOwn(record.headers)
+            headers: Self.withoutOwn(record.headers) + [Header(Name.replays, String(attempts))]
         )
     }
 
     private static func withoutOwn(_ headers: [Header]) -> [Header] {
-        headers.filter { !$0.name.hasPrefix(Name.prefix) }
+        headers.filter { !$0.name.hasPrefix(Name.prefix) && $0.name != Name.replays }
     }
 
     private static func shortened(_ text: String) -> String {

@@ -33,9 +33,13 @@ enum TestLog {
     }
 
     /// All records of `user-events` whose key begins with a prefix, in order within each user.
-    static func records(_ log: any MessageLog, ofUsers prefix: String) async throws -> [Record] {
+    static func records(
+        _ log: any MessageLog,
+        ofUsers prefix: String,
+        partitions: Int32 = 4
+    ) async throws -> [Record] {
         let found = Collected()
-        for partition in 0..<Int32(4) {
+        for partition in 0..<partitions {
             try await log.replay(TopicPartition(Topic.userEvents.rawValue, partition)) { records in
                 found.add(records.filter { ($0.key ?? []).starts(with: Array(prefix.utf8)) })
             }

@@ -39,7 +39,16 @@ import Testing
 
         let replayed = rejection.replayed(stored)
         #expect(replayed.topic == "user-events")
-        #expect(replayed.headers == [Header("content-type", "application/json")])
+        #expect(replayed.headers == [Header("content-type", "application/json"), Header("replays", "2")])
+        let again = Record(
+            source: TopicPartition("user-events", 3),
+            offset: 99,
+            timestamp: 0,
+            key: replayed.key,
+            value: replayed.value,
+            headers: replayed.headers
+        )
+        #expect(Rejection(of: again, reason: "still", service: "s", time: 0).attempts == 3)
         #expect(replayed.value == record.value)
     }
 
