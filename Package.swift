@@ -168,7 +168,8 @@ let package = Package(
         .target(
             name: "TestSupport",
             dependencies: [
-                "NeuralNetwork", "Tensors", "Postgres", "Kafka", "Streams", "Messages", "ServiceRuntime",
+                "NeuralNetwork", "Tensors", "RandomNumbers", "Postgres", "Kafka", "Streams", "Messages",
+                "ServiceRuntime",
             ],
             path: "Tests/TestSupport",
             swiftSettings: strict
