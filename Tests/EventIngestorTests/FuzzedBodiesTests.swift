@@ -47,7 +47,7 @@ import Testing
             let body = fuzzer.damaged(Array(text.utf8))
             let headers = type.map { [(name: "content-type", value: $0)] } ?? []
             let request = HTTPRequest(method: "POST", path: "/v1/events", headers: headers, body: body)
-            let response = await router.respond(request)
+            let response = await router.respond(to: request)
             statuses[response.status, default: 0] += 1
             guard case .bytes(let bytes) = response.body, isRight(response.status, Data(bytes)) else {
                 Issue.record("\(response.status) for \(String(decoding: body, as: UTF8.self))")
