@@ -81,6 +81,15 @@ import Testing
         #expect(properties["retry.backoff.ms"] == "5")
     }
 
+    /// A broker may forget to end the session of a member that is gone; what bounds the wait is this.
+    @Test func aRebalanceWaitsFiveMinutesAtMost() throws {
+        let configuration = try KafkaConfiguration(address: "kafka://one:9092")
+        let role = KafkaConfiguration.Role.subscriber(group: "g", isMember: true, sessionTimeout: .seconds(10))
+        let properties = configuration.properties(for: role, clientName: "m")
+        #expect(properties["max.poll.interval.ms"] == "300000")
+        #expect(properties["session.timeout.ms"] == "10000")
+    }
+
     @Test(.timeLimit(.minutes(1))) func tellsTheAddressWhenNoBrokerAnswers() async {
         let error = await #expect(throws: StreamError.self) {
             try await KafkaLog(address: "kafka://127.0.0.1:1?connect.timeout.ms=1500")

@@ -61,7 +61,7 @@ struct FaultsLoad: Sendable {
             }
             try await send(events, shutdown)
             due = max(due, .now - .seconds(5)) + .seconds(Double(events.count * options.senders) / options.rate)
-            try? await shutdown.wait(atMost: due - .now)
+            try await shutdown.wait(atMost: due - .now)
         }
     }
 
@@ -136,7 +136,7 @@ struct FaultsLoad: Sendable {
     private func ask(until shutdown: Shutdown) async throws {
         var random = SeededRandom(seed: SeededRandom.mix(options.seed, 99))
         while !shutdown.isRequested {
-            try? await shutdown.wait(atMost: .seconds(1 / options.questions))
+            try await shutdown.wait(atMost: .seconds(1 / options.questions))
             guard let gateway = system.files?.gateways.first else { continue }
             let now = WallClock.milliseconds
             let question = Question(

@@ -18,7 +18,9 @@ public struct FaultsVerification: Sendable {
         /// Of the faults and of the load.
         public var seed: UInt64
         /// How long the system may take, once nothing goes wrong any more, until it has done all its work.
-        public var healsWithin: Duration = .seconds(180)
+        ///
+        /// A rebalance waits for a member whose session the broker forgot for `max.poll.interval.ms`, 5 minutes.
+        public var healsWithin: Duration = .seconds(420)
         /// Whether the database lies on a small disk that can be filled, where this process may mount one.
         public var fillsDisk = true
         /// Protections that the additional processes go without, as `USERLLM_WITHOUT_PROTECTION` has them: to see that
@@ -92,6 +94,7 @@ public struct FaultsVerification: Sendable {
         let broker =
             options.overKafka
             ? try await KafkaBroker.start(in: folder, settings: ["group.min.session.timeout.ms=1000"]) : nil
+        if let disk { say("the database is on a disk in memory, mounted at \(disk.path)") }
         do {
             var result = try await run(in: folder, broker, disk)
             await broker?.stop()

@@ -35,7 +35,7 @@ actor FaultsWatch {
         while !shutdown.isRequested {
             if let counts = try? await connection.counts() { await take(counts) }
             if let offsets = try? await connection.writerOffsets() { await take(offsets) }
-            try? await shutdown.wait(atMost: .milliseconds(250))
+            try await shutdown.wait(atMost: .milliseconds(250))
         }
         await connection.close()
     }
@@ -52,7 +52,7 @@ actor FaultsWatch {
                 await log?.close()
                 log = nil
             }
-            try? await shutdown.wait(atMost: .milliseconds(500))
+            try await shutdown.wait(atMost: .milliseconds(500))
         }
         await log?.close()
     }
