@@ -75,8 +75,12 @@ public final class KafkaLog: MessageLog {
             waitsForOpenTransactions: !Protection.restoreBarrier.isOff
         )
         do {
-            while let records = try await reader.next() {
+            var next = try await reader.next()
+            while let records = next {
+                // The next piece is copied out of the client while this one is worked on.
+                async let following = reader.next()
                 try await body(records)
+                next = try await following
             }
         } catch {
             await reader.close()

@@ -23,6 +23,7 @@ struct ProtobufCursor {
     var isAtEnd: Bool { position >= end }
 
     /// The number of the next field and how its value is written.
+    @inline(__always)
     mutating func field(_ bytes: Span<UInt8>) throws(MessageError) -> (number: UInt64, type: WireType) {
         let tag = try varint(bytes)
         guard let type = WireType(rawValue: tag & 7), tag >= 8 else { throw damaged("no field begins") }
@@ -53,9 +54,9 @@ struct ProtobufCursor {
 
     /// How many numbers of 7 bits a byte are left.
     func varintCount(_ bytes: Span<UInt8>) -> Int {
-        var count = 0
-        for index in position..<end where bytes[index] < 0x80 { count += 1 }
-        return count
+        bytes.extracting(position..<end).withUnsafeBufferPointer { bytes in
+            bytes.reduce(0) { $0 + Int($1 >> 7 ^ 1) }
+        }
     }
 
     /// A number of 7 bits a byte that must fit into 32.
@@ -87,6 +88,7 @@ struct ProtobufCursor {
     }
 
     /// Where a text, a message or a packed column lies.
+    @inline(__always)
     mutating func range(_ bytes: Span<UInt8>) throws(MessageError) -> Range<Int> {
         let count = try varint(bytes)
         guard count <= UInt64(end - position) else { throw damaged("a field of \(count) bytes is cut off") }
@@ -103,6 +105,7 @@ struct ProtobufCursor {
         }
     }
 
+    @inline(__always)
     private mutating func take(_ count: Int) throws(MessageError) -> Range<Int> {
         guard count <= end - position else { throw damaged("a field of \(count) bytes is cut off") }
         defer { position += count }

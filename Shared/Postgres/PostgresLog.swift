@@ -174,22 +174,26 @@ public final class PostgresLog: MessageLog {
                 ).int8(0, 0)
             }
         }
-        var next: Int64 = 0
-        while next < end {
+        @Sendable func piece(from start: Int64) async throws -> [Record] {
+            guard start < end else { return [] }
             let fetch = RecordFetch(
-                positions: [identifier: next],
+                positions: [identifier: start],
                 ends: [identifier: end],
                 settings: settings,
                 maximumCount: 2_000
             )
-            let records = try await streaming { [topics, settings] () async throws(PostgresError) in
+            return try await streaming { [topics, settings] () async throws(PostgresError) in
                 try await connection.retrying(until: .now + settings.readTimeout) { connection throws(PostgresError) in
                     try await fetch.run(connection, topics).records
                 }
             }
-            guard let last = records.last else { break }
-            next = last.offset + 1
+        }
+        var records = try await piece(from: 0)
+        while let last = records.last {
+            // The next piece is read while this one is worked on.
+            async let following = piece(from: last.offset + 1)
             try await body(records)
+            records = try await following
         }
         await connection.close()
     }

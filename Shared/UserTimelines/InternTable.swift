@@ -14,7 +14,7 @@ struct InternTable {
     private struct Digest: Equatable {
         let hash: UInt32
         let byteCount: UInt32
-        /// The last bytes, at most eight.
+        /// The last bytes: from one to eight, so that they fill whole words with those before.
         let word: UInt64
     }
 
@@ -38,6 +38,24 @@ struct InternTable {
     /// The number of some bytes, used once more from now on.
     mutating func retain(_ key: Span<UInt8>) -> Retained {
         let digest = digest(key)
+        let found = find(key, digest)
+        if let number = found.number {
+            entries[Int(number)].useCount += 1
+            return Retained(number: number, isNew: false)
+        }
+        let number = add(key, digest)
+        slots[found.slot] = Self.slot(digest.hash, number)
+        count += 1
+        if count > slots.count / 2 { grow() }
+        return Retained(number: number, isNew: true)
+    }
+
+    /// The number of some bytes that are in use; nil when nobody uses them.
+    func number(of key: Span<UInt8>) -> UInt32? { find(key, digest(key)).number }
+
+    /// Where a key is, or where it would be.
+    @inline(__always)
+    private func find(_ key: Span<UInt8>, _ digest: Digest) -> (number: UInt32?, slot: Int) {
         let mask = slots.count - 1
         var slot = Int(digest.hash) & mask
         while slots[slot] != 0 {
@@ -46,17 +64,12 @@ struct InternTable {
                 if entries[Int(number)].digest == digest,
                     key.count <= 8 || Self.equals(entries[Int(number)].key, key)
                 {
-                    entries[Int(number)].useCount += 1
-                    return Retained(number: number, isNew: false)
+                    return (number, slot)
                 }
             }
             slot = (slot + 1) & mask
         }
-        let number = add(key, digest)
-        slots[slot] = Self.slot(digest.hash, number)
-        count += 1
-        if count > slots.count / 2 { grow() }
-        return Retained(number: number, isNew: true)
+        return (nil, slot)
     }
 
     /// Uses a number that is in use once more.
@@ -143,13 +156,17 @@ struct InternTable {
     /// Products of 64 bits folded, eight bytes at a time.
     ///
     /// - Source: the mixing step of wyhash (https://github.com/wangyi-fudan/wyhash), with its first constant.
+    @inline(__always)
     private func digest(_ key: Span<UInt8>) -> Digest {
         var hash = seed ^ UInt64(key.count)
         var word: UInt64 = 0
-        for index in key.indices {
-            if index & 7 == 0, index > 0 { hash = Self.folded(hash ^ word) }
+        let lastWord = max(0, key.count - 1) & ~7
+        for index in 0..<lastWord {
             word = word << 8 | UInt64(key[index])
+            if index & 7 == 7 { hash = Self.folded(hash ^ word) }
         }
+        word = 0
+        for index in lastWord..<key.count { word = word << 8 | UInt64(key[index]) }
         hash = Self.folded(hash ^ word)
         return Digest(
             hash: UInt32(truncatingIfNeeded: hash ^ hash >> 32),

@@ -6,8 +6,6 @@ struct NameTables {
     private var categories = InternTable()
     /// Lists of categories: the numbers of their categories, of which each list uses one.
     private var lists = InternTable()
-    private var key: [UInt8] = []
-    private var listCategories: [UInt32] = []
 
     // MARK: - Using
 
@@ -17,9 +15,21 @@ struct NameTables {
     /// What `PackedTimeline.Event.list` has for some categories, used once more.
     mutating func retainList(_ names: [String]) -> UInt32 {
         guard !names.isEmpty else { return 0 }
-        listCategories.removeAll(keepingCapacity: true)
-        for name in names { listCategories.append(categories.retain(name.utf8Span.span).number) }
-        return retainCollectedList()
+        var numbers: [UInt32] = []
+        numbers.reserveCapacity(names.count)
+        for name in names { numbers.append(categories.retain(name.utf8Span.span).number) }
+        let retained = retainList(of: numbers)
+        // The list that is there has its own use of each.
+        if !retained.isNew {
+            for number in numbers { categories.release(number) }
+        }
+        return retained.number + 1
+    }
+
+    private mutating func retainList(of numbers: [UInt32]) -> InternTable.Retained {
+        var key: [UInt8] = []
+        for number in numbers { PackedTimeline.append(varint: UInt64(number), to: &key) }
+        return lists.retain(key.span)
     }
 
     /// Uses the texts of a stored timeline's last events.
@@ -36,30 +46,41 @@ struct NameTables {
         last count: Int,
         _ numbers: inout EventNumbers
     ) throws(MessageError) {
-        numbers.begin(columns)
         // Each is asked for once: the columns are another module's.
         let (items, eventItems, eventLists) = (columns.items, columns.eventItems, columns.eventLists)
         let tables = RecordTables(columns)
-        for index in eventItems.indices.suffix(count) {
+        let kept = eventItems.indices.suffix(count)
+        numbers.begin(columns, eventCount: kept.count)
+        // Spans of parts of one value would be accesses to the whole.
+        var (allItems, allCategories, allLists) = numbers.takeKnown()
+        defer { numbers.giveBack(allItems, allCategories, allLists) }
+        var knownItems = allItems.mutableSpan
+        var knownCategories = allCategories.mutableSpan
+        var knownLists = allLists.mutableSpan
+        var events = numbers.events.mutableSpan
+        for index in kept {
             let place = Int(eventItems[index])
-            if numbers.knownItems[place] == EventNumbers.unknown {
-                numbers.knownItems[place] = try retainItem(bytes.extracting(items[place]))
+            if knownItems[place] == EventNumbers.unknown {
+                knownItems[place] = try retainItem(bytes.extracting(items[place]))
             } else {
-                self.items.retain(numbers.knownItems[place])
+                self.items.retain(knownItems[place])
             }
-            var byteCount = TimelineEvent.storedByteCount(ofItem: items[place].count)
-            var list: UInt32 = 0
+            var event = EventNumbers.Event(
+                item: knownItems[place],
+                list: 0,
+                byteCount: TimelineEvent.storedByteCount(ofItem: items[place].count)
+            )
             if !eventLists.isEmpty, eventLists[index] > 0 {
                 let place = Int(eventLists[index] - 1)
-                if numbers.knownLists[place].number == EventNumbers.unknown {
-                    numbers.knownLists[place] = try retainList(place, tables, bytes, &numbers.knownCategories)
+                if knownLists[place].number == EventNumbers.unknown {
+                    knownLists[place] = try retainList(place, tables, bytes, &knownCategories)
                 } else {
-                    lists.retain(numbers.knownLists[place].number - 1)
+                    lists.retain(knownLists[place].number - 1)
                 }
-                list = numbers.knownLists[place].number
-                byteCount += numbers.knownLists[place].byteCount
+                event.list = knownLists[place].number
+                event.byteCount += knownLists[place].byteCount
             }
-            numbers.events.append((numbers.knownItems[place], list, byteCount))
+            events[index - kept.lowerBound] = event
         }
     }
 
@@ -74,36 +95,51 @@ struct NameTables {
         _ place: Int,
         _ tables: RecordTables,
         _ bytes: Span<UInt8>,
-        _ known: inout [UInt32]
-    ) throws(MessageError) -> (number: UInt32, byteCount: Int) {
-        listCategories.removeAll(keepingCapacity: true)
-        var byteCount = 0
+        _ known: inout MutableSpan<UInt32>
+    ) throws(MessageError) -> EventNumbers.List {
+        var list = EventNumbers.List(number: 0, byteCount: 0)
+        for entry in tables.lists[place] {
+            let name = tables.categories[Int(tables.listEntries[entry])]
+            list.byteCount += TimelineEvent.storedByteCount(ofCategory: name.count)
+        }
+        var end = 0
+        // Five bytes for each of `Limits.categoryCount` numbers.
+        var bytesOfKey = InlineArray<320, UInt8>(repeating: 0)
+        var key = bytesOfKey.mutableSpan
         for entry in tables.lists[place] {
             let category = Int(tables.listEntries[entry])
-            byteCount += TimelineEvent.storedByteCount(ofCategory: tables.categories[category].count)
             if known[category] == EventNumbers.unknown {
-                let name = bytes.extracting(tables.categories[category])
-                let retained = categories.retain(name)
-                if retained.isNew { _ = try TimelineColumns.category(name) }
-                known[category] = retained.number
-            } else {
-                categories.retain(known[category])
+                guard let number = categories.number(of: bytes.extracting(tables.categories[category])) else {
+                    list.number = try retainNewList(place, tables, bytes)
+                    return list
+                }
+                known[category] = number
             }
-            listCategories.append(known[category])
+            PackedTimeline.write(UInt64(known[category]), &key, &end)
         }
-        return (retainCollectedList(), byteCount)
+        // Nearly always the list is there, and with it its use of each category.
+        if let number = lists.number(of: bytesOfKey.span.extracting(..<end)) {
+            lists.retain(number)
+            list.number = number + 1
+        } else {
+            list.number = try retainNewList(place, tables, bytes)
+        }
+        return list
     }
 
-    /// Makes a list of `listCategories`, which have one use each for it.
-    private mutating func retainCollectedList() -> UInt32 {
-        key.removeAll(keepingCapacity: true)
-        for number in listCategories { PackedTimeline.append(varint: UInt64(number), to: &key) }
-        let finished = key
-        let retained = lists.retain(finished.span)
-        if !retained.isNew {
-            for number in listCategories { categories.release(number) }
+    /// Makes a list that is not there, or has a category that is not.
+    private mutating func retainNewList(
+        _ place: Int,
+        _ tables: RecordTables,
+        _ bytes: Span<UInt8>
+    ) throws(MessageError) -> UInt32 {
+        var names: [String] = []
+        for entry in tables.lists[place] {
+            names.append(
+                try TimelineColumns.category(bytes.extracting(tables.categories[Int(tables.listEntries[entry])]))
+            )
         }
-        return retained.number + 1
+        return retainList(names)
     }
 
     /// Says that an event is held no more.
@@ -163,24 +199,57 @@ private struct RecordTables {
 
 /// The numbers that a record's events have here; its memory is used for one record after another.
 struct EventNumbers {
+    struct Event {
+        var item: UInt32
+        /// As `PackedTimeline.Event` has it.
+        var list: UInt32
+        /// Its `TimelineEvent.storedByteCount`.
+        var byteCount: Int
+    }
+
+    fileprivate struct List {
+        var number: UInt32
+        var byteCount: Int
+    }
+
     fileprivate static let unknown = UInt32.max
 
-    /// Of each event its item, its list as `PackedTimeline.Event` has it, and its `TimelineEvent.storedByteCount`.
-    fileprivate(set) var events: [(item: UInt32, list: UInt32, byteCount: Int)] = []
+    /// How many events there are.
+    fileprivate(set) var count = 0
+    /// The events, and behind them what an earlier record had.
+    fileprivate(set) var events: [Event] = []
     // What was looked up already.
     fileprivate var knownItems: [UInt32] = []
     fileprivate var knownCategories: [UInt32] = []
-    fileprivate var knownLists: [(number: UInt32, byteCount: Int)] = []
+    fileprivate var knownLists: [List] = []
 
-    fileprivate mutating func begin(_ columns: TimelineColumns) {
-        events.removeAll(keepingCapacity: true)
-        Self.clear(&knownItems, columns.items.count, Self.unknown)
-        Self.clear(&knownCategories, columns.categories.count, Self.unknown)
-        Self.clear(&knownLists, columns.lists.count, (Self.unknown, 0))
+    fileprivate mutating func begin(_ columns: TimelineColumns, eventCount: Int) {
+        count = eventCount
+        Self.grow(&events, eventCount, Event(item: 0, list: 0, byteCount: 0))
+        Self.reset(&knownItems, columns.items.count, Self.unknown)
+        Self.reset(&knownCategories, columns.categories.count, Self.unknown)
+        Self.reset(&knownLists, columns.lists.count, List(number: Self.unknown, byteCount: 0))
     }
 
-    private static func clear<Value>(_ values: inout [Value], _ count: Int, _ value: Value) {
-        values.removeAll(keepingCapacity: true)
-        values.append(contentsOf: repeatElement(value, count: count))
+    /// What was looked up, until it is given back: nobody else has it meanwhile, so it is not copied.
+    fileprivate mutating func takeKnown() -> (items: [UInt32], categories: [UInt32], lists: [List]) {
+        let known = (knownItems, knownCategories, knownLists)
+        (knownItems, knownCategories, knownLists) = ([], [], [])
+        return known
+    }
+
+    fileprivate mutating func giveBack(_ items: [UInt32], _ categories: [UInt32], _ lists: [List]) {
+        (knownItems, knownCategories, knownLists) = (items, categories, lists)
+    }
+
+    private static func grow<Value>(_ values: inout [Value], _ count: Int, _ value: Value) {
+        guard values.count < count else { return }
+        values.append(contentsOf: repeatElement(value, count: count - values.count))
+    }
+
+    private static func reset<Value>(_ values: inout [Value], _ count: Int, _ value: Value) {
+        grow(&values, count, value)
+        var span = values.mutableSpan
+        for index in 0..<count { span[index] = value }
     }
 }

@@ -46,15 +46,27 @@ struct PackedTimeline {
     /// How many bytes it takes.
     var byteCount: Int { bytes.count }
 
-    /// Takes over what was written, in memory of just that size.
-    mutating func replace(with written: [UInt8]) {
-        if written.count <= bytes.capacity, bytes.capacity - written.count < 64 {
-            bytes.removeAll(keepingCapacity: true)
-        } else {
-            bytes = []
-            bytes.reserveCapacity(written.count)
+    /// Puts a new head in place of all that stands before a position, and an event behind the rest.
+    ///
+    /// It takes memory of just its size, for most timelines have reached the size that they keep.
+    mutating func replace(upTo position: Int, with head: ArraySlice<UInt8>, adding event: ArraySlice<UInt8>) {
+        let count = head.count + bytes.count - position + event.count
+        if count <= bytes.capacity, bytes.capacity - count < 64 {
+            bytes.replaceSubrange(0..<position, with: head)
+            bytes.append(contentsOf: event)
+            return
         }
-        bytes.append(contentsOf: written)
+        var new: [UInt8] = []
+        new.reserveCapacity(count)
+        new.append(contentsOf: head)
+        new.append(contentsOf: bytes[position...])
+        new.append(contentsOf: event)
+        bytes = new
+    }
+
+    /// Takes over what was written.
+    mutating func replace(with written: ArraySlice<UInt8>) {
+        replace(upTo: bytes.count, with: written, adding: [])
     }
 
     /// The head, and where the events begin.
@@ -97,41 +109,72 @@ struct PackedTimeline {
         )
     }
 
-    /// The bytes from a position to the end.
-    func rest(from position: Int) -> ArraySlice<UInt8> { bytes[position...] }
-
     // MARK: - Writing
 
-    static func append(_ head: Head, to target: inout [UInt8]) {
-        append(varint: UInt64(head.generation), to: &target)
-        append(varint: head.eventCount, to: &target)
-        append(varint: UInt64(bitPattern: head.lastOffset &+ 1), to: &target)
-        append(varint: UInt64(bitPattern: head.lastTime), to: &target)
-        append(varint: UInt64(head.heldCount), to: &target)
-        append(varint: UInt64(head.storedByteCount), to: &target)
+    /// The most bytes that a head takes.
+    static let maximumHeadByteCount = 60
+    /// The most bytes that an event takes.
+    static let maximumEventByteCount = 33
+
+    /// Writes a head at a position, which is moved behind it.
+    static func write(_ head: Head, to target: inout MutableSpan<UInt8>, at position: inout Int) {
+        write(UInt64(head.generation), &target, &position)
+        write(head.eventCount, &target, &position)
+        write(UInt64(bitPattern: head.lastOffset &+ 1), &target, &position)
+        write(UInt64(bitPattern: head.lastTime), &target, &position)
+        write(UInt64(head.heldCount), &target, &position)
+        write(UInt64(head.storedByteCount), &target, &position)
     }
 
-    static func append(_ event: Event, to target: inout [UInt8]) {
-        append(varint: UInt64(event.item), to: &target)
-        append(varint: UInt64(event.list), to: &target)
+    /// Writes an event at a position, which is moved behind it.
+    static func write(_ event: Event, to target: inout MutableSpan<UInt8>, at position: inout Int) {
+        write(UInt64(event.item), &target, &position)
+        write(UInt64(event.list), &target, &position)
         let (seconds, rest) = event.gap.quotientAndRemainder(dividingBy: 1_000)
         let code = event.rating.map(ratingCode) ?? 0
-        target.append(
-            code | (event.idDigest == nil ? 0 : Flags.hasID) | (rest == 0 ? 0 : Flags.isFine)
-        )
+        target[position] = code | (event.idDigest == nil ? 0 : Flags.hasID) | (rest == 0 ? 0 : Flags.isFine)
+        position += 1
         if code == Flags.otherRating, let rating = event.rating {
-            append(fixed: UInt64(rating.bitPattern), 4, to: &target)
+            write(fixed: UInt64(rating.bitPattern), 4, &target, &position)
         }
         let gap = rest == 0 ? seconds : event.gap
-        append(varint: UInt64(bitPattern: gap << 1 ^ gap >> 63), to: &target)
-        if let digest = event.idDigest { append(fixed: digest, 8, to: &target) }
+        write(UInt64(bitPattern: gap << 1 ^ gap >> 63), &target, &position)
+        if let digest = event.idDigest { write(fixed: digest, 8, &target, &position) }
     }
 
     private static func ratingCode(_ rating: Float) -> UInt8 {
         let doubled = rating * 2
-        guard rating.sign == .plus, doubled <= 60, doubled == doubled.rounded() else { return Flags.otherRating }
-        return UInt8(doubled) + 1
+        guard rating.sign == .plus, doubled <= 60 else { return Flags.otherRating }
+        let code = UInt8(doubled)
+        return Float(code) == doubled ? code + 1 : Flags.otherRating
     }
+
+    /// Writes a number, 7 bits a byte, at a position, which is moved behind it.
+    @inline(__always)
+    static func write(_ value: UInt64, _ target: inout MutableSpan<UInt8>, _ position: inout Int) {
+        var value = value
+        while value >= 0x80 {
+            target[position] = UInt8(truncatingIfNeeded: value) | 0x80
+            position += 1
+            value >>= 7
+        }
+        target[position] = UInt8(truncatingIfNeeded: value)
+        position += 1
+    }
+
+    private static func write(
+        fixed value: UInt64,
+        _ byteCount: Int,
+        _ target: inout MutableSpan<UInt8>,
+        _ position: inout Int
+    ) {
+        for index in 0..<byteCount {
+            target[position + index] = UInt8(truncatingIfNeeded: value >> (8 * UInt64(index)))
+        }
+        position += byteCount
+    }
+
+    // MARK: - Numbers
 
     /// Appends a number, 7 bits a byte.
     static func append(varint value: UInt64, to target: inout [UInt8]) {
@@ -141,10 +184,6 @@ struct PackedTimeline {
             value >>= 7
         }
         target.append(UInt8(value))
-    }
-
-    private static func append(fixed value: UInt64, _ byteCount: Int, to target: inout [UInt8]) {
-        for index in 0..<byteCount { target.append(UInt8(truncatingIfNeeded: value >> (8 * UInt64(index)))) }
     }
 
     /// A number, 7 bits a byte, at a position that is moved behind it.

@@ -164,35 +164,43 @@ extension TimelineStore {
         head.eventCount = columns.eventCount
         head.lastOffset = columns.lastOffset
         head.lastTime = columns.eventTimes.last ?? 0
-        head.storedByteCount = numbers.events.reduce(0) { $0 + $1.byteCount }
+        head.storedByteCount = numbers.events[..<numbers.count].reduce(0) { $0 + $1.byteCount }
         var first = 0
-        while head.storedByteCount > Limits.timelineByteCount, first < numbers.events.count - 1 {
+        while head.storedByteCount > Limits.timelineByteCount, first < numbers.count - 1 {
             head.storedByteCount -= numbers.events[first].byteCount
             names.release(item: numbers.events[first].item, list: numbers.events[first].list)
             first += 1
         }
-        head.heldCount = numbers.events.count - first
-        scratch.removeAll(keepingCapacity: true)
-        PackedTimeline.append(head, to: &scratch)
-        append(columns, numbers, from: first, to: &scratch)
-        timeline.replace(with: scratch)
+        head.heldCount = numbers.count - first
+        reserve(PackedTimeline.maximumHeadByteCount + head.heldCount * PackedTimeline.maximumEventByteCount, &scratch)
+        var position = 0
+        var target = scratch.mutableSpan
+        PackedTimeline.write(head, to: &target, at: &position)
+        write(columns, numbers, from: first, to: &target, at: &position)
+        timeline.replace(with: scratch[..<position])
     }
 
-    private static func append(
+    private static func reserve(_ byteCount: Int, _ scratch: inout [UInt8]) {
+        guard scratch.count < byteCount else { return }
+        scratch = [UInt8](repeating: 0, count: byteCount)
+    }
+
+    private static func write(
         _ columns: TimelineColumns,
         _ numbers: EventNumbers,
         from first: Int,
-        to scratch: inout [UInt8]
+        to target: inout MutableSpan<UInt8>,
+        at position: inout Int
     ) {
         // Each is asked for once: the columns are another module's.
         let (ratings, eventRatings) = (columns.ratings, columns.eventRatings)
         let (times, digests) = (columns.eventTimes, columns.eventIDs)
-        let offset = times.count - numbers.events.count
-        for index in numbers.events.indices[first...] {
+        let offset = times.count - numbers.count
+        for index in first..<numbers.count {
             let place = offset + index
             let rating = eventRatings.isEmpty ? 0 : eventRatings[place]
             let digest = digests.isEmpty ? 0 : digests[place]
-            PackedTimeline.append(
+            PackedTimeline.write(
                 PackedTimeline.Event(
                     item: numbers.events[index].item,
                     list: numbers.events[index].list,
@@ -200,7 +208,8 @@ extension TimelineStore {
                     gap: index == first ? 0 : times[place] - times[place - 1],
                     idDigest: digest == 0 ? nil : digest
                 ),
-                to: &scratch
+                to: &target,
+                at: &position
             )
         }
     }
@@ -216,11 +225,8 @@ extension TimelineStore {
         var (head, position) = timeline.head()
         guard offset > head.lastOffset || Protection.replayGuard.isOff else { return .known }
         head.lastOffset = offset
-        scratch.removeAll(keepingCapacity: true)
         if let digest = event.idDigest, holds(digest, timeline, head, position), !Protection.eventIDs.isOff {
-            PackedTimeline.append(head, to: &scratch)
-            scratch += timeline.rest(from: position)
-            timeline.replace(with: scratch)
+            replace(upTo: position, of: &timeline, with: head, nil, &scratch)
             return .repeated
         }
         let new = PackedTimeline.Event(
@@ -240,11 +246,24 @@ extension TimelineStore {
         head.heldCount += 1
         head.eventCount += 1
         head.lastTime = event.time
-        PackedTimeline.append(head, to: &scratch)
-        scratch += timeline.rest(from: position)
-        PackedTimeline.append(new, to: &scratch)
-        timeline.replace(with: scratch)
+        replace(upTo: position, of: &timeline, with: head, new, &scratch)
         return .applied
+    }
+
+    private static func replace(
+        upTo position: Int,
+        of timeline: inout PackedTimeline,
+        with head: PackedTimeline.Head,
+        _ event: PackedTimeline.Event?,
+        _ scratch: inout [UInt8]
+    ) {
+        reserve(PackedTimeline.maximumHeadByteCount + PackedTimeline.maximumEventByteCount, &scratch)
+        var end = 0
+        var target = scratch.mutableSpan
+        PackedTimeline.write(head, to: &target, at: &end)
+        let headEnd = end
+        if let event { PackedTimeline.write(event, to: &target, at: &end) }
+        timeline.replace(upTo: position, with: scratch[..<headEnd], adding: scratch[headEnd..<end])
     }
 
     private static func holds(

@@ -15,6 +15,9 @@ struct TimelineRestore: Codable {
     var restoreSeconds: Double
     /// The log read alone: median of three, each after a restore.
     var readSeconds: Double
+    /// Processor time of the process in the median restore and in the median read; the log's own is not in it.
+    var restoreProcessorSeconds: Double
+    var readProcessorSeconds: Double
     /// Resident memory of the process before and after the first restore.
     var residentBefore: Int
     var residentAfter: Int
@@ -27,6 +30,12 @@ struct TimelineRestore: Codable {
                 Double(users) / restoreSeconds,
                 "users/s",
                 against: ("the log read alone", Double(users) / readSeconds)
+            ),
+            BenchmarkTable.Row(
+                "processor time of the restore, \(log)",
+                restoreProcessorSeconds / Double(users) * 1e6,
+                "µs/user",
+                against: ("the log read alone", readProcessorSeconds / Double(users) * 1e6)
             ),
             BenchmarkTable.Row("record in \(log)", Double(recordBytes) / Double(users), "bytes"),
             BenchmarkTable.Row(
@@ -46,13 +55,13 @@ struct TimelineRestore: Codable {
         let before = residentByteCount
         var after = 0
         var users = 0
-        var restores: [Double] = []
-        var reads: [Double] = []
+        var restores: [Time] = []
+        var reads: [Time] = []
         let bytes = Atomic<Int>(0)
         for round in 0..<3 {
             let timelines = Timelines(length: length)
             restores.append(
-                try await seconds {
+                try await time {
                     for partition in partitions {
                         await timelines.open(partition.partition)
                         try await log.replay(partition) { try await timelines.restore($0) }
@@ -64,7 +73,7 @@ struct TimelineRestore: Codable {
                 users = await timelines.size.users
             }
             reads.append(
-                try await seconds {
+                try await time {
                     for partition in partitions {
                         try await log.replay(partition) { records in
                             let sum = records.reduce(0) { $0 + ($1.key?.count ?? 0) + ($1.value?.count ?? 0) }
@@ -78,17 +87,33 @@ struct TimelineRestore: Codable {
         return TimelineRestore(
             users: users,
             recordBytes: bytes.load(ordering: .relaxed) / 3,
-            restoreSeconds: restores.sorted()[1],
-            readSeconds: reads.sorted()[1],
+            restoreSeconds: restores.map(\.wall).sorted()[1],
+            readSeconds: reads.map(\.wall).sorted()[1],
+            restoreProcessorSeconds: restores.map(\.processor).sorted()[1],
+            readProcessorSeconds: reads.map(\.processor).sorted()[1],
             residentBefore: before,
             residentAfter: after
         )
     }
 
-    private static func seconds(_ body: () async throws -> Void) async rethrows -> Double {
+    /// Seconds that something took.
+    private struct Time {
+        let wall: Double
+        let processor: Double
+    }
+
+    private static func time(_ body: () async throws -> Void) async rethrows -> Time {
         let start = ContinuousClock.now
+        let processor = processorSeconds
         try await body()
-        return (ContinuousClock.now - start) / .seconds(1)
+        return Time(wall: (ContinuousClock.now - start) / .seconds(1), processor: processorSeconds - processor)
+    }
+
+    /// Processor time of all threads of this process.
+    private static var processorSeconds: Double {
+        var time = timespec()
+        clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time)
+        return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9
     }
 
     /// Resident memory of this process.
