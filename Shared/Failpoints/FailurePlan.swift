@@ -141,10 +141,8 @@ public final class FailurePlan: Sendable {
     }
 
     private static func end(_ signal: Int32) {
-        _ = kill(getpid(), signal)
-        // The signal may reach another thread first: nothing more is done here before it takes effect.
-        if signal == SIGKILL { while true { pause() } }
-        wait(1)
+        // To this thread: of a signal to the process another one may take note first, while this one does more.
+        _ = raise(signal)
     }
 
     private static func later(_ milliseconds: Double, _ body: @escaping @Sendable () -> Void) {

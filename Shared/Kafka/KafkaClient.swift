@@ -29,8 +29,7 @@ final class KafkaClient: @unchecked Sendable {
         self.configuration = configuration
         let properties = configuration.properties(for: role, clientName: name)
         let conf = try Self.conf(properties)
-        let events =
-            RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_REBALANCE | RD_KAFKA_EVENT_FETCH | RD_KAFKA_EVENT_OFFSET_COMMIT
+        let events = RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_REBALANCE | RD_KAFKA_EVENT_FETCH
         switch role {
         // Without delivery events a transaction's flush needs nobody else to poll; its errors come from its calls.
         case .transactional: rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_ERROR)

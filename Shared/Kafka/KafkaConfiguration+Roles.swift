@@ -53,7 +53,8 @@ extension KafkaConfiguration {
             if isMember {
                 properties["partition.assignment.strategy"] = assignmentStrategy.rawValue
                 properties["session.timeout.ms"] = "\(sessionTimeout.milliseconds)"
-                properties["heartbeat.interval.ms"] = "\(max(100, min(3_000, sessionTimeout.milliseconds / 4)))"
+                // Members learn of a rebalance with a heartbeat, so partitions that move stand still for as long as one.
+                properties["heartbeat.interval.ms"] = "\(max(100, min(500, sessionTimeout.milliseconds / 4)))"
                 // A flow that restores or computes does not poll; heartbeats go on from librdkafka's own thread. It is also
                 // how long a rebalance waits for a member that is gone and whose session the broker does not end: seen once
                 // with a broker of Kafka 4.3.1 that had been killed and stopped several times within a minute.

@@ -17,35 +17,9 @@ extension KafkaSubscription {
             }
         case .groupWithOwnOffsets:
             if !outputs.isEmpty { try await appender.append(outputs) }
-            advise(batch.nextOffsets.filter { owned.contains($0.key) })
+            note(advice: batch.nextOffsets)
         case .tail:
             if !outputs.isEmpty { try await appender.append(outputs) }
-        }
-    }
-
-    /// Tells the log how far a reader is that keeps its offsets itself; nobody waits for it.
-    private func advise(_ offsets: [TopicPartition: Int64]) {
-        guard !isClosed, !offsets.isEmpty, !isLost else { return }
-        unconfirmed.merge(offsets) { $1 }
-        advisedAt = .now
-        let list = PartitionList(offsets)
-        rd_kafka_commit(client.handle, list.pointer, 1)
-    }
-
-    /// What a rebalance or a broker that was away swallowed would otherwise show as lag until the next batch.
-    func adviseAgain() {
-        guard !unconfirmed.isEmpty, advisedAt < .now - .seconds(1) else { return }
-        advise(unconfirmed.filter { owned.contains($0.key) })
-    }
-
-    /// Takes the group's answer to an advice.
-    func confirm(_ event: OpaquePointer) {
-        guard rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR_NO_ERROR,
-            let list = rd_kafka_event_topic_partition_list(event)
-        else { return }
-        for element in PartitionList.elements(of: list)
-        where element.error == .noError && unconfirmed[element.partition] == element.offset {
-            unconfirmed[element.partition] = nil
         }
     }
 
@@ -108,7 +82,7 @@ extension KafkaSubscription {
         }
     }
 
-    private func openedTransactions() throws(TransactionFailure) -> TransactionalProducer {
+    func openedTransactions() throws(TransactionFailure) -> TransactionalProducer {
         if transactions == nil {
             do throws(StreamError) {
                 try openTransactions(until: .now + configuration.connectTimeout)

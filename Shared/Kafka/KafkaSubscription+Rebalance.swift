@@ -89,6 +89,7 @@ extension KafkaSubscription {
         let isLost = isLost
         held = nil
         let visible = owned.intersection(partitions)
+        giveLastAdvice(of: partitions)
         owned.subtract(partitions)
         dropped.subtract(partitions)
         refused.subtract(partitions)
@@ -116,10 +117,7 @@ extension KafkaSubscription {
 
     /// Nothing more of these partitions is delivered.
     private func forgetPositions(of partitions: some Sequence<TopicPartition>) {
-        for partition in partitions {
-            positions[partition] = nil
-            unconfirmed[partition] = nil
-        }
+        for partition in partitions { positions[partition] = nil }
         stash.removeAll { positions[$0.source] == nil }
     }
 

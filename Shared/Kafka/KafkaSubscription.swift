@@ -54,17 +54,18 @@ actor KafkaSubscription: Subscription {
     var dropped: Set<TopicPartition> = []
     /// Until when a rebalance is expected that takes the dropped ones.
     var expectsRebalanceUntil = ContinuousClock.now
-    /// Offsets of a reader that keeps its own which the group has not confirmed yet.
-    var unconfirmed: [TopicPartition: Int64] = [:]
-    /// When the group was last told.
-    var advisedAt = ContinuousClock.now
-
     /// The reader follows all partitions, and the flow has not been told yet.
     private var announces = false
 
     var transactions: TransactionalProducer?
     var transactionalId = ""
     var commitCount = 0
+    /// How far a reader that keeps its offsets itself is, where the log was not told yet.
+    var advice: [TopicPartition: Int64] = [:]
+    /// When the log was told last.
+    var advisedAt = ContinuousClock.now
+    /// Before this nothing is told: a producer was lost.
+    var advisableFrom = ContinuousClock.now
 
     /// Records that came while a rebalance was waited for; the next batch begins with them.
     var stash: [Record] = []
@@ -90,7 +91,7 @@ actor KafkaSubscription: Subscription {
 
     /// Joins the group; earlier processes with this member name are fenced first.
     func join() throws(StreamError) {
-        if case .group(let group) = options.membership {
+        if let group = options.groupName {
             transactionalId = "\(group)-\(options.memberName)"
             // A coordinator that has just started loads its log first.
             try openTransactions(until: .now + max(.seconds(30), configuration.connectTimeout))
@@ -117,6 +118,7 @@ actor KafkaSubscription: Subscription {
     /// Waits for the next event; nil after `close`, or when the task is cancelled.
     func next() throws(StreamError) -> SubscriptionEvent? {
         guard !isClosed else { return nil }
+        giveAdvice()
         try settle()
         if announces {
             announces = false
@@ -129,8 +131,8 @@ actor KafkaSubscription: Subscription {
                 continue
             }
             if let event = try regainDropped() { return event }
-            adviseAgain()
             if let batch = try collect() { return .batch(batch) }
+            giveAdvice(isIdle: true)
         }
         return nil
     }
@@ -146,7 +148,7 @@ actor KafkaSubscription: Subscription {
         }
         unstarted = [:]
         // Whoever had them before may have ended between its commit and its advice.
-        unconfirmed.merge(starts) { $1 }
+        note(advice: starts)
         if case .assign = answer {
             answer = .assign(starts)
         } else {
@@ -199,8 +201,6 @@ actor KafkaSubscription: Subscription {
             }
         case RD_KAFKA_EVENT_REBALANCE:
             held = Self.rebalance(in: event)
-        case RD_KAFKA_EVENT_OFFSET_COMMIT:
-            confirm(event)
         case RD_KAFKA_EVENT_ERROR:
             var source: TopicPartition?
             if let list = rd_kafka_event_topic_partition(event) {
@@ -257,6 +257,7 @@ actor KafkaSubscription: Subscription {
 
     private func leave() {
         guard !isClosed else { return }
+        giveLastAdvice(of: owned)
         isClosed = true
         transactions = nil
         client.endMembership(until: .now + .seconds(10))

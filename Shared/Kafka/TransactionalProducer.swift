@@ -49,9 +49,10 @@ final class TransactionalProducer {
     func run(
         _ records: [OutgoingRecord],
         offsets: PartitionList,
-        member: OpaquePointer
+        member: OpaquePointer,
+        within limit: Duration = .seconds(3_600)
     ) throws(TransactionFailure) {
-        let deadline = ContinuousClock.now + timeout
+        let deadline = ContinuousClock.now + min(timeout, limit)
         client.noteErrors()
         let topics = try topics(of: records)
         try call("begin transaction", deadline) { rd_kafka_begin_transaction(client.handle) }
