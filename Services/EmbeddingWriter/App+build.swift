@@ -26,7 +26,7 @@ extension App {
         try await context.run([
             ServiceFunction("log") { shutdown in
                 await metrics.stream.watchLag(until: shutdown) {
-                    try await log.lag(group: ConsumerGroup.embeddingWriter, topic: Topic.userEmbeddings.rawValue)
+                    try await log.lags(group: ConsumerGroup.embeddingWriter, topic: Topic.userEmbeddings.rawValue)
                 }
                 await log.close()
             },

@@ -52,6 +52,7 @@ struct WritingFlow: Service {
                 throw error
             }
             await subscription.close()
+            metrics.stream.partitions.removeAll()
             if case .fenced = end { metrics.stream.refusedCommits.increment() }
         }
     }
@@ -67,9 +68,12 @@ struct WritingFlow: Service {
             while let event = try await subscription.next(until: shutdown) {
                 switch event {
                 case .assigned(let partitions):
+                    metrics.stream.partitions.add(partitions, isReady: false)
                     try await subscription.start(at: try await writer.claim(partitions, until: shutdown))
+                    metrics.stream.partitions.add(partitions, isReady: true)
                 case .revoked(let partitions, _):
                     await writer.forget(partitions)
+                    metrics.stream.partitions.remove(partitions)
                 case .batch(let batch):
                     try await process(batch, subscription, writer, &rate, until: shutdown)
                 }

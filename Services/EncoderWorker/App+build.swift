@@ -42,7 +42,7 @@ extension App {
         try await context.run([
             ServiceFunction("log") { shutdown in
                 await metrics.stream.watchLag(until: shutdown) {
-                    try await log.lag(group: ConsumerGroup.encoderWorker, topic: Topic.userEvents.rawValue)
+                    try await log.lags(group: ConsumerGroup.encoderWorker, topic: Topic.userEvents.rawValue)
                 }
                 await log.close()
             },

@@ -14,6 +14,7 @@ struct EncoderWorkerMetrics: Sendable {
     private let repeatedEvents: Counter
     private let deletedUsers: Counter
     private let freshness: Histogram
+    private let batchAge: Gauge
     private let partitions: Gauge
     private let users: Gauge
     private let items: Gauge
@@ -34,6 +35,10 @@ struct EncoderWorkerMetrics: Sendable {
             "\(prefix)_event_to_embedding_seconds",
             help: "From an event's append to the log to the commit of its user's embedding"
         )
+        batchAge = metrics.gauge(
+            "\(prefix)_batch_age_seconds",
+            help: "Age of the oldest event of the last batch when it was committed"
+        )
         partitions = metrics.gauge("\(prefix)_state_partitions", help: "Partitions whose timelines are held")
         users = metrics.gauge("\(prefix)_state_users", help: "Users whose timelines are held")
         items = metrics.gauge("\(prefix)_state_items", help: "Different items in the timelines")
@@ -47,6 +52,7 @@ struct EncoderWorkerMetrics: Sendable {
         repeatedEvents.increment(by: update.repeatedCount)
         deletedUsers.increment(by: update.deleted.count)
         let now = WallClock.milliseconds
+        if let oldest = batch.records.map(\.timestamp).min() { batchAge.set(Double(max(0, now - oldest)) / 1_000) }
         for changed in update.changed { freshness.observe(Double(max(0, now - changed.appendedAt)) / 1_000) }
     }
 

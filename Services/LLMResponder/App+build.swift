@@ -45,7 +45,7 @@ extension App {
         try await context.run([
             ServiceFunction("log") { shutdown in
                 await metrics.stream.watchLag(until: shutdown) {
-                    try await log.lag(group: ConsumerGroup.llmResponder, topic: Topic.questions.rawValue)
+                    try await log.lags(group: ConsumerGroup.llmResponder, topic: Topic.questions.rawValue)
                 }
                 await log.close()
             },

@@ -37,8 +37,12 @@ struct RespondingFlow: Service {
         var held: Set<TopicPartition> = []
         while let event = try await subscription.next(until: shutdown) {
             switch event {
-            case .assigned(let partitions): held.formUnion(partitions)
-            case .revoked(let partitions, _): held.subtract(partitions)
+            case .assigned(let partitions):
+                held.formUnion(partitions)
+                metrics.stream.partitions.add(partitions, isReady: true)
+            case .revoked(let partitions, _):
+                held.subtract(partitions)
+                metrics.stream.partitions.remove(partitions)
             case .batch(let batch): try await process(batch, &rate)
             }
             if held.isEmpty { health.fails("no partitions are assigned") } else { health.holds() }

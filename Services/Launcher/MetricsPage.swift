@@ -23,6 +23,23 @@ struct MetricsPage: Sendable {
         self.init(text: response.text)
     }
 
+    /// The value of a metric without labels; nil when it is not on the page.
+    func value(of name: String) -> Double? {
+        lines.first { $0.hasPrefix("\(name) ") }.flatMap { Double($0.dropFirst(name.count + 1)) }
+    }
+
+    /// The values of a metric by the value of its one label.
+    func values(of name: String, by label: String) -> [String: Double] {
+        let start = "\(name){\(label)=\""
+        var values: [String: Double] = [:]
+        for line in lines where line.hasPrefix(start) {
+            let rest = line.dropFirst(start.count)
+            guard let end = rest.firstIndex(of: "\""), let value = line.split(separator: " ").last else { continue }
+            values[String(rest[..<end])] = Double(value)
+        }
+        return values
+    }
+
     /// How many values lie at or below each bound.
     func buckets(of name: String) -> [(bound: Double, count: Int)] {
         lines.compactMap { line in

@@ -1,3 +1,4 @@
+import Foundation
 import HTTPClient
 import ServiceRuntime
 
@@ -62,6 +63,16 @@ struct Readiness: Sendable {
         let request = HTTPClientRequest("GET", "http://127.0.0.1:\(adminPort)/readyz", timeout: .seconds(2))
         guard let response = try? await client.send(request) else { return "does not answer" }
         if response.status == 200 { return nil }
-        return response.text.split(whereSeparator: \.isNewline).joined(separator: ", ")
+        return unmet(in: response.text) ?? response.text.split(whereSeparator: \.isNewline).joined(separator: ", ")
+    }
+
+    /// What a page of `/readyz` says does not hold, in words; nil when it is no such page.
+    static func unmet(in page: String) -> String? {
+        struct Page: Decodable {
+            var conditions: [String: String]
+        }
+        guard let page = try? JSONDecoder().decode(Page.self, from: Data(page.utf8)) else { return nil }
+        let unmet = page.conditions.filter { $0.value != "ok" }.sorted { $0.key < $1.key }.map(\.value)
+        return unmet.isEmpty ? nil : unmet.joined(separator: "; ")
     }
 }

@@ -37,7 +37,23 @@ enum StatusCommand {
                 process.port.map { "\($0)" } ?? "-",
                 process.adminPort.map { "\($0)" } ?? "-",
                 "\(process.restarts)",
-                process.notReady ?? "ready",
+                process.notReady.map(shortened) ?? "ready",
+            ])
+        }
+        var work = TextTable(
+            ["worker", "partitions", "lag", "users", "restored", "batch age", "event to row, p50 / p99"],
+            rightAligned: [2, 3, 5]
+        )
+        for process in report.processes {
+            guard let report = process.work else { continue }
+            work.add([
+                process.instance == 0 ? process.name : "\(process.name) \(process.instance)",
+                report.partitionText,
+                report.lag.map { "\($0)" } ?? "-",
+                report.users.map { "\($0)" } ?? "-",
+                report.restored,
+                report.batchAge.map(milliseconds) ?? "-",
+                report.eventToRow.map { "\(milliseconds($0.p50)) / \(milliseconds($0.p99))" } ?? "-",
             ])
         }
         var lags = TextTable(["group", "topic", "lag"], rightAligned: [2])
@@ -46,7 +62,7 @@ enum StatusCommand {
         for row in report.rows {
             rows.add([row.modelVersion + (row.modelVersion == report.modelVersion ? " (in use)" : ""), "\(row.count)"])
         }
-        var parts = [report.isUp ? "up" : "starting", processes.text, lags.text, rows.text]
+        var parts = [report.isUp ? "up" : "starting", processes.text, work.text, lags.text, rows.text]
         if let freshness = report.freshness {
             parts.append(
                 "event to row: half within \(milliseconds(freshness.p50)), 99 % within \(milliseconds(freshness.p99)) "
@@ -54,6 +70,11 @@ enum StatusCommand {
             )
         }
         return (parts + report.problems.map { "problem: \($0)" }).joined(separator: "\n\n")
+    }
+
+    /// A reason that fits a line; the whole of it is in the JSON form.
+    private static func shortened(_ reason: String) -> String {
+        reason.count <= 56 ? reason : "\(reason.prefix(53))..."
     }
 
     private static func milliseconds(_ seconds: Double) -> String { "\(Int((seconds * 1_000).rounded(.up))) ms" }

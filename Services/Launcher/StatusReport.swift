@@ -19,6 +19,8 @@ struct StatusReport: Codable, Sendable {
         var isAlive: Bool
         /// Why it is not ready; nil when it is.
         var notReady: String?
+        /// What it says of its work; nil for those that share no partitions, and for those that do not answer.
+        var work: WorkReport?
     }
 
     /// How many records a group has still to read.
@@ -54,9 +56,13 @@ struct StatusReport: Codable, Sendable {
         for process in state.processes {
             let isAlive = process.pid > 0 && FileManager.default.fileExists(atPath: "/proc/\(process.pid)")
             var reason: String?
+            var work: WorkReport?
             if let port = process.adminPort {
                 reason = isAlive ? await Readiness.reason(adminPort: port, client) : "does not run"
-                if process.name == ServiceKind.embeddingWriter.rawValue, let page = await MetricsPage(port, client) {
+                if isAlive, let kind = ServiceKind(rawValue: process.name), kind.sharedTopic != nil,
+                    let page = await MetricsPage(port, client)
+                {
+                    work = WorkReport(of: kind, in: page)
                     pages.append(page)
                 }
             } else if !isAlive {
@@ -71,7 +77,8 @@ struct StatusReport: Codable, Sendable {
                     adminPort: process.adminPort,
                     restarts: process.restarts,
                     isAlive: isAlive,
-                    notReady: reason
+                    notReady: reason,
+                    work: work
                 )
             )
         }

@@ -113,32 +113,35 @@ public final class KafkaLog: MessageLog {
         try await administrator.committedOffsets(group: group, topic: topic)
     }
 
-    /// How many records of a topic a group has still to read.
+    /// How many records of each partition a group has still to read.
     ///
     /// Offsets include the log's own control records. Where less than a thousand are left they are read and the records
     /// counted; above that the distance itself is given.
-    public func lag(group: String, topic: String) async throws(StreamError) -> Int64 {
+    public func lags(group: String, topic: String) async throws(StreamError) -> [TopicPartition: Int64] {
         let committed = try await committedOffsets(group: group, topic: topic)
-        var lag: Int64 = 0
+        var lags: [TopicPartition: Int64] = [:]
         var near: [TopicPartition: Range<Int64>] = [:]
         for (partition, range) in try await administrator.watermarks(ofTopic: topic) {
             let start = min(range.upperBound, max(range.lowerBound, committed[partition] ?? range.lowerBound))
             let distance = range.upperBound - start
             if let known = knownLag(group, partition), known.committed == start, known.end == range.upperBound {
-                lag += known.lag
-            } else if distance > 1_000 {
-                lag += distance
-            } else if distance > 0 {
+                lags[partition] = known.lag
+            } else if distance == 0 || distance > 1_000 {
+                lags[partition] = distance
+            } else {
                 near[partition] = start..<range.upperBound
             }
         }
-        guard !near.isEmpty else { return lag }
-        return lag + (try await count(near, group: group))
+        guard !near.isEmpty else { return lags }
+        return lags.merging(try await count(near, group: group)) { $1 }
     }
 
-    private func count(_ ranges: [TopicPartition: Range<Int64>], group: String) async throws(StreamError) -> Int64 {
+    private func count(
+        _ ranges: [TopicPartition: Range<Int64>],
+        group: String
+    ) async throws(StreamError) -> [TopicPartition: Int64] {
         let reader = try PartitionReader(configuration, ranges: ranges, waitsForOpenTransactions: false)
-        var counts: [TopicPartition: Int64] = [:]
+        var counts = ranges.mapValues { _ in Int64(0) }
         do throws(StreamError) {
             while let records = try await reader.next() {
                 for record in records { counts[record.source, default: 0] += 1 }
@@ -149,19 +152,17 @@ public final class KafkaLog: MessageLog {
         }
         let withheld = await reader.withheld
         await reader.close()
-        // With a transaction still open the count changes without the end moving, so it is not kept.
-        if withheld == 0 {
-            knownLags.withLock { known in
-                for (partition, range) in ranges {
-                    known["\(group) \(partition)"] = KnownLag(
-                        committed: range.lowerBound,
-                        end: range.upperBound,
-                        lag: counts[partition] ?? 0
-                    )
-                }
+        knownLags.withLock { known in
+            // With a transaction still open the count changes without the end moving, so it is not kept.
+            for (partition, range) in ranges where withheld[partition] == nil {
+                known["\(group) \(partition)"] = KnownLag(
+                    committed: range.lowerBound,
+                    end: range.upperBound,
+                    lag: counts[partition] ?? 0
+                )
             }
         }
-        return counts.values.reduce(withheld, +)
+        return counts.merging(withheld, uniquingKeysWith: +)
     }
 
     private func knownLag(_ group: String, _ partition: TopicPartition) -> KnownLag? {

@@ -20,7 +20,7 @@ actor PartitionReader {
     private var lastProgress = ContinuousClock.now
     private let waitsForOpenTransactions: Bool
     /// Offsets at the ends that are held back by an open transaction; only when those are not waited for.
-    private(set) var withheld: Int64 = 0
+    private(set) var withheld: [TopicPartition: Int64] = [:]
 
     /// Starts reading partitions from their range's first offset up to its end, which is not read.
     ///
@@ -116,7 +116,8 @@ actor PartitionReader {
             guard let range = ranges[partition] else { return nil }
             if offset > range.position { advance(partition, to: offset) }
             if !waitsForOpenTransactions, let range = ranges.removeValue(forKey: partition) {
-                withheld += max(0, range.end - max(range.position, offset))
+                let rest = range.end - max(range.position, offset)
+                if rest > 0 { withheld[partition] = rest }
             }
             return nil
         case .unknownTopicOrPartition, .localUnknownTopic, .unknownPartition:

@@ -85,25 +85,29 @@ extension PostgresLog {
         return offsets
     }
 
-    /// How many records of a topic a group has still to read.
+    /// How many records of each partition a group has still to read.
     ///
     /// Counted by offsets, so a compacted topic's removed records count too, but not when none are left behind the offset.
-    public func lag(group: String, topic: String) async throws(StreamError) -> Int64 {
+    public func lags(group: String, topic: String) async throws(StreamError) -> [TopicPartition: Int64] {
         let entry = try await self.topic(topic)
-        return try await ask { connection throws(PostgresError) in
+        let rows = try await ask { connection throws(PostgresError) in
             try await connection.query(
                 """
-                SELECT coalesce(sum(p.next_offset - c.next), 0)::int8
+                SELECT p.partition, CASE WHEN c.next < p.next_offset AND EXISTS (
+                        SELECT FROM userllm_log.records r WHERE r.partition_id = p.id AND r.record_offset >= c.next)
+                    THEN p.next_offset - c.next ELSE 0 END::int8
                 FROM userllm_log.partitions p
                 LEFT JOIN userllm_log.group_offsets g ON g.group_name = $1 AND g.partition_id = p.id
                 CROSS JOIN LATERAL (SELECT greatest(coalesce(g.next_offset, 0), p.low_offset) AS next) c
-                WHERE p.topic_id = $2 AND c.next < p.next_offset AND EXISTS (
-                    SELECT FROM userllm_log.records r WHERE r.partition_id = p.id AND r.record_offset >= c.next)
+                WHERE p.topic_id = $2
                 """,
                 [.text(group), .int4(entry.identifier)],
                 operation: "reading the lag of group \(group)"
-            ).int8(0, 0)
+            )
         }
+        var lags: [TopicPartition: Int64] = [:]
+        for row in 0..<rows.count { lags[TopicPartition(topic, rows.int4(row, 0))] = rows.int8(row, 1) }
+        return lags
     }
 
     private func ask<Result: Sendable>(

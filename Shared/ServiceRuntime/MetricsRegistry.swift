@@ -10,12 +10,14 @@ public final class MetricsRegistry: Sendable {
         case counter(Counter)
         case gauge(Gauge)
         case measured(@Sendable () -> Double)
+        /// Values by the value of a label, whose set may change.
+        case family(label: String, @Sendable () -> [String: Double])
         case histogram(Histogram)
 
         var type: String {
             switch self {
             case .counter: "counter"
-            case .gauge, .measured: "gauge"
+            case .gauge, .measured, .family: "gauge"
             case .histogram: "histogram"
             }
         }
@@ -61,6 +63,22 @@ public final class MetricsRegistry: Sendable {
         measure: @escaping @Sendable () -> Double
     ) {
         _ = metric(name, help: help, type: "gauge", labels: labels) { .measured(measure) }
+    }
+
+    /// Gauges with one label, asked for when the page is read: only values that are there then are shown.
+    ///
+    /// - Parameters:
+    ///   - name: the name of all.
+    ///   - help: what they say.
+    ///   - label: the label's name; its values come from a set of bounded size, such as the partitions of a topic.
+    ///   - measure: gives the values by the label's value; must not block.
+    public func gauges(
+        _ name: String,
+        help: String,
+        label: String,
+        measure: @escaping @Sendable () -> [String: Double]
+    ) {
+        _ = metric(name, help: help, type: "gauge", labels: [:]) { .family(label: label, measure) }
     }
 
     /// A histogram with the upper bounds of its ranges.
@@ -116,6 +134,10 @@ public final class MetricsRegistry: Sendable {
         case .gauge(let gauge): "\(name)\(labelText(labels)) \(number(gauge.value))\n"
         case .measured(let measure): "\(name)\(labelText(labels)) \(number(measure()))\n"
         case .histogram(let histogram): lines(name, labels, histogram)
+        case .family(let label, let measure):
+            measure().sorted { $0.key < $1.key }.map { value, measured in
+                "\(name)\(labelText(labels + [Label(name: label, value: value)])) \(number(measured))\n"
+            }.joined()
         }
     }
 

@@ -1,5 +1,5 @@
 public import ServiceRuntime
-import Streams
+public import Streams
 
 /// The metrics every stream service has.
 public struct StreamMetrics: Sendable {
@@ -23,6 +23,8 @@ public struct StreamMetrics: Sendable {
     public let batchDuration: Histogram
     /// Records in a batch.
     public let batchSize: Histogram
+    /// The partitions this process holds.
+    public let partitions: HeldPartitions
     private let lag: Gauge
     private let rejected: [RejectedRecord.Kind: Counter]
     private let errors: [Stage: Counter]
@@ -41,6 +43,7 @@ public struct StreamMetrics: Sendable {
             help: "From a batch's arrival to its commit"
         )
         batchSize = metrics.histogram("\(prefix)_batch_records", help: "Records in a batch", bounds: Histogram.counts)
+        partitions = HeldPartitions(metrics, prefix: prefix)
         lag = metrics.gauge("\(prefix)_consumer_lag_records", help: "Records still to be read by the service's group")
         rejected = Dictionary(
             uniqueKeysWithValues: RejectedRecord.Kind.allCases.map { kind in
@@ -82,10 +85,16 @@ public struct StreamMetrics: Sendable {
     /// - Parameters:
     ///   - shutdown: ends it.
     ///   - measure: asks the log.
-    public func watchLag(until shutdown: Shutdown, measure: @escaping @Sendable () async throws -> Int64) async {
+    public func watchLag(
+        until shutdown: Shutdown,
+        measure: @escaping @Sendable () async throws -> [TopicPartition: Int64]
+    ) async {
         while !shutdown.isRequested {
-            // A log that does not answer now shows in the flow itself; the gauge keeps its last value.
-            if let records = try? await shutdown.cancelling(measure) { lag.set(Double(records)) }
+            // A log that does not answer now shows in the flow itself; the gauges keep their last values.
+            if let lags = try? await shutdown.cancelling(measure) {
+                lag.set(Double(lags.values.reduce(0, +)))
+                partitions.show(lags)
+            }
             try? await shutdown.wait(atMost: .seconds(5))
         }
     }

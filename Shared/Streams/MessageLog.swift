@@ -36,11 +36,19 @@ public protocol MessageLog: Sendable {
     /// The offsets a group will go on from; a partition without a commit is missing.
     func committedOffsets(group: String, topic: String) async throws(StreamError) -> [TopicPartition: Int64]
 
-    /// How many records of a topic a group has still to read; control records of the log do not count at its end.
-    func lag(group: String, topic: String) async throws(StreamError) -> Int64
+    /// How many records of each partition of a topic a group has still to read; control records of the log do not count
+    /// at its end.
+    func lags(group: String, topic: String) async throws(StreamError) -> [TopicPartition: Int64]
 
     /// Ends all work and gives up all connections; subscriptions should be closed first.
     func close() async
+}
+
+extension MessageLog {
+    /// How many records of a topic a group has still to read, over all partitions.
+    public func lag(group: String, topic: String) async throws(StreamError) -> Int64 {
+        try await lags(group: group, topic: topic).values.reduce(0, +)
+    }
 }
 
 /// What to subscribe to, and how.

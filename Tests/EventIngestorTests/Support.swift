@@ -84,8 +84,8 @@ final class GuardedLog: MessageLog {
     func committedOffsets(group: String, topic: String) async throws(StreamError) -> [TopicPartition: Int64] {
         try await log.committedOffsets(group: group, topic: topic)
     }
-    func lag(group: String, topic: String) async throws(StreamError) -> Int64 {
-        try await log.lag(group: group, topic: topic)
+    func lags(group: String, topic: String) async throws(StreamError) -> [TopicPartition: Int64] {
+        try await log.lags(group: group, topic: topic)
     }
     func close() async { await log.close() }
 }

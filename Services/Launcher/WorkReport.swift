@@ -1,0 +1,63 @@
+/// What a process that shares partitions says of its own work, on its page of metrics.
+struct WorkReport: Codable, Sendable {
+    /// A partition that the process holds.
+    struct Partition: Codable, Sendable, Equatable {
+        var partition: Int
+        /// Records still to be read, as the process measured them within the last seconds; nil before the first time.
+        var lag: Int?
+        /// Whether its state is restored, so that its records flow.
+        var isReady: Bool
+    }
+
+    /// The partitions, in order.
+    var partitions: [Partition]
+    /// Users whose timelines are held; nil for processes without such state.
+    var users: Int?
+    /// How old the oldest event of the last batch was at its commit, in seconds; nil for processes that do not tell.
+    var batchAge: Double?
+    /// Time from event to row, over all rows this process wrote; nil for others, and before the first.
+    var eventToRow: MetricsPage.Quantiles?
+
+    /// Reads a page.
+    init(of kind: ServiceKind, in page: MetricsPage) {
+        let prefix = "userllm_\(kind.rawValue.replacing("-", with: "_"))"
+        let lags = page.values(of: "\(prefix)_partition_lag_records", by: "partition")
+        partitions = page.values(of: "\(prefix)_partition_ready", by: "partition").compactMap { name, ready in
+            Int(name).map { Partition(partition: $0, lag: lags[name].map { Int($0) }, isReady: ready > 0) }
+        }
+        partitions.sort { $0.partition < $1.partition }
+        users = page.value(of: "\(prefix)_state_users").map { Int($0) }
+        let processed = page.value(of: "\(prefix)_records_processed_total") ?? 0
+        batchAge = processed > 0 ? page.value(of: "\(prefix)_batch_age_seconds") : nil
+        eventToRow = MetricsPage.quantiles(of: "\(prefix)_event_to_row_seconds", in: [page])
+    }
+
+    /// The lag of all partitions together; nil while none was measured.
+    var lag: Int? {
+        let lags = partitions.compactMap(\.lag)
+        return lags.isEmpty ? nil : lags.reduce(0, +)
+    }
+
+    /// Whether the state of all partitions is restored, for people.
+    var restored: String {
+        let ready = partitions.count(where: \.isReady)
+        if partitions.isEmpty { return "-" }
+        return ready == partitions.count ? "yes" : "\(ready) of \(partitions.count)"
+    }
+
+    /// The partitions for people, as in `0-3, 7`; no longer than some forty letters.
+    var partitionText: String {
+        guard !partitions.isEmpty else { return "none" }
+        var ranges: [ClosedRange<Int>] = []
+        for number in partitions.map(\.partition) {
+            if let last = ranges.last, last.upperBound + 1 == number {
+                ranges[ranges.count - 1] = last.lowerBound...number
+            } else {
+                ranges.append(number...number)
+            }
+        }
+        let texts = ranges.map { $0.count == 1 ? "\($0.lowerBound)" : "\($0.lowerBound)-\($0.upperBound)" }
+        let all = texts.joined(separator: ", ")
+        return all.count <= 32 ? all : "\(texts.prefix(4).joined(separator: ", ")), ... (\(partitions.count) in all)"
+    }
+}
