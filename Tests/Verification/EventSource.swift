@@ -1,6 +1,6 @@
 public import Datasets
 import Foundation
-import Messages
+public import Messages
 
 /// Events to send through the system, as a file that `event-ingestor import` reads.
 public struct EventSource: Sendable {
@@ -18,29 +18,72 @@ public struct EventSource: Sendable {
 
     /// Viewers of an invented world, written into a folder: one event of each user after the other.
     public static func synthetic(_ world: SyntheticWorld, viewers: Int, in folder: String) throws -> EventSource {
-        let path = "\(folder)/events.ndjson"
         let histories = (0..<viewers).map { world.viewer($0).events }
+        return try interleaved(histories, in: folder, label: "\(viewers) viewers of an invented world")
+    }
+
+    /// Some users' events, written into a folder: one event of each user after the other, up to a number of events.
+    public static func interleaved(
+        _ histories: [[Event]],
+        limit: Int = .max,
+        in folder: String,
+        label: String
+    ) throws -> EventSource {
+        let path = "\(folder)/events.ndjson"
         var bytes: [UInt8] = []
+        var count = 0
         for index in 0..<(histories.map(\.count).max() ?? 0) {
-            for history in histories where index < history.count {
+            for history in histories where index < history.count && count < limit {
                 bytes += try history[index].encodedJSON()
                 bytes.append(UInt8(ascii: "\n"))
+                count += 1
             }
         }
         try Data(bytes).write(to: URL(fileURLWithPath: path))
-        return EventSource(path: path, format: "ndjson", label: "\(viewers) viewers of an invented world")
+        return EventSource(path: path, format: "ndjson", label: label)
+    }
+
+    /// Some users' events, written into a folder: all events of one user after those of another.
+    public static func sorted(_ histories: [[Event]], in folder: String, label: String) throws -> EventSource {
+        let path = "\(folder)/events.ndjson"
+        var bytes: [UInt8] = []
+        for event in histories.joined() {
+            bytes += try event.encodedJSON()
+            bytes.append(UInt8(ascii: "\n"))
+        }
+        try Data(bytes).write(to: URL(fileURLWithPath: path))
+        return EventSource(path: path, format: "ndjson", label: label)
+    }
+
+    /// Each user's events, in the order of the source; users in the order of their first event.
+    public func histories() throws -> [[Event]] {
+        var histories: [[Event]] = []
+        var places: [String: Int] = [:]
+        try forEach { event in
+            if let place = places[event.user] {
+                histories[place].append(event)
+            } else {
+                places[event.user] = histories.count
+                histories.append([event])
+            }
+        }
+        return histories
     }
 
     /// Reads all events again, and keeps of each user what the encoder needs.
     public func offlineRows(length: Int) throws -> OfflineRows {
         var rows = OfflineRows(length: length)
+        try forEach { rows.add($0) }
+        return rows
+    }
+
+    private func forEach(_ body: (Event) -> Void) throws {
         if format == "movielens" {
             var events = try MovieLensFolder(path: path).events()
-            try events.forEach { rows.add($0) }
+            try events.forEach(body)
         } else {
             var events = try NDJSONEventReader(path: path)
-            try events.forEach { rows.add($0) }
+            try events.forEach(body)
         }
-        return rows
     }
 }

@@ -8,7 +8,8 @@ struct App {
             "verify",
             summary: "Starts the real system, sends it events and questions, and compares with what must come of them.",
             commands: [
-                ReplayCommand.command, QuestionsCommand.command, FreshnessCommand.command, FaultsCommand.command,
+                ReplayCommand.command, QuestionsCommand.command, FreshnessCommand.command, ScalingCommand.command,
+                FaultsCommand.command,
             ]
         ).main()
     }

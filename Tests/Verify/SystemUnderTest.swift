@@ -49,10 +49,12 @@ struct SystemUnderTest: Sendable {
         logKey, bundleKey, workersKey, writersKey, partitionsKey, keepKey, jsonKey,
     ]
 
-    private let log: LogKind
+    /// The message log.
+    let log: LogKind
     private let bundle: String?
-    private let workers: Int
-    private let writers: Int
+    /// How many of each the system starts with.
+    var workers: Int
+    var writers: Int
     private let partitions: Int
     private let keeps: Bool
     private let asJSON: Bool
@@ -84,6 +86,16 @@ struct SystemUnderTest: Sendable {
         _ body: (LocalSystem, _ bundle: String, _ folder: String) async throws -> Result,
         text: (Result) -> [(String, String)]
     ) async throws -> Result {
+        let result = try await withSystem(catalogue: catalogue, body)
+        try show(result, text)
+        return result
+    }
+
+    /// Starts the system, runs `body`, and stops the system.
+    func withSystem<Result: Sendable>(
+        catalogue: Catalogue,
+        _ body: (LocalSystem, _ bundle: String, _ folder: String) async throws -> Result
+    ) async throws -> Result {
         let folder = try LocalSystem.makeFolder()
         defer { if !keeps { try? FileManager.default.removeItem(atPath: folder) } }
         if keeps { say("everything is in \(folder)") }
@@ -91,7 +103,6 @@ struct SystemUnderTest: Sendable {
         do {
             let result = try await run(catalogue: catalogue, folder, broker, body)
             await broker?.stop()
-            try show(result, text)
             return result
         } catch {
             await broker?.stop()
@@ -99,7 +110,7 @@ struct SystemUnderTest: Sendable {
         }
     }
 
-    private func run<Result: Encodable & Sendable>(
+    private func run<Result: Sendable>(
         catalogue: Catalogue,
         _ folder: String,
         _ broker: KafkaBroker?,
@@ -128,7 +139,8 @@ struct SystemUnderTest: Sendable {
         FileHandle.standardError.write(Data("verify: \(text)\n".utf8))
     }
 
-    private func show<Result: Encodable>(_ result: Result, _ text: (Result) -> [(String, String)]) throws {
+    /// Prints a result, as text or JSON.
+    func show<Result: Encodable>(_ result: Result, _ text: (Result) -> [(String, String)]) throws {
         if asJSON {
             let encoder = JSONEncoder()
             encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
