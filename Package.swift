@@ -229,8 +229,7 @@ let package = Package(
             "EncoderWorkerTests",
             [
                 "EncoderWorker", "Verification", "ServiceRuntime", "StreamProcessing", "Streams", "Postgres",
-                "Messages",
-                "Datasets", "UserModels",
+                "Messages", "Datasets", "UserModels", "UserTimelines",
             ]
         ),
         tests(

@@ -27,7 +27,8 @@ extension App {
                 maximumBatchCount: configuration.batchCount,
                 linger: configuration.linger,
                 memberName: "encoder-worker-\(configuration.instance)",
-                sessionTimeout: configuration.sessionTimeout
+                sessionTimeout: configuration.sessionTimeout,
+                holdsNewPartitions: true
             )
         )
         let parts = EncodingFlow.Parts(

@@ -37,39 +37,50 @@ struct EncodingFlow: Service {
     }
 
     /// Takes batches until the service is to stop.
+    ///
+    /// Timelines are restored beside the batches: partitions that are here already go on meanwhile.
     func run(until shutdown: Shutdown) async throws {
         let timelines = Timelines(length: parts.timelineLength)
+        let restores = Restores(
+            parts.log,
+            parts.subscription,
+            timelines,
+            metrics: metrics,
+            health: health,
+            logger: logger
+        )
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await restores.run() }
+            group.addTask {
+                defer { restores.end() }
+                try await takeEvents(timelines, restores, until: shutdown)
+            }
+            // State that cannot be restored ends the flow at once, not with the next event.
+            while try await group.next() != nil {}
+        }
+    }
+
+    private func takeEvents(_ timelines: Timelines, _ restores: Restores, until shutdown: Shutdown) async throws {
         var rate = RejectionRate()
         while let event = try await parts.subscription.next(until: shutdown) {
             switch event {
             case .assigned(let partitions):
-                for partition in partitions { try await restore(partition, into: timelines) }
+                restores.begin(partitions)
             case .revoked(let partitions, let lost):
+                await restores.cancel(partitions)
                 await drop(partitions, lost: lost, from: timelines)
             case .batch(let batch):
+                if let early = batch.nextOffsets.keys.first(where: { !restores.isDone($0) }) {
+                    throw ProcessFailure("records of \(early) came before its timelines were restored")
+                }
                 try await process(batch, timelines, &rate)
             }
             metrics.show(await timelines.size)
         }
     }
 
-    // MARK: - Partitions
-
-    /// Rebuilds a partition's timelines from their topic: the true end of it, so that nothing committed is missed.
-    private func restore(_ partition: TopicPartition, into timelines: Timelines) async throws {
-        let start = ContinuousClock.now
-        health.fails("the timelines of \(partition) are being restored")
-        await timelines.open(partition.partition)
-        let source = TopicPartition(Topic.userTimelines.rawValue, partition.partition)
-        try await parts.log.replay(source) { records in try await timelines.restore(records) }
-        metrics.restoreDuration.observe(ContinuousClock.now - start)
-        health.holds()
-        logger.info("restored the timelines of a partition", metadata: ["log.partition": "\(partition)"])
-    }
-
     private func drop(_ partitions: [TopicPartition], lost: Bool, from timelines: Timelines) async {
         await timelines.drop(partitions.map(\.partition))
-        if await timelines.size.partitions == 0 { health.fails("no partitions are assigned") }
         logger.info(
             lost ? "lost partitions" : "gave partitions back",
             metadata: ["log.partitions": partitions.map(\.description).sorted().joined(separator: " ")]

@@ -1,5 +1,6 @@
 internal import CRdkafka
 internal import Streams
+internal import Synchronization
 
 extension KafkaSubscription {
     /// Gives the group the answer that was held while the flow dealt with the last event.
@@ -124,7 +125,9 @@ extension KafkaSubscription {
     private func assign(_ partitions: [TopicPartition]) throws(StreamError) -> SubscriptionEvent {
         let starts = try startingOffsets(of: partitions)
         owned.formUnion(partitions)
-        if case .groupWithOwnOffsets = options.membership {
+        if waitsForStart {
+            // What was resumed belongs to an earlier assignment.
+            resumed.withLock { $0.subtract(partitions) }
             unstarted.merge(starts) { $1 }
             answer = .assign([:])
         } else {
@@ -133,12 +136,31 @@ extension KafkaSubscription {
         return .assigned(Self.sorted(partitions))
     }
 
+    private var waitsForStart: Bool {
+        if case .groupWithOwnOffsets = options.membership { return true }
+        return options.holdsNewPartitions
+    }
+
+    /// Fetches what the flow has resumed.
+    func startResumed() throws(StreamError) {
+        guard options.holdsNewPartitions, !unstarted.isEmpty else { return }
+        let wanted = resumed.withLock { resumed in
+            defer { resumed = [] }
+            return resumed
+        }
+        let starts = unstarted.filter { wanted.contains($0.key) }
+        guard !starts.isEmpty else { return }
+        for partition in starts.keys { unstarted[partition] = nil }
+        try fetch(starts)
+    }
+
     /// Tells the flow that what it did with these partitions since the last commit is void.
     func giveUpRefused() -> SubscriptionEvent? {
         let lost = owned.intersection(refused)
         refused = []
         guard !lost.isEmpty else { return nil }
         owned.subtract(lost)
+        for partition in lost { unstarted[partition] = nil }
         dropped.formUnion(lost)
         forgetPositions(of: lost)
         return .revoked(Self.sorted(lost), lost: true)

@@ -46,8 +46,10 @@ actor KafkaSubscription: Subscription {
     var answer: Answer?
     /// A rebalance that came while a batch was being collected.
     var held: Rebalance?
-    /// Assigned, and waiting for `start`, with the lowest offset each may start at.
+    /// Assigned, and waiting for `start` or `resume`, with the lowest offset each may start at.
     var unstarted: [TopicPartition: Int64] = [:]
+    /// Of those, the ones that the flow resumed; it may do so from any thread.
+    nonisolated let resumed = Mutex<Set<TopicPartition>>([])
     /// Of a commit that failed: to be given up towards the flow.
     var refused: Set<TopicPartition> = []
     /// Given up after a failed commit, to be assigned again unless a rebalance takes them.
@@ -131,6 +133,7 @@ actor KafkaSubscription: Subscription {
                 continue
             }
             if let event = try regainDropped() { return event }
+            try startResumed()
             if let batch = try collect() { return .batch(batch) }
             giveAdvice(isIdle: true)
         }
@@ -154,6 +157,12 @@ actor KafkaSubscription: Subscription {
         } else {
             try fetch(starts)
         }
+    }
+
+    /// Lets records of partitions flow that are held.
+    nonisolated func resume(_ partitions: [TopicPartition]) {
+        resumed.withLock { $0.formUnion(partitions) }
+        client.wake()
     }
 
     /// Leaves the group; partitions go to others at once.

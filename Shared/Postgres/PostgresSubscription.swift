@@ -1,6 +1,5 @@
-import Failpoints
-import Foundation
 import Streams
+import Synchronization
 
 /// A reader of the log over PostgreSQL.
 ///
@@ -9,7 +8,7 @@ import Streams
 /// partition was taken, so that a member that was given up cannot commit any more.
 actor PostgresSubscription: Subscription {
     /// What this member knows of one of its partitions.
-    private struct Place {
+    struct Place {
         let partition: TopicPartition
         var epoch: Int64
         /// The offset in the database; nil before the first commit.
@@ -19,22 +18,26 @@ actor PostgresSubscription: Subscription {
         var position: Int64?
     }
 
-    private let settings: PostgresLogSettings
-    private let options: SubscriptionOptions
+    let settings: PostgresLogSettings
+    let options: SubscriptionOptions
     private let topics: [TopicEntry]
-    private let log: PostgresLog
-    private let connection: PostgresConnection
-    private let member: GroupMember
-    private let group: String?
+    let log: PostgresLog
+    let connection: PostgresConnection
+    let member: GroupMember
+    let group: String?
     private let keepsOwnOffsets: Bool
 
-    private var identifier: Int32?
-    private var places: [Int32: Place] = [:]
+    var identifier: Int32?
+    var places: [Int32: Place] = [:]
     private var surplus: [Int32] = []
-    private var events: [SubscriptionEvent] = []
+    var events: [SubscriptionEvent] = []
+    /// Partitions that the reader knows of and has not resumed.
+    private var held: Set<TopicPartition> = []
+    /// What the reader has resumed, from any task.
+    private nonisolated let resumed = Mutex<Set<TopicPartition>>([])
     /// Offsets of a reader that keeps its own which the group does not know yet.
     private var unadvised: [Int32: Int64] = [:]
-    private var isClosed = false
+    var isClosed = false
 
     init(_ log: PostgresLog, _ options: SubscriptionOptions, _ topics: [TopicEntry]) throws(PostgresError) {
         self.log = log
@@ -67,7 +70,7 @@ actor PostgresSubscription: Subscription {
     func next() async throws(StreamError) -> SubscriptionEvent? {
         var deadline = ContinuousClock.now + settings.readTimeout
         while !isClosed, !Task.isCancelled {
-            if !events.isEmpty { return events.removeFirst() }
+            if !events.isEmpty { return told(events.removeFirst()) }
             if group != nil { try await share(until: deadline) }
             if !events.isEmpty { continue }
             if let group, !unadvised.isEmpty { await advise(group) }
@@ -81,6 +84,25 @@ actor PostgresSubscription: Subscription {
             await member.signal.wait()
         }
         return nil
+    }
+
+    /// Holds partitions from the moment the reader hears of them.
+    private func told(_ event: SubscriptionEvent) -> SubscriptionEvent {
+        guard options.holdsNewPartitions else { return event }
+        switch event {
+        case .assigned(let partitions):
+            // What was resumed belongs to an earlier assignment.
+            resumed.withLock { $0.subtract(partitions) }
+            held.formUnion(partitions)
+        case .revoked(let partitions, _): held.subtract(partitions)
+        case .batch: break
+        }
+        return event
+    }
+
+    nonisolated func resume(_ partitions: [TopicPartition]) {
+        resumed.withLock { $0.formUnion(partitions) }
+        member.signal.raise()
     }
 
     func close() async {
@@ -197,7 +219,11 @@ actor PostgresSubscription: Subscription {
 
     /// What is there now, after which reading goes on behind it.
     private func fetch(_ count: Int, until deadline: ContinuousClock.Instant) async throws(StreamError) -> [Record] {
-        let positions = places.compactMapValues(\.position)
+        resumed.withLock { resumed in
+            held.subtract(resumed)
+            resumed = []
+        }
+        let positions = places.compactMapValues { held.contains($0.partition) ? nil : $0.position }
         guard !positions.isEmpty else { return [] }
         let fetch = RecordFetch(positions: positions, settings: settings, maximumCount: count)
         let found: RecordFetch.Found
@@ -219,7 +245,7 @@ actor PostgresSubscription: Subscription {
         return found.records
     }
 
-    private func identifier(of partition: TopicPartition) -> Int32? {
+    func identifier(of partition: TopicPartition) -> Int32? {
         guard let topic = log.topics.known(partition.topic), topic.partitions.indices.contains(Int(partition.partition))
         else { return nil }
         return topic.partitions[Int(partition.partition)]
@@ -280,103 +306,6 @@ actor PostgresSubscription: Subscription {
             places[rows.int4(row, 0)] = Place(partition: partition, epoch: 0, low: 0, position: position)
         }
         events.append(.assigned(places.values.map(\.partition).inOrder()))
-    }
-
-    // MARK: - Committing
-
-    func commit(_ batch: Batch, producing outputs: [OutgoingRecord]) async throws(StreamError) {
-        guard let group else { throw .configuration("a tail has no group to commit for") }
-        guard !isClosed else { throw .closed }
-        do throws(StreamError) {
-            // Sizes and topics are checked before anything is sent.
-            let produced = try await log.batches(outputs).first ?? AppendBatch()
-            if Protection.atomicCommit.isOff { return try await commitApart(batch, outputs, group) }
-            try await commit(batch.nextOffsets, produced, group)
-        } catch {
-            goBack(batch)
-            throw error
-        }
-    }
-
-    /// What a commit is without transactions: a process that ends in the middle has lost what the batch produced.
-    private func commitApart(_ batch: Batch, _ outputs: [OutgoingRecord], _ group: String) async throws(StreamError) {
-        try await commit(batch.nextOffsets, AppendBatch(), group)
-        Failpoint.betweenOffsetsAndOutputs.reach()
-        try await log.append(outputs)
-    }
-
-    private func commit(
-        _ offsets: [TopicPartition: Int64],
-        _ produced: AppendBatch,
-        _ group: String
-    ) async throws(StreamError) {
-        guard !offsets.isEmpty else { return }
-        var sources: [(identifier: Int32, epoch: Int64, committed: Int64?, next: Int64)] = []
-        for (partition, next) in offsets {
-            guard let identifier = identifier(of: partition), let place = places[identifier] else {
-                throw .commitRefused("\(options.memberName) does not own \(partition) any more")
-            }
-            sources.append((identifier, place.epoch, place.committed, next))
-        }
-        guard let identifier else { throw .commitRefused("\(options.memberName) is no member of \(group) any more") }
-        let order = sources.sorted { $0.identifier < $1.identifier }
-        let parameters: [PostgresValue] =
-            [
-                .text(group), .int4(identifier), .int4s(order.map(\.identifier)), .int8s(order.map(\.epoch)),
-                .int8s(order.map(\.committed)), .int8s(order.map(\.next)),
-            ] + produced.parameters
-        Failpoint.postgresBeforeCommit.reach()
-        try await send(parameters, group)
-        Failpoint.postgresAfterCommit.reach()
-        for source in order { places[source.identifier]?.committed = source.next }
-    }
-
-    /// One transaction.
-    ///
-    /// When the connection breaks before the answer, the database is asked whether it took effect.
-    private func send(_ parameters: [PostgresValue], _ group: String) async throws(StreamError) {
-        let deadline = ContinuousClock.now + settings.appendTimeout
-        var backOff = BackOff()
-        while true {
-            let identifier = UUID().uuidString
-            do throws(PostgresError) {
-                _ = try await connection.query(
-                    """
-                    WITH known AS (INSERT INTO userllm_log.appends (id) VALUES ($14::text::uuid))
-                    SELECT \(UnprotectedFunction.commitBatch.qualifiedName)(
-                        $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
-                    """,
-                    parameters + [.text(identifier)],
-                    operation: "committing a batch of group \(group)"
-                )
-                return
-            } catch {
-                guard error.kind == .connection || error.kind == .retry else { throw StreamError(error) }
-                if error.isOutcomeUnknown {
-                    let end = ContinuousClock.now + settings.readTimeout
-                    let tookEffect = try await streaming { [connection] () async throws(PostgresError) in
-                        try await connection.tookEffect(identifier, until: end)
-                    }
-                    if tookEffect { return }
-                }
-                guard ContinuousClock.now < deadline else { throw StreamError(error) }
-            }
-            try? await Task.sleep(for: backOff.next())
-        }
-    }
-
-    /// After a commit that failed: the reader drops what it made of the batch, and reads on from the last commit.
-    ///
-    /// The partitions are forgotten; the next look at the group gives back those that are still this member's.
-    private func goBack(_ batch: Batch) {
-        var again: [TopicPartition] = []
-        for partition in batch.nextOffsets.keys {
-            guard let identifier = identifier(of: partition), places[identifier] != nil else { continue }
-            places[identifier] = nil
-            again.append(partition)
-        }
-        if !again.isEmpty { events.append(.revoked(again.inOrder(), lost: true)) }
-        member.setShareDue()
     }
 
     // MARK: - For tests

@@ -76,6 +76,8 @@ public struct SubscriptionOptions: Sendable {
     public var memberName: String
     /// A member that is not heard of for this long loses its partitions.
     public var sessionTimeout: Duration
+    /// Whether records of newly assigned partitions wait until `resume` names them, while those of others go on.
+    public var holdsNewPartitions: Bool
 
     /// Makes options.
     public init(
@@ -84,7 +86,8 @@ public struct SubscriptionOptions: Sendable {
         maximumBatchCount: Int = 1_000,
         linger: Duration = .milliseconds(5),
         memberName: String,
-        sessionTimeout: Duration = .seconds(10)
+        sessionTimeout: Duration = .seconds(10),
+        holdsNewPartitions: Bool = false
     ) {
         self.topics = topics
         self.membership = membership
@@ -92,6 +95,7 @@ public struct SubscriptionOptions: Sendable {
         self.linger = linger
         self.memberName = memberName
         self.sessionTimeout = sessionTimeout
+        self.holdsNewPartitions = holdsNewPartitions
     }
 }
 
@@ -114,13 +118,22 @@ public protocol Subscription: Sendable {
     /// watermark.
     func start(at offsets: [TopicPartition: Int64]) async throws(StreamError)
 
+    /// Lets records of assigned partitions flow, with `holdsNewPartitions`; any task may call it, also while another waits
+    /// in `next`.
+    ///
+    /// Each `.assigned` holds its partitions anew, also those that were resumed before. A partition that is not this
+    /// member's, or flows already, is passed over; but who calls it after it was told `.revoked` may hit a later
+    /// assignment of the partition, so that must be ruled out.
+    func resume(_ partitions: [TopicPartition])
+
     /// Leaves the group; partitions go to others at once.
     func close() async
 }
 
 /// What a subscription yields.
 public enum SubscriptionEvent: Sendable {
-    /// These partitions are this member's now; restore their state before asking for the next event.
+    /// These partitions are this member's now; restore their state before asking for the next event, or, with
+    /// `holdsNewPartitions`, before resuming them.
     case assigned([TopicPartition])
     /// Records of assigned partitions.
     case batch(Batch)

@@ -47,6 +47,8 @@ import Verification
             try await subscription.start(at: offsets)
         }
 
+        nonisolated func resume(_ partitions: [TopicPartition]) { subscription.resume(partitions) }
+
         func close() async { await subscription.close() }
     }
 
@@ -73,7 +75,8 @@ import Verification
                     topics: [Topic.userEvents.rawValue],
                     membership: .group(ConsumerGroup.encoderWorker),
                     maximumBatchCount: 10,
-                    memberName: "encoder-worker-test"
+                    memberName: "encoder-worker-test",
+                    holdsNewPartitions: true
                 )
             )
         }

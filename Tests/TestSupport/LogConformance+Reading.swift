@@ -144,7 +144,7 @@ extension LogStage {
 
 extension LogReader {
     /// The values of one partition's records.
-    fileprivate func values(of partition: TopicPartition) -> [String] {
+    func values(of partition: TopicPartition) -> [String] {
         records.filter { $0.source == partition }.map { text($0.value) }
     }
 

@@ -22,6 +22,7 @@ public struct LogConformance: Sendable {
         case closeEndsAWaitingReader
         case ownOffsetsAreTheReadersOwn
         case ownOffsetsAreToldToTheGroup
+        case heldPartitionsFlowOnceResumed
         case tailReadsEverythingWithoutAGroup
         case replayGivesTheNewestOfEachKey
         case replayEndsAtEmptyAndTombstone
@@ -83,6 +84,7 @@ public struct LogConformance: Sendable {
         case .skippedBatchIsNotGivenAgain: try await stage.skippedBatchIsNotGivenAgain()
         case .commitAfterLosingAPartitionIsRefused: try await stage.commitAfterLosingAPartitionIsRefused()
         case .closeEndsAWaitingReader: try await stage.closeEndsAWaitingReader()
+        case .heldPartitionsFlowOnceResumed: try await stage.heldPartitionsFlowOnceResumed()
         case .ownOffsetsAreTheReadersOwn: try await stage.ownOffsetsAreTheReadersOwn()
         case .ownOffsetsAreToldToTheGroup: try await stage.ownOffsetsAreToldToTheGroup()
         case .tailReadsEverythingWithoutAGroup: try await stage.tailReadsEverythingWithoutAGroup()
@@ -262,7 +264,8 @@ extension MessageLog {
         _ topics: [String],
         _ membership: SubscriptionOptions.Membership,
         maximumBatchCount: Int = 1_000,
-        member: String = "test-1"
+        member: String = "test-1",
+        holdsNewPartitions: Bool = false
     ) async throws -> LogReader {
         LogReader(
             try await subscribe(
@@ -271,7 +274,8 @@ extension MessageLog {
                     membership: membership,
                     maximumBatchCount: maximumBatchCount,
                     memberName: member,
-                    sessionTimeout: .seconds(6)
+                    sessionTimeout: .seconds(6),
+                    holdsNewPartitions: holdsNewPartitions
                 )
             )
         )

@@ -1,0 +1,163 @@
+import Messages
+import ServiceRuntime
+import StreamProcessing
+import Streams
+import Synchronization
+import UserTimelines
+
+/// Rebuilds the timelines of newly assigned partitions, one partition after the other, while others are worked on.
+///
+/// A partition's records flow once its timelines are whole. A partition that goes elsewhere before that is given up: by
+/// the time `cancel` returns, nothing of it is written to the timelines any more, and it will not be resumed.
+final class Restores: Sendable {
+    private final class Restore: Sendable {
+        let partition: TopicPartition
+        let stop = Shutdown()
+        let ended = Shutdown()
+
+        init(_ partition: TopicPartition) {
+            self.partition = partition
+        }
+    }
+
+    private struct State {
+        var open: [TopicPartition: Restore] = [:]
+        var done: Set<TopicPartition> = []
+        /// The one that is worked on.
+        var running: Restore?
+    }
+
+    private let log: any MessageLog
+    private let subscription: any Subscription
+    private let timelines: Timelines
+    private let metrics: EncoderWorkerMetrics
+    private let health: HealthCondition
+    private let logger: Logger
+    private let queue: AsyncStream<Restore>
+    private let queueing: AsyncStream<Restore>.Continuation
+    private let state = Mutex(State())
+
+    /// Begins without partitions.
+    init(
+        _ log: any MessageLog,
+        _ subscription: any Subscription,
+        _ timelines: Timelines,
+        metrics: EncoderWorkerMetrics,
+        health: HealthCondition,
+        logger: Logger
+    ) {
+        self.log = log
+        self.subscription = subscription
+        self.timelines = timelines
+        self.metrics = metrics
+        self.health = health
+        self.logger = logger
+        (queue, queueing) = AsyncStream.makeStream()
+    }
+
+    /// Whether the timelines of a partition are whole.
+    func isDone(_ partition: TopicPartition) -> Bool { state.withLock { $0.done.contains(partition) } }
+
+    /// Takes on partitions.
+    func begin(_ partitions: [TopicPartition]) {
+        metrics.stream.partitions.add(partitions, isReady: false)
+        let restores = partitions.map { Restore($0) }
+        state.withLock { state in
+            for restore in restores {
+                state.open[restore.partition] = restore
+                state.done.remove(restore.partition)
+            }
+            show(state)
+        }
+        for restore in restores { queueing.yield(restore) }
+    }
+
+    /// Gives up partitions, done or not.
+    func cancel(_ partitions: [TopicPartition]) async {
+        metrics.stream.partitions.remove(partitions)
+        let open = state.withLock { state in
+            let open = partitions.compactMap { state.open.removeValue(forKey: $0) }
+            state.done.subtract(partitions)
+            show(state)
+            return (all: open, running: open.first { $0 === state.running })
+        }
+        for restore in open.all { restore.stop.request() }
+        // Those that are still queued are passed over when their turn comes.
+        await open.running?.ended.requested()
+    }
+
+    /// Ends `run`.
+    func end() {
+        let open = state.withLock { Array($0.open.values) }
+        for restore in open { restore.stop.request() }
+        queueing.finish()
+    }
+
+    /// Restores until `end`.
+    ///
+    /// - Throws: what the log throws, and `MessageError` for state that cannot be read.
+    func run() async throws {
+        for await restore in queue {
+            let isOpen = state.withLock { state in
+                guard state.open[restore.partition] === restore else { return false }
+                state.running = restore
+                return true
+            }
+            guard isOpen else { continue }
+            defer {
+                state.withLock { $0.running = nil }
+                restore.ended.request()
+            }
+            let start = ContinuousClock.now
+            guard try await isRestored(restore) else { continue }
+            // Under the lock, so that nothing is resumed after it was given up.
+            let isTaken = state.withLock { state in
+                guard state.open[restore.partition] === restore else { return false }
+                state.open[restore.partition] = nil
+                state.done.insert(restore.partition)
+                metrics.stream.partitions.add([restore.partition], isReady: true)
+                subscription.resume([restore.partition])
+                show(state)
+                return true
+            }
+            guard isTaken else { continue }
+            metrics.restoreDuration.observe(ContinuousClock.now - start)
+            metrics.show(await timelines.size)
+            logger.info("restored the timelines of a partition", metadata: ["log.partition": "\(restore.partition)"])
+        }
+    }
+
+    /// Rebuilds a partition's timelines from their topic: the true end of it, so that nothing committed is missed.
+    ///
+    /// - Returns: false when it was given up.
+    private func isRestored(_ restore: Restore) async throws -> Bool {
+        await timelines.open(restore.partition.partition)
+        let source = TopicPartition(Topic.userTimelines.rawValue, restore.partition.partition)
+        do {
+            let isWhole = try await restore.stop.cancelling { [self] in
+                try await log.replay(source) { [self] records in
+                    if restore.stop.isRequested { throw CancellationError() }
+                    try await timelines.restore(records)
+                }
+                return true
+            }
+            return isWhole == true
+        } catch {
+            // A replay that is cancelled ends with an error of the log.
+            if restore.stop.isRequested { return false }
+            throw error
+        }
+    }
+
+    /// The worker is ready while every partition it holds is.
+    private func show(_ state: borrowing State) {
+        let waiting = state.open.keys.min { $0.partition < $1.partition }
+        if let waiting {
+            health.fails("the timelines of \(waiting) are being restored")
+        } else if state.done.isEmpty {
+            health.fails("no partitions are assigned")
+        } else {
+            health.holds()
+        }
+    }
+}

@@ -1,0 +1,200 @@
+import Messages
+import Postgres
+import ServiceRuntime
+import Streams
+import TestSupport
+import Testing
+import UserTimelines
+import Verification
+
+@testable import EncoderWorker
+
+/// Restoring beside the work, on a real log whose replays wait for the test.
+@Suite struct RestoresTests {
+    private struct Silent: LogHandler {
+        func log(_ entry: LogEntry) {}
+    }
+
+    /// Holds the replay of one partition back until it is let go.
+    private final class SlowLog: MessageLog {
+        let log: any MessageLog
+        let slow: TopicPartition
+        let reached = Shutdown()
+        let letGo = Shutdown()
+
+        init(_ log: any MessageLog, slow: TopicPartition) {
+            self.log = log
+            self.slow = slow
+        }
+
+        func replay(_ partition: TopicPartition, _ body: @Sendable ([Record]) async throws -> Void) async throws {
+            if partition == slow {
+                reached.request()
+                await letGo.requested()
+            }
+            try await log.replay(partition, body)
+        }
+
+        func append(_ records: [OutgoingRecord]) async throws(StreamError) { try await log.append(records) }
+        func subscribe(_ options: SubscriptionOptions) async throws(StreamError) -> any Subscription {
+            try await log.subscribe(options)
+        }
+        func createTopics(_ topics: [TopicSpecification]) async throws(StreamError) {
+            try await log.createTopics(topics)
+        }
+        func partitionCount(of topic: String) async throws(StreamError) -> Int32? {
+            try await log.partitionCount(of: topic)
+        }
+        func watermarks(of partition: TopicPartition) async throws(StreamError) -> (low: Int64, high: Int64) {
+            try await log.watermarks(of: partition)
+        }
+        func committedOffsets(group: String, topic: String) async throws(StreamError) -> [TopicPartition: Int64] {
+            try await log.committedOffsets(group: group, topic: topic)
+        }
+        func lags(group: String, topic: String) async throws(StreamError) -> [TopicPartition: Int64] {
+            try await log.lags(group: group, topic: topic)
+        }
+        func close() async { await log.close() }
+    }
+
+    private static let quick = TopicPartition(Topic.userEvents.rawValue, 0)
+    private static let slow = TopicPartition(Topic.userEvents.rawValue, 1)
+
+    private struct Bench {
+        let log: SlowLog
+        let subscription: any Subscription
+        let timelines = Timelines(length: 50)
+        let metrics = MetricsRegistry()
+        let health = Health()
+        let restores: Restores
+
+        init() async throws {
+            let address = try PrivatePostgres.shared().makeDatabase()
+            let log = SlowLog(
+                try await PostgresLog(address: address),
+                slow: TopicPartition(Topic.userTimelines.rawValue, slow.partition)
+            )
+            try await log.createTopics(TopicSpecification.system(partitionCount: 2))
+            for partition in [quick, slow] {
+                let user = "u\(partition.partition)"
+                let timeline = Timeline(
+                    user: user,
+                    generation: 0,
+                    eventCount: 1,
+                    lastOffset: 0,
+                    events: [TimelineEvent(item: "f1", rating: nil, categories: [], time: 0)]
+                )
+                try await log.append([
+                    OutgoingRecord(
+                        topic: Topic.userTimelines.rawValue,
+                        partition: partition.partition,
+                        key: Array(user.utf8),
+                        value: try timeline.encoded()
+                    ),
+                    OutgoingRecord(
+                        topic: partition.topic,
+                        partition: partition.partition,
+                        key: Array(user.utf8),
+                        value: [1]
+                    ),
+                ])
+            }
+            subscription = try await log.subscribe(
+                SubscriptionOptions(
+                    topics: [Topic.userEvents.rawValue],
+                    membership: .group("restores"),
+                    memberName: "restores-test",
+                    holdsNewPartitions: true
+                )
+            )
+            self.log = log
+            restores = Restores(
+                log,
+                subscription,
+                timelines,
+                metrics: EncoderWorkerMetrics(metrics),
+                health: health.condition("timelines restored", waitingFor: "no partitions are assigned"),
+                logger: Logger(label: "test", handler: Silent())
+            )
+        }
+
+        func assigned() async throws -> [TopicPartition] {
+            guard case .assigned(let partitions) = try await subscription.next() else {
+                throw VerificationError("the first event is no assignment")
+            }
+            return partitions
+        }
+
+        func batch() async throws -> Batch {
+            guard case .batch(let batch) = try await subscription.next() else {
+                throw VerificationError("the next event is no batch")
+            }
+            return batch
+        }
+
+        func shows(_ line: String) -> Bool { metrics.text.split(separator: "\n").contains { $0 == line } }
+
+        func close() async {
+            await subscription.close()
+            await log.close()
+        }
+    }
+
+    @Test(.timeLimit(.minutes(1))) func partitionsThatAreRestoredFlowWhileOthersAreNot() async throws {
+        let bench = try await Bench()
+        let partitions = try await bench.assigned()
+        #expect(partitions == [Self.quick, Self.slow])
+        async let running: Void = bench.restores.run()
+        bench.restores.begin(partitions)
+        #expect(!bench.health.isReady)
+
+        let first = try await bench.batch()
+        #expect(first.records.map(\.source) == [Self.quick])
+        try await bench.subscription.commit(first, producing: [])
+        await bench.log.reached.requested()
+        #expect(bench.restores.isDone(Self.quick) && !bench.restores.isDone(Self.slow))
+        #expect(bench.health.reasons.first?.reason.contains("user-events/1") == true)
+        #expect(bench.shows(#"userllm_encoder_worker_partition_ready{partition="0"} 1"#))
+        #expect(bench.shows(#"userllm_encoder_worker_partition_ready{partition="1"} 0"#))
+
+        bench.log.letGo.request()
+        let second = try await bench.batch()
+        #expect(second.records.map(\.source) == [Self.slow])
+        #expect(bench.restores.isDone(Self.slow) && bench.health.isReady)
+        #expect(await bench.timelines.size.users == 2)
+        bench.restores.end()
+        try await running
+        await bench.close()
+    }
+
+    @Test(.timeLimit(.minutes(1))) func aPartitionThatGoesElsewhereMeanwhileIsNeverResumed() async throws {
+        let bench = try await Bench()
+        let partitions = try await bench.assigned()
+        async let running: Void = bench.restores.run()
+        bench.restores.begin(partitions)
+        await bench.log.reached.requested()
+        // The wait for the replay is cancelled, so this returns although nobody lets it go.
+        await bench.restores.cancel([Self.slow])
+        await bench.timelines.drop([Self.slow.partition])
+        bench.log.letGo.request()
+        bench.restores.end()
+        try await running
+        #expect(!bench.restores.isDone(Self.slow) && bench.restores.isDone(Self.quick))
+        #expect(await bench.timelines.size.users == 1)
+        #expect(bench.health.isReady)
+        #expect(!bench.metrics.text.contains(#"partition_ready{partition="1"}"#))
+        await bench.close()
+    }
+
+    @Test(.timeLimit(.minutes(1))) func theEndDoesNotWaitForARestore() async throws {
+        let bench = try await Bench()
+        let partitions = try await bench.assigned()
+        async let running: Void = bench.restores.run()
+        bench.restores.begin(partitions)
+        await bench.log.reached.requested()
+        bench.restores.end()
+        try await running
+        #expect(!bench.restores.isDone(Self.slow))
+        await bench.close()
+    }
+}
