@@ -219,6 +219,15 @@ enum Scenarios {
         let processes = try #require(report["processes"] as? [[String: Any]])
         #expect(processes.filter { $0["name"] as? String == "encoder-worker" }.count == 2)
         #expect(processes.allSatisfy { $0["isAlive"] as? Bool == true && $0["notReady"] == nil }, "\(text)")
+        func partitions(_ name: String) -> [[String: Any]] {
+            processes.filter { $0["name"] as? String == name }
+                .flatMap { ($0["work"] as? [String: Any])?["partitions"] as? [[String: Any]] ?? [] }
+        }
+        for name in ["encoder-worker", "embedding-writer", "llm-responder"] {
+            let held = partitions(name)
+            #expect(held.compactMap { $0["partition"] as? Int }.sorted() == [0, 1, 2, 3], "\(name): \(text)")
+            #expect(held.allSatisfy { $0["isReady"] as? Bool == true }, "\(name): \(text)")
+        }
         let rows = try #require(report["rows"] as? [[String: Any]])
         #expect((rows.first?["count"] as? Int ?? 0) > 0)
         #expect((report["lags"] as? [[String: Any]])?.count == 3)

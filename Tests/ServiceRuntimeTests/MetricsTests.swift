@@ -1,9 +1,19 @@
 import Foundation
+import Synchronization
 import Testing
 
 @testable import ServiceRuntime
 
 @Suite struct MetricsTests {
+    @Test func showsOnlyTheSeriesThatAreThereNow() {
+        let registry = MetricsRegistry()
+        let values = Mutex(["1": 2.0, "0": 1.5])
+        registry.gauges("x_lag", help: "Lag", label: "partition") { values.withLock { $0 } }
+        #expect(registry.text.hasSuffix("x_lag{partition=\"0\"} 1.5\nx_lag{partition=\"1\"} 2\n"))
+        values.withLock { $0 = ["1": 3] }
+        #expect(registry.text.hasSuffix("# TYPE x_lag gauge\nx_lag{partition=\"1\"} 3\n"))
+    }
+
     @Test func writesPrometheusText() {
         let registry = MetricsRegistry()
         let accepted = registry.counter("x_events_total", help: "Events", labels: ["result": "ok"])
