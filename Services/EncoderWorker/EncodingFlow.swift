@@ -21,6 +21,8 @@ struct EncodingFlow: Service {
 
     /// More of them overlap encoding and committing better, but make smaller commits.
     private static let partCount = 4
+    /// The fewest events of a part: a commit has a cost of its own, and few events are better committed at once.
+    private static let partSize = 256
 
     let name = "encoding-flow"
     private let parts: Parts
@@ -97,7 +99,7 @@ struct EncodingFlow: Service {
             throw ProcessFailure("records of \(partition) came, which was not assigned")
         }
         try await withThrowingTaskGroup(of: Void.self) { commits in
-            for part in batch.parts(atMost: Self.partCount) {
+            for part in batch.parts(atMost: min(Self.partCount, batch.records.count / Self.partSize)) {
                 let update = await timelines.apply(part.records)
                 Failpoint.encoderAfterTimelines.reach()
                 try rate.record(
