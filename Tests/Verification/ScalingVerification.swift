@@ -155,11 +155,13 @@ public struct ScalingVerification: Sendable {
             var results: [StepResult] = []
             for step in steps { results.append(try await take(step, watch, log)) }
             stopLoad.request()
+            // The last request may still be on its way; what it brings must be in the log before anything is waited for.
+            guard case .some(.some(let sent)) = try await group.next() else {
+                throw VerificationError("the watch over the rows ended before the load")
+            }
             try await Progress(log).waitUntilDrained(within: limit)
             stopWatch.request()
-            var sent: EventLoad.Sent?
-            for try await value in group { sent = sent ?? value }
-            guard let sent else { throw VerificationError("no events were sent") }
+            try await group.waitForAll()
             return (sent, results)
         }
     }
