@@ -6,6 +6,8 @@ import StreamProcessing
 import Streams
 
 /// `user-embeddings` in, rows out: rows and offsets in one database transaction.
+///
+/// While the rows of a batch are written the next is read.
 struct WritingFlow: Service {
     /// How a membership of the group ended.
     private enum End {
@@ -74,8 +76,13 @@ struct WritingFlow: Service {
                 case .revoked(let partitions, _):
                     await writer.forget(partitions)
                     metrics.stream.partitions.remove(partitions)
-                case .batch(let batch):
-                    try await process(batch, subscription, writer, &rate, until: shutdown)
+                case .batch(let first):
+                    var batch: ReadBatch? = ReadBatch(first)
+                    while let current = batch {
+                        async let ready = readyBatch(of: subscription, until: shutdown)
+                        try await write(current, subscription, writer, &rate, until: shutdown)
+                        batch = try await ready
+                    }
                 }
             }
         } catch is RowWriter.Fenced {
@@ -88,16 +95,31 @@ struct WritingFlow: Service {
         return .stopped
     }
 
-    private func process(
-        _ batch: Batch,
+    /// A batch and what its records come to.
+    private struct ReadBatch: Sendable {
+        let batch: Batch
+        let read: EmbeddingBatch
+        let start = ContinuousClock.now
+
+        init(_ batch: Batch) {
+            self.batch = batch
+            read = EmbeddingBatch(batch.records)
+        }
+    }
+
+    private func readyBatch(of subscription: any Subscription, until shutdown: Shutdown) async throws -> ReadBatch? {
+        shutdown.isRequested ? nil : try await subscription.readyBatch().map { ReadBatch($0) }
+    }
+
+    private func write(
+        _ batch: ReadBatch,
         _ subscription: any Subscription,
         _ writer: RowWriter,
         _ rate: inout RejectionRate,
         until shutdown: Shutdown
     ) async throws {
-        let start = ContinuousClock.now
+        let (batch, read, start) = (batch.batch, batch.read, batch.start)
         metrics.stream.received.increment(by: batch.records.count)
-        let read = EmbeddingBatch(batch.records)
         try rate.record(
             received: batch.records.count,
             rejected: read.rejections.count,

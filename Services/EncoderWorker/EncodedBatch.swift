@@ -10,6 +10,8 @@ struct EncodedBatch: Sendable {
     let update: TimelineUpdate
     /// One for each changed timeline, in order.
     let encoded: [EncodedUser]
+    /// When work on it began.
+    let start: ContinuousClock.Instant
 
     /// Everything the batch produces: deletions, timelines, embeddings and rejected records.
     ///

@@ -7,6 +7,8 @@ import UserModels
 import UserTimelines
 
 /// `user-events` in, `user-timelines` and `user-embeddings` out, one commit per batch.
+///
+/// While a batch is encoded the one before is committed and the next is read.
 struct EncodingFlow: Service {
     /// What the flow works with.
     struct Parts: Sendable {
@@ -18,11 +20,6 @@ struct EncodingFlow: Service {
         let contextRows: Int
         let contextColumns: Int
     }
-
-    /// More of them overlap encoding and committing better, but make smaller commits.
-    private static let partCount = 4
-    /// The fewest events of a part: a commit has a cost of its own, and few events are better committed at once.
-    private static let partSize = 256
 
     let name = "encoding-flow"
     private let parts: Parts
@@ -64,21 +61,35 @@ struct EncodingFlow: Service {
 
     private func takeEvents(_ timelines: Timelines, _ restores: Restores, until shutdown: Shutdown) async throws {
         var rate = RejectionRate()
-        while let event = try await parts.subscription.next(until: shutdown) {
-            switch event {
-            case .assigned(let partitions):
-                restores.begin(partitions)
-            case .revoked(let partitions, let lost):
-                await restores.cancel(partitions)
-                await drop(partitions, lost: lost, from: timelines)
-            case .batch(let batch):
-                if let early = batch.nextOffsets.keys.first(where: { !restores.isDone($0) }) {
-                    throw ProcessFailure("records of \(early) came before its timelines were restored")
+        // At most one commit is under way.
+        try await withThrowingTaskGroup(of: Refusal?.self) { commits in
+            var refused: Set<TopicPartition> = []
+            while let event = try await parts.subscription.next(until: shutdown) {
+                switch event {
+                case .assigned(let partitions):
+                    restores.begin(partitions)
+                case .revoked(let partitions, let lost):
+                    await restores.cancel(partitions)
+                    await drop(partitions, lost: lost, from: timelines)
+                    refused.subtract(partitions)
+                case .batch(let first):
+                    var batch: Batch? = first
+                    while let current = batch?.without(refused), !current.records.isEmpty {
+                        async let ready = readyBatch(until: shutdown)
+                        let encoded = try await encode(current, timelines, restores, &rate)
+                        await refused.formUnion(settle(try await commits.next(), timelines))
+                        commits.addTask { try await commit(encoded) }
+                        batch = try await ready
+                    }
+                    await refused.formUnion(settle(try await commits.next(), timelines))
                 }
-                try await process(batch, timelines, &rate)
+                metrics.show(await timelines.size)
             }
-            metrics.show(await timelines.size)
         }
+    }
+
+    private func readyBatch(until shutdown: Shutdown) async throws -> Batch? {
+        shutdown.isRequested ? nil : try await parts.subscription.readyBatch()
     }
 
     private func drop(_ partitions: [TopicPartition], lost: Bool, from timelines: Timelines) async {
@@ -91,41 +102,43 @@ struct EncodingFlow: Service {
 
     // MARK: - Batches
 
-    /// Parts of the batch with different partitions go one after the other, each committed while the next is encoded.
-    private func process(_ batch: Batch, _ timelines: Timelines, _ rate: inout RejectionRate) async throws {
-        let start = ContinuousClock.now
-        metrics.stream.received.increment(by: batch.records.count)
-        for partition in batch.nextOffsets.keys where await !timelines.holds(partition.partition) {
-            throw ProcessFailure("records of \(partition) came, which was not assigned")
-        }
-        try await withThrowingTaskGroup(of: Void.self) { commits in
-            for part in batch.parts(atMost: min(Self.partCount, batch.records.count / Self.partSize)) {
-                let update = await timelines.apply(part.records)
-                Failpoint.encoderAfterTimelines.reach()
-                try rate.record(
-                    received: part.records.count,
-                    rejected: update.rejections.count,
-                    lastReason: update.rejections.last?.reason
-                )
-                let histories = update.changed.map(\.timeline.events)
-                let encoded = histories.isEmpty ? [] : await parts.encoder.encode(histories)
-                Failpoint.encoderAfterEmbeddings.reach()
-                try await commits.next()
-                commits.addTask {
-                    try await commit(
-                        EncodedBatch(batch: part, update: update, encoded: encoded),
-                        timelines,
-                        since: start
-                    )
-                }
-            }
-            try await commits.waitForAll()
-        }
+    /// A commit that did not happen, because a partition went elsewhere.
+    private struct Refusal {
+        let partitions: Set<TopicPartition>
+        let reason: String
     }
 
-    private func commit(_ encoded: EncodedBatch, _ timelines: Timelines, since start: ContinuousClock.Instant)
-        async throws
-    {
+    private func encode(
+        _ batch: Batch,
+        _ timelines: Timelines,
+        _ restores: Restores,
+        _ rate: inout RejectionRate
+    ) async throws -> EncodedBatch {
+        let start = ContinuousClock.now
+        metrics.stream.received.increment(by: batch.records.count)
+        for partition in batch.nextOffsets.keys {
+            guard restores.isDone(partition) else {
+                throw ProcessFailure("records of \(partition) came before its timelines were restored")
+            }
+            guard await timelines.holds(partition.partition) else {
+                throw ProcessFailure("records of \(partition) came, which was not assigned")
+            }
+        }
+        let update = await timelines.apply(batch.records)
+        metrics.show(await timelines.size)
+        Failpoint.encoderAfterTimelines.reach()
+        try rate.record(
+            received: batch.records.count,
+            rejected: update.rejections.count,
+            lastReason: update.rejections.last?.reason
+        )
+        let histories = update.changed.map(\.timeline.events)
+        let encoded = histories.isEmpty ? [] : await parts.encoder.encode(histories)
+        Failpoint.encoderAfterEmbeddings.reach()
+        return EncodedBatch(batch: batch, update: update, encoded: encoded, start: start)
+    }
+
+    private func commit(_ encoded: EncodedBatch) async throws -> Refusal? {
         let (batch, update) = (encoded.batch, encoded.update)
         let outputs = try encoded.outputs(
             modelVersion: parts.modelVersion,
@@ -133,16 +146,23 @@ struct EncodingFlow: Service {
             columns: parts.contextColumns
         )
         if case .refused(let reason) = try await parts.subscription.commitResult(of: batch, producing: outputs) {
-            // The timelines are ahead of what is committed. What follows is a new assignment, which restores them.
-            await timelines.drop(batch.nextOffsets.keys.map(\.partition))
-            metrics.stream.refusedCommits.increment()
-            return logger.warning("the commit of a batch was refused", metadata: ["reason": reason])
+            return Refusal(partitions: Set(batch.nextOffsets.keys), reason: reason)
         }
         Failpoint.encoderAfterCommit.reach()
-        metrics.count(batch, update, since: start)
+        metrics.count(batch, update, since: encoded.start)
         logger.debug(
             "committed a batch",
             metadata: ["batch.count": "\(batch.records.count)", "users.count": "\(update.changed.count)"]
         )
+        return nil
+    }
+
+    /// After a refusal the timelines are ahead of what is committed. What follows is a new assignment, which restores them.
+    private func settle(_ commit: Refusal??, _ timelines: Timelines) async -> Set<TopicPartition> {
+        guard case .some(.some(let refusal)) = commit else { return [] }
+        await timelines.drop(refusal.partitions.map(\.partition))
+        metrics.stream.refusedCommits.increment()
+        logger.warning("the commit of a batch was refused", metadata: ["reason": refusal.reason])
+        return refusal.partitions
     }
 }

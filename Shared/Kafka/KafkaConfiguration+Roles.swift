@@ -44,7 +44,8 @@ extension KafkaConfiguration {
             properties["transaction.timeout.ms"] = "\(timeout.milliseconds)"
             // librdkafka 2.0.2 refuses a socket timeout above the transaction's.
             properties["socket.timeout.ms"] = "\(min(60_000, timeout.milliseconds))"
-            properties["linger.ms"] = "5"
+            // Records wait for their partitions to be added to the transaction, and gather meanwhile.
+            properties["linger.ms"] = "1"
             // With the default of 100 each transaction that follows another at once waits 100 ms for its turn.
             properties["retry.backoff.ms"] = "5"
         case .subscriber(let group, let isMember, let sessionTimeout):

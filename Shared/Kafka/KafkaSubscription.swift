@@ -134,10 +134,19 @@ actor KafkaSubscription: Subscription {
             }
             if let event = try regainDropped() { return event }
             try startResumed()
-            if let batch = try collect() { return .batch(batch) }
+            if let records = try collect(patience: 100, linger: options.linger) { return .batch(Batch(records: records)) }
             giveAdvice(isIdle: true)
         }
         return nil
+    }
+
+    /// What librdkafka has fetched already; a commit that is under way is waited for, for it has this actor's thread.
+    func readyBatch() throws(StreamError) -> Batch? {
+        guard !isClosed, !isEnding, !announces, answer == nil, held == nil, refused.isEmpty, dropped.isEmpty else {
+            return nil
+        }
+        try startResumed()
+        return try collect(patience: 0, linger: .zero).map { Batch(records: $0) }
     }
 
     /// Lets records flow after `.assigned`, for a reader that keeps its offsets itself.
@@ -175,21 +184,23 @@ actor KafkaSubscription: Subscription {
     // MARK: - Batches
 
     /// Collects records until the batch is full or has waited long enough, or a rebalance comes.
-    private func collect() throws(StreamError) -> Batch? {
+    ///
+    /// Patience, in milliseconds, is for the first record, linger for more after it; nil when none came.
+    private func collect(patience: Int32, linger: Duration) throws(StreamError) -> [Record]? {
         var records = Array(stash.prefix(options.maximumBatchCount))
         stash.removeFirst(records.count)
-        var deadline = ContinuousClock.now + options.linger
+        var deadline = ContinuousClock.now + linger
         while records.count < options.maximumBatchCount, held == nil, failure == nil {
-            let timeout = records.isEmpty ? 100 : max(0, (deadline - .now).milliseconds)
+            let timeout = records.isEmpty ? patience : max(0, (deadline - .now).milliseconds)
             let wasEmpty = records.isEmpty
             guard client.poll(timeout, { take($0, into: &records) }) != nil else { break }
-            if wasEmpty, !records.isEmpty { deadline = .now + options.linger }
+            if wasEmpty, !records.isEmpty { deadline = .now + linger }
         }
         if records.isEmpty, let failure {
             self.failure = nil
             throw failure
         }
-        return records.isEmpty ? nil : Batch(records: records)
+        return records.isEmpty ? nil : records
     }
 
     /// Waits for an event, and keeps records that come meanwhile.

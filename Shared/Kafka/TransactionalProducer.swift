@@ -73,8 +73,18 @@ final class TransactionalProducer {
             }
         }
         Failpoint.kafkaAfterOffsets.reach()
+        flush(until: deadline)
         try call("commit transaction", deadline) { rd_kafka_commit_transaction(client.handle, remaining(deadline)) }
         Failpoint.kafkaAfterCommit.reach()
+    }
+
+    /// Waits until the brokers have all records.
+    ///
+    /// The commit does so too, but looks only every 10 ms whether they have.
+    private func flush(until deadline: ContinuousClock.Instant) {
+        while rd_kafka_outq_len(client.handle) > 0, ContinuousClock.now < deadline {
+            _ = client.poll(1) { client.note($0, operation: "connection") }
+        }
     }
 
     private func topics(of records: [OutgoingRecord]) throws(TransactionFailure) -> [String: KafkaTopic] {

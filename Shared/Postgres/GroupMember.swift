@@ -81,6 +81,11 @@ final class GroupMember: Sendable {
         }
     }
 
+    /// Whether the group may have changed, or this member is another than the one named.
+    func hasNews(for identifier: Int32?) -> Bool {
+        state.withLock { $0.isShareDue || $0.isExpired || $0.identifier != identifier }
+    }
+
     /// Makes the next look at the group due.
     func setShareDue() { state.withLock { $0.isShareDue = true } }
 

@@ -201,12 +201,15 @@ actor PostgresSubscription: Subscription {
 
     // MARK: - Reading
 
-    private func batch(until deadline: ContinuousClock.Instant) async throws(StreamError) -> Batch? {
-        for place in places.values {
-            if let position = place.position, position < place.low {
-                throw .offsetGone(place.partition, committed: position, low: place.low)
-            }
+    func readyBatch() async throws(StreamError) -> Batch? {
+        guard !isClosed, events.isEmpty, surplus.isEmpty, group == nil || !member.hasNews(for: identifier) else {
+            return nil
         }
+        let records = try await fetch(options.maximumBatchCount, until: .now + settings.readTimeout)
+        return records.isEmpty || isClosed ? nil : Batch(records: records)
+    }
+
+    private func batch(until deadline: ContinuousClock.Instant) async throws(StreamError) -> Batch? {
         var records = try await fetch(options.maximumBatchCount, until: deadline)
         guard !records.isEmpty else { return nil }
         let missing = options.maximumBatchCount - records.count
@@ -219,6 +222,11 @@ actor PostgresSubscription: Subscription {
 
     /// What is there now, after which reading goes on behind it.
     private func fetch(_ count: Int, until deadline: ContinuousClock.Instant) async throws(StreamError) -> [Record] {
+        for place in places.values {
+            if let position = place.position, position < place.low {
+                throw .offsetGone(place.partition, committed: position, low: place.low)
+            }
+        }
         resumed.withLock { resumed in
             held.subtract(resumed)
             resumed = []

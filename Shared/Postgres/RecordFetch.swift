@@ -19,12 +19,14 @@ struct RecordFetch: Sendable {
 
     /// Looks once.
     ///
-    /// Partitions that have any share the batch evenly, in number and in bytes, but each gives at least one record.
+    /// Partitions give all they have, in an order of chance, until the batch is full: of a partition that is far behind
+    /// many records come at once, and a reader that works by key can join what it does for one. The number of bytes is
+    /// shared evenly, but each partition in the batch gives at least one record.
     func run(
         _ connection: PostgresConnection,
         _ topics: TopicDirectory
     ) async throws(PostgresError) -> Found {
-        // More partitions than records fit in a batch take turns by chance, or the last would wait for ever.
+        // By chance, or the last would wait for ever.
         let partitions = positions.keys.shuffled()
         let rows = try await connection.query(
             Self.sql,
@@ -59,11 +61,20 @@ struct RecordFetch: Sendable {
     private static let sql = """
         SELECT w.id, r.record_offset, r.appended_at, r.key, r.value, r.headers, w.low_offset
         FROM (
-            SELECT w.id, w.start, w.stop, p.low_offset,
-                greatest($4 / count(*) OVER (), 1) AS share, $5 / count(*) OVER () AS byte_share
-            FROM unnest($1, $2, $3) WITH ORDINALITY w (id, start, stop, turn)
-            JOIN userllm_log.partitions p ON p.id = w.id AND p.next_offset > w.start
-            ORDER BY w.turn LIMIT $4
+            SELECT *, $5 / count(*) OVER () AS byte_share
+            FROM (
+                SELECT f.*, greatest($4 - coalesce(sum(available) OVER (
+                    ORDER BY turn ROWS UNBOUNDED PRECEDING EXCLUDE CURRENT ROW), 0), 0)::int8 AS share
+                FROM (
+                    SELECT w.*, p.low_offset, least(p.next_offset, w.stop) - w.start AS available
+                    FROM unnest($1, $2, $3) WITH ORDINALITY w (id, start, stop, turn)
+                    JOIN userllm_log.partitions p ON p.id = w.id AND p.next_offset > w.start
+                    WHERE p.low_offset > w.start OR EXISTS (
+                        SELECT FROM userllm_log.records l
+                        WHERE l.partition_id = w.id AND l.record_offset >= w.start AND l.record_offset < w.stop)
+                ) f
+            ) s
+            WHERE share > 0
         ) w
         LEFT JOIN LATERAL (
             SELECT l.*,

@@ -107,6 +107,14 @@ public protocol Subscription: Sendable {
     /// again, unless `commit` threw.
     func next() async throws(StreamError) -> SubscriptionEvent?
 
+    /// The next batch if its records are there already, asked for while the last one is still worked on: reading, working
+    /// and committing then go side by side.
+    ///
+    /// Commit batches in the order they were given. Once a commit was refused, those of later batches that have a
+    /// partition in common with it are refused too, so leave these partitions out of them.
+    /// - Returns: nil when there is nothing to read yet, or another event is due; commit what is open, then ask `next`.
+    func readyBatch() async throws(StreamError) -> Batch?
+
     /// Makes the batch's offsets and the outputs visible together, or neither.
     ///
     /// - Throws: `.commitRefused` when this member no longer owns a partition, was fenced, or the outcome had to be read

@@ -111,27 +111,9 @@ public struct Batch: Sendable {
         nextOffsets = next
     }
 
-    /// The batch in parts of about the same size, each with all records of its partitions, so that each can be committed
-    /// whatever becomes of the others.
-    ///
-    /// - Parameter count: the most parts; there are never more than partitions.
-    /// - Returns: the parts, each with records.
-    public func parts(atMost count: Int) -> [Batch] {
-        guard nextOffsets.count > 1, count > 1 else { return [self] }
-        var sizes: [TopicPartition: Int] = [:]
-        for record in records { sizes[record.source, default: 0] += 1 }
-        var totals = [Int](repeating: 0, count: min(count, sizes.count))
-        var places: [TopicPartition: Int] = [:]
-        let order = sizes.sorted {
-            ($1.value, $0.key.topic, $0.key.partition) < ($0.value, $1.key.topic, $1.key.partition)
-        }
-        for (partition, size) in order {
-            let place = totals.indices.min { totals[$0] < totals[$1] } ?? 0
-            totals[place] += size
-            places[partition] = place
-        }
-        var parts = [[Record]](repeating: [], count: totals.count)
-        for record in records { parts[places[record.source] ?? 0].append(record) }
-        return parts.map(Batch.init)
+    /// The batch without the records of some partitions.
+    public func without(_ partitions: Set<TopicPartition>) -> Batch {
+        guard !partitions.isDisjoint(with: nextOffsets.keys) else { return self }
+        return Batch(records: records.filter { !partitions.contains($0.source) })
     }
 }

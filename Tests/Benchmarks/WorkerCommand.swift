@@ -78,29 +78,33 @@ enum WorkerCommand {
         return (.now, events, encodings)
     }
 
-    /// Timelines a second of one thread, for timelines at places all over the events, in batches of 512.
+    /// Timelines a second of one thread, over the same timelines: batches of 512 at even distances among all events, for
+    /// timelines grow as events come, and a long one takes longer.
     private static func encoderSpeed(_ events: [Event], _ bundle: String, sharing: Double) throws -> Double {
         let bundle = try ModelBundle.load(bundle)
         let engine = try bundle.makeEncodingEngine(threads: 1)
         var timelines: [String: [TimelineEvent]] = [:]
         var batch: [[TimelineEvent]] = []
-        var rates: [Double] = []
+        var time = Duration.zero
+        var count = 0
         // One timeline each time about as many events have come as the worker joins in one encoding.
         let step = max(1, Int(sharing.rounded()))
+        let stride = max(1, events.count / (512 * step) / 100)
         for (index, event) in events.enumerated() {
             var timeline = timelines[event.user] ?? []
             timeline.append(TimelineEvent(event))
             if timeline.count > bundle.timelineLength { timeline.removeFirst() }
             timelines[event.user] = timeline
-            guard index % step == 0 else { continue }
+            guard index % step == 0, index / (512 * step) % stride == 0 else { continue }
             batch.append(timeline)
             guard batch.count == 512 else { continue }
+            if count == 0 { _ = engine.encode(batch) }
             let start = ContinuousClock.now
             _ = engine.encode(batch)
-            rates.append(512 / ((ContinuousClock.now - start) / .seconds(1)))
+            time += ContinuousClock.now - start
+            count += batch.count
             batch.removeAll(keepingCapacity: true)
-            if rates.count == 200 { break }
         }
-        return median(rates)
+        return Double(count) / (time / .seconds(1))
     }
 }

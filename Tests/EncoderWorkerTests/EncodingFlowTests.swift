@@ -35,6 +35,8 @@ import Verification
 
         func next() async throws(StreamError) -> SubscriptionEvent? { try await subscription.next() }
 
+        func readyBatch() async throws(StreamError) -> Batch? { try await subscription.readyBatch() }
+
         func commit(_ batch: Batch, producing outputs: [OutgoingRecord]) async throws(StreamError) {
             commits += 1
             if commits == which {

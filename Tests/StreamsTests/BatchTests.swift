@@ -2,41 +2,21 @@ import Streams
 import Testing
 
 @Suite struct BatchTests {
-    private func batch(_ counts: [Int]) -> Batch {
-        var records: [Record] = []
-        for offset in 0..<(counts.max() ?? 0) {
-            for (partition, count) in counts.enumerated() where offset < count {
-                records.append(
-                    Record(
-                        source: TopicPartition("t", Int32(partition)),
-                        offset: Int64(offset),
-                        timestamp: 0,
-                        key: nil,
-                        value: nil
-                    )
-                )
-            }
-        }
-        return Batch(records: records)
+    private func record(_ partition: Int32, _ offset: Int64) -> Record {
+        Record(source: TopicPartition("t", partition), offset: offset, timestamp: 0, key: nil, value: nil)
     }
 
-    @Test(arguments: [[1], [5, 3], [7, 7, 7, 7, 7], [100, 1, 1, 1], [2, 0, 9, 4, 0, 3, 8, 8]], [1, 2, 4, 9])
-    func partsHaveWholePartitionsAndLoseNothing(counts: [Int], limit: Int) {
-        let batch = batch(counts)
-        let parts = batch.parts(atMost: limit)
-        #expect(parts.count == min(limit, batch.nextOffsets.count))
-        #expect(parts.reduce(0) { $0 + $1.records.count } == batch.records.count)
-        #expect(parts.reduce(0) { $0 + $1.nextOffsets.count } == batch.nextOffsets.count)
-        for part in parts {
-            #expect(!part.records.isEmpty)
-            for (partition, next) in part.nextOffsets {
-                #expect(next == batch.nextOffsets[partition])
-                let offsets = part.records.filter { $0.source == partition }.map(\.offset)
-                #expect(offsets == Array(0..<next))
-            }
-        }
-        let largest = batch.nextOffsets.values.max() ?? 0
-        let even = (batch.records.count + parts.count - 1) / parts.count
-        #expect(parts.allSatisfy { $0.records.count <= even + Int(largest) })
+    @Test func nextOffsetsArePastTheLastRecordOfEachPartition() {
+        let batch = Batch(records: [record(0, 4), record(1, 7), record(0, 5)])
+        #expect(batch.nextOffsets == [TopicPartition("t", 0): 6, TopicPartition("t", 1): 8])
+    }
+
+    @Test func withoutAPartitionTheOthersStayInOrder() {
+        let batch = Batch(records: [record(0, 4), record(1, 7), record(2, 1), record(1, 8)])
+        let left = batch.without([TopicPartition("t", 0), TopicPartition("t", 2), TopicPartition("t", 9)])
+        #expect(left.records == [record(1, 7), record(1, 8)])
+        #expect(left.nextOffsets == [TopicPartition("t", 1): 9])
+        #expect(batch.without([TopicPartition("u", 0)]).records == batch.records)
+        #expect(batch.without(Set(batch.nextOffsets.keys)).records.isEmpty)
     }
 }
