@@ -134,7 +134,9 @@ actor KafkaSubscription: Subscription {
             }
             if let event = try regainDropped() { return event }
             try startResumed()
-            if let records = try collect(patience: 100, linger: options.linger) { return .batch(Batch(records: records)) }
+            if let records = try collect(patience: 100, linger: options.linger) {
+                return .batch(Batch(records: records))
+            }
             giveAdvice(isIdle: true)
         }
         return nil

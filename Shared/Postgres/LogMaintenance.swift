@@ -175,7 +175,8 @@ final class LogMaintenance: Sendable {
 
     /// Cleans the compacted partition that has the most to clean, and gives 1 when there was one.
     ///
-    /// Of each key only the newest record stays, and a deletion goes when it is old.
+    /// Of each key only the newest record stays, and a deletion goes when it is old. The partition's row comes last: appends
+    /// wait for whoever has changed it.
     private static let compact = """
         WITH dirty AS (
             SELECT p.id, p.next_offset AS upto
@@ -199,8 +200,10 @@ final class LogMaintenance: Sendable {
                 AND (r.record_offset < n.record_offset
                     OR (r.record_offset = n.record_offset AND r.value IS NULL
                         AND r.appended_at < extract(epoch FROM clock_timestamp()) * 1000 - $2))
+            RETURNING 1
         ), moved AS (
-            UPDATE userllm_log.partitions p SET compacted_offset = d.upto FROM dirty d WHERE p.id = d.id
+            UPDATE userllm_log.partitions p SET compacted_offset = d.upto
+            FROM dirty d CROSS JOIN (SELECT count(*) FROM removed) r WHERE p.id = d.id
         )
         SELECT count(*) FROM dirty
         """

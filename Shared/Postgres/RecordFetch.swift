@@ -69,9 +69,11 @@ struct RecordFetch: Sendable {
                     SELECT w.*, p.low_offset, least(p.next_offset, w.stop) - w.start AS available
                     FROM unnest($1, $2, $3) WITH ORDINALITY w (id, start, stop, turn)
                     JOIN userllm_log.partitions p ON p.id = w.id AND p.next_offset > w.start
-                    WHERE p.low_offset > w.start OR EXISTS (
-                        SELECT FROM userllm_log.records l
-                        WHERE l.partition_id = w.id AND l.record_offset >= w.start AND l.record_offset < w.stop)
+                    -- Not EXISTS, for which the planner may join with all records.
+                    WHERE p.low_offset > w.start OR (
+                        SELECT l.record_offset FROM userllm_log.records l
+                        WHERE l.partition_id = w.id AND l.record_offset >= w.start AND l.record_offset < w.stop
+                        ORDER BY l.record_offset LIMIT 1) IS NOT NULL
                 ) f
             ) s
             WHERE share > 0
