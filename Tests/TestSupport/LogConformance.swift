@@ -23,6 +23,8 @@ public struct LogConformance: Sendable {
         case ownOffsetsAreTheReadersOwn
         case ownOffsetsAreToldToTheGroup
         case heldPartitionsFlowOnceResumed
+        case readyBatchesComeBeforeTheCommit
+        case aFailedCommitTakesLaterBatchesWithIt
         case tailReadsEverythingWithoutAGroup
         case replayGivesTheNewestOfEachKey
         case replayEndsAtEmptyAndTombstone
@@ -85,6 +87,8 @@ public struct LogConformance: Sendable {
         case .commitAfterLosingAPartitionIsRefused: try await stage.commitAfterLosingAPartitionIsRefused()
         case .closeEndsAWaitingReader: try await stage.closeEndsAWaitingReader()
         case .heldPartitionsFlowOnceResumed: try await stage.heldPartitionsFlowOnceResumed()
+        case .readyBatchesComeBeforeTheCommit: try await stage.readyBatchesComeBeforeTheCommit()
+        case .aFailedCommitTakesLaterBatchesWithIt: try await stage.aFailedCommitTakesLaterBatchesWithIt()
         case .ownOffsetsAreTheReadersOwn: try await stage.ownOffsetsAreTheReadersOwn()
         case .ownOffsetsAreToldToTheGroup: try await stage.ownOffsetsAreToldToTheGroup()
         case .tailReadsEverythingWithoutAGroup: try await stage.tailReadsEverythingWithoutAGroup()
