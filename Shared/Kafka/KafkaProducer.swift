@@ -180,9 +180,11 @@ actor KafkaProducer {
 
     private func send(_ append: inout Append) throws(StreamError) -> Bool {
         let client = try openClient()
+        var last: KafkaTopic?
         while append.sentCount < append.records.count {
             let record = append.records[append.sentCount]
-            let topic = try client.topic(record.topic)
+            let topic = if let last, last.name == record.topic { last } else { try client.topic(record.topic) }
+            last = topic
             guard let error = sender.send(record, topic: topic, tag: append.tag, by: client) else {
                 append.sentCount += 1
                 append.outstanding += 1

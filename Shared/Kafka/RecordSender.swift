@@ -3,8 +3,8 @@ internal import Streams
 
 /// Hands records to librdkafka; used by one thread at a time.
 ///
-/// The array form of `produce` is used, with headers as one list: with single headers librdkafka 2.0.2 frees them twice
-/// when its queue is full.
+/// With headers the array form of `produce` is used, and they are one list: with single headers librdkafka 2.0.2 frees
+/// them twice when its queue is full.
 final class RecordSender {
     private let arguments = UnsafeMutablePointer<rd_kafka_vu_t>.allocate(capacity: 7)
     /// What an empty but present key or value points to; librdkafka takes a nil pointer for "none".
@@ -50,8 +50,8 @@ final class RecordSender {
         tag: UInt,
         by client: KafkaClient
     ) -> KafkaError? {
-        var headers: OpaquePointer?
-        if !record.headers.isEmpty { headers = list(of: record.headers) }
+        guard !record.headers.isEmpty else { return sendPlain(record, topic: topic, tag: tag) }
+        let headers = list(of: record.headers)
         let error = lend(record.key) { key in
             lend(record.value) { value in
                 var count = 0
@@ -73,7 +73,7 @@ final class RecordSender {
                 if let value {
                     add(RD_KAFKA_VTYPE_VALUE) { $0.u.mem = .init(ptr: value.baseAddress, size: value.count) }
                 }
-                if let headers { add(RD_KAFKA_VTYPE_HEADERS) { $0.u.headers = headers } }
+                add(RD_KAFKA_VTYPE_HEADERS) { $0.u.headers = headers }
                 if tag != 0 { add(RD_KAFKA_VTYPE_OPAQUE) { $0.u.ptr = UnsafeMutableRawPointer(bitPattern: tag) } }
                 return KafkaError(
                     taking: rd_kafka_produceva(client.handle, arguments, count),
@@ -81,8 +81,26 @@ final class RecordSender {
                 )
             }
         }
-        if error != nil, let headers { rd_kafka_headers_destroy(headers) }
+        if error != nil { rd_kafka_headers_destroy(headers) }
         return error
+    }
+
+    private func sendPlain(_ record: OutgoingRecord, topic: KafkaTopic, tag: UInt) -> KafkaError? {
+        let isTaken = lend(record.key) { key in
+            lend(record.value) { value in
+                rd_kafka_produce(
+                    topic.pointer,
+                    record.partition ?? RD_KAFKA_PARTITION_UA,
+                    RD_KAFKA_MSG_F_COPY,
+                    value?.baseAddress,
+                    value?.count ?? 0,
+                    key?.baseAddress,
+                    key?.count ?? 0,
+                    UnsafeMutableRawPointer(bitPattern: tag)
+                ) == 0
+            }
+        }
+        return isTaken ? nil : KafkaError(rd_kafka_last_error(), operation: "produce to \(record.topic)")
     }
 
     private func list(of headers: [Header]) -> OpaquePointer? {

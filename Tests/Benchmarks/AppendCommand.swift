@@ -74,15 +74,16 @@ enum AppendCommand {
         return rates
     }
 
-    /// Seconds until the last record is acknowledged; two callers with 10,000 records each at a time.
+    /// Seconds until the last record is acknowledged; eight callers with 10,000 records each at a time, about as many as
+    /// the peer has under way.
     private static func append(_ log: any MessageLog, _ topic: String, _ count: Int, _ size: Int) async throws -> Double
     {
         try await log.append([OutgoingRecord(topic: topic, key: [48], value: [48])])
         return try await seconds {
             try await withThrowingTaskGroup(of: Void.self) { group in
-                for caller in 0..<2 {
+                for caller in 0..<8 {
                     group.addTask {
-                        for start in stride(from: caller * 10_000, to: count, by: 20_000) {
+                        for start in stride(from: caller * 10_000, to: count, by: 80_000) {
                             try await log.append(records(topic, start..<min(start + 10_000, count), size))
                         }
                     }
