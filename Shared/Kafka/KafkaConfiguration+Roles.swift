@@ -65,6 +65,10 @@ extension KafkaConfiguration {
             properties.merge(consuming(group: clientName)) { $1 }
             properties["isolation.level"] = "read_committed"
             properties["enable.partition.eof"] = "true"
+            // A full queue is an error to back off from too: with small ones a restore waits most of its time.
+            properties["fetch.error.backoff.ms"] = "5"
+            properties["queued.max.messages.kbytes"] = "65536"
+            properties["queued.min.messages"] = "100000"
         case .administrator:
             properties["isolation.level"] = "read_uncommitted"
         }
