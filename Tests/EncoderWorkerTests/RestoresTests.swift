@@ -16,7 +16,7 @@ import Verification
     }
 
     /// Holds the replay of one partition back until it is let go.
-    private final class SlowLog: MessageLog {
+    private final class SlowLog: ForwardingLog {
         let log: any MessageLog
         let slow: TopicPartition
         let reached = Shutdown()
@@ -34,27 +34,6 @@ import Verification
             }
             try await log.replay(partition, body)
         }
-
-        func append(_ records: [OutgoingRecord]) async throws(StreamError) { try await log.append(records) }
-        func subscribe(_ options: SubscriptionOptions) async throws(StreamError) -> any Subscription {
-            try await log.subscribe(options)
-        }
-        func createTopics(_ topics: [TopicSpecification]) async throws(StreamError) {
-            try await log.createTopics(topics)
-        }
-        func partitionCount(of topic: String) async throws(StreamError) -> Int32? {
-            try await log.partitionCount(of: topic)
-        }
-        func watermarks(of partition: TopicPartition) async throws(StreamError) -> (low: Int64, high: Int64) {
-            try await log.watermarks(of: partition)
-        }
-        func committedOffsets(group: String, topic: String) async throws(StreamError) -> [TopicPartition: Int64] {
-            try await log.committedOffsets(group: group, topic: topic)
-        }
-        func lags(group: String, topic: String) async throws(StreamError) -> [TopicPartition: Int64] {
-            try await log.lags(group: group, topic: topic)
-        }
-        func close() async { await log.close() }
     }
 
     private static let quick = TopicPartition(Topic.userEvents.rawValue, 0)

@@ -55,8 +55,8 @@ enum TestLog {
 }
 
 /// A log whose appends a test decides on; everything else is the real log's.
-final class GuardedLog: MessageLog {
-    private let log: any MessageLog
+final class GuardedLog: ForwardingLog {
+    let log: any MessageLog
     private let onAppend: @Sendable ([OutgoingRecord], any MessageLog) async throws(StreamError) -> Void
 
     init(
@@ -68,26 +68,6 @@ final class GuardedLog: MessageLog {
     }
 
     func append(_ records: [OutgoingRecord]) async throws(StreamError) { try await onAppend(records, log) }
-    func subscribe(_ options: SubscriptionOptions) async throws(StreamError) -> any Subscription {
-        try await log.subscribe(options)
-    }
-    func replay(_ partition: TopicPartition, _ body: @Sendable ([Record]) async throws -> Void) async throws {
-        try await log.replay(partition, body)
-    }
-    func createTopics(_ topics: [TopicSpecification]) async throws(StreamError) { try await log.createTopics(topics) }
-    func partitionCount(of topic: String) async throws(StreamError) -> Int32? {
-        try await log.partitionCount(of: topic)
-    }
-    func watermarks(of partition: TopicPartition) async throws(StreamError) -> (low: Int64, high: Int64) {
-        try await log.watermarks(of: partition)
-    }
-    func committedOffsets(group: String, topic: String) async throws(StreamError) -> [TopicPartition: Int64] {
-        try await log.committedOffsets(group: group, topic: topic)
-    }
-    func lags(group: String, topic: String) async throws(StreamError) -> [TopicPartition: Int64] {
-        try await log.lags(group: group, topic: topic)
-    }
-    func close() async { await log.close() }
 }
 
 /// Runs the ingestor's routes on a real server around a body of requests.
