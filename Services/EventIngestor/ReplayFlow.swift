@@ -77,37 +77,97 @@ struct ReplayFlow: Service {
     // MARK: - Sending
 
     private func send(upTo ends: [TopicPartition: Int64], until shutdown: Shutdown) async throws -> Summary {
-        var summary = Summary()
-        guard try await isBehind() else { return summary }
+        let remainder = Remainder(ends, topic: rejected, log)
+        guard try await !remainder.isEmpty() else { return Summary() }
         let subscription = try await log.subscribe(
             SubscriptionOptions(topics: [rejected], membership: .group(Self.group), memberName: Self.group)
         )
+        let end = Shutdown()
         do {
-            var finished: Set<TopicPartition> = []
-            while finished.count < ends.count, let event = try await subscription.next(until: shutdown) {
-                guard case .batch(let batch) = event else { continue }
-                let records = batch.records.filter { $0.offset < ends[$0.source] ?? 0 }
-                finished.formUnion(batch.records.filter { $0.offset >= ends[$0.source] ?? 0 }.map(\.source))
-                guard !records.isEmpty else { continue }
-                var next = summary
-                let outputs = records.compactMap { next.take($0) }
-                if case .committed = try await subscription.commitResult(
-                    of: Batch(records: records),
-                    producing: outputs
-                ) {
-                    summary = next
-                }
-                if try await !isBehind() { break }
-            }
+            async let _ = watch(remainder, until: shutdown, end)
+            let summary = try await send(remainder, from: subscription, until: end)
+            await subscription.close()
+            return summary
         } catch {
             await subscription.close()
             throw error
         }
-        await subscription.close()
+    }
+
+    private func send(
+        _ remainder: Remainder,
+        from subscription: any Subscription,
+        until end: Shutdown
+    ) async throws -> Summary {
+        var summary = Summary()
+        while let event = try await subscription.next(until: end) {
+            switch event {
+            case .assigned(let partitions), .revoked(let partitions, _):
+                await remainder.takeBack(partitions)
+            case .batch(let batch):
+                let records = await remainder.part(of: batch.records)
+                var next = summary
+                let outputs = records.compactMap { next.take($0) }
+                if !records.isEmpty {
+                    let part = Batch(records: records)
+                    guard case .committed = try await subscription.commitResult(of: part, producing: outputs) else {
+                        continue
+                    }
+                    summary = next
+                }
+                await remainder.pass(batch.records)
+                if try await remainder.isEmpty() { return summary }
+            }
+        }
         return summary
     }
 
-    private func isBehind() async throws -> Bool { try await log.lag(group: Self.group, topic: rejected) > 0 }
+    /// Ends the replay also without an event: another replay may have sent what was left.
+    private func watch(_ remainder: Remainder, until shutdown: Shutdown, _ end: Shutdown) async throws {
+        while !shutdown.isRequested {
+            // A log that does not answer now shows in the replay itself.
+            if let isEmpty = try? await remainder.isEmpty(), isEmpty { break }
+            try await shutdown.wait(atMost: .seconds(1))
+        }
+        end.request()
+    }
+
+    /// What is left to be sent: of each partition, records before the end it had when the replay began.
+    private actor Remainder {
+        private let ends: [TopicPartition: Int64]
+        private let topic: String
+        private let log: any MessageLog
+        /// Partitions of which a record at the end or after it was seen.
+        ///
+        /// Offsets alone do not tell that all before are done: the log's own control records are never committed.
+        private var passed: Set<TopicPartition> = []
+
+        init(_ ends: [TopicPartition: Int64], topic: String, _ log: any MessageLog) {
+            self.ends = ends
+            self.topic = topic
+            self.log = log
+        }
+
+        /// The records that are to be sent.
+        func part(of records: [Record]) -> [Record] { records.filter { $0.offset < ends[$0.source] ?? 0 } }
+
+        /// Notes that records, and all before them, are dealt with.
+        func pass(_ records: [Record]) {
+            passed.formUnion(records.filter { $0.offset >= ends[$0.source] ?? 0 }.map(\.source))
+        }
+
+        /// Notes that partitions may be read anew from the last commit.
+        func takeBack(_ partitions: [TopicPartition]) { passed.subtract(partitions) }
+
+        /// Whether nothing is left, neither here nor with another replay that runs at the same time.
+        func isEmpty() async throws -> Bool {
+            let lags = try await log.lags(group: ReplayFlow.group, topic: topic)
+            let committed = try await log.committedOffsets(group: ReplayFlow.group, topic: topic)
+            return ends.allSatisfy { partition, end in
+                lags[partition, default: 0] == 0 || committed[partition] ?? 0 >= end || passed.contains(partition)
+            }
+        }
+    }
 }
 
 extension ReplayFlow.Summary {
