@@ -1,5 +1,5 @@
+import Foundation
 import Messages
-import Postgres
 import Streams
 import TestSupport
 import Testing
@@ -97,13 +97,13 @@ import Testing
         #expect(error?.field == "key")
     }
 
-    @Test func aDeletionThatComesWhileRestoringIsForgottenTheSameWayFromTheLog() async throws {
-        let log = try await PostgresLog(address: PrivatePostgres.shared().makeDatabase())
-        try await log.createTopics(TopicSpecification.system(partitionCount: 1))
+    @Test(arguments: TestedLog.available)
+    func aDeletionThatComesWhileRestoringIsForgottenTheSameWayFromTheLog(kind: TestedLog) async throws {
+        let log = try await kind.open()
+        let topic = "test-timelines-\(UUID().uuidString.lowercased())"
+        try await log.createTopics([TopicSpecification(name: topic, partitionCount: 1, cleanup: .compact)])
         @Sendable func append(_ user: String, _ value: [UInt8]?) async throws {
-            try await log.append([
-                OutgoingRecord(topic: Topic.userTimelines.rawValue, key: Array(user.utf8), value: value)
-            ])
+            try await log.append([OutgoingRecord(topic: topic, key: Array(user.utf8), value: value)])
         }
         let ann = timeline("ann", 0..<4, count: 4, offset: 3)
         let bob = timeline("bob", 0..<4, count: 4, offset: 4)
@@ -111,7 +111,7 @@ import Testing
         try await append("bob", try bob.encoded())
         let timelines = Timelines(length: 10)
         await timelines.open(0)
-        let source = TopicPartition(Topic.userTimelines.rawValue, 0)
+        let source = TopicPartition(topic, 0)
         try await log.replay(source) { records in
             // The worker that had the partition before commits while this one reads: only what comes after the end that
             // was asked for, which the group's offsets cover.
