@@ -223,8 +223,8 @@ let package = Package(
         tests("ServiceRuntimeTests", ["ServiceRuntime", "HTTPClient", "HTTPServer"]),
         tests("HTTPServerTests", ["HTTPServer", "HTTPClient"]),
         tests("HTTPClientTests", ["HTTPServer", "HTTPClient"]),
-        tests("UserTimelinesTests", ["UserTimelines", "MessageLogs", "Streams", "Postgres", "Messages"]),
-        tests("StreamProcessingTests", ["StreamProcessing", "ServiceRuntime", "Streams"]),
+        tests("UserTimelinesTests", ["UserTimelines", "Streams", "Messages"]),
+        tests("StreamProcessingTests", ["StreamProcessing", "ServiceRuntime", "Streams", "Messages"]),
         tests(
             "EncoderWorkerTests",
             [

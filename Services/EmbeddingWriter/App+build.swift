@@ -15,6 +15,7 @@ extension App {
         try await table.migrate()
         health.databaseAnswers()
         let log = try await openLog(configuration.log)
+        try await log.checkCleanup(of: [.userEmbeddings], rejecting: .userEmbeddings, logger: logger)
         let options = SubscriptionOptions(
             topics: [Topic.userEmbeddings.rawValue],
             membership: .groupWithOwnOffsets(ConsumerGroup.embeddingWriter),

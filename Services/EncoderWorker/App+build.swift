@@ -20,6 +20,11 @@ extension App {
         let encoder = try Encoder(bundle: bundle, threads: configuration.threads)
         let log = try await openLog(configuration.log)
         try await checkTopics(log)
+        try await log.checkCleanup(
+            of: [.userEvents, .userTimelines, .userEmbeddings],
+            rejecting: .userEvents,
+            logger: logger
+        )
         let subscription = try await log.subscribe(
             SubscriptionOptions(
                 topics: [Topic.userEvents.rawValue],

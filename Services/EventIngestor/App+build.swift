@@ -2,13 +2,14 @@ import HTTPServer
 import MessageLogs
 import Messages
 import ServiceRuntime
+import StreamProcessing
 import Streams
 
 extension App {
     /// Makes the service's parts and runs them until the process is told to stop.
     static func run(_ configuration: EventIngestorConfiguration, _ context: ProcessContext) async throws {
         let log = try await openLog(configuration.log)
-        try await checkTopic(log)
+        try await checkTopic(log, context.logger)
         let health = context.health.condition("log reachable", waitingFor: "not asked yet")
         health.holds()
         let metrics = EventIngestorMetrics(context.metrics)
@@ -45,7 +46,7 @@ extension App {
     static func run(_ configuration: ImportConfiguration, _ context: ProcessContext) async throws {
         let source = try ImportSource(configuration)
         let log = try await openLog(configuration.log)
-        let partitionCount = try await checkTopic(log)
+        let partitionCount = try await checkTopic(log, context.logger)
         let flow = ImportFlow(
             configuration: configuration,
             source: source,
@@ -78,10 +79,11 @@ extension App {
     }
 
     @discardableResult
-    private static func checkTopic(_ log: any MessageLog) async throws -> Int32 {
+    private static func checkTopic(_ log: any MessageLog, _ logger: Logger) async throws -> Int32 {
         guard let count = try await log.partitionCount(of: Topic.userEvents.rawValue) else {
             throw StreamError.unknownTopic(Topic.userEvents.rawValue)
         }
+        try await log.checkCleanup(of: [.userEvents], logger: logger)
         return count
     }
 }

@@ -2,16 +2,14 @@ import HTTPServer
 import MessageLogs
 import Messages
 import ServiceRuntime
+import StreamProcessing
 import Streams
 
 extension App {
     /// Makes the gateway's parts and runs them until the process is told to stop.
     static func run(_ configuration: GatewayConfiguration, _ context: ProcessContext) async throws {
         let log = try await openLog(configuration.log)
-        for topic in [Topic.questions, .answers, .answerTokens]
-        where try await log.partitionCount(of: topic.rawValue) == nil {
-            throw StreamError.unknownTopic(topic.rawValue)
-        }
+        try await log.checkCleanup(of: [.questions, .answers, .answerTokens], logger: context.logger)
         let metrics = GatewayMetrics(context.metrics)
         let board = AnswerBoard(
             maximumCount: configuration.cachedAnswerCount,

@@ -23,6 +23,11 @@ extension App {
         try await table.migrate()
         database.holds()
         let log = try await openLog(configuration.log)
+        try await log.checkCleanup(
+            of: [.questions, .answers, .answerTokens],
+            rejecting: .questions,
+            logger: logger
+        )
         let subscription = try await log.subscribe(
             SubscriptionOptions(
                 topics: [Topic.questions.rawValue],

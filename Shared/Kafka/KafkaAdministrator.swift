@@ -7,11 +7,11 @@ actor KafkaAdministrator {
     private let executor = BlockingExecutor(label: "kafka.administrator")
     nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
 
-    private let configuration: KafkaConfiguration
+    let configuration: KafkaConfiguration
     private var openClient: KafkaClient?
     /// One client for each group whose offsets were asked for; none is a member.
     private var askers: [String: KafkaClient] = [:]
-    private var timeout: Int32 { configuration.connectTimeout.milliseconds }
+    var timeout: Int32 { configuration.connectTimeout.milliseconds }
 
     /// Makes the client; nothing is asked yet.
     init(_ configuration: KafkaConfiguration) throws(StreamError) {
@@ -26,7 +26,7 @@ actor KafkaAdministrator {
         openClient = nil
     }
 
-    private func client() throws(StreamError) -> KafkaClient {
+    func client() throws(StreamError) -> KafkaClient {
         guard let openClient else { throw .closed }
         return openClient
     }
@@ -114,12 +114,13 @@ actor KafkaAdministrator {
         askers.removeAll()
     }
 
-    /// Creates topics that do not exist and checks the partition counts of those that do.
+    /// Creates topics that do not exist and checks those that do.
     func createTopics(_ topics: [TopicSpecification]) throws(StreamError) {
         var missing: [TopicSpecification] = []
         for topic in topics {
             if try !exists(topic) { missing.append(topic) }
         }
+        _ = try checkCleanup(of: topics.filter { !missing.contains($0) }.cleanups)
         guard !missing.isEmpty else { return }
         try create(missing)
         // A topic that another process made at the same time must also fit, and all must be ready for records.
@@ -199,7 +200,7 @@ actor KafkaAdministrator {
     }
 
     /// Asks an administrative question on a queue of its own and reads the answer.
-    private func answer<Value>(
+    func answer<Value>(
         to operation: String,
         options: OpaquePointer?,
         ask: (OpaquePointer?) -> Void,
@@ -287,11 +288,11 @@ extension TopicSpecification.Cleanup {
             // Only whole segments are deleted, so a topic that keeps records briefly needs short segments.
             let segment = min(86_400_000, max(60_000, milliseconds / 7))
             return [
-                ("cleanup.policy", "delete"), ("retention.ms", "\(milliseconds)"), ("segment.ms", "\(segment)"),
+                ("cleanup.policy", policy), ("retention.ms", "\(milliseconds)"), ("segment.ms", "\(segment)"),
             ]
         case .compact:
             return [
-                ("cleanup.policy", "compact"), ("segment.ms", "3600000"), ("min.cleanable.dirty.ratio", "0.2"),
+                ("cleanup.policy", policy), ("segment.ms", "3600000"), ("min.cleanable.dirty.ratio", "0.2"),
                 ("max.compaction.lag.ms", "86400000"), ("delete.retention.ms", "86400000"),
             ]
         }

@@ -94,6 +94,13 @@ public final class KafkaLog: MessageLog {
         try await administrator.createTopics(topics)
     }
 
+    /// Compares `cleanup.policy` of topics with what they are to do with old records.
+    public func checkCleanup(
+        of topics: [String: TopicSpecification.Cleanup]
+    ) async throws(StreamError) -> [String] {
+        try await administrator.checkCleanup(of: topics)
+    }
+
     /// The number of partitions of a topic; nil when there is no such topic.
     public func partitionCount(of topic: String) async throws(StreamError) -> Int32? {
         try await administrator.partitionCount(of: topic)

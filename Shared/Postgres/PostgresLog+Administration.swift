@@ -17,14 +17,40 @@ extension PostgresLog {
                 throw .topicMismatch(topic: topic.name, expected: topic.partitionCount, found: found)
             }
         }
+        _ = try await checkCleanup(of: topics.cleanups)
+    }
+
+    /// Compares what the topics' rows say with what the topics are to do with old records.
+    public func checkCleanup(
+        of topics: [String: TopicSpecification.Cleanup]
+    ) async throws(StreamError) -> [String] {
+        let rows = try await ask { connection throws(PostgresError) in
+            try await connection.query(
+                "SELECT name, retention_milliseconds FROM userllm_log.topics WHERE name = ANY ($1)",
+                [.texts(Array(topics.keys))],
+                operation: "reading the settings of topics"
+            )
+        }
+        var retentions: [String: Int64?] = [:]
+        for row in 0..<rows.count { retentions.updateValue(rows.optionalInt8(row, 1), forKey: rows.text(row, 0)) }
+        for (topic, cleanup) in topics.sorted(by: { $0.key < $1.key }) {
+            guard let found = retentions[topic] else { throw .unknownTopic(topic) }
+            guard (found == nil) != (cleanup == .compact) else { continue }
+            let expected = cleanup.retentionMilliseconds.map(String.init) ?? "NULL"
+            throw .settingMismatch(
+                topic: topic,
+                setting: "retention_milliseconds",
+                expected: expected,
+                found: found.map(String.init) ?? "NULL",
+                advice: "UPDATE userllm_log.topics SET retention_milliseconds = \(expected) "
+                    + "WHERE name = '\(topic.replacing("'", with: "''"))' (NULL keeps the newest record of each key)"
+            )
+        }
+        return []
     }
 
     private func create(_ topic: TopicSpecification) async throws(StreamError) -> Int32 {
-        let retention: PostgresValue =
-            switch topic.cleanup {
-            case .compact: .null
-            case .delete(let after): .int8(after.milliseconds)
-            }
+        let retention = topic.cleanup.retentionMilliseconds.map { PostgresValue.int8($0) } ?? .null
         return try await ask { connection throws(PostgresError) in
             _ = try await connection.query(
                 """
@@ -118,6 +144,16 @@ extension PostgresLog {
             return try await reader.retrying(until: .now + settings.readTimeout, body)
         } catch {
             throw StreamError(error)
+        }
+    }
+}
+
+extension TopicSpecification.Cleanup {
+    /// After how long records are deleted; nil when the newest of each key stays.
+    fileprivate var retentionMilliseconds: Int64? {
+        switch self {
+        case .compact: nil
+        case .delete(let after): after.milliseconds
         }
     }
 }

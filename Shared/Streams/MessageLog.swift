@@ -24,8 +24,15 @@ public protocol MessageLog: Sendable {
 
     /// Creates topics that do not exist and checks those that do.
     ///
-    /// - Throws: `.topicMismatch` when one exists with another partition count.
+    /// - Throws: `.topicMismatch` when one exists with another partition count, and what `checkCleanup` throws.
     func createTopics(_ topics: [TopicSpecification]) async throws(StreamError)
+
+    /// Checks that topics exist and either keep the newest record of each key or delete by age, as they are to do.
+    ///
+    /// After how long records are deleted is the operator's choice, so it is not compared.
+    /// - Returns: topics whose settings the log does not let this process see; they were not checked.
+    /// - Throws: `.settingMismatch` for the first that differs, `.unknownTopic` for one that does not exist.
+    func checkCleanup(of topics: [String: TopicSpecification.Cleanup]) async throws(StreamError) -> [String]
 
     /// The number of partitions of a topic; nil when there is no such topic.
     func partitionCount(of topic: String) async throws(StreamError) -> Int32?
@@ -42,6 +49,13 @@ public protocol MessageLog: Sendable {
 
     /// Ends all work and gives up all connections; subscriptions should be closed first.
     func close() async
+}
+
+extension [TopicSpecification] {
+    /// What becomes of old records of each topic.
+    public var cleanups: [String: TopicSpecification.Cleanup] {
+        Dictionary(map { ($0.name, $0.cleanup) }) { first, _ in first }
+    }
 }
 
 extension MessageLog {

@@ -8,8 +8,10 @@ public enum StreamError: Error, Sendable, Equatable, CustomStringConvertible {
     case tooLarge(topic: String, byteCount: Int, limit: Int)
     /// A topic that is needed does not exist.
     case unknownTopic(String)
-    /// A topic exists with other settings than asked for.
+    /// A topic exists with another number of partitions than asked for.
     case topicMismatch(topic: String, expected: Int32, found: Int32)
+    /// A topic exists with another setting than it needs; the advice says how to change it.
+    case settingMismatch(topic: String, setting: String, expected: String, found: String, advice: String)
     /// Records between the committed offset and the first that is still there are gone.
     case offsetGone(TopicPartition, committed: Int64, low: Int64)
     /// The address or a setting is wrong, or the log refused the credentials.
@@ -30,6 +32,9 @@ public enum StreamError: Error, Sendable, Equatable, CustomStringConvertible {
             "there is no topic \(topic): create the topics first (`userllm up` does)"
         case .topicMismatch(let topic, let expected, let found):
             "topic \(topic) has \(found) partitions where \(expected) are configured: set the same number, or use new topics"
+        case .settingMismatch(let topic, let setting, let expected, let found, let advice):
+            "topic \(topic) has \(setting)=\(found) where \(setting)=\(expected) is needed, or records are lost or never "
+                + "go: \(advice)"
         case .offsetGone(let partition, let committed, let low):
             "\(partition): offset \(committed) was deleted by retention; the first that is left is \(low)"
         case .configuration(let reason): reason

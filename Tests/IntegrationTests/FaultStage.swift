@@ -15,9 +15,14 @@ enum FaultStage {
     ///
     /// - Parameters:
     ///   - kafka: over Kafka, else over PostgreSQL.
+    ///   - topics: the log's topics.
     ///   - body: the test.
     /// - Throws: what `body` throws.
-    static func run(kafka: Bool = false, _ body: (BareSystem) async throws -> Void) async throws {
+    static func run(
+        kafka: Bool = false,
+        topics: [TopicSpecification] = TopicSpecification.system(partitionCount: 2),
+        _ body: (BareSystem) async throws -> Void
+    ) async throws {
         let folder = try LocalSystem.makeFolder()
         defer { try? FileManager.default.removeItem(atPath: folder) }
         let settings = [
@@ -26,7 +31,12 @@ enum FaultStage {
         let broker = kafka ? try await KafkaBroker.start(in: folder, settings: settings) : nil
         do {
             let database = try PrivatePostgres.shared().makeDatabase()
-            let system = try await BareSystem(log: broker?.address, database: database, folder: folder)
+            let system = try await BareSystem(
+                log: broker?.address,
+                database: database,
+                folder: folder,
+                topics: topics
+            )
             try await body(system)
             await system.log.close()
         } catch {

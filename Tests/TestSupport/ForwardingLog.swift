@@ -26,6 +26,11 @@ extension ForwardingLog {
     }
 
     /// What the other log says.
+    public func checkCleanup(of topics: [String: TopicSpecification.Cleanup]) async throws(StreamError) -> [String] {
+        try await log.checkCleanup(of: topics)
+    }
+
+    /// What the other log says.
     public func partitionCount(of topic: String) async throws(StreamError) -> Int32? {
         try await log.partitionCount(of: topic)
     }

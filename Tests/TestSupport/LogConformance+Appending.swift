@@ -126,6 +126,39 @@ extension LogStage {
         try requireEqual(error, .topicMismatch(topic: topic, expected: 5, found: 3), "error")
     }
 
+    func cleanupIsCompared() async throws {
+        let log = try await log()
+        let day = TopicSpecification.Cleanup.delete(after: .seconds(86_400))
+        let deleting = try await topic(log, "deleting", partitions: 1, cleanup: day)
+        let compacted = try await topic(log, "compacted", partitions: 1, cleanup: .compact)
+        // How long records stay is the operator's choice.
+        let right = [deleting: TopicSpecification.Cleanup.delete(after: .seconds(60)), compacted: .compact]
+        try requireEqual(try await log.checkCleanup(of: right), [], "topics that could not be checked")
+        for (topic, name, wrong) in [(deleting, "deleting", .compact), (compacted, "compacted", day)] {
+            let errors = [
+                try await streamError("another cleanup, checked") {
+                    _ = try await log.checkCleanup(of: right.merging([topic: wrong]) { $1 })
+                },
+                try await streamError("another cleanup, created again") {
+                    _ = try await self.topic(log, name, partitions: 1, cleanup: wrong)
+                },
+            ]
+            for error in errors {
+                guard case .settingMismatch(topic, let setting, let expected, let found, let advice) = error else {
+                    throw LogConformance.Failure("not named as a wrong setting: \(error)")
+                }
+                try require(expected != found && !expected.isEmpty && !found.isEmpty, "\(error)")
+                let parts = [topic, "\(setting)=\(found)", "\(setting)=\(expected)", advice]
+                try require(parts.allSatisfy { "\(error)".contains($0) }, "not all is said: \(error)")
+            }
+        }
+        let absent = name("absent")
+        let error = try await streamError("an absent topic") {
+            _ = try await log.checkCleanup(of: [absent: .compact])
+        }
+        try requireEqual(error, .unknownTopic(absent), "error")
+    }
+
     func unknownTopicsAreNamed() async throws {
         let log = try await log()
         let absent = name("absent")

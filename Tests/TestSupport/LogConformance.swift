@@ -32,6 +32,7 @@ public struct LogConformance: Sendable {
         case largeRecordsAreTakenAndTooLargeNamed
         case lagAndWatermarksCount
         case createTopicsIsIdempotent
+        case cleanupIsCompared
         case concurrentAppendersLoseNothing
         case unknownTopicsAreNamed
     }
@@ -98,6 +99,7 @@ public struct LogConformance: Sendable {
         case .largeRecordsAreTakenAndTooLargeNamed: try await stage.largeRecordsAreTakenAndTooLargeNamed()
         case .lagAndWatermarksCount: try await stage.lagAndWatermarksCount()
         case .createTopicsIsIdempotent: try await stage.createTopicsIsIdempotent()
+        case .cleanupIsCompared: try await stage.cleanupIsCompared()
         case .concurrentAppendersLoseNothing: try await stage.concurrentAppendersLoseNothing()
         case .unknownTopicsAreNamed: try await stage.unknownTopicsAreNamed()
         }

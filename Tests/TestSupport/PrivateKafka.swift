@@ -29,8 +29,12 @@ public actor PrivateKafka {
     }
 
     /// A broker for one test alone, which may be killed without disturbing others.
-    public static func separate() async throws -> PrivateKafka {
-        let broker = PrivateKafka()
+    ///
+    /// - Parameter settings: further settings of the broker, as in `log.cleaner.enable=false`.
+    /// - Returns: the broker, which answers.
+    /// - Throws: `Failure`.
+    public static func separate(settings: [String] = []) async throws -> PrivateKafka {
+        let broker = PrivateKafka(settings: settings)
         try await broker.ensureRunning()
         return broker
     }
@@ -53,7 +57,11 @@ public actor PrivateKafka {
     private var broker: pid_t = 0
     private var watchers: [(process: Process, lifeline: Pipe)] = []
 
-    private init() {}
+    private let settings: [String]
+
+    private init(settings: [String] = []) {
+        self.settings = settings
+    }
 
     /// The broker's address, as in `kafka://127.0.0.1:9092`.
     public var address: String { "kafka://127.0.0.1:\(port)" }
@@ -113,6 +121,7 @@ public actor PrivateKafka {
             "-c", script, "kafka", start, folder, "\(port)", "group.min.session.timeout.ms=1000",
             "transaction.abort.timed.out.transaction.cleanup.interval.ms=500", "log.cleaner.min.compaction.lag.ms=0",
         ]
+        process.arguments?.append(contentsOf: settings)
         process.standardInput = lifeline
         process.standardOutput = output
         try process.run()

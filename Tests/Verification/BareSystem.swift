@@ -25,14 +25,19 @@ public struct BareSystem: Sendable {
     ///   - address: the message log's address; nil is the database.
     ///   - database: an empty database.
     ///   - folder: an empty folder.
-    ///   - partitions: of the topics.
+    ///   - topics: the topics.
     /// - Throws: what the log, the database or the file system throws.
-    public init(log address: String? = nil, database: String, folder: String, partitions: Int32 = 2) async throws {
+    public init(
+        log address: String? = nil,
+        database: String,
+        folder: String,
+        topics: [TopicSpecification] = TopicSpecification.system(partitionCount: 2)
+    ) async throws {
         self.address = address ?? database
         self.database = database
         self.folder = folder
         log = try await openLog(self.address)
-        try await log.createTopics(TopicSpecification.system(partitionCount: partitions))
+        try await log.createTopics(topics)
         let table = try await EmbeddingTable(database: database)
         try await table.migrate()
         await table.close()
