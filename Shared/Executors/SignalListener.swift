@@ -11,7 +11,8 @@ import Synchronization
 public final class SignalListener: @unchecked Sendable {
     private static let writeEnd = Atomic<Int32>(-1)
     private let source: any DispatchSourceRead
-    private let signals: [Int32]
+    /// What the signals did before, which they do again afterwards.
+    private let earlier: [(number: Int32, handler: __sighandler_t?)]
 
     /// Starts to listen.
     ///
@@ -28,7 +29,6 @@ public final class SignalListener: @unchecked Sendable {
         }
         let readEnd = ends[0]
         Self.writeEnd.store(ends[1], ordering: .sequentiallyConsistent)
-        self.signals = signals
 
         source = DispatchSource.makeReadSource(fileDescriptor: readEnd, queue: DispatchQueue(label: "signals"))
         source.setEventHandler {
@@ -37,18 +37,19 @@ public final class SignalListener: @unchecked Sendable {
         }
         source.setCancelHandler { Glibc.close(readEnd) }
         source.activate()
-        for number in signals {
-            signal(number) { number in
+        earlier = signals.map { number in
+            let handler = signal(number) { number in
                 let saved = errno
                 var byte = UInt8(truncatingIfNeeded: number)
                 _ = write(SignalListener.writeEnd.load(ordering: .sequentiallyConsistent), &byte, 1)
                 errno = saved
             }
+            return (number, handler)
         }
     }
 
     deinit {
-        for number in signals { signal(number, SIG_DFL) }
+        for (number, handler) in earlier { signal(number, handler) }
         Glibc.close(Self.writeEnd.exchange(-1, ordering: .sequentiallyConsistent))
         source.cancel()
     }

@@ -23,6 +23,8 @@ public struct Program: Sendable {
 
     /// Runs the command that the process was started with, and ends the process.
     public func main() async -> Never {
+        // First of all: a supervisor may stop a process that it has only just started.
+        IdleSignals.endCleanly()
         // A client that is gone shows as an error of the write, not as the end of the process.
         signal(SIGPIPE, SIG_IGN)
         let code = await run(
@@ -40,6 +42,7 @@ public struct Program: Sendable {
                 print(help(for: command), terminator: "")
                 return .success
             case .run(let command, let arguments, let flags):
+                if case .tool = command.kind { IdleSignals.endBySignal() }
                 let configuration = try reader(for: command, flags: flags, environment: environment)
                 let context = try ProcessContext(
                     program: name,
