@@ -212,6 +212,9 @@ enum Scenarios {
 
     static func status() async throws {
         let shared = try SharedSystem.required()
+        let user = freshUser("status")
+        try await shared.system.client().send([event(user, "f1")])
+        #expect(try await shared.system.client().ask(question(user, knowing: 1)).eventCount == 1)
         let (code, text) = try await LocalSystem.run(["status", "--json", "--data", shared.system.data])
         #expect(code == .exited(0), "\(text)")
         let report = try #require(JSONSerialization.jsonObject(with: Data(text.utf8)) as? [String: Any])
