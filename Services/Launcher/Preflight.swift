@@ -15,9 +15,7 @@ enum Preflight {
     static func checkAddresses(_ configuration: SystemConfiguration) async throws {
         if let address = configuration.log {
             try await reach("the message log", at: address) {
-                let log = try await openLog(address)
-                let result = try await withClosing(log) { try await log.partitionCount(of: Topic.userEvents.rawValue) }
-                _ = result
+                _ = try await withLog(address) { try await $0.partitionCount(of: Topic.userEvents.rawValue) }
             }
         }
         if let address = configuration.database {
@@ -25,20 +23,6 @@ enum Preflight {
                 let table = try await EmbeddingTable(database: address)
                 await table.close()
             }
-        }
-    }
-
-    private static func withClosing<Value: Sendable>(
-        _ log: any MessageLog,
-        _ body: () async throws -> Value
-    ) async throws -> Value {
-        do {
-            let value = try await body()
-            await log.close()
-            return value
-        } catch {
-            await log.close()
-            throw error
         }
     }
 

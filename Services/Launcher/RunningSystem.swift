@@ -133,16 +133,11 @@ struct RunningSystem: Sendable {
             throw error
         }
         await table.close()
-        let log = try await openLog(address)
-        let topics: [TopicSpecification]
-        do {
-            topics = try await self.topics(on: log)
-            try await log.createTopics(topics)
-        } catch {
-            await log.close()
-            throw error
+        let topics = try await withLog(address) { log in
+            let needed = try await self.topics(on: log)
+            try await log.createTopics(needed)
+            return needed
         }
-        await log.close()
         var partitions: [ServiceKind: Int] = [:]
         for kind in ServiceKind.allCases {
             let topic = topics.first { $0.name == kind.sharedTopic?.rawValue }

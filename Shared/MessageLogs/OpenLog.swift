@@ -16,3 +16,22 @@ public func openLog(_ address: String) async throws(StreamError) -> any MessageL
             + "it begins with kafka:// or postgresql://"
     )
 }
+
+/// Opens the message log of an address for as long as `body` takes, and closes it however that ends.
+///
+/// - Returns: what `body` gives.
+/// - Throws: what `openLog` and `body` throw.
+public func withLog<Value: Sendable>(
+    _ address: String,
+    _ body: (any MessageLog) async throws -> Value
+) async throws -> Value {
+    let log = try await openLog(address)
+    do {
+        let value = try await body(log)
+        await log.close()
+        return value
+    } catch {
+        await log.close()
+        throw error
+    }
+}

@@ -107,8 +107,7 @@ public struct ScalingVerification: Sendable {
         let state = try system.state()
         let load = EventLoad(histories, rate: rate, length: try ModelBundle.load(bundle).timelineLength)
         let watch = try RowWatch(database: state.database, modelVersion: state.modelVersion)
-        let log = try await openLog(state.log)
-        let (sent, results) = try await closing(log) { try await run(load, watch, log) }
+        let (sent, results) = try await withLog(state.log) { try await run(load, watch, $0) }
         say("\(sent.rows.eventCount) events sent; encoding every history offline to compare")
         return Result(
             events: sent.rows.eventCount,
@@ -120,20 +119,6 @@ public struct ScalingVerification: Sendable {
             wentBack: await watch.wentBack,
             rows: try await sent.rows.compare(with: state.database, bundle: bundle)
         )
-    }
-
-    private func closing<Value: Sendable>(
-        _ log: any MessageLog,
-        _ body: () async throws -> Value
-    ) async throws -> Value {
-        do {
-            let value = try await body()
-            await log.close()
-            return value
-        } catch {
-            await log.close()
-            throw error
-        }
     }
 
     private func run(
