@@ -53,20 +53,13 @@ import Verification
             try await system.append(users: 4, rounds: 0..<1)
             try await zombie.waitUntilStopped()
             let heir = try await system.start("embedding-writer", "heir")
-            try await system.append(users: 4, rounds: 1..<5)
-            try await system.waitUntilDrained()
-            // Who takes partitions anew after it would read again, and so mend what the zombie did.
-            if !protections.isEmpty { heir.signal(SIGSTOP) }
-            zombie.signal(SIGCONT)
-            if protections.isEmpty {
-                try await poll("the zombie was refused", within: .seconds(60)) {
-                    zombie.printed.contains("the offsets in the database were moved")
-                }
-            } else {
-                try await zombie.waitUntilEnded()
-            }
-            let problems = try await system.problems()
-            #expect(problems.isEmpty == protections.isEmpty, "\(problems)")
+            let problems = try await wake(
+                zombie,
+                after: heir,
+                without: protections,
+                refusal: "the offsets in the database were moved",
+                in: system
+            )
             #expect(problems.contains { $0.contains("the writers stored") } == !protections.isEmpty)
             #expect(problems.contains { $0.hasPrefix("rows:") } == protections.contains("row-guard"))
             heir.signal(SIGCONT)
@@ -74,6 +67,31 @@ import Verification
             await worker.stop()
             await heir.stop()
         }
+    }
+
+    /// Lets a stopped process go on once another has done its batch and more, until it was refused or has committed.
+    ///
+    /// - Returns: what is wrong then.
+    private func wake(
+        _ zombie: ServiceProcess,
+        after heir: ServiceProcess,
+        without protections: String,
+        refusal: String,
+        in system: BareSystem
+    ) async throws -> [String] {
+        try await system.append(users: 4, rounds: 1..<5)
+        try await system.waitUntilDrained()
+        // Who takes partitions anew after it would read again, and so mend what the zombie did.
+        if !protections.isEmpty { heir.signal(SIGSTOP) }
+        zombie.signal(SIGCONT)
+        if protections.isEmpty {
+            try await poll("the zombie was refused", within: .seconds(60)) { zombie.printed.contains(refusal) }
+        } else {
+            try await zombie.waitUntilEnded()
+        }
+        let problems = try await system.problems()
+        #expect(problems.isEmpty == protections.isEmpty, "\(problems)")
+        return problems
     }
 
     /// The group's offsets are set back, so the worker reads events that are in its state.
@@ -221,20 +239,13 @@ import Verification
             try await system.append(users: 4, rounds: 0..<1)
             try await zombie.waitUntilStopped()
             let heir = try await system.start("encoder-worker", "heir")
-            try await system.append(users: 4, rounds: 1..<4)
-            try await system.waitUntilDrained()
-            // Who takes partitions anew after it would read again, and so mend what the zombie did.
-            if !protections.isEmpty { heir.signal(SIGSTOP) }
-            zombie.signal(SIGCONT)
-            if protections.isEmpty {
-                try await poll("the zombie was refused", within: .seconds(60)) {
-                    zombie.printed.contains("the commit of a batch was refused")
-                }
-            } else {
-                try await zombie.waitUntilEnded()
-            }
-            let problems = try await system.problems()
-            #expect(problems.isEmpty == protections.isEmpty, "\(problems)")
+            let problems = try await wake(
+                zombie,
+                after: heir,
+                without: protections,
+                refusal: "the commit of a batch was refused",
+                in: system
+            )
             #expect(problems.contains { $0.contains("the workers committed") } == !protections.isEmpty)
             heir.signal(SIGCONT)
             await zombie.stop()
