@@ -84,30 +84,43 @@ public struct FaultsVerification: Sendable {
         self.say = say
     }
 
-    /// Runs it; the folder is kept when something is wrong.
+    /// Runs it; the folder is kept when something is wrong, but not when the task is cancelled.
     public func run() async throws -> Result {
         let folder = try LocalSystem.makeFolder()
         let disk = options.fillsDisk ? await FullDisk.mount(in: folder) : nil
         if options.fillsDisk, disk == nil {
             say("skipped: no full disk, because this process may not mount a small one")
         }
+        if let disk { say("the database is on a disk in memory, mounted at \(disk.path)") }
+        do {
+            var result = try await run(in: folder, disk)
+            await takeAway(disk, folder, isKept: !result.isRight)
+            if !result.isRight { result.folder = folder }
+            return result
+        } catch {
+            await takeAway(disk, folder, isKept: !Task.isCancelled)
+            try Task.checkCancellation()
+            throw VerificationError("\(error)\nseed \(options.seed); everything is kept in \(folder)")
+        }
+    }
+
+    /// Unmounts the disk however the run went: nobody would do it later.
+    private func takeAway(_ disk: FullDisk?, _ folder: String, isKept: Bool) async {
+        await disk?.unmount(keepingIn: isKept ? "\(folder)/kept-disk" : nil)
+        if !isKept { try? FileManager.default.removeItem(atPath: folder) }
+    }
+
+    private func run(in folder: String, _ disk: FullDisk?) async throws -> Result {
         let broker =
             options.overKafka
             ? try await KafkaBroker.start(in: folder, settings: ["group.min.session.timeout.ms=1000"]) : nil
-        if let disk { say("the database is on a disk in memory, mounted at \(disk.path)") }
         do {
-            var result = try await run(in: folder, broker, disk)
+            let result = try await run(in: folder, broker, disk)
             await broker?.stop()
-            if result.isRight {
-                await disk?.unmount()
-                try? FileManager.default.removeItem(atPath: folder)
-            } else {
-                result.folder = folder
-            }
             return result
         } catch {
             await broker?.stop()
-            throw VerificationError("\(error)\nseed \(options.seed); everything is kept in \(folder)")
+            throw error
         }
     }
 

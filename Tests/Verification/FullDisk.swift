@@ -43,7 +43,13 @@ final class FullDisk: Sendable {
     }
 
     /// Takes the disk away, and what is on it.
-    func unmount() async {
+    ///
+    /// - Parameter kept: where what is on it is copied to first; nil to let it go.
+    func unmount(keepingIn kept: String? = nil) async {
+        if let kept {
+            free()
+            _ = await Self.run(["/usr/bin/cp", "-a", folder, kept])
+        }
         _ = await Self.run(["/usr/bin/umount", "--lazy", folder])
     }
 

@@ -44,9 +44,7 @@ enum FaultsCommand {
             seed: UInt64(try reader.value(of: seedKey))
         )
         options.withoutProtection = try reader.value(of: protectionKey)
-        let result = try await FaultsVerification(options) { text in
-            FileHandle.standardError.write(Data("verify: \(text)\n".utf8))
-        }.run()
+        let result = try await run(options, context)
         if try reader.value(of: SystemUnderTest.jsonKey) {
             let encoder = JSONEncoder()
             encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
@@ -59,6 +57,23 @@ enum FaultsCommand {
             "\(result.problems.count) promises were not kept; seed \(result.seed), "
                 + "everything is kept in \(result.folder ?? "")"
         )
+    }
+
+    /// Runs it until Ctrl-C, after which everything that was started and mounted is taken away.
+    private static func run(
+        _ options: FaultsVerification.Options,
+        _ context: ProcessContext
+    ) async throws -> FaultsVerification.Result {
+        let verification = FaultsVerification(options) { text in
+            FileHandle.standardError.write(Data("verify: \(text)\n".utf8))
+        }
+        let (results, found) = AsyncStream<FaultsVerification.Result>.makeStream()
+        try await context.run("faults") { shutdown in
+            if let result = try await shutdown.cancelling({ try await verification.run() }) { found.yield(result) }
+        }
+        found.finish()
+        for await result in results { return result }
+        throw ProcessFailure("interrupted", exitCode: .interrupted)
     }
 
     private static func show(_ result: FaultsVerification.Result, _ log: SystemUnderTest.LogKind) {
