@@ -22,6 +22,8 @@ public struct PostgresError: Error, Sendable, Equatable, CustomStringConvertible
         public static let uniqueViolation = Code(rawValue: "23505")
         /// The statement took longer than it may.
         public static let queryCanceled = Code(rawValue: "57014")
+        /// A session that may only read: of a database that is set so, or of a standby.
+        public static let readOnly = Code(rawValue: "25006")
         /// The server is starting.
         public static let cannotConnectNow = Code(rawValue: "57P03")
     }
@@ -67,7 +69,7 @@ public struct PostgresError: Error, Sendable, Equatable, CustomStringConvertible
         case "57": return code == .queryCanceled ? .retry : .connection
         case "40": return .retry
         // idle_in_transaction_session_timeout ends the connection.
-        case "25" where code.rawValue == "25P03": return .connection
+        case "25" where code.rawValue == "25P03" || code == .readOnly: return .connection
         case "21", "22", "23", "54": return .data
         case "28", "3D", "3F", "42", "0A": return .configuration
         default: return .other

@@ -229,6 +229,8 @@ final class PostgresLink {
             }
             failure?.isOutcomeUnknown = true
         }
+        // A session is born read-only and stays so: only a new one can find the database writable again.
+        if failure?.code == .readOnly { disconnect() }
         if let failure { throw failure }
         guard let last else { throw broken(operation) }
         return last
