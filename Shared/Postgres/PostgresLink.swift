@@ -207,9 +207,14 @@ final class PostgresLink {
         }
         var last: PostgresResult?
         var failure: PostgresError?
+        // What TLS has decrypted already the socket does not show, so libpq is asked now and then all the same.
+        let pause: Duration? = PQsslInUse(connection) == 1 ? .milliseconds(50) : nil
         while true {
             while PQisBusy(connection) == 1 {
-                guard waitForSocket(connection, POLLIN, until: deadline) else { throw silent(operation) }
+                let end = pause.map { min(deadline, .now + $0) } ?? deadline
+                guard waitForSocket(connection, POLLIN, until: end) || ContinuousClock.now < deadline else {
+                    throw silent(operation)
+                }
                 guard PQconsumeInput(connection) == 1 else { throw broken(operation) }
             }
             guard let raw = PQgetResult(connection) else { break }

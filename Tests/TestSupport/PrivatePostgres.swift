@@ -143,8 +143,8 @@ public final class PrivatePostgres: Sendable {
 
     /// Runs a program of PostgreSQL, as a user that is not root.
     @discardableResult
-    private func run(_ program: String, _ arguments: [String]) throws -> String {
-        let path = try Self.binaries() + "/" + program
+    func run(_ program: String, _ arguments: [String]) throws -> String {
+        let path = program.hasPrefix("/") ? program : try Self.binaries() + "/" + program
         guard getuid() == 0 else { return try Self.execute(path, arguments) }
         let identity = ["--reuid=postgres", "--regid=postgres", "--clear-groups", path]
         return try Self.execute("/usr/bin/setpriv", identity + arguments)
