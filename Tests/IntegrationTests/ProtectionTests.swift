@@ -8,6 +8,8 @@ import Testing
 import Verification
 
 /// Each protection against the fault it stands against: with it everything is right, without it the check must fail.
+///
+/// Those that both logs need are in `CommitProtectionTests`, which runs beside this suite: most of the time is waiting.
 @Suite(.serialized) struct ProtectionTests {
     /// An old embedding comes after a newer one: a batch reduces its own, so they come in two.
     @Test(arguments: ["", "row-guard"])
@@ -94,27 +96,6 @@ import Verification
         return problems
     }
 
-    /// The group's offsets are set back, so the worker reads events that are in its state.
-    @Test(arguments: FaultStage.logs, ["", "replay-guard"])
-    func eventsThatAreReadAgainCountOnce(kafka: Bool, without protections: String) async throws {
-        try await FaultStage.run(kafka: kafka) { system in
-            let writer = try await system.start("embedding-writer")
-            let first = try await system.start("encoder-worker", "first")
-            try await system.append(users: 5, rounds: 0..<3)
-            try await system.waitUntilDrained()
-            await first.stop()
-            try await system.rewindEvents()
-            let second = try await system.start("encoder-worker", "second", without: protections)
-            try await system.append(users: 5, rounds: 3..<4)
-            try await system.waitUntilDrained()
-            let problems = try await system.problems()
-            #expect(problems.isEmpty == protections.isEmpty, "\(problems)")
-            #expect(problems.contains { $0.hasPrefix("rows:") } == !protections.isEmpty)
-            await second.stop()
-            await writer.stop()
-        }
-    }
-
     /// A client sends an event again because its acknowledgement was lost, and another worker has the partition by then.
     @Test(arguments: ["", "event-ids"])
     func anEventThatIsSentAgainCountsOnce(without protections: String) async throws {
@@ -138,32 +119,6 @@ import Verification
             #expect(findings.duplicates == 1)
             #expect(findings.problems.isEmpty == protections.isEmpty, "\(findings.problems)")
             #expect(findings.problems.contains("rows: u0 has 3 events, its row knows 4") == !protections.isEmpty)
-            await second.stop()
-            await writer.stop()
-        }
-    }
-
-    /// A worker is killed in the middle of its second commit.
-    @Test(arguments: FaultStage.logs, ["", "atomic-commit"])
-    func aCommitThatIsCutOffLosesNothing(kafka: Bool, without protections: String) async throws {
-        let middle = kafka ? "kafka.after-offsets:kill@2" : "postgres.before-commit:kill-in=1@2"
-        try await FaultStage.run(kafka: kafka) { system in
-            let first = try await system.start(
-                "encoder-worker",
-                failpoints: protections.isEmpty ? middle : "commit.between-offsets-and-outputs:kill@2",
-                without: protections
-            )
-            try await system.append(users: 5, rounds: 0..<1)
-            try await system.waitUntilDrained(rows: false)
-            try await system.append(users: 5, rounds: 1..<3)
-            try await first.waitUntilEnded()
-            let second = try await system.start("encoder-worker")
-            let writer = try await system.start("embedding-writer")
-            try await system.append(users: 5, rounds: 3..<4)
-            try await system.waitUntilDrained()
-            let problems = try await system.problems()
-            #expect(problems.isEmpty == protections.isEmpty, "\(problems)")
-            #expect(problems.contains { $0.hasPrefix("rows:") } == !protections.isEmpty)
             await second.stop()
             await writer.stop()
         }

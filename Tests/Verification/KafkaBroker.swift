@@ -53,6 +53,7 @@ public final class KafkaBroker: Sendable {
                     + "(start DATA_FOLDER PORT), or use --log postgres"
             )
         }
+        try layOut("\(folder)/kafka")
         // The broker's controller listens on the next port.
         let port = try LocalPort.free(count: 2)
         let specification = ChildProcess.Specification(
@@ -70,7 +71,29 @@ public final class KafkaBroker: Sendable {
             let text = (try? String(contentsOfFile: "\(folder)/kafka.log", encoding: .utf8)) ?? ""
             throw VerificationError("the broker does not start: \(error)\n\(text.suffix(2_000))")
         }
+        remember("\(folder)/kafka")
         return broker
+    }
+
+    /// What formatting left in the folder of this process's first broker, by name.
+    ///
+    /// A folder that has these files already is not formatted again, which would take a Java machine of its own.
+    private static let format = Mutex<[String: Data]>([:])
+    private static let formatNames = ["meta.properties", "bootstrap.checkpoint"]
+
+    private static func layOut(_ folder: String) throws {
+        let files = format.withLock { $0 }
+        guard !files.isEmpty, !FileManager.default.fileExists(atPath: folder) else { return }
+        try FileManager.default.createDirectory(atPath: "\(folder)/logs", withIntermediateDirectories: true)
+        for (name, content) in files { try content.write(to: URL(filePath: "\(folder)/logs/\(name)")) }
+    }
+
+    private static func remember(_ folder: String) {
+        let files = formatNames.compactMap { name in
+            FileManager.default.contents(atPath: "\(folder)/logs/\(name)").map { (name, $0) }
+        }
+        guard files.count == formatNames.count else { return }
+        format.withLock { $0 = Dictionary(uniqueKeysWithValues: files) }
     }
 
     private var current: ChildProcess { child.withLock { $0 } }
