@@ -45,9 +45,7 @@ actor FaultsWatch {
         while !shutdown.isRequested {
             do {
                 if log == nil { log = try await openLog(address) }
-                let topic = Topic.userEvents.rawValue
-                let offsets = try await log?.committedOffsets(group: ConsumerGroup.encoderWorker, topic: topic)
-                await take(offsets ?? [:])
+                if let log { try await lookAtWorkers(log) }
             } catch {
                 await log?.close()
                 log = nil
@@ -55,6 +53,24 @@ actor FaultsWatch {
             try await shutdown.wait(atMost: .milliseconds(500))
         }
         await log?.close()
+    }
+
+    /// Looks at the workers' offsets, and again before it says that they went back.
+    ///
+    /// A broker of Kafka 4.3.1 that was killed answers with what it has loaded of its offsets so far; members are spared
+    /// that, for they can join only when it has loaded all.
+    private nonisolated func lookAtWorkers(_ log: any MessageLog) async throws {
+        let topic = Topic.userEvents.rawValue
+        var offsets = try await log.committedOffsets(group: ConsumerGroup.encoderWorker, topic: topic)
+        for _ in 0..<10 where await areBehind(offsets) {
+            try await Task.sleep(for: .milliseconds(300))
+            offsets = try await log.committedOffsets(group: ConsumerGroup.encoderWorker, topic: topic)
+        }
+        await take(offsets)
+    }
+
+    private func areBehind(_ now: [TopicPartition: Int64]) -> Bool {
+        now.contains { partition, offset in workerOffsets[partition].map { $0 > offset } ?? false }
     }
 
     private func take(_ now: [String: Int64]) {
