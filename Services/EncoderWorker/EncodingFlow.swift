@@ -62,7 +62,7 @@ struct EncodingFlow: Service {
     private func takeEvents(_ timelines: Timelines, _ restores: Restores, until shutdown: Shutdown) async throws {
         var rate = RejectionRate()
         // At most one commit is under way.
-        try await withThrowingTaskGroup(of: Refusal?.self) { commits in
+        try await withThrowingTaskGroup(of: Set<TopicPartition>.self) { commits in
             var refused: Set<TopicPartition> = []
             while let event = try await parts.subscription.next(until: shutdown) {
                 switch event {
@@ -77,11 +77,11 @@ struct EncodingFlow: Service {
                     while let current = batch?.without(refused), !current.records.isEmpty {
                         async let ready = readyBatch(until: shutdown)
                         let encoded = try await encode(current, timelines, restores, &rate)
-                        await refused.formUnion(settle(try await commits.next(), timelines))
+                        refused.formUnion(await giveUp(try await commits.next() ?? [], timelines))
                         commits.addTask { try await commit(encoded) }
                         batch = try await ready
                     }
-                    await refused.formUnion(settle(try await commits.next(), timelines))
+                    refused.formUnion(await giveUp(try await commits.next() ?? [], timelines))
                 }
                 metrics.show(await timelines.size)
             }
@@ -101,12 +101,6 @@ struct EncodingFlow: Service {
     }
 
     // MARK: - Batches
-
-    /// A commit that did not happen, because a partition went elsewhere.
-    private struct Refusal {
-        let partitions: Set<TopicPartition>
-        let reason: String
-    }
 
     private func encode(
         _ batch: Batch,
@@ -138,7 +132,8 @@ struct EncodingFlow: Service {
         return EncodedBatch(batch: batch, update: update, encoded: encoded, start: start)
     }
 
-    private func commit(_ encoded: EncodedBatch) async throws -> Refusal? {
+    /// Commits a batch, and gives the partitions of which it was refused, because one of them went elsewhere.
+    private func commit(_ encoded: EncodedBatch) async throws -> Set<TopicPartition> {
         let (batch, update) = (encoded.batch, encoded.update)
         let outputs = try encoded.outputs(
             modelVersion: parts.modelVersion,
@@ -146,7 +141,9 @@ struct EncodingFlow: Service {
             columns: parts.contextColumns
         )
         if case .refused(let reason) = try await parts.subscription.commitResult(of: batch, producing: outputs) {
-            return Refusal(partitions: Set(batch.nextOffsets.keys), reason: reason)
+            metrics.stream.refusedCommits.increment()
+            logger.warning("the commit of a batch was refused", metadata: ["reason": reason])
+            return Set(batch.nextOffsets.keys)
         }
         Failpoint.encoderAfterCommit.reach()
         metrics.count(batch, update, since: encoded.start)
@@ -154,15 +151,13 @@ struct EncodingFlow: Service {
             "committed a batch",
             metadata: ["batch.count": "\(batch.records.count)", "users.count": "\(update.changed.count)"]
         )
-        return nil
+        return []
     }
 
-    /// After a refusal the timelines are ahead of what is committed. What follows is a new assignment, which restores them.
-    private func settle(_ commit: Refusal??, _ timelines: Timelines) async -> Set<TopicPartition> {
-        guard case .some(.some(let refusal)) = commit else { return [] }
-        await timelines.drop(refusal.partitions.map(\.partition))
-        metrics.stream.refusedCommits.increment()
-        logger.warning("the commit of a batch was refused", metadata: ["reason": refusal.reason])
-        return refusal.partitions
+    /// Forgets the timelines of partitions of which a commit was refused, and gives them back: they are ahead of what is
+    /// committed, and what follows is a new assignment, which restores them.
+    private func giveUp(_ partitions: Set<TopicPartition>, _ timelines: Timelines) async -> Set<TopicPartition> {
+        await timelines.drop(partitions.map(\.partition))
+        return partitions
     }
 }

@@ -126,7 +126,7 @@ struct ReplayFlow: Service {
     private func watch(_ remainder: Remainder, until shutdown: Shutdown, _ end: Shutdown) async throws {
         while !shutdown.isRequested {
             // A log that does not answer now shows in the replay itself.
-            if let isEmpty = try? await remainder.isEmpty(), isEmpty { break }
+            if let isEmpty = try? await shutdown.cancelling({ try await remainder.isEmpty() }), isEmpty { break }
             try await shutdown.wait(atMost: .seconds(1))
         }
         end.request()

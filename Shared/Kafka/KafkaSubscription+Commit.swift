@@ -65,7 +65,8 @@ extension KafkaSubscription {
             }
             attempts += 1
             do throws(TransactionFailure) {
-                return try openedTransactions().run(outputs, offsets: offsets, member: member.metadata)
+                try openedTransactions().run(outputs, offsets: offsets, member: member.metadata)
+                return noteCommitted(batch.nextOffsets)
             } catch {
                 switch error {
                 // A cooperative rebalance changes the generation while the partitions stay ours: the same transaction is

@@ -62,6 +62,8 @@ actor KafkaSubscription: Subscription {
     var transactions: TransactionalProducer?
     var transactionalId = ""
     var commitCount = 0
+    /// What was committed, as far as this member knows; it only grows, whoever commits.
+    var knownCommits: [TopicPartition: Int64] = [:]
     /// How far a reader that keeps its offsets itself is, where the log was not told yet.
     var advice: [TopicPartition: Int64] = [:]
     /// When the log was told last.
@@ -147,6 +149,7 @@ actor KafkaSubscription: Subscription {
         guard !isClosed, !isEnding, !announces, answer == nil, held == nil, refused.isEmpty, dropped.isEmpty else {
             return nil
         }
+        giveAdvice()
         try startResumed()
         return try collect(patience: 0, linger: .zero).map { Batch(records: $0) }
     }

@@ -85,6 +85,7 @@ final class RecordSender {
         return error
     }
 
+    /// Most records have no headers, and need no list of arguments.
     private func sendPlain(_ record: OutgoingRecord, topic: KafkaTopic, tag: UInt) -> KafkaError? {
         let isTaken = lend(record.key) { key in
             lend(record.value) { value in

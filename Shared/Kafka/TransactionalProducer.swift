@@ -153,7 +153,10 @@ final class TransactionalProducer {
             taking: rd_kafka_abort_transaction(client.handle, remaining(deadline)),
             operation: "abort transaction"
         ) {
-            guard error.isRetriable, !error.isFatal, ContinuousClock.now < deadline else { throw .doubtful(cause) }
+            guard error.isRetriable, !error.isFatal, ContinuousClock.now < deadline else {
+                // The fatal error says who fenced; a record's own error may only say that there is one.
+                throw .doubtful(client.fatalError ?? cause)
+            }
         }
     }
 

@@ -205,8 +205,14 @@ actor PostgresSubscription: Subscription {
         guard !isClosed, events.isEmpty, surplus.isEmpty, group == nil || !member.hasNews(for: identifier) else {
             return nil
         }
-        let records = try await fetch(options.maximumBatchCount, until: .now + settings.readTimeout)
-        return records.isEmpty || isClosed ? nil : Batch(records: records)
+        do throws(StreamError) {
+            let records = try await fetch(options.maximumBatchCount, until: .now)
+            return records.isEmpty || isClosed ? nil : Batch(records: records)
+        } catch {
+            // A database that is away is waited for in `next`, which a stop ends.
+            guard case .unavailable = error else { throw error }
+            return nil
+        }
     }
 
     private func batch(until deadline: ContinuousClock.Instant) async throws(StreamError) -> Batch? {

@@ -19,14 +19,15 @@ struct RecordFetch: Sendable {
 
     /// Looks once.
     ///
-    /// Partitions give all they have, in an order of chance, until the batch is full: of a partition that is far behind
-    /// many records come at once, and a reader that works by key can join what it does for one. The number of bytes is
-    /// shared evenly, but each partition in the batch gives at least one record.
+    /// A quarter of the batch is shared evenly by the partitions that have records, so none waits behind another. The rest
+    /// goes to one after the other, in an order of chance: of a partition that is far behind many records come at once,
+    /// and a reader that works by key can join what it does for one. The number of bytes is shared evenly, but each
+    /// partition in the batch gives at least one record.
     func run(
         _ connection: PostgresConnection,
         _ topics: TopicDirectory
     ) async throws(PostgresError) -> Found {
-        // By chance, or the last would wait for ever.
+        // More partitions than records fit in a batch take turns by chance, or the last would wait for ever.
         let partitions = positions.keys.shuffled()
         let rows = try await connection.query(
             Self.sql,
@@ -61,12 +62,14 @@ struct RecordFetch: Sendable {
     private static let sql = """
         SELECT w.id, r.record_offset, r.appended_at, r.key, r.value, r.headers, w.low_offset
         FROM (
-            SELECT *, $5 / count(*) OVER () AS byte_share
+            SELECT *, $5 / count(*) OVER () AS byte_share,
+                own + least(available - own, greatest($4 - sum(own) OVER () - coalesce(sum(available - own) OVER (
+                    ORDER BY turn ROWS UNBOUNDED PRECEDING EXCLUDE CURRENT ROW), 0), 0))::int8 AS share
             FROM (
-                SELECT f.*, greatest($4 - coalesce(sum(available) OVER (
-                    ORDER BY turn ROWS UNBOUNDED PRECEDING EXCLUDE CURRENT ROW), 0), 0)::int8 AS share
+                SELECT *, least(available, greatest($4 / (4 * count(*) OVER ()), 1)) AS own
                 FROM (
-                    SELECT w.*, p.low_offset, least(p.next_offset, w.stop) - w.start AS available
+                    SELECT w.*, p.low_offset,
+                        greatest(least(p.next_offset, w.stop) - greatest(w.start, p.low_offset), 1) AS available
                     FROM unnest($1, $2, $3) WITH ORDINALITY w (id, start, stop, turn)
                     JOIN userllm_log.partitions p ON p.id = w.id AND p.next_offset > w.start
                     -- Not EXISTS, for which the planner may join with all records.
@@ -74,9 +77,9 @@ struct RecordFetch: Sendable {
                         SELECT l.record_offset FROM userllm_log.records l
                         WHERE l.partition_id = w.id AND l.record_offset >= w.start AND l.record_offset < w.stop
                         ORDER BY l.record_offset LIMIT 1) IS NOT NULL
+                    ORDER BY w.turn LIMIT $4
                 ) f
             ) s
-            WHERE share > 0
         ) w
         LEFT JOIN LATERAL (
             SELECT l.*,

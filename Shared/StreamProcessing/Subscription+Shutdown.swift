@@ -4,7 +4,8 @@ public import Streams
 extension Subscription {
     /// Waits for the next event, and leaves the group when the service is to stop.
     ///
-    /// The stop is heard only here, between two batches: a batch that is being worked on is finished and committed.
+    /// The stop is heard here, between two batches: a batch that is being worked on is finished and committed. A flow that
+    /// takes batches ahead stops taking them.
     /// - Returns: nil after the stop, or after `close`.
     /// - Throws: what `next` throws.
     public func next(until shutdown: Shutdown) async throws -> SubscriptionEvent? {

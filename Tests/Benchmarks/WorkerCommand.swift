@@ -105,6 +105,9 @@ enum WorkerCommand {
             count += batch.count
             batch.removeAll(keepingCapacity: true)
         }
+        guard count > 0 else {
+            throw ProcessFailure("too few events to time the encoder alone: give more with --events")
+        }
         return Double(count) / (time / .seconds(1))
     }
 }

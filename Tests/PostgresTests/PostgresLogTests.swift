@@ -97,6 +97,25 @@ import Testing
         await log.close()
     }
 
+    @Test func aPartitionThatIsFarBehindLeavesRoomForTheOthers() async throws {
+        let log = try await PostgresLog(address: PrivatePostgres.shared().makeDatabase())
+        try await log.createTopics([TopicSpecification(name: "t", partitionCount: 3, cleanup: .compact)])
+        try await log.append((0..<100).map { _ in OutgoingRecord(topic: "t", partition: 0, key: [1], value: [1]) })
+        try await log.append((1..<3).map { OutgoingRecord(topic: "t", partition: $0, key: [1], value: [1]) })
+        var options = group("t", "m")
+        options.maximumBatchCount = 20
+        let reader = try await log.subscribe(options)
+        try await withLimit(.seconds(60), "the reader", onTimeout: { await log.close() }) {
+            while true {
+                guard case .batch(let batch) = try await reader.next() else { continue }
+                #expect(batch.records.count == 20)
+                #expect(Set(batch.records.map(\.source.partition)) == [0, 1, 2])
+                return
+            }
+        }
+        await log.close()
+    }
+
     @Test func aClosedLogTakesNothingMore() async throws {
         let log = try await PostgresLog(address: PrivatePostgres.shared().makeDatabase())
         try await log.createTopics([TopicSpecification(name: "t", partitionCount: 1, cleanup: .compact)])

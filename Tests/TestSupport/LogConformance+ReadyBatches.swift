@@ -66,6 +66,69 @@ extension LogStage {
         await reader.close()
     }
 
+    /// A member that joins while a batch is ahead waits for both open batches: they are committed, and nothing comes twice.
+    func aRebalanceWaitsForBatchesTakenAhead() async throws {
+        let log = try await log()
+        let (topic, places) = try await filledTopic(log, "ahead", partitions: 2)
+        let group = SubscriptionOptions.Membership.group(name("ahead"))
+        let first = try await log.reader([topic], group, maximumBatchCount: 4)
+        try await first.own(2)
+        let open = try await first.batch()
+        let ahead = try await first.subscription.readyBatch()
+        let second = try await self.log().reader([topic], group, maximumBatchCount: 4, member: "test-2")
+        async let joined: Void = second.own(1)
+        // Long enough for the group to hear of the second member.
+        try await Task.sleep(for: .milliseconds(500))
+        try await first.subscription.commit(open, producing: [])
+        if let ahead {
+            await first.read(ahead)
+            try await first.subscription.commit(ahead, producing: [])
+        }
+        while await first.owned.count != 1 {
+            if case .batch(let batch) = try await first.next() {
+                try await first.subscription.commit(batch, producing: [])
+            }
+        }
+        try await joined
+        for place in places {
+            let reader = await first.owned.contains(place) ? first : second
+            while await first.values(of: place).count + second.values(of: place).count < 20 {
+                try await reader.subscription.commit(try await reader.batch(), producing: [])
+            }
+            let values = await first.values(of: place) + second.values(of: place)
+            try requireEqual(values, (0..<20).map { "\($0)" }, "records of \(place), of both members")
+        }
+        await first.close()
+        await second.close()
+    }
+
+    /// A reader that keeps its own offsets and never runs out of ready batches still tells the group how far it is.
+    func readyBatchesAreToldToTheGroup() async throws {
+        let log = try await log()
+        let (topic, places) = try await filledTopic(log, "told", partitions: 2)
+        let group = name("told")
+        let reader = try await log.reader([topic], .groupWithOwnOffsets(group), maximumBatchCount: 4)
+        try await reader.own(2)
+        try await reader.subscription.start(at: [:])
+        try await reader.subscription.commit(try await reader.batch(), producing: [])
+        while await reader.records.count < 40 {
+            if let ready = try await reader.subscription.readyBatch() {
+                await reader.read(ready)
+                try await reader.subscription.commit(ready, producing: [])
+            } else {
+                try await reader.subscription.commit(try await reader.batch(), producing: [])
+            }
+        }
+        for place in places {
+            try requireEqual(await reader.values(of: place), (0..<20).map { "\($0)" }, "records of \(place)")
+        }
+        try await poll {
+            _ = try await reader.subscription.readyBatch()
+            return try await log.lag(group: group, topic: topic) == 0
+        }
+        await reader.close()
+    }
+
     /// A topic with 20 records in each partition.
     private func filledTopic(
         _ log: any MessageLog,

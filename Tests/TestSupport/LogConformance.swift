@@ -25,6 +25,8 @@ public struct LogConformance: Sendable {
         case heldPartitionsFlowOnceResumed
         case readyBatchesComeBeforeTheCommit
         case aFailedCommitTakesLaterBatchesWithIt
+        case aRebalanceWaitsForBatchesTakenAhead
+        case readyBatchesAreToldToTheGroup
         case tailReadsEverythingWithoutAGroup
         case replayGivesTheNewestOfEachKey
         case replayEndsAtEmptyAndTombstone
@@ -90,6 +92,8 @@ public struct LogConformance: Sendable {
         case .heldPartitionsFlowOnceResumed: try await stage.heldPartitionsFlowOnceResumed()
         case .readyBatchesComeBeforeTheCommit: try await stage.readyBatchesComeBeforeTheCommit()
         case .aFailedCommitTakesLaterBatchesWithIt: try await stage.aFailedCommitTakesLaterBatchesWithIt()
+        case .aRebalanceWaitsForBatchesTakenAhead: try await stage.aRebalanceWaitsForBatchesTakenAhead()
+        case .readyBatchesAreToldToTheGroup: try await stage.readyBatchesAreToldToTheGroup()
         case .ownOffsetsAreTheReadersOwn: try await stage.ownOffsetsAreTheReadersOwn()
         case .ownOffsetsAreToldToTheGroup: try await stage.ownOffsetsAreToldToTheGroup()
         case .tailReadsEverythingWithoutAGroup: try await stage.tailReadsEverythingWithoutAGroup()
