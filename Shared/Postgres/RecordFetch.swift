@@ -19,7 +19,7 @@ struct RecordFetch: Sendable {
 
     /// Looks once.
     ///
-    /// A quarter of the batch is shared evenly by the partitions that have records, so none waits behind another. The rest
+    /// A sixteenth of the batch is shared evenly by the partitions that have records, so none waits behind another. The rest
     /// goes to one after the other, in an order of chance: of a partition that is far behind many records come at once,
     /// and a reader that works by key can join what it does for one. The number of bytes is shared evenly, but each
     /// partition in the batch gives at least one record.
@@ -66,7 +66,7 @@ struct RecordFetch: Sendable {
                 own + least(available - own, greatest($4 - sum(own) OVER () - coalesce(sum(available - own) OVER (
                     ORDER BY turn ROWS UNBOUNDED PRECEDING EXCLUDE CURRENT ROW), 0), 0))::int8 AS share
             FROM (
-                SELECT *, least(available, greatest($4 / (4 * count(*) OVER ()), 1)) AS own
+                SELECT *, least(available, greatest($4 / (16 * count(*) OVER ()), 1)) AS own
                 FROM (
                     SELECT w.*, p.low_offset,
                         greatest(least(p.next_offset, w.stop) - greatest(w.start, p.low_offset), 1) AS available

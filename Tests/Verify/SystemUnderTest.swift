@@ -13,10 +13,23 @@ struct SystemUnderTest: Sendable {
         case kafka
     }
 
+    /// The shape of an untrained model.
+    enum Model: String, CaseIterable, ConfigurationValue {
+        /// As small as it goes.
+        case tiny
+        /// The one that serves MovieLens-1M: width 64, 2 layers, timelines of 50 events.
+        case serving
+    }
+
     private static let logKey = ConfigurationKey<LogKind>("log", default: .postgres, help: "The message log")
     private static let bundleKey = ConfigurationKey<String>(
         "bundle",
-        help: "The model bundle's folder; without one, a tiny untrained model"
+        help: "The model bundle's folder; without one, an untrained model"
+    )
+    private static let modelKey = ConfigurationKey<Model>(
+        "model",
+        default: .tiny,
+        help: "The shape of the untrained model; serving is the one that serves MovieLens-1M"
     )
     private static let workersKey = ConfigurationKey<Int>(
         "encoder-workers",
@@ -46,25 +59,27 @@ struct SystemUnderTest: Sendable {
 
     /// The keys of every verification.
     static let keys: [any AnyConfigurationKey] = [
-        logKey, bundleKey, workersKey, writersKey, partitionsKey, keepKey, jsonKey,
+        logKey, bundleKey, modelKey, workersKey, writersKey, partitionsKey, keepKey, jsonKey,
     ]
 
     /// The message log.
     let log: LogKind
     private let bundle: String?
+    private let model: Model
     /// How many of each the system starts with.
     var workers: Int
     var writers: Int
     private let partitions: Int
     private let keeps: Bool
     private let asJSON: Bool
-    /// The world of synthetic events, and of the tiny model.
+    /// The world of synthetic events, and of the untrained model.
     let world: SyntheticWorld
 
     /// Reads the keys.
     init(reader: ConfigurationReader) throws {
         log = try reader.value(of: Self.logKey)
         bundle = try reader.optionalValue(of: Self.bundleKey)
+        model = try reader.value(of: Self.modelKey)
         workers = try reader.value(of: Self.workersKey)
         writers = try reader.value(of: Self.writersKey)
         partitions = try reader.value(of: Self.partitionsKey)
@@ -76,7 +91,7 @@ struct SystemUnderTest: Sendable {
     /// Starts the system, runs `body`, prints its result, and stops the system.
     ///
     /// - Parameters:
-    ///   - catalogue: of the tiny model, where no bundle is named.
+    ///   - catalogue: of the untrained model, where no bundle is named.
     ///   - body: gets the system, the bundle's folder and the run's folder.
     ///   - text: the result for people.
     /// - Returns: what `body` returns.
@@ -117,7 +132,9 @@ struct SystemUnderTest: Sendable {
         _ body: (LocalSystem, _ bundle: String, _ folder: String) async throws -> Result
     ) async throws -> Result {
         let bundleFolder = bundle.map(Self.absolute) ?? "\(folder)/bundle"
-        if bundle == nil { try SmallBundle.write(to: bundleFolder, catalogue: catalogue) }
+        if bundle == nil {
+            try SmallBundle.write(to: bundleFolder, catalogue: catalogue, shape: model == .serving ? .serving : .tiny)
+        }
         var options = LocalSystem.Options(log: broker?.address, bundle: bundleFolder)
         options.encoderWorkers = workers
         options.embeddingWriters = writers
