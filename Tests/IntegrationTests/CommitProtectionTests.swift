@@ -1,52 +1,55 @@
 import Testing
 import Verification
 
-/// The protections of a worker's commits on both logs: with each everything is right, without it the check must fail.
-@Suite(.serialized) struct CommitProtectionTests {
-    /// The group's offsets are set back, so the worker reads events that are in its state.
-    @Test(arguments: FaultStage.logs, ["", "replay-guard"])
-    func eventsThatAreReadAgainCountOnce(kafka: Bool, without protections: String) async throws {
-        try await FaultStage.run(kafka: kafka) { system in
-            let writer = try await system.start("embedding-writer")
-            let first = try await system.start("encoder-worker", "first")
-            try await system.append(users: 5, rounds: 0..<3)
-            try await system.waitUntilDrained()
-            await first.stop()
-            try await system.rewindEvents()
-            let second = try await system.start("encoder-worker", "second", without: protections)
-            try await system.append(users: 5, rounds: 3..<4)
-            try await system.waitUntilDrained()
-            let problems = try await system.problems()
-            #expect(problems.isEmpty == protections.isEmpty, "\(problems)")
-            #expect(problems.contains { $0.hasPrefix("rows:") } == !protections.isEmpty)
-            await second.stop()
-            await writer.stop()
+// Within the other protections, so that they do not all start their systems and brokers at once.
+extension ProtectionTests {
+    /// The protections of a worker's commits on both logs: with each everything is right, without it the check must fail.
+    @Suite(.serialized) struct CommitProtectionTests {
+        /// The group's offsets are set back, so the worker reads events that are in its state.
+        @Test(arguments: FaultStage.logs, ["", "replay-guard"])
+        func eventsThatAreReadAgainCountOnce(kafka: Bool, without protections: String) async throws {
+            try await FaultStage.run(kafka: kafka) { system in
+                let writer = try await system.start("embedding-writer")
+                let first = try await system.start("encoder-worker", "first")
+                try await system.append(users: 5, rounds: 0..<3)
+                try await system.waitUntilDrained()
+                await first.stop()
+                try await system.rewindEvents()
+                let second = try await system.start("encoder-worker", "second", without: protections)
+                try await system.append(users: 5, rounds: 3..<4)
+                try await system.waitUntilDrained()
+                let problems = try await system.problems()
+                #expect(problems.isEmpty == protections.isEmpty, "\(problems)")
+                #expect(problems.contains { $0.hasPrefix("rows:") } == !protections.isEmpty)
+                await second.stop()
+                await writer.stop()
+            }
         }
-    }
 
-    /// A worker is killed in the middle of its second commit.
-    @Test(arguments: FaultStage.logs, ["", "atomic-commit"])
-    func aCommitThatIsCutOffLosesNothing(kafka: Bool, without protections: String) async throws {
-        let middle = kafka ? "kafka.after-offsets:kill@2" : "postgres.before-commit:kill-in=1@2"
-        try await FaultStage.run(kafka: kafka) { system in
-            let first = try await system.start(
-                "encoder-worker",
-                failpoints: protections.isEmpty ? middle : "commit.between-offsets-and-outputs:kill@2",
-                without: protections
-            )
-            try await system.append(users: 5, rounds: 0..<1)
-            try await system.waitUntilDrained(rows: false)
-            try await system.append(users: 5, rounds: 1..<3)
-            try await first.waitUntilEnded()
-            let second = try await system.start("encoder-worker")
-            let writer = try await system.start("embedding-writer")
-            try await system.append(users: 5, rounds: 3..<4)
-            try await system.waitUntilDrained()
-            let problems = try await system.problems()
-            #expect(problems.isEmpty == protections.isEmpty, "\(problems)")
-            #expect(problems.contains { $0.hasPrefix("rows:") } == !protections.isEmpty)
-            await second.stop()
-            await writer.stop()
+        /// A worker is killed in the middle of its second commit.
+        @Test(arguments: FaultStage.logs, ["", "atomic-commit"])
+        func aCommitThatIsCutOffLosesNothing(kafka: Bool, without protections: String) async throws {
+            let middle = kafka ? "kafka.after-offsets:kill@2" : "postgres.before-commit:kill-in=1@2"
+            try await FaultStage.run(kafka: kafka) { system in
+                let first = try await system.start(
+                    "encoder-worker",
+                    failpoints: protections.isEmpty ? middle : "commit.between-offsets-and-outputs:kill@2",
+                    without: protections
+                )
+                try await system.append(users: 5, rounds: 0..<1)
+                try await system.waitUntilDrained(rows: false)
+                try await system.append(users: 5, rounds: 1..<3)
+                try await first.waitUntilEnded()
+                let second = try await system.start("encoder-worker")
+                let writer = try await system.start("embedding-writer")
+                try await system.append(users: 5, rounds: 3..<4)
+                try await system.waitUntilDrained()
+                let problems = try await system.problems()
+                #expect(problems.isEmpty == protections.isEmpty, "\(problems)")
+                #expect(problems.contains { $0.hasPrefix("rows:") } == !protections.isEmpty)
+                await second.stop()
+                await writer.stop()
+            }
         }
     }
 }

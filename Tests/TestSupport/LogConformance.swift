@@ -56,7 +56,7 @@ public struct LogConformance: Sendable {
     /// - Parameters:
     ///   - limit: how long one scenario may take.
     ///   - makeLog: opens one more connection to the same broker or database; called several times in a scenario.
-    public init(limit: Duration = .seconds(60), makeLog: @escaping @Sendable () async throws -> any MessageLog) {
+    public init(limit: Duration = .seconds(180), makeLog: @escaping @Sendable () async throws -> any MessageLog) {
         self.limit = limit
         self.makeLog = makeLog
     }
