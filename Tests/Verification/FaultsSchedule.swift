@@ -72,6 +72,8 @@ public struct FaultsSchedule: Sendable {
         public var canFillDisk = false
         /// Whether the additional workers commit offsets and outputs apart.
         public var commitsApart = false
+        /// What may go wrong; empty stands for everything that can.
+        public var kinds: Set<Fault.Kind> = []
 
         /// Makes options.
         public init(hasBroker: Bool, seconds: Double) {
@@ -100,8 +102,9 @@ public struct FaultsSchedule: Sendable {
         var random = SeededRandom(seed: SeededRandom.mix(seed, options.hasBroker ? 1 : 0))
         var faults: [Fault] = []
         var time = 2.0
-        while time < options.seconds {
-            faults.append(Self.draw(at: time, options, &random))
+        let weights = Self.weights(options)
+        while !weights.isEmpty, time < options.seconds {
+            faults.append(Self.draw(at: time, weights, options, &random))
             // Some come together.
             let gap = random.below(5) == 0 ? 0.2 : options.isShort ? 1.5 : 3.5
             time += gap * (0.3 + 1.4 * random.uniformDouble())
@@ -109,8 +112,12 @@ public struct FaultsSchedule: Sendable {
         self.faults = Self.limitingPoison(faults)
     }
 
-    private static func draw(at time: Double, _ options: Options, _ random: inout SeededRandom) -> Fault {
-        let weights = weights(options)
+    private static func draw(
+        at time: Double,
+        _ weights: [(Fault.Kind, Double)],
+        _ options: Options,
+        _ random: inout SeededRandom
+    ) -> Fault {
         let kind = weights[random.index(weights: weights.map(\.1))].0
         var fault = Fault(at: rounded(time), kind: kind, target: "", instance: 0, duration: 0)
         func draw(_ range: ClosedRange<Double>) -> Double {
@@ -156,7 +163,7 @@ public struct FaultsSchedule: Sendable {
         if !options.isShort { weights.append((.stop, 2.5)) }
         if options.hasBroker { weights += [(.killBroker, options.isShort ? 0.7 : 1.5), (.stopBroker, 1.5)] }
         if options.canFillDisk { weights.append((.fillDisk, 1)) }
-        return weights
+        return weights.filter { options.kinds.isEmpty || options.kinds.contains($0.0) }
     }
 
     /// More records that are no events would rightly stop the workers.

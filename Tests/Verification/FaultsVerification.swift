@@ -23,6 +23,10 @@ public struct FaultsVerification: Sendable {
         public var healsWithin: Duration = .seconds(420)
         /// Whether the database lies on a small disk that can be filled, where this process may mount one.
         public var fillsDisk = true
+        /// What may go wrong; empty stands for everything that can.
+        public var kinds: Set<Fault.Kind> = []
+        /// How many questions are asked in a second.
+        public var questionsPerSecond = 1.0
         /// Protections that the additional processes go without, as `USERLLM_WITHOUT_PROTECTION` has them: to see that
         /// the checks notice.
         public var withoutProtection = ""
@@ -182,6 +186,7 @@ public struct FaultsVerification: Sendable {
         limits.canFillDisk = disk != nil
         limits.workers = Self.workers
         limits.ingestors = Self.ingestors
+        limits.kinds = options.kinds
         limits.commitsApart = options.withoutProtection.contains("atomic-commit")
         let schedule = FaultsSchedule(seed: options.seed, limits)
         let ledger = FaultsLedger()
@@ -198,6 +203,7 @@ public struct FaultsVerification: Sendable {
         let watch = FaultsWatch(log: state.log, database: state.database)
         var load = FaultsLoad.Options()
         load.seed = options.seed
+        load.questions = options.questionsPerSecond
         let healedAfter: Duration
         do {
             healedAfter = try await disturb(
@@ -342,16 +348,33 @@ public struct FaultsVerification: Sendable {
 
     /// One answer to each question that was acknowledged, none or one to the others.
     private func answerProblems(_ ledger: FaultsLedger.Contents, _ log: any MessageLog) async throws -> [String] {
-        let counts = try await folding(Topic.answers.rawValue, of: log, into: [String: Int]()) {
+        let answers = try await folding(Topic.answers.rawValue, of: log, into: [String: [String]]()) {
             guard let value = $1.value else { return }
             let answer = try Answer(decoding: value, contentType: $1.header(ContentType.header))
-            $0[answer.questionID, default: 0] += 1
+            $0[answer.questionID, default: []].append("\($1.place) (\(answer.status))")
         }
         var problems: [String] = []
-        for id in ledger.accepted where counts[id] == nil { problems.append("question \(id) has no answer") }
-        for (id, count) in counts where count > 1 || !ledger.asked.contains(id) {
-            problems.append("question \(id) has \(count) answers")
+        for id in ledger.accepted where answers[id] == nil { problems.append("question \(id) has no answer") }
+        for id in answers.keys where !ledger.asked.contains(id) { problems.append("nobody asked question \(id)") }
+        let doubled = answers.filter { $0.value.count > 1 }
+        guard !doubled.isEmpty else { return problems }
+        let questions = try await folding(Topic.questions.rawValue, of: log, into: [String: [String]]()) {
+            guard let value = $1.value,
+                let question = try? Question(decoding: value, contentType: $1.header(ContentType.header))
+            else { return }
+            $0[question.id, default: []].append($1.place)
+        }
+        for (id, places) in doubled {
+            let asked = questions[id, default: []].joined(separator: ", ")
+            problems.append(
+                "question \(id) has \(places.count) answers: \(places.joined(separator: ", ")); asked \(asked)"
+            )
         }
         return problems
     }
+}
+
+extension Record {
+    /// Where it lies and since when, to find out what happened to it.
+    fileprivate var place: String { "\(source)@\(offset) at \(timestamp)" }
 }

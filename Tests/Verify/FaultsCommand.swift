@@ -23,6 +23,18 @@ enum FaultsCommand {
         help: "Of the faults and the load; the same seed draws the same"
     )
 
+    private static let onlyKey = ConfigurationKey<String>(
+        "only",
+        default: "",
+        help: "Kinds of faults, separated by commas, to look closer at some; empty stands for all"
+    )
+    private static let questionsKey = ConfigurationKey<Double>(
+        "questions",
+        default: 1,
+        in: 0.01...1_000,
+        unit: "questions a second",
+        help: "How many questions are asked"
+    )
     private static let protectionKey = ConfigurationKey<String>(
         "without-protection",
         default: "",
@@ -34,7 +46,7 @@ enum FaultsCommand {
         "faults",
         summary:
             "Lets everything go wrong under load, by a seeded schedule, and checks that nothing is lost or doubled",
-        keys: [logKey, minutesKey, seedKey, protectionKey, SystemUnderTest.jsonKey]
+        keys: [logKey, minutesKey, seedKey, onlyKey, questionsKey, protectionKey, SystemUnderTest.jsonKey]
     ) { context in
         let reader = context.configuration
         let log = try reader.value(of: logKey)
@@ -43,6 +55,8 @@ enum FaultsCommand {
             duration: .seconds(60 * (try reader.value(of: minutesKey))),
             seed: UInt64(try reader.value(of: seedKey))
         )
+        options.kinds = try kinds(try reader.value(of: onlyKey))
+        options.questionsPerSecond = try reader.value(of: questionsKey)
         options.withoutProtection = try reader.value(of: protectionKey)
         let result = try await run(options, context)
         if try reader.value(of: SystemUnderTest.jsonKey) {
@@ -56,6 +70,18 @@ enum FaultsCommand {
         throw ProcessFailure(
             "\(result.problems.count) promises were not kept; seed \(result.seed), "
                 + "everything is kept in \(result.folder ?? "")"
+        )
+    }
+
+    private static func kinds(_ names: String) throws -> Set<Fault.Kind> {
+        Set(
+            try names.split(separator: ",").map { name in
+                guard let kind = Fault.Kind(rawValue: name.trimmingCharacters(in: .whitespaces)) else {
+                    let known = Fault.Kind.allCases.map(\.rawValue).joined(separator: ", ")
+                    throw ConfigurationError.usage("--only: \"\(name)\" is no kind of fault: there are \(known)")
+                }
+                return kind
+            }
         )
     }
 
