@@ -103,7 +103,7 @@ let package = Package(
         shared("ServiceRuntime", ["HTTPServer", "Executors", "Failpoints"]),
         shared("StreamProcessing", ["Streams", "Messages", "ServiceRuntime"], safe),
         shared("UserTimelines", ["StreamProcessing", "Streams", "Messages", "Failpoints"], safe),
-        shared("MessageLogs", ["Streams", "Kafka", "Postgres"], safe),
+        shared("MessageLogs", ["Streams", "Kafka", "Postgres", "ServiceRuntime"], safe),
         shared("SystemClient", ["HTTPClient", "Messages"], safe),
         shared("Tensors", ["CKernels", "COpenBLAS", "Executors"]),
         shared("RandomNumbers", [], safe),

@@ -33,7 +33,10 @@ extension App {
                 linger: configuration.linger,
                 memberName: "encoder-worker-\(configuration.instance)",
                 sessionTimeout: configuration.sessionTimeout,
-                holdsNewPartitions: true
+                holdsNewPartitions: true,
+                outputTopics: [
+                    Topic.userTimelines.rawValue, Topic.userEmbeddings.rawValue, Topic.userEvents.rejected,
+                ]
             )
         )
         let parts = EncodingFlow.Parts(

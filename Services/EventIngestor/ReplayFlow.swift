@@ -80,7 +80,12 @@ struct ReplayFlow: Service {
         let remainder = Remainder(ends, topic: rejected, log)
         guard try await !remainder.isEmpty() else { return Summary() }
         let subscription = try await log.subscribe(
-            SubscriptionOptions(topics: [rejected], membership: .group(Self.group), memberName: Self.group)
+            SubscriptionOptions(
+                topics: [rejected],
+                membership: .group(Self.group),
+                memberName: Self.group,
+                outputTopics: [topic]
+            )
         )
         let end = Shutdown()
         do {

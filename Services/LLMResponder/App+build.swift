@@ -35,7 +35,8 @@ extension App {
                 maximumBatchCount: configuration.batchCount,
                 linger: .zero,
                 memberName: "llm-responder-\(configuration.instance)",
-                sessionTimeout: configuration.sessionTimeout
+                sessionTimeout: configuration.sessionTimeout,
+                outputTopics: [Topic.answers.rawValue, Topic.questions.rawValue, Topic.questions.rejected]
             )
         )
         let tokens = TokenPublisher(log: log, logger: logger)

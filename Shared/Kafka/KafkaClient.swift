@@ -23,6 +23,7 @@ final class KafkaClient: @unchecked Sendable {
     private let isEnded = Mutex(false)
     private let topics = Mutex<[String: KafkaTopic]>([:])
     private let errors = Mutex<KafkaError?>(nil)
+    private let hasLostConnection = Atomic<Bool>(false)
 
     /// Makes an instance; connections are opened in the background.
     init(_ configuration: KafkaConfiguration, role: KafkaConfiguration.Role, name: String) throws(StreamError) {
@@ -34,7 +35,7 @@ final class KafkaClient: @unchecked Sendable {
         // Without delivery events a transaction's flush needs nobody else to poll; its errors come from its calls.
         case .transactional: rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_ERROR)
         case .appender: rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_DR)
-        case .subscriber, .reader, .administrator: rd_kafka_conf_set_events(conf, events)
+        case .subscriber, .reader, .administrator, .onlooker: rd_kafka_conf_set_events(conf, events)
         }
         // librdkafka would write to standard error; what matters comes as error events.
         if properties["debug"] == nil { rd_kafka_conf_set_log_cb(conf, nil) }
@@ -118,6 +119,9 @@ final class KafkaClient: @unchecked Sendable {
             isFatal: rd_kafka_event_error_is_fatal(event) != 0,
             operation: operation
         )
+        if [.transport, .allBrokersDown].contains(error.code) {
+            hasLostConnection.store(true, ordering: .releasing)
+        }
         if error.code != .allBrokersDown {
             errors.withLock { $0 = error }
         }
@@ -131,6 +135,9 @@ final class KafkaClient: @unchecked Sendable {
 
     /// The last error of a connection, which tells why something timed out.
     var lastError: KafkaError? { errors.withLock { $0 } }
+
+    /// Whether a connection was lost, as far as events were noted, since the last time this was asked.
+    func takeConnectionLoss() -> Bool { hasLostConnection.exchange(false, ordering: .acquiringAndReleasing) }
 
     /// The error that made the instance useless, if any.
     var fatalError: KafkaError? {
@@ -214,6 +221,13 @@ final class KafkaClient: @unchecked Sendable {
                 Self.pause(milliseconds: 20)
             }
         }
+    }
+
+    /// The time as records have it, in milliseconds since 1970.
+    static var milliseconds: Int64 {
+        var now = timespec()
+        clock_gettime(CLOCK_REALTIME, &now)
+        return Int64(now.tv_sec) * 1_000 + Int64(now.tv_nsec) / 1_000_000
     }
 
     /// Waits on a thread that may block.

@@ -13,18 +13,20 @@ extension KafkaConfiguration {
         case reader
         /// Asks about topics, offsets and groups; sees the true end of partitions.
         case administrator
+        /// Looks at a group's offsets and the end of partitions whatever is open.
+        case onlooker(group: String)
 
         var isProducer: Bool {
             switch self {
             case .appender, .transactional: true
-            case .subscriber, .reader, .administrator: false
+            case .subscriber, .reader, .administrator, .onlooker: false
             }
         }
 
         /// Whether no thread polls the instance's events all the time.
         var isUnattended: Bool {
             switch self {
-            case .transactional, .administrator: true
+            case .transactional, .administrator, .onlooker: true
             case .appender, .subscriber, .reader: false
             }
         }
@@ -70,6 +72,9 @@ extension KafkaConfiguration {
             properties["queued.max.messages.kbytes"] = "65536"
             properties["queued.min.messages"] = "100000"
         case .administrator:
+            properties["isolation.level"] = "read_uncommitted"
+        case .onlooker(let group):
+            properties.merge(consuming(group: group)) { $1 }
             properties["isolation.level"] = "read_uncommitted"
         }
         return properties.merging(additional) { $1 }

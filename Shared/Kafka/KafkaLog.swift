@@ -183,9 +183,6 @@ public final class KafkaLog: MessageLog {
     }
 
     private static func timestamp(before age: Duration) -> Int64 {
-        var now = timespec()
-        clock_gettime(CLOCK_REALTIME, &now)
-        let milliseconds = Int64(now.tv_sec) * 1_000 + Int64(now.tv_nsec) / 1_000_000
-        return max(0, milliseconds - max(0, age.wholeMilliseconds))
+        max(0, KafkaClient.milliseconds - max(0, age.wholeMilliseconds))
     }
 }

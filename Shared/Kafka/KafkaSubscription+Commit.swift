@@ -54,8 +54,14 @@ extension KafkaSubscription {
             let missing = partitions.subtracting(owned.subtracting(refused))
             throw .commitRefused("\(options.memberName) does not own \(Self.sorted(missing)) any more")
         }
+        try confirmLastCommit(until: .now + .seconds(60))
+        guard partitions.isDisjoint(with: refused) else {
+            throw .commitRefused("the broker lost the last commit of \(options.memberName)")
+        }
+        outputTopics.formUnion(outputs.map(\.topic))
         commitCount += 1
         let note = "\(options.memberName) \(UInt64.random(in: 0 ... .max)) \(commitCount)"
+        let commit = Commit(offsets: batch.nextOffsets, note: note, outputs: outputs)
         let offsets = PartitionList(batch.nextOffsets, note: note)
         var attempts = 0
         while true {
@@ -66,7 +72,9 @@ extension KafkaSubscription {
             attempts += 1
             do throws(TransactionFailure) {
                 try openedTransactions().run(outputs, offsets: offsets, member: member.metadata)
-                return noteCommitted(batch.nextOffsets)
+                lastCommit = commit
+                isLastCommitInDoubt = transactions?.takeConnectionLoss() ?? false
+                return
             } catch {
                 switch error {
                 // A cooperative rebalance changes the generation while the partitions stay ours: the same transaction is
@@ -77,7 +85,7 @@ extension KafkaSubscription {
                     KafkaClient.pause(milliseconds: 25)
                 case .aborted(let error): throw refusal(error, outputs)
                 case .invalid(let error): throw error
-                case .doubtful(let error): return try resolve(batch, note: note, because: error)
+                case .doubtful(let error): return try resolve(commit, because: error)
                 }
             }
         }
@@ -114,38 +122,6 @@ extension KafkaSubscription {
     /// The group will take the partitions away; until it does, they are not assigned again.
     private func expectRebalance() {
         expectsRebalanceUntil = .now + options.sessionTimeout
-    }
-
-    /// Replaces the producer, and learns from the group's offsets whether its last transaction was committed.
-    func resolve(_ batch: Batch, note: String, because error: KafkaError) throws(StreamError) {
-        transactions = nil
-        if error.isFenced {
-            // Whoever fenced us has ended the transaction. To fence it back would go on for ever; under another id the
-            // group's generation still keeps a zombie's commit out.
-            transactionalId = "\(transactionalId.prefix(200))-\(UInt32.random(in: 0 ... .max))"
-        }
-        let deadline = ContinuousClock.now + .seconds(60)
-        try openTransactions(until: deadline)
-        let committed = try readBack(batch.nextOffsets.keys, until: deadline)
-        let isCommitted =
-            !batch.nextOffsets.isEmpty
-            && batch.nextOffsets.allSatisfy { partition, offset in
-                committed[partition]?.offset == offset && committed[partition]?.note == note
-            }
-        guard isCommitted else { throw .commitRefused(error.description) }
-    }
-
-    private func readBack(
-        _ partitions: some Sequence<TopicPartition>,
-        until deadline: ContinuousClock.Instant
-    ) throws(StreamError) -> [TopicPartition: PartitionList.Element] {
-        while true {
-            do throws(StreamError) {
-                return try committedOffsets(of: partitions)
-            } catch {
-                guard case .unavailable = error, ContinuousClock.now < deadline, !isEnding else { throw error }
-            }
-        }
     }
 }
 

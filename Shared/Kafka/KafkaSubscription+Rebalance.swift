@@ -191,8 +191,9 @@ extension KafkaSubscription {
     private func askStartingOffsets(of partitions: [TopicPartition]) throws(StreamError) -> [TopicPartition: Int64] {
         var committed: [TopicPartition: Int64] = [:]
         if case .group = options.membership {
+            // While its offsets are as it left them.
+            try confirmLastCommit(until: .now)
             committed = try committedOffsets(of: partitions).mapValues(\.offset)
-            noteCommitted(committed)
         }
         var starts: [TopicPartition: Int64] = [:]
         for partition in partitions {
@@ -202,32 +203,5 @@ extension KafkaSubscription {
             starts[partition] = offset
         }
         return starts
-    }
-
-    /// What the group has committed, once no open transaction can change it any more.
-    ///
-    /// Less than what this member knows to be committed is not believed: a broker of Kafka 4.3.1 that was killed answers
-    /// for a moment with what it has loaded of its offsets so far.
-    func committedOffsets(
-        of partitions: some Sequence<TopicPartition>
-    ) throws(StreamError) -> [TopicPartition: PartitionList.Element] {
-        let committed = try client.committedOffsets(of: partitions, timeout: 5_000)
-        for partition in partitions {
-            guard let known = knownCommits[partition] else { continue }
-            let found = committed[partition]?.offset ?? 0
-            guard found >= known else {
-                KafkaClient.pause(milliseconds: 100)
-                throw .unavailable(
-                    "Kafka at \(configuration.brokerList) names offset \(found) of \(partition) as committed, where "
-                        + "\(known) is: it is still loading its offsets"
-                )
-            }
-        }
-        return committed
-    }
-
-    /// Notes what is committed for certain.
-    func noteCommitted(_ offsets: [TopicPartition: Int64]) {
-        knownCommits.merge(offsets) { max($0, $1) }
     }
 }

@@ -62,8 +62,16 @@ actor KafkaSubscription: Subscription {
     var transactions: TransactionalProducer?
     var transactionalId = ""
     var commitCount = 0
-    /// What was committed, as far as this member knows; it only grows, whoever commits.
-    var knownCommits: [TopicPartition: Int64] = [:]
+    /// The last commit that succeeded, while a crash of the broker may still undo it.
+    var lastCommit: Commit?
+    /// A connection was lost since.
+    var isLastCommitInDoubt = false
+    /// When the broker may be asked about it again.
+    var confirmableFrom = ContinuousClock.now
+    /// Topics that commits write to.
+    var outputTopics: Set<String>
+    /// When another producer, or the broker, last took this one's place.
+    var fencedAt: ContinuousClock.Instant?
     /// How far a reader that keeps its offsets itself is, where the log was not told yet.
     var advice: [TopicPartition: Int64] = [:]
     /// When the log was told last.
@@ -85,6 +93,7 @@ actor KafkaSubscription: Subscription {
         self.configuration = configuration
         self.options = options
         self.appender = appender
+        outputTopics = Set(options.outputTopics)
         let (group, isMember) = options.groupName.map { ($0, true) } ?? (options.memberName, false)
         client = try KafkaClient(
             configuration,
@@ -99,6 +108,7 @@ actor KafkaSubscription: Subscription {
             transactionalId = "\(group)-\(options.memberName)"
             // A coordinator that has just started loads its log first.
             try openTransactions(until: .now + max(.seconds(30), configuration.connectTimeout))
+            try clearUpAfterPredecessor()
         }
         let topics = PartitionList(options.topics.map { TopicPartition($0, -1) })
         let code = rd_kafka_subscribe(client.handle, topics.pointer)
@@ -123,6 +133,7 @@ actor KafkaSubscription: Subscription {
     func next() throws(StreamError) -> SubscriptionEvent? {
         guard !isClosed else { return nil }
         giveAdvice()
+        try confirmLastCommitIfPossible()
         try settle()
         if announces {
             announces = false
@@ -140,6 +151,7 @@ actor KafkaSubscription: Subscription {
                 return .batch(Batch(records: records))
             }
             giveAdvice(isIdle: true)
+            try confirmLastCommitIfPossible()
         }
         return nil
     }
@@ -244,8 +256,8 @@ actor KafkaSubscription: Subscription {
         let offset = message.pointee.offset
         // What was fetched before a revocation or a step back may still be on its way.
         guard let position = positions[source], offset >= position else { return }
-        records.append(reader.record(message, source: source))
         positions[source] = offset + 1
+        if !reader.isFiller(message) { records.append(reader.record(message, source: source)) }
     }
 
     /// Most errors pass by themselves: librdkafka goes on trying, and the next event just comes later.
@@ -283,6 +295,7 @@ actor KafkaSubscription: Subscription {
     private func leave() {
         guard !isClosed else { return }
         giveLastAdvice(of: owned)
+        try? confirmLastCommit(until: .now)
         isClosed = true
         transactions = nil
         client.endMembership(until: .now + .seconds(10))

@@ -104,7 +104,7 @@ actor PartitionReader {
         let source = reader.source(of: message.pointee)
         let offset = message.pointee.offset
         guard let range = ranges[source], offset >= range.position else { return }
-        if offset < range.end { records.append(reader.record(message, source: source)) }
+        if offset < range.end, !reader.isFiller(message) { records.append(reader.record(message, source: source)) }
         advance(source, to: offset + 1)
     }
 

@@ -39,6 +39,13 @@ struct RecordReader {
         )
     }
 
+    /// Whether a message was written only to end a transaction.
+    func isFiller(_ pointer: UnsafePointer<rd_kafka_message_t>) -> Bool {
+        let message = pointer.pointee
+        guard message.key != nil, message.key_len == 0, message.payload == nil else { return false }
+        return Self.headers(of: pointer).contains { $0.name == OutgoingRecord.fillerHeader }
+    }
+
     private static func bytes(_ start: UnsafeRawPointer?, _ count: Int) -> [UInt8]? {
         start.map { Array(UnsafeRawBufferPointer(start: $0, count: count)) }
     }
@@ -56,5 +63,20 @@ struct RecordReader {
             headers.append(Header(String(cString: name), bytes: bytes(value, size) ?? []))
         }
         return headers
+    }
+}
+
+extension OutgoingRecord {
+    fileprivate static let fillerHeader = "userllm-filler"
+
+    /// A record that our readers pass over; with a key, as compacted topics demand, that no user has.
+    static func filler(in partition: TopicPartition) -> OutgoingRecord {
+        OutgoingRecord(
+            topic: partition.topic,
+            partition: partition.partition,
+            key: [],
+            value: nil,
+            headers: [Header(fillerHeader, "")]
+        )
     }
 }

@@ -78,6 +78,49 @@ final class TransactionalProducer {
         Failpoint.kafkaAfterCommit.reach()
     }
 
+    /// Writes an offset of a group and takes it back: what the group's offsets are is certain afterwards.
+    func touchOffsets(of group: String, at partition: TopicPartition) throws(TransactionFailure) {
+        let deadline = ContinuousClock.now + timeout
+        let offsets = PartitionList([partition: 0])
+        // Named by no member, for the one that asks may have been put out of its group.
+        let metadata = rd_kafka_consumer_group_metadata_new(group)
+        defer { rd_kafka_consumer_group_metadata_destroy(metadata) }
+        try call("begin transaction", deadline) { rd_kafka_begin_transaction(client.handle) }
+        try call("touch offsets", deadline) {
+            rd_kafka_send_offsets_to_transaction(client.handle, offsets.pointer, metadata, remaining(deadline))
+        }
+        try abort(because: KafkaError(RD_KAFKA_RESP_ERR_NO_ERROR, operation: "touch offsets"), deadline)
+    }
+
+    /// Ends records that an earlier transaction of this producer's id left open in some partitions.
+    ///
+    /// It takes a record in each, which our readers pass over.
+    func endOpenRecords(in partitions: [TopicPartition], committing isCommit: Bool) throws(TransactionFailure) {
+        let deadline = ContinuousClock.now + timeout
+        let records = partitions.map { OutgoingRecord.filler(in: $0) }
+        guard !records.isEmpty else { return }
+        let handles = try self.topics(of: records)
+        try call("begin transaction", deadline) { rd_kafka_begin_transaction(client.handle) }
+        for record in records {
+            guard let topic = handles[record.topic] else { continue }
+            try send(record, topic: topic, deadline: deadline)
+        }
+        flush(until: deadline)
+        let unsent = KafkaError(RD_KAFKA_RESP_ERR__TIMED_OUT, operation: "clear up \(partitions)")
+        guard rd_kafka_outq_len(client.handle) == 0 else {
+            try abort(because: unsent, deadline)
+            throw .aborted(unsent)
+        }
+        guard isCommit else { return try abort(because: unsent, deadline) }
+        try call("commit transaction", deadline) { rd_kafka_commit_transaction(client.handle, remaining(deadline)) }
+    }
+
+    /// Whether a connection was lost since the last time this was asked.
+    func takeConnectionLoss() -> Bool {
+        client.noteErrors()
+        return client.takeConnectionLoss()
+    }
+
     /// Waits until the brokers have all records.
     ///
     /// The commit does so too, but looks only every 10 ms whether they have.

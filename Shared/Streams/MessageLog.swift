@@ -92,6 +92,8 @@ public struct SubscriptionOptions: Sendable {
     public var sessionTimeout: Duration
     /// Whether records of newly assigned partitions wait until `resume` names them, while those of others go on.
     public var holdsNewPartitions: Bool
+    /// The topics that commits of a group's member write to: a commit that broke off is cleared away from them.
+    public var outputTopics: [String]
 
     /// Makes options.
     public init(
@@ -101,7 +103,8 @@ public struct SubscriptionOptions: Sendable {
         linger: Duration = .milliseconds(5),
         memberName: String,
         sessionTimeout: Duration = .seconds(10),
-        holdsNewPartitions: Bool = false
+        holdsNewPartitions: Bool = false,
+        outputTopics: [String] = []
     ) {
         self.topics = topics
         self.membership = membership
@@ -110,6 +113,7 @@ public struct SubscriptionOptions: Sendable {
         self.memberName = memberName
         self.sessionTimeout = sessionTimeout
         self.holdsNewPartitions = holdsNewPartitions
+        self.outputTopics = outputTopics
     }
 }
 
