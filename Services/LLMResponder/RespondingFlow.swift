@@ -35,21 +35,28 @@ struct RespondingFlow: Service {
     func run(until shutdown: Shutdown) async throws {
         var rate = RejectionRate()
         var held: Set<TopicPartition> = []
+        var answered = AnsweredQuestions()
         while let event = try await subscription.next(until: shutdown) {
             switch event {
             case .assigned(let partitions):
                 held.formUnion(partitions)
                 metrics.stream.partitions.add(partitions, isReady: true)
-            case .revoked(let partitions, _):
+            case .revoked(let partitions, let isLost):
                 held.subtract(partitions)
+                // What was answered last may have to be answered again.
+                if isLost { answered.forget(partitions) }
                 metrics.stream.partitions.remove(partitions)
-            case .batch(let batch): try await process(batch, &rate)
+            case .batch(let batch): try await process(batch, &answered, &rate)
             }
             if held.isEmpty { health.fails("no partitions are assigned") } else { health.holds() }
         }
     }
 
-    private func process(_ batch: Batch, _ rate: inout RejectionRate) async throws {
+    private func process(
+        _ batch: Batch,
+        _ answered: inout AnsweredQuestions,
+        _ rate: inout RejectionRate
+    ) async throws {
         let start = ContinuousClock.now
         metrics.stream.received.increment(by: batch.records.count)
         let (questions, rejections) = decode(batch.records)
@@ -58,7 +65,7 @@ struct RespondingFlow: Service {
             rejected: rejections.count,
             lastReason: rejections.last?.reason
         )
-        let (answers, waiting) = try await answer(questions)
+        let (answers, waiting) = try await answer(Self.open(questions, answered))
         let outputs =
             try answers.map { answer in
                 OutgoingRecord(topic: Topic.answers.rawValue, key: Array(answer.user.utf8), value: try answer.encoded())
@@ -68,7 +75,23 @@ struct RespondingFlow: Service {
             metrics.stream.refusedCommits.increment()
             return logger.warning("the commit of answers was refused", metadata: ["reason": reason])
         }
+        let keys = Set(answers.map { AnsweredQuestions.Key($0) })
+        for (partition, questions) in Dictionary(grouping: questions, by: \.0.source) {
+            answered.insert(questions.map { AnsweredQuestions.Key($0.1) }.filter(keys.contains), in: partition)
+        }
         metrics.count(batch, answers, waiting: waiting.count, rejections, since: start)
+    }
+
+    /// Those that have no answer yet, each once.
+    private static func open(
+        _ questions: [(Record, Question)],
+        _ answered: AnsweredQuestions
+    ) -> [(Record, Question)] {
+        var seen: Set<AnsweredQuestions.Key> = []
+        return questions.filter { record, question in
+            let key = AnsweredQuestions.Key(question)
+            return !answered.contains(key, in: record.source) && seen.insert(key).inserted
+        }
     }
 
     private func decode(_ records: [Record]) -> (questions: [(Record, Question)], rejections: [RejectedRecord]) {

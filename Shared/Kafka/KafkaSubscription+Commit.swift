@@ -54,7 +54,7 @@ extension KafkaSubscription {
             let missing = partitions.subtracting(owned.subtracting(refused))
             throw .commitRefused("\(options.memberName) does not own \(Self.sorted(missing)) any more")
         }
-        try confirmLastCommit(until: .now + .seconds(60))
+        try clearDoubt(until: .now + .seconds(60))
         guard partitions.isDisjoint(with: refused) else {
             throw .commitRefused("the broker lost the last commit of \(options.memberName)")
         }
@@ -73,7 +73,7 @@ extension KafkaSubscription {
             do throws(TransactionFailure) {
                 try openedTransactions().run(outputs, offsets: offsets, member: member.metadata)
                 lastCommit = commit
-                isLastCommitInDoubt = transactions?.takeConnectionLoss() ?? false
+                isInDoubt = transactions?.takeConnectionLoss() ?? true
                 return
             } catch {
                 switch error {

@@ -192,7 +192,7 @@ extension KafkaSubscription {
         var committed: [TopicPartition: Int64] = [:]
         if case .group = options.membership {
             // While its offsets are as it left them.
-            try confirmLastCommit(until: .now)
+            try clearDoubt(until: .now)
             committed = try committedOffsets(of: partitions).mapValues(\.offset)
         }
         var starts: [TopicPartition: Int64] = [:]

@@ -35,7 +35,7 @@ extension KafkaSubscription {
     /// Lets go of a producer that is of no use any more; the next call opens another.
     func dropTransactions(because error: KafkaError) {
         transactions = nil
-        isLastCommitInDoubt = lastCommit != nil
+        isInDoubt = true
         guard error.isFenced else { return }
         // Mostly it was the broker, to end a transaction that took too long, and the same id is needed to clear up after
         // it. Two that fence each other would go on for ever: under another id the group's generation still keeps a
@@ -54,44 +54,54 @@ extension KafkaSubscription {
         guard !outputTopics.isEmpty, case .group = options.membership else { return }
         let deadline = ContinuousClock.now + max(.seconds(30), configuration.connectTimeout)
         try untilAvailable(deadline) { () throws(StreamError) in
-            guard try !openPartitions().isEmpty else { return }
-            var inputs: [TopicPartition] = []
-            for topic in options.topics { inputs += try partitions(of: topic) }
-            let isStable = (try? client.committedOffsets(of: inputs, timeout: Self.patience)) != nil
-            try endOpenRecords(committing: isStable)
-            if !isStable { try touchOffsets(of: inputs) }
+            if try !openPartitions().isEmpty {
+                var inputs: [TopicPartition] = []
+                for topic in options.topics { inputs += try partitions(of: topic) }
+                let isStable = (try? client.committedOffsets(of: inputs, timeout: Self.patience)) != nil
+                try endOpenRecords(committing: isStable)
+            }
+            try touchOffsets()
         }
+        isInDoubt = false
     }
 
     /// Learns whether a commit happened whose answer did not come.
     func resolve(_ commit: Commit, because error: KafkaError) throws(StreamError) {
         dropTransactions(because: error)
         let isCommitted = try isCommitted(commit, isAcknowledged: false, until: .now + .seconds(60))
-        (lastCommit, isLastCommitInDoubt) = (nil, false)
+        (lastCommit, isInDoubt) = (nil, false)
         guard isCommitted else { throw .commitRefused(error.description) }
     }
 
-    /// After the loss of a connection, looks whether the last commit is still there; else its partitions are given up, and
-    /// it is all done again.
+    /// After the loss of a connection, looks whether the last commit is still there, and ends whatever is open.
     ///
+    /// The partitions of a commit that is not there are given up, and it is all done again.
     /// - Throws: `.unavailable` when the broker does not tell by the deadline; it is asked again the next time.
-    func confirmLastCommit(until deadline: ContinuousClock.Instant) throws(StreamError) {
-        if transactions?.takeConnectionLoss() == true { isLastCommitInDoubt = true }
-        guard isLastCommitInDoubt, let commit = lastCommit else { return }
-        let isCommitted = try isCommitted(commit, isAcknowledged: true, until: deadline)
-        (lastCommit, isLastCommitInDoubt) = (nil, false)
-        guard !isCommitted else { return }
-        refused.formUnion(owned.intersection(commit.offsets.keys))
+    func clearDoubt(until deadline: ContinuousClock.Instant) throws(StreamError) {
+        guard case .group = options.membership else { return }
+        if transactions?.takeConnectionLoss() == true { isInDoubt = true }
+        guard isInDoubt else { return }
+        if let commit = lastCommit {
+            if try !isCommitted(commit, isAcknowledged: true, until: deadline) {
+                refused.formUnion(owned.intersection(commit.offsets.keys))
+            }
+        } else {
+            try untilAvailable(deadline) { () throws(StreamError) in
+                try endOpenRecords(committing: false)
+                try touchOffsets()
+            }
+        }
+        (lastCommit, isInDoubt) = (nil, false)
     }
 
     /// The same where nothing is lost by waiting: at most once a second while the broker is away.
-    func confirmLastCommitIfPossible() throws(StreamError) {
-        guard ContinuousClock.now >= confirmableFrom else { return }
+    func clearDoubtIfPossible() throws(StreamError) {
+        guard ContinuousClock.now >= clearableFrom else { return }
         do throws(StreamError) {
-            try confirmLastCommit(until: .now)
+            try clearDoubt(until: .now)
         } catch {
             guard case .unavailable = error else { throw error }
-            confirmableFrom = .now + .seconds(1)
+            clearableFrom = .now + .seconds(1)
         }
     }
 
@@ -101,7 +111,7 @@ extension KafkaSubscription {
     func committedOffsets(
         of partitions: some Sequence<TopicPartition>
     ) throws(StreamError) -> [TopicPartition: PartitionList.Element] {
-        try touchOffsets(of: partitions)
+        try touchOffsets()
         return try client.committedOffsets(of: partitions, timeout: 5_000)
     }
 
@@ -132,7 +142,11 @@ extension KafkaSubscription {
         }
         let isCommitted = committed.map { commit.isAmong($0, orPassed: isAcknowledged) } ?? false
         try endOpenRecords(committing: isCommitted)
-        guard committed == nil else { return isCommitted }
+        if committed != nil {
+            // Offsets of partitions that others may have by now would else come with the next commit.
+            try touchOffsets()
+            return isCommitted
+        }
         return commit.isAmong(try committedOffsets(of: partitions), orPassed: isAcknowledged)
     }
 
@@ -182,10 +196,14 @@ extension KafkaSubscription {
         return try body(onlooker)
     }
 
-    private func touchOffsets(of partitions: some Sequence<TopicPartition>) throws(StreamError) {
-        guard let group = options.groupName, let partition = partitions.first(where: { _ in true }) else { return }
-        try withTransactions { transactions throws(TransactionFailure) in
-            try transactions.touchOffsets(of: group, at: partition)
+    /// Takes back the offsets of this producer's id that nobody has ended, by a write to an offset that nobody reads.
+    private func touchOffsets() throws(StreamError) {
+        guard let group = options.groupName else { return }
+        for topic in outputTopics.sorted() {
+            guard let partition = try partitions(of: topic).first else { continue }
+            return try withTransactions { transactions throws(TransactionFailure) in
+                try transactions.touchOffsets(of: group, at: partition)
+            }
         }
     }
 

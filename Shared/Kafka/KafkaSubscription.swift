@@ -64,10 +64,10 @@ actor KafkaSubscription: Subscription {
     var commitCount = 0
     /// The last commit that succeeded, while a crash of the broker may still undo it.
     var lastCommit: Commit?
-    /// A connection was lost since.
-    var isLastCommitInDoubt = false
+    /// A connection or a producer was lost since, so that something may have been left open.
+    var isInDoubt = false
     /// When the broker may be asked about it again.
-    var confirmableFrom = ContinuousClock.now
+    var clearableFrom = ContinuousClock.now
     /// Topics that commits write to.
     var outputTopics: Set<String>
     /// When another producer, or the broker, last took this one's place.
@@ -133,7 +133,7 @@ actor KafkaSubscription: Subscription {
     func next() throws(StreamError) -> SubscriptionEvent? {
         guard !isClosed else { return nil }
         giveAdvice()
-        try confirmLastCommitIfPossible()
+        try clearDoubtIfPossible()
         try settle()
         if announces {
             announces = false
@@ -151,7 +151,7 @@ actor KafkaSubscription: Subscription {
                 return .batch(Batch(records: records))
             }
             giveAdvice(isIdle: true)
-            try confirmLastCommitIfPossible()
+            try clearDoubtIfPossible()
         }
         return nil
     }
@@ -295,7 +295,7 @@ actor KafkaSubscription: Subscription {
     private func leave() {
         guard !isClosed else { return }
         giveLastAdvice(of: owned)
-        try? confirmLastCommit(until: .now)
+        try? clearDoubt(until: .now)
         isClosed = true
         transactions = nil
         client.endMembership(until: .now + .seconds(10))

@@ -79,6 +79,8 @@ final class TransactionalProducer {
     }
 
     /// Writes an offset of a group and takes it back: what the group's offsets are is certain afterwards.
+    ///
+    /// The partition is one the group does not read, for not even what is taken back is safe from being forgotten.
     func touchOffsets(of group: String, at partition: TopicPartition) throws(TransactionFailure) {
         let deadline = ContinuousClock.now + timeout
         let offsets = PartitionList([partition: 0])

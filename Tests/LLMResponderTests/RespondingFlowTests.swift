@@ -144,6 +144,19 @@ import Verification
         func take(_ some: [Record]) { records += some }
     }
 
+    @Test func aQuestionThatIsInTheLogTwiceIsAnsweredOnce() async throws {
+        let fixture = try await Fixture()
+        try await fixture.write("u1", count: 5)
+        // Beside each other, and after others that fill more than a batch.
+        for id in ["a", "a", "b", "c", "d", "e", "f", "a", "g"] { try await fixture.ask(id, "u1") }
+        try await fixture.whileRunning {
+            while try await fixture.answer("g") == nil { try await Task.sleep(for: .milliseconds(20)) }
+        }
+        let ids = try await fixture.answers().map(\.questionID)
+        #expect(ids == ["a", "b", "c", "d", "e", "f", "g"])
+        await fixture.close()
+    }
+
     @Test func answersFromTheRowOfTheBundlesVersion() async throws {
         let fixture = try await Fixture()
         try await fixture.write("ann", count: 7)
