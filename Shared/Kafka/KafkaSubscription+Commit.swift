@@ -61,7 +61,7 @@ extension KafkaSubscription {
         outputTopics.formUnion(outputs.map(\.topic))
         commitCount += 1
         let note = "\(options.memberName) \(UInt64.random(in: 0 ... .max)) \(commitCount)"
-        let commit = Commit(offsets: batch.nextOffsets, note: note, outputs: outputs)
+        var commit = Commit(offsets: batch.nextOffsets, note: note, outputs: outputs)
         let offsets = PartitionList(batch.nextOffsets, note: note)
         var attempts = 0
         while true {
@@ -72,6 +72,7 @@ extension KafkaSubscription {
             attempts += 1
             do throws(TransactionFailure) {
                 try openedTransactions().run(outputs, offsets: offsets, member: member.metadata)
+                commit.isAcknowledged = true
                 lastCommit = commit
                 isInDoubt = transactions?.takeConnectionLoss() ?? true
                 return

@@ -11,6 +11,8 @@ struct Commit {
     let witness: OutgoingRecord?
     /// When it began, in milliseconds since 1970.
     let startedAt: Int64
+    /// The broker said that it happened, so what came after it may be built on it.
+    var isAcknowledged = false
 
     /// Describes a commit that begins now.
     init(offsets: [TopicPartition: Int64], note: String, outputs: [OutgoingRecord]) {
@@ -68,7 +70,8 @@ extension KafkaSubscription {
     /// Learns whether a commit happened whose answer did not come.
     func resolve(_ commit: Commit, because error: KafkaError) throws(StreamError) {
         dropTransactions(because: error)
-        let isCommitted = try isCommitted(commit, isAcknowledged: false, until: .now + .seconds(60))
+        lastCommit = commit
+        let isCommitted = try isCommitted(commit, until: .now + .seconds(60))
         (lastCommit, isInDoubt) = (nil, false)
         guard isCommitted else { throw .commitRefused(error.description) }
     }
@@ -82,7 +85,7 @@ extension KafkaSubscription {
         if transactions?.takeConnectionLoss() == true { isInDoubt = true }
         guard isInDoubt else { return }
         if let commit = lastCommit {
-            if try !isCommitted(commit, isAcknowledged: true, until: deadline) {
+            if try !isCommitted(commit, until: deadline) {
                 refused.formUnion(owned.intersection(commit.offsets.keys))
             }
         } else {
@@ -119,35 +122,32 @@ extension KafkaSubscription {
 
     private func isCommitted(
         _ commit: Commit,
-        isAcknowledged: Bool,
         until deadline: ContinuousClock.Instant
     ) throws(StreamError) -> Bool {
         guard !commit.offsets.isEmpty else { return false }
-        return try untilAvailable(deadline) { () throws(StreamError) in
-            try isCommitted(commit, isAcknowledged: isAcknowledged)
-        }
+        return try untilAvailable(deadline) { () throws(StreamError) in try isCommitted(commit) }
     }
 
-    private func isCommitted(_ commit: Commit, isAcknowledged: Bool) throws(StreamError) -> Bool {
+    private func isCommitted(_ commit: Commit) throws(StreamError) -> Bool {
         // Another producer of this id: the broker ends what it knows to be open before it answers.
         try withTransactions { _ throws(TransactionFailure) in }
         let partitions = commit.offsets.keys
         var committed = try? client.committedOffsets(of: partitions, timeout: Self.patience)
         if let found = committed {
-            if !commit.isAmong(found, orPassed: isAcknowledged) { committed = try committedOffsets(of: partitions) }
+            if !commit.isAmong(found) { committed = try committedOffsets(of: partitions) }
         } else if try isNext(commit), try isVisible(commit) {
             // Only its offsets were forgotten.
             try commitAgain(commit)
             committed = try client.committedOffsets(of: partitions, timeout: Self.patience)
         }
-        let isCommitted = committed.map { commit.isAmong($0, orPassed: isAcknowledged) } ?? false
+        let isCommitted = committed.map { commit.isAmong($0) } ?? false
         try endOpenRecords(committing: isCommitted)
         if committed != nil {
             // Offsets of partitions that others may have by now would else come with the next commit.
             try touchOffsets()
             return isCommitted
         }
-        return commit.isAmong(try committedOffsets(of: partitions), orPassed: isAcknowledged)
+        return commit.isAmong(try committedOffsets(of: partitions))
     }
 
     /// Whether the group is still before the commit, whatever is open; while its offsets are unstable nobody goes on.
@@ -267,13 +267,10 @@ extension KafkaSubscription {
 
 extension Commit {
     /// Whether these are its offsets, with its note, or those of somebody who went on from there.
-    fileprivate func isAmong(
-        _ committed: [TopicPartition: PartitionList.Element],
-        orPassed mayBePassed: Bool
-    ) -> Bool {
+    fileprivate func isAmong(_ committed: [TopicPartition: PartitionList.Element]) -> Bool {
         offsets.allSatisfy { partition, offset in
             guard let found = committed[partition] else { return false }
-            return found.offset == offset && found.note == note || mayBePassed && found.offset > offset
+            return found.offset == offset && found.note == note || isAcknowledged && found.offset > offset
         }
     }
 }
