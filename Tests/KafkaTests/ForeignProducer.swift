@@ -48,3 +48,19 @@ actor ForeignProducer {
         if let error = KafkaError(taking: error, operation: "foreign producer") { throw error }
     }
 }
+
+/// Ends open records as a member does, on a thread that may block.
+actor ClearingProducer {
+    private let executor = BlockingExecutor(label: "clearing.producer")
+    nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
+
+    func endOpenRecords(in partitions: [TopicPartition], committing isCommit: Bool, address: String) throws {
+        let producer = try TransactionalProducer(
+            KafkaConfiguration(address: address),
+            id: "clearing-\(UUID().uuidString)",
+            timeout: .seconds(30),
+            deadline: .now + .seconds(30)
+        )
+        try producer.endOpenRecords(in: partitions, committing: isCommit)
+    }
+}

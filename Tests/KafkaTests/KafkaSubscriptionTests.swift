@@ -167,15 +167,7 @@ struct KafkaSubscriptionTests {
         let (log, topic) = try await openLog(partitions: 2)
         let address = try await PrivateKafka.shared().address
         let partitions = [TopicPartition(topic, 0), TopicPartition(topic, 1)]
-        try await Task.detached {
-            let producer = try TransactionalProducer(
-                KafkaConfiguration(address: address),
-                id: "test-\(UUID().uuidString)",
-                timeout: .seconds(30),
-                deadline: .now + .seconds(30)
-            )
-            try producer.endOpenRecords(in: partitions, committing: isCommit)
-        }.value
+        try await ClearingProducer().endOpenRecords(in: partitions, committing: isCommit, address: address)
         for partition in partitions {
             #expect(try await log.watermarks(of: partition).high > 0)
             #expect(try await replayed(log, partition).isEmpty)

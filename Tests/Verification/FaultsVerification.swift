@@ -328,6 +328,10 @@ public struct FaultsVerification: Sendable {
         let contents = await ledger.contents
         let findings = try await FaultsCheck(log, database: state.database, bundle: bundle).run(contents)
         let answers = try await answerProblems(contents, log)
+        let offsets =
+            options.overKafka
+            ? try await OffsetsHistory.problems(log, groups: [ConsumerGroup.encoderWorker, ConsumerGroup.llmResponder])
+            : []
         await log.close()
         return Result(
             seed: options.seed,
@@ -341,7 +345,7 @@ public struct FaultsVerification: Sendable {
             looks: await watch.looks,
             healedAfter: healedAfter / .seconds(1),
             findings: findings,
-            problems: findings.problems + answers + (await watch.problems) + (await injector.problems),
+            problems: findings.problems + answers + offsets + (await watch.problems) + (await injector.problems),
             schedule: schedule.faults
         )
     }
