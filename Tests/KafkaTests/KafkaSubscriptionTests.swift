@@ -5,6 +5,7 @@ import TestSupport
 import Testing
 
 @testable import Kafka
+@testable import Verification
 
 @Suite(
     .enabled(if: PrivateKafka.isAvailable, "\(PrivateKafka.unavailableReason ?? "")"),
@@ -157,6 +158,24 @@ struct KafkaSubscriptionTests {
         }
         #expect(found.sorted() == ["0", "1", "2", "3", "4"])
         #expect(try await log.lag(group: "nobody", topic: output) == 5)
+        await reader.close()
+        await log.close()
+    }
+
+    /// The check of fault runs: a commit that goes back is found.
+    @Test func theHistoryOfOffsetsShowsOneThatWentBack() async throws {
+        let (log, topic) = try await openLog(partitions: 1)
+        try await fill(log, topic, 0..<4)
+        let group = "group-\(UUID().uuidString)"
+        #expect(try await OffsetsHistory.problems(log, groups: [group]).count == 1)
+        let reader = try await log.subscribe(groupOptions(topic, group: group, maximumBatchCount: 2))
+        let first = try await nextBatch(reader)
+        try await reader.commit(first, producing: [])
+        try await reader.commit(try await nextBatch(reader), producing: [])
+        #expect(try await OffsetsHistory.problems(log, groups: [group]) == [])
+        try await reader.commit(first, producing: [])
+        let problems = try await OffsetsHistory.problems(log, groups: [group])
+        #expect(problems == ["the offset of \(group) at \(TopicPartition(topic, 0)) went from 4 back to 2"])
         await reader.close()
         await log.close()
     }
