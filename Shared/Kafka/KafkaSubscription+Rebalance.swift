@@ -177,15 +177,8 @@ extension KafkaSubscription {
 
     /// The offsets to go on from: what is committed, else the first that is there.
     private func startingOffsets(of partitions: [TopicPartition]) throws(StreamError) -> [TopicPartition: Int64] {
-        let deadline = ContinuousClock.now + .seconds(60)
-        while true {
-            do throws(StreamError) {
-                return try askStartingOffsets(of: partitions)
-            } catch {
-                // A broker that restarts is waited for.
-                guard case .unavailable = error, ContinuousClock.now < deadline, !isEnding else { throw error }
-            }
-        }
+        // A broker that restarts is waited for.
+        try untilAvailable(.now + .seconds(60)) { () throws(StreamError) in try askStartingOffsets(of: partitions) }
     }
 
     private func askStartingOffsets(of partitions: [TopicPartition]) throws(StreamError) -> [TopicPartition: Int64] {

@@ -250,7 +250,8 @@ extension KafkaSubscription {
         }
     }
 
-    private func untilAvailable<Value>(
+    /// Tries again while the broker is away, until the deadline or the end of the subscription.
+    func untilAvailable<Value>(
         _ deadline: ContinuousClock.Instant,
         _ body: () throws(StreamError) -> Value
     ) throws(StreamError) -> Value {
