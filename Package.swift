@@ -165,11 +165,12 @@ let package = Package(
         tests("TokenizationTests", ["Tokenization"]),
         tests("InputFilesTests", ["InputFiles"]),
         tests("DatasetsTests", ["Datasets", "Messages"]),
+        .target(name: "TCPProxy", path: "Tests/TCPProxy", swiftSettings: strict),
         .target(
             name: "TestSupport",
             dependencies: [
                 "NeuralNetwork", "Tensors", "RandomNumbers", "Postgres", "Kafka", "Streams", "Messages",
-                "ServiceRuntime",
+                "ServiceRuntime", "TCPProxy",
             ],
             path: "Tests/TestSupport",
             swiftSettings: strict
@@ -184,7 +185,7 @@ let package = Package(
             dependencies: [
                 "SystemClient", "HTTPClient", "ServiceRuntime", "StreamProcessing", "MessageLogs", "Streams", "Kafka",
                 "Postgres", "Messages", "Datasets", "UserModels", "NeuralNetwork", "Tensors", "Tokenization",
-                "RandomNumbers",
+                "RandomNumbers", "TCPProxy",
             ],
             path: "Tests/Verification",
             swiftSettings: strict

@@ -16,13 +16,10 @@ extension App {
         health.databaseAnswers()
         let log = try await openLog(configuration.log)
         try await log.checkCleanup(of: [.userEmbeddings], rejecting: .userEmbeddings, logger: logger)
-        let options = SubscriptionOptions(
-            topics: [Topic.userEmbeddings.rawValue],
-            membership: .groupWithOwnOffsets(ConsumerGroup.embeddingWriter),
-            maximumBatchCount: configuration.batchCount,
-            linger: configuration.linger,
-            memberName: "embedding-writer-\(configuration.instance)",
-            sessionTimeout: configuration.sessionTimeout
+        let options = configuration.member.subscription(
+            of: "embedding-writer",
+            to: [Topic.userEmbeddings.rawValue],
+            as: .groupWithOwnOffsets(ConsumerGroup.embeddingWriter)
         )
         try await context.run([
             ServiceFunction("log") { shutdown in

@@ -25,20 +25,16 @@ extension App {
             rejecting: .userEvents,
             logger: logger
         )
-        let subscription = try await log.subscribe(
-            SubscriptionOptions(
-                topics: [Topic.userEvents.rawValue],
-                membership: .group(ConsumerGroup.encoderWorker),
-                maximumBatchCount: configuration.batchCount,
-                linger: configuration.linger,
-                memberName: "encoder-worker-\(configuration.instance)",
-                sessionTimeout: configuration.sessionTimeout,
-                holdsNewPartitions: true,
-                outputTopics: [
-                    Topic.userTimelines.rawValue, Topic.userEmbeddings.rawValue, Topic.userEvents.rejected,
-                ]
-            )
+        var options = configuration.member.subscription(
+            of: "encoder-worker",
+            to: [Topic.userEvents.rawValue],
+            as: .group(ConsumerGroup.encoderWorker)
         )
+        options.holdsNewPartitions = true
+        options.outputTopics = [
+            Topic.userTimelines.rawValue, Topic.userEmbeddings.rawValue, Topic.userEvents.rejected,
+        ]
+        let subscription = try await log.subscribe(options)
         let parts = EncodingFlow.Parts(
             log: log,
             subscription: subscription,

@@ -28,17 +28,13 @@ extension App {
             rejecting: .questions,
             logger: logger
         )
-        let subscription = try await log.subscribe(
-            SubscriptionOptions(
-                topics: [Topic.questions.rawValue],
-                membership: .group(ConsumerGroup.llmResponder),
-                maximumBatchCount: configuration.batchCount,
-                linger: .zero,
-                memberName: "llm-responder-\(configuration.instance)",
-                sessionTimeout: configuration.sessionTimeout,
-                outputTopics: [Topic.answers.rawValue, Topic.questions.rawValue, Topic.questions.rejected]
-            )
+        var options = configuration.member.subscription(
+            of: "llm-responder",
+            to: [Topic.questions.rawValue],
+            as: .group(ConsumerGroup.llmResponder)
         )
+        options.outputTopics = [Topic.answers.rawValue, Topic.questions.rawValue, Topic.questions.rejected]
+        let subscription = try await log.subscribe(options)
         let tokens = TokenPublisher(log: log, logger: logger)
         let answering = Answering(
             table: table,

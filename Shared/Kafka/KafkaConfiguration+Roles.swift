@@ -58,10 +58,11 @@ extension KafkaConfiguration {
                 properties["session.timeout.ms"] = "\(sessionTimeout.milliseconds)"
                 // Members learn of a rebalance with a heartbeat, so partitions that move stand still for as long as one.
                 properties["heartbeat.interval.ms"] = "\(max(100, min(500, sessionTimeout.milliseconds / 4)))"
-                // A flow that restores or computes does not poll; heartbeats go on from librdkafka's own thread. It is also
-                // how long a rebalance waits for a member that is gone and whose session the broker does not end: seen once
-                // with a broker of Kafka 4.3.1 that had been killed and stopped several times within a minute.
-                properties["max.poll.interval.ms"] = "\(max(300_000, sessionTimeout.milliseconds))"
+                // A flow that computes or waits for its database does not poll; heartbeats go on from librdkafka's own
+                // thread. It is also how long a rebalance waits for members that are gone and whose sessions the broker
+                // does not end: Kafka 4.3.1 sets no session timers when a partition of its offsets is led anew while
+                // it is still being loaded, as when a broker restarts twice in quick succession.
+                properties["max.poll.interval.ms"] = "\(max(60_000, sessionTimeout.milliseconds))"
             }
         case .reader:
             properties.merge(consuming(group: clientName)) { $1 }

@@ -94,6 +94,41 @@ struct KafkaGroupTests {
         await log.close()
     }
 
+    @Test func aMemberThatIsBusyForTooLongLosesItsPartitionsAndComesBack() async throws {
+        let settings = ["max.poll.interval.ms": "6000"]
+        let (log, topic) = try await openLog(partitions: 2, settings: settings)
+        let (_, output) = try await openLog(partitions: 1)
+        try await fill(log, topic, 0..<20)
+        let group = "group-\(UUID().uuidString)"
+        let busy = try await log.subscribe(groupOptions(topic, group: group, member: "worker-0", session: .seconds(6)))
+        let batch = try await nextBatch(busy)
+        // The first works on its batch and asks for nothing; the second gets all partitions all the same.
+        let other = try await log.subscribe(groupOptions(topic, group: group, member: "worker-1", session: .seconds(6)))
+        let taken = try await drain(other, count: 20)
+        #expect(Set(taken.map { text($0.value) }).count == 20)
+        let error = await #expect(throws: StreamError.self) {
+            try await busy.commit(batch, producing: [OutgoingRecord(topic: output, key: [1], value: bytes("late"))])
+        }
+        guard case .commitRefused = error else {
+            Issue.record("\(String(describing: error)) is no refusal")
+            return
+        }
+        #expect(try await replayed(log, TopicPartition(output, 0)).isEmpty)
+        // Once it asks again it is told, and gets a share like anybody.
+        var events: [SubscriptionEvent] = []
+        async let goesOn = other.next()
+        while events.count < 2, let event = try await busy.next() { events.append(event) }
+        guard case .revoked(let lost, lost: true) = events.first, case .assigned(let back) = events.last else {
+            Issue.record("\(events) is no loss and no return")
+            return
+        }
+        #expect(Set(lost) == [TopicPartition(topic, 0), TopicPartition(topic, 1)] && back.count == 1)
+        _ = try await goesOn
+        await busy.close()
+        await other.close()
+        await log.close()
+    }
+
     @Test func theRangeStrategySharesPartitionsToo() async throws {
         let (log, topic) = try await openLog(
             partitions: 4,

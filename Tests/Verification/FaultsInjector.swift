@@ -14,6 +14,7 @@ actor FaultsInjector {
 
     private let system: LocalSystem
     private let broker: KafkaBroker?
+    private let link: FaultsLink
     private let state: SystemFiles
     private let bundle: String
     private let folder: String
@@ -22,6 +23,7 @@ actor FaultsInjector {
     private let ledger: FaultsLedger
     private let say: @Sendable (String) -> Void
     private var additional: [ServiceProcess] = []
+    private var additionalWriter: ServiceProcess?
     private var additionalCount = 0
     private var poisonCount = 0
 
@@ -35,6 +37,7 @@ actor FaultsInjector {
     init(
         _ system: LocalSystem,
         broker: KafkaBroker?,
+        link: FaultsLink,
         disk: FullDisk?,
         bundle: String,
         folder: String,
@@ -44,6 +47,7 @@ actor FaultsInjector {
     ) throws {
         self.system = system
         self.broker = broker
+        self.link = link
         self.disk = disk
         self.bundle = bundle
         self.folder = folder
@@ -110,6 +114,11 @@ actor FaultsInjector {
             broker?.signal(SIGSTOP)
             await pause(fault.duration)
             broker?.signal(SIGCONT)
+        case .holdNetwork:
+            try await addProcess(of: fault.target)
+            link.hold()
+            await pause(fault.duration)
+            link.release()
         case .poison: try await poison(fault.instance)
         case .moreWorkers: try await addWorker()
         case .fewerWorkers: try await removeWorker()
@@ -123,14 +132,16 @@ actor FaultsInjector {
             for pid in [process.pid] + ProcessTable.children(of: process.pid) { _ = Glibc.kill(pid, SIGCONT) }
         }
         disk?.free()
+        link.release()
         broker?.signal(SIGCONT)
         try? await broker?.startAgain()
         while !additional.isEmpty { try? await removeWorker() }
+        if let writer = additionalWriter.take() { await end(writer) }
     }
 
     /// Ends additional processes at once, after a run that failed.
     func abandon() {
-        for worker in additional { worker.signal(SIGKILL) }
+        for process in additional + [additionalWriter].compactMap({ $0 }) { process.signal(SIGKILL) }
     }
 
     private func pause(_ seconds: Double) async {
@@ -172,7 +183,7 @@ actor FaultsInjector {
         var options = ServiceProcess.Options(
             program,
             instance: "additional-\(additionalCount)",
-            log: state.log,
+            log: link.log,
             database: state.database,
             bundle: bundle,
             folder: folder
@@ -193,11 +204,26 @@ actor FaultsInjector {
 
     private func removeWorker() async throws {
         guard let worker = additional.popLast() else { throw NotNow(reason: "there is no additional worker") }
-        let wasRunning = worker.status == nil
-        worker.signal(SIGCONT)
-        let status = await worker.stop(patience: .seconds(40))
+        await end(worker)
+    }
+
+    private func end(_ process: ServiceProcess) async {
+        let wasRunning = process.status == nil
+        process.signal(SIGCONT)
+        let status = await process.stop(patience: .seconds(40))
         if wasRunning, status == .signalled(SIGKILL) {
-            problems.append("\(worker.name) did not end within 40 s of SIGTERM")
+            problems.append("\(process.name) did not end within 40 s of SIGTERM")
+        }
+    }
+
+    /// Sees to it that an additional process of a service runs.
+    private func addProcess(of program: String) async throws {
+        if program == "encoder-worker" {
+            if !additional.contains(where: { $0.status == nil }) { try await addWorker() }
+        } else if additionalWriter?.status != nil || additionalWriter == nil {
+            let writer = try await ServiceProcess.start(options(program))
+            additionalWriter = writer
+            _ = try? await writer.waitUntilReady(within: .seconds(10))
         }
     }
 

@@ -24,6 +24,8 @@ public struct Fault: Codable, Sendable, Equatable, CustomStringConvertible {
         case killBroker = "kill-broker"
         /// SIGSTOP of the broker.
         case stopBroker = "stop-broker"
+        /// All packets between the additional processes and the log are lost, and no connection is closed.
+        case holdNetwork = "hold-network"
         /// Records in `user-events` that are no events.
         case poison
         /// One more encoder worker.
@@ -137,6 +139,9 @@ public struct FaultsSchedule: Sendable {
             draw(["encoder-worker", "encoder-worker", "embedding-writer", "event-ingestor"])
             fault.duration = draw(11.5...15)
         case .stopAdditional: fault.duration = draw(3.5...6)
+        case .holdNetwork:
+            fault.target = ["encoder-worker", "embedding-writer"][random.below(2)]
+            fault.duration = options.isShort ? draw(3.5...6) : draw(3.5...20)
         case .stopDatabase, .stopBroker: fault.duration = options.isShort ? draw(1...3) : draw(2...14)
         case .fillDisk: fault.duration = draw(3...9)
         case .killBroker: fault.duration = options.isShort ? 0 : draw(0...6)
@@ -159,6 +164,7 @@ public struct FaultsSchedule: Sendable {
         var weights: [(Fault.Kind, Double)] = [
             (.kill, 6), (.terminate, 3), (.stopAdditional, 2), (.killDatabase, 1.5), (.stopDatabase, 1.5),
             (.cutConnections, 3), (.poison, 1.5), (.moreWorkers, 3), (.fewerWorkers, 1.5), (.failpoint, 4),
+            (.holdNetwork, 2),
         ]
         if !options.isShort { weights.append((.stop, 2.5)) }
         if options.hasBroker { weights += [(.killBroker, options.isShort ? 0.7 : 1.5), (.stopBroker, 1.5)] }

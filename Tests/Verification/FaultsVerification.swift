@@ -19,8 +19,8 @@ public struct FaultsVerification: Sendable {
         public var seed: UInt64
         /// How long the system may take, once nothing goes wrong any more, until it has done all its work.
         ///
-        /// A rebalance waits for a member whose session the broker forgot for `max.poll.interval.ms`, 5 minutes.
-        public var healsWithin: Duration = .seconds(420)
+        /// A rebalance waits for a member whose session the broker forgot for `max.poll.interval.ms`, a minute.
+        public var healsWithin: Duration = .seconds(300)
         /// Whether the database lies on a small disk that can be filled, where this process may mount one.
         public var fillsDisk = true
         /// What may go wrong; empty stands for everything that can.
@@ -117,7 +117,11 @@ public struct FaultsVerification: Sendable {
     private func run(in folder: String, _ disk: FullDisk?) async throws -> Result {
         let broker =
             options.overKafka
-            ? try await KafkaBroker.start(in: folder, settings: ["group.min.session.timeout.ms=1000"]) : nil
+            ? try await KafkaBroker.start(
+                in: folder,
+                settings: ["group.min.session.timeout.ms=1000"],
+                isLinked: true
+            ) : nil
         do {
             let result = try await run(in: folder, broker, disk)
             await broker?.stop()
@@ -190,9 +194,12 @@ public struct FaultsVerification: Sendable {
         limits.commitsApart = options.withoutProtection.contains("atomic-commit")
         let schedule = FaultsSchedule(seed: options.seed, limits)
         let ledger = FaultsLedger()
+        let link = try broker.flatMap { FaultsLink($0) } ?? FaultsLink(database: state.log)
+        defer { link.close() }
         let injector = try FaultsInjector(
             system,
             broker: broker,
+            link: link,
             disk: disk,
             bundle: bundle,
             folder: folder,

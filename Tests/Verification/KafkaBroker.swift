@@ -4,6 +4,7 @@ import Kafka
 import ServiceRuntime
 public import Streams
 import Synchronization
+public import TCPProxy
 
 /// A real Apache Kafka broker of its own, for as long as a verification takes.
 ///
@@ -14,10 +15,15 @@ public final class KafkaBroker: Sendable {
     private let folder: String
     private let port: Int
 
+    /// The proxy that it was started with.
+    public let link: TCPProxy?
     /// The broker's address as a message log.
     public var address: String { "kafka://\(host)" }
     /// The broker's address as Kafka's own clients write it.
     public var host: String { "127.0.0.1:\(port)" }
+
+    /// The broker's address through its proxy.
+    public var linkedAddress: String? { link.map { "kafka://127.0.0.1:\($0.port)" } }
 
     /// Opens the broker as a message log.
     public func open() async throws -> any MessageLog { try await KafkaLog(address: address) }
@@ -32,11 +38,18 @@ public final class KafkaBroker: Sendable {
         return FileManager.default.isExecutableFile(atPath: program) ? program : nil
     }
 
-    private init(_ specification: ChildProcess.Specification, child: ChildProcess, folder: String, port: Int) {
+    private init(
+        _ specification: ChildProcess.Specification,
+        child: ChildProcess,
+        folder: String,
+        port: Int,
+        link: TCPProxy?
+    ) {
         self.specification = specification
         self.child = Mutex(child)
         self.folder = folder
         self.port = port
+        self.link = link
     }
 
     /// Starts a broker in a folder and waits until it answers.
@@ -44,9 +57,14 @@ public final class KafkaBroker: Sendable {
     /// - Parameters:
     ///   - folder: for its data and its log.
     ///   - settings: further settings of the broker, as in `group.min.session.timeout.ms=1000`.
+    ///   - isLinked: whether it has a proxy: who comes through it is told its address for everything else too.
     /// - Returns: the broker, which answers.
     /// - Throws: `VerificationError` when there is no Kafka or it does not start.
-    public static func start(in folder: String, settings: [String] = []) async throws -> KafkaBroker {
+    public static func start(
+        in folder: String,
+        settings: [String] = [],
+        isLinked: Bool = false
+    ) async throws -> KafkaBroker {
         guard let program else {
             throw VerificationError(
                 "there is no Apache Kafka: set KAFKA_HOME to a folder whose program `start` starts a broker "
@@ -54,16 +72,24 @@ public final class KafkaBroker: Sendable {
             )
         }
         try layOut("\(folder)/kafka")
-        // The broker's controller listens on the next port.
-        let port = try LocalPort.free(count: 2)
+        // The broker's controller listens on the next port, and those behind the proxy come to the one after that.
+        let port = try LocalPort.free(count: 3)
+        let link = isLinked ? try TCPProxy(to: UInt16(port + 2)) : nil
+        let linked = link.map { listeners(port: port, linkPort: Int($0.port)) } ?? []
         let specification = ChildProcess.Specification(
             executable: "/usr/bin/setpriv",
-            arguments: ["--pdeathsig=KILL", "--", program, "\(folder)/kafka", "\(port)"] + settings,
+            arguments: ["--pdeathsig=KILL", "--", program, "\(folder)/kafka", "\(port)"] + linked + settings,
             environment: ProcessInfo.processInfo.environment,
             outputFile: "\(folder)/kafka.log"
         )
         let child = try await ChildProcess.start(specification)
-        let broker = KafkaBroker(specification, child: child, folder: folder, port: port)
+        let broker = KafkaBroker(
+            specification,
+            child: child,
+            folder: folder,
+            port: port,
+            link: link
+        )
         do {
             try await broker.waitUntilReady()
         } catch {
@@ -73,6 +99,16 @@ public final class KafkaBroker: Sendable {
         }
         remember("\(folder)/kafka")
         return broker
+    }
+
+    /// Settings of a broker that has a listener of its own for those who come through a proxy.
+    private static func listeners(port: Int, linkPort: Int) -> [String] {
+        func list(_ plain: Int, _ link: Int) -> String { "PLAINTEXT://127.0.0.1:\(plain),LINK://127.0.0.1:\(link)" }
+        return [
+            "listeners=\(list(port, port + 2)),CONTROLLER://127.0.0.1:\(port + 1)",
+            "advertised.listeners=\(list(port, linkPort))",
+            "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,LINK:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        ]
     }
 
     /// What formatting left in the folder of this process's first broker, by name.
@@ -120,8 +156,9 @@ public final class KafkaBroker: Sendable {
     /// Sends a signal, such as SIGSTOP.
     public func signal(_ number: Int32) { current.signal(number) }
 
-    /// Ends the broker.
+    /// Ends the broker, and its proxy.
     public func stop() async {
+        link?.close()
         await current.stop(signal: SIGKILL, patience: .seconds(5))
     }
 }
