@@ -27,6 +27,13 @@ final class Restores: Sendable {
         var running: Restore?
     }
 
+    /// How many records that are in the state already may come again, when the log tells an offset that is too small.
+    ///
+    /// More than the largest batch: of a commit that broke off not all outputs may be there, and they are made again.
+    private static let repeatedCount: Int64 = 20_000
+    /// How far back rejected records are looked for.
+    private static let rejectedCount: Int64 = 1_000
+
     private let log: any MessageLog
     private let subscription: any Subscription
     private let timelines: Timelines
@@ -110,13 +117,14 @@ final class Restores: Sendable {
             }
             let start = ContinuousClock.now
             guard try await isRestored(restore) else { continue }
+            let last = await timelines.lastRestoredOffset(of: restore.partition.partition)
             // Under the lock, so that nothing is resumed after it was given up.
             let isTaken = state.withLock { state in
                 guard state.open[restore.partition] === restore else { return false }
                 state.open[restore.partition] = nil
                 state.done.insert(restore.partition)
                 metrics.stream.partitions.add([restore.partition], isReady: true)
-                subscription.resume([restore.partition])
+                subscription.resume([restore.partition], notBefore: [restore.partition: last - Self.repeatedCount])
                 show(state)
                 return true
             }
@@ -139,6 +147,7 @@ final class Restores: Sendable {
                     if restore.stop.isRequested { throw CancellationError() }
                     try await timelines.restore(records)
                 }
+                try await restoreRejections(of: restore.partition)
                 return true
             }
             return isWhole == true
@@ -146,6 +155,15 @@ final class Restores: Sendable {
             // A replay that is cancelled ends with an error of the log.
             if restore.stop.isRequested { return false }
             throw error
+        }
+    }
+
+    private func restoreRejections(of partition: TopicPartition) async throws {
+        let topic = Topic.userEvents.rejected
+        for number in 0..<(try await log.partitionCount(of: topic) ?? 0) {
+            try await log.replay(TopicPartition(topic, number), last: Self.rejectedCount) { [timelines] records in
+                await timelines.restore(records.compactMap { Rejection(headersOf: $0) }, of: partition)
+            }
         }
     }
 

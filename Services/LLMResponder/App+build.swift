@@ -33,6 +33,7 @@ extension App {
             to: [Topic.questions.rawValue],
             as: .group(ConsumerGroup.llmResponder)
         )
+        options.holdsNewPartitions = true
         options.outputTopics = [Topic.answers.rawValue, Topic.questions.rawValue, Topic.questions.rejected]
         let subscription = try await log.subscribe(options)
         let tokens = TokenPublisher(log: log, logger: logger)
@@ -52,7 +53,7 @@ extension App {
                 await log.close()
             },
             tokens,
-            RespondingFlow(subscription, answering, metrics: metrics, health: health, logger: logger),
+            RespondingFlow(log, subscription, answering, metrics: metrics, health: health, logger: logger),
         ])
     }
 }

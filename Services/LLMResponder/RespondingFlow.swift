@@ -10,6 +10,7 @@ struct RespondingFlow: Service {
     private static let pause: Duration = .milliseconds(4)
 
     let name = "responding-flow"
+    private let log: any MessageLog
     private let subscription: any Subscription
     private let answering: Answering
     private let metrics: LLMResponderMetrics
@@ -18,12 +19,14 @@ struct RespondingFlow: Service {
 
     /// Joins the parts.
     init(
+        _ log: any MessageLog,
         _ subscription: any Subscription,
         _ answering: Answering,
         metrics: LLMResponderMetrics,
         health: HealthCondition,
         logger: Logger
     ) {
+        self.log = log
         self.subscription = subscription
         self.answering = answering
         self.metrics = metrics
@@ -39,16 +42,34 @@ struct RespondingFlow: Service {
         while let event = try await subscription.next(until: shutdown) {
             switch event {
             case .assigned(let partitions):
+                subscription.resume(partitions, notBefore: try await restore(partitions, &answered, until: shutdown))
                 held.formUnion(partitions)
                 metrics.stream.partitions.add(partitions, isReady: true)
-            case .revoked(let partitions, let isLost):
+            case .revoked(let partitions, _):
                 held.subtract(partitions)
-                // What was answered last may have to be answered again.
-                if isLost { answered.forget(partitions) }
+                // What was answered last may have to be answered again; what is still there is learnt anew.
+                answered.forget(partitions)
                 metrics.stream.partitions.remove(partitions)
             case .batch(let batch): try await process(batch, &answered, &rate)
             }
             if held.isEmpty { health.fails("no partitions are assigned") } else { health.holds() }
+        }
+    }
+
+    private func restore(
+        _ partitions: [TopicPartition],
+        _ answered: inout AnsweredQuestions,
+        until shutdown: Shutdown
+    ) async throws -> [TopicPartition: Int64] {
+        var backoff = Backoff()
+        while true {
+            do {
+                return try await answered.restore(partitions, from: log)
+            } catch let error as StreamError {
+                guard case .unavailable = error, !shutdown.isRequested else { throw error }
+                logger.warning("cannot see what is answered already", metadata: ["error": error.description])
+            }
+            try? await shutdown.wait(atMost: backoff.next())
         }
     }
 
@@ -67,19 +88,17 @@ struct RespondingFlow: Service {
         )
         let (answers, waiting) = try await answer(Self.open(questions, answered))
         let outputs =
-            try answers.map { answer in
-                OutgoingRecord(topic: Topic.answers.rawValue, key: Array(answer.user.utf8), value: try answer.encoded())
-            } + waiting.map(Self.again) + rejections.map { $0.outgoing(service: "llm-responder") }
+            try answers.map { try AnsweredQuestions.record($0.1, to: $0.0) } + waiting.map(Self.again)
+            + rejections.map { $0.outgoing(service: "llm-responder") }
         if case .refused(let reason) = try await subscription.commitResult(of: batch, producing: outputs) {
             // Nobody has seen these answers; whoever has the partition now answers again.
             metrics.stream.refusedCommits.increment()
             return logger.warning("the commit of answers was refused", metadata: ["reason": reason])
         }
-        let keys = Set(answers.map { AnsweredQuestions.Key($0) })
-        for (partition, questions) in Dictionary(grouping: questions, by: \.0.source) {
-            answered.insert(questions.map { AnsweredQuestions.Key($0.1) }.filter(keys.contains), in: partition)
+        for (partition, answers) in Dictionary(grouping: answers, by: \.0.source) {
+            answered.insert(answers.map { AnsweredQuestions.Key($0.1) }, in: partition)
         }
-        metrics.count(batch, answers, waiting: waiting.count, rejections, since: start)
+        metrics.count(batch, answers.map(\.1), waiting: waiting.count, rejections, since: start)
     }
 
     /// Those that have no answer yet, each once.
@@ -113,15 +132,17 @@ struct RespondingFlow: Service {
     }
 
     /// Answers what can be answered, and looks again at the rest for a moment if there was nothing else to do.
-    private func answer(_ questions: [(Record, Question)]) async throws -> (answers: [Answer], waiting: [Record]) {
+    private func answer(
+        _ questions: [(Record, Question)]
+    ) async throws -> (answers: [(Record, Answer)], waiting: [Record]) {
         let end = ContinuousClock.now + Self.patience
-        var answers: [Answer] = []
+        var answers: [(Record, Answer)] = []
         var open = questions
         while true {
             var waiting: [(Record, Question)] = []
             for (record, question) in open {
                 switch try await answering.attempt(question) {
-                case .answered(let answer): answers.append(answer)
+                case .answered(let answer): answers.append((record, answer))
                 case .mustWait: waiting.append((record, question))
                 }
             }

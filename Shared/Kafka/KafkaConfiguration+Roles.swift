@@ -23,6 +23,11 @@ extension KafkaConfiguration {
             }
         }
 
+        /// Whether it is a member of a group.
+        var isMember: Bool {
+            if case .subscriber(_, isMember: true, _) = self { true } else { false }
+        }
+
         /// Whether no thread polls the instance's events all the time.
         var isUnattended: Bool {
             switch self {
@@ -78,7 +83,9 @@ extension KafkaConfiguration {
             properties.merge(consuming(group: group)) { $1 }
             properties["isolation.level"] = "read_uncommitted"
         }
-        return properties.merging(additional) { $1 }
+        // Those who are no members have librdkafka's session timeout, and it must not be the longer one.
+        let further = role.isMember ? additional : additional.filter { $0.key != "max.poll.interval.ms" }
+        return properties.merging(further) { $1 }
     }
 
     private func common(clientName: String) -> [String: String] {

@@ -66,9 +66,12 @@ public final class KafkaLog: MessageLog {
     /// Reads all committed records of a partition up to its true end at the time of the call.
     public func replay(
         _ partition: TopicPartition,
+        last count: Int64?,
         _ body: @Sendable ([Record]) async throws -> Void
     ) async throws {
-        let ranges = try await administrator.watermarks(of: [partition])
+        let ranges = try await administrator.watermarks(of: [partition]).mapValues { range in
+            max(range.lowerBound, count.map { range.upperBound - $0 } ?? 0)..<range.upperBound
+        }
         let reader = try PartitionReader(
             configuration,
             ranges: ranges,

@@ -127,7 +127,9 @@ extension KafkaSubscription {
         owned.formUnion(partitions)
         if waitsForStart {
             // What was resumed belongs to an earlier assignment.
-            resumed.withLock { $0.subtract(partitions) }
+            resumed.withLock { resumed in
+                for partition in partitions { resumed[partition] = nil }
+            }
             unstarted.merge(starts) { $1 }
             answer = .assign([:])
         } else {
@@ -144,11 +146,14 @@ extension KafkaSubscription {
     /// Fetches what the flow has resumed.
     func startResumed() throws(StreamError) {
         guard options.holdsNewPartitions, !unstarted.isEmpty else { return }
-        let wanted = resumed.withLock { resumed in
-            defer { resumed = [] }
+        let floors = resumed.withLock { resumed in
+            defer { resumed = [:] }
             return resumed
         }
-        let starts = unstarted.filter { wanted.contains($0.key) }
+        var starts: [TopicPartition: Int64] = [:]
+        for (partition, committed) in unstarted {
+            if let floor = floors[partition] { starts[partition] = max(committed, floor) }
+        }
         guard !starts.isEmpty else { return }
         for partition in starts.keys { unstarted[partition] = nil }
         try fetch(starts)

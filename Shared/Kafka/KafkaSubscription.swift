@@ -48,8 +48,8 @@ actor KafkaSubscription: Subscription {
     var held: Rebalance?
     /// Assigned, and waiting for `start` or `resume`, with the lowest offset each may start at.
     var unstarted: [TopicPartition: Int64] = [:]
-    /// Of those, the ones that the flow resumed; it may do so from any thread.
-    nonisolated let resumed = Mutex<Set<TopicPartition>>([])
+    /// Of those, the ones that the flow resumed, and what it knows to be behind the group; it may do so from any thread.
+    nonisolated let resumed = Mutex<[TopicPartition: Int64]>([:])
     /// Of a commit that failed: to be given up towards the flow.
     var refused: Set<TopicPartition> = []
     /// Given up after a failed commit, to be assigned again unless a rebalance takes them.
@@ -186,8 +186,12 @@ actor KafkaSubscription: Subscription {
     }
 
     /// Lets records of partitions flow that are held.
-    nonisolated func resume(_ partitions: [TopicPartition]) {
-        resumed.withLock { $0.formUnion(partitions) }
+    ///
+    /// Floors count, because a coordinator of Kafka 4.3.1 that was led anew while it loaded its offsets may tell old ones.
+    nonisolated func resume(_ partitions: [TopicPartition], notBefore floors: [TopicPartition: Int64]) {
+        resumed.withLock { resumed in
+            for partition in partitions { resumed[partition] = floors[partition] ?? 0 }
+        }
         client.wake()
     }
 

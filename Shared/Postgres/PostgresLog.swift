@@ -158,6 +158,7 @@ public final class PostgresLog: MessageLog {
     /// Reads all live records of a partition, from its start up to its end at the time of the call.
     public func replay(
         _ partition: TopicPartition,
+        last count: Int64?,
         _ body: @Sendable ([Record]) async throws -> Void
     ) async throws {
         let identifier = try await self.identifier(of: partition)
@@ -188,7 +189,7 @@ public final class PostgresLog: MessageLog {
                 }
             }
         }
-        var records = try await piece(from: 0)
+        var records = try await piece(from: count.map { max(0, end - $0) } ?? 0)
         while let last = records.last {
             // The next piece is read while this one is worked on.
             async let following = piece(from: last.offset + 1)

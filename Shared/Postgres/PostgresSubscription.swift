@@ -100,7 +100,8 @@ actor PostgresSubscription: Subscription {
         return event
     }
 
-    nonisolated func resume(_ partitions: [TopicPartition]) {
+    /// Floors say nothing new: offsets and outputs are of one transaction of the database.
+    nonisolated func resume(_ partitions: [TopicPartition], notBefore floors: [TopicPartition: Int64]) {
         resumed.withLock { $0.formUnion(partitions) }
         member.signal.raise()
     }

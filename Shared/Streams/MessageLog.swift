@@ -9,16 +9,18 @@ public protocol MessageLog: Sendable {
     /// Joins a group that shares the topics' partitions, or reads all partitions alone.
     func subscribe(_ options: SubscriptionOptions) async throws(StreamError) -> any Subscription
 
-    /// Reads all live records of a partition, from its start up to its end at the time of the call.
+    /// Reads the live records of a partition, from its start up to its end at the time of the call.
     ///
     /// The end is the true high watermark, also when transactions are open: records of a transaction that is still open
     /// are waited for. Of a compacted topic, earlier records of a key may still come before the newest.
     /// - Parameters:
     ///   - partition: what to read.
+    ///   - count: how many offsets before the end to begin; nil begins at the start.
     ///   - body: called with the records in order, in pieces of at most some thousand.
     /// - Throws: `StreamError`, and what `body` throws.
     func replay(
         _ partition: TopicPartition,
+        last count: Int64?,
         _ body: @Sendable ([Record]) async throws -> Void
     ) async throws
 
@@ -59,6 +61,14 @@ extension [TopicSpecification] {
 }
 
 extension MessageLog {
+    /// Reads all live records of a partition.
+    public func replay(
+        _ partition: TopicPartition,
+        _ body: @Sendable ([Record]) async throws -> Void
+    ) async throws {
+        try await replay(partition, last: nil, body)
+    }
+
     /// How many records of a topic a group has still to read, over all partitions.
     public func lag(group: String, topic: String) async throws(StreamError) -> Int64 {
         try await lags(group: group, topic: topic).values.reduce(0, +)
@@ -150,10 +160,19 @@ public protocol Subscription: Sendable {
     /// Each `.assigned` holds its partitions anew, also those that were resumed before. A partition that is not this
     /// member's, or flows already, is passed over; but who calls it after it was told `.revoked` may hit a later
     /// assignment of the partition, so that must be ruled out.
-    func resume(_ partitions: [TopicPartition])
+    /// - Parameters:
+    ///   - partitions: what is to flow.
+    ///   - floors: offsets that the outputs of earlier commits, where the reader restored its state from, show to be behind
+    ///     the group. A log whose servers may forget commits goes on from there if they say less.
+    func resume(_ partitions: [TopicPartition], notBefore floors: [TopicPartition: Int64])
 
     /// Leaves the group; partitions go to others at once.
     func close() async
+}
+
+extension Subscription {
+    /// Lets records of assigned partitions flow from what is committed.
+    public func resume(_ partitions: [TopicPartition]) { resume(partitions, notBefore: [:]) }
 }
 
 /// What a subscription yields.

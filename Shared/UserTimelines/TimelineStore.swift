@@ -18,6 +18,7 @@ public struct TimelineStore: Sendable {
     /// How many events a timeline keeps; `Timeline` says when it keeps fewer.
     public let length: Int
     private var partitions: [Int32: [String: PackedTimeline]] = [:]
+    private var lastOffsets: [Int32: Int64] = [:]
     private var names = NameTables()
     // Memory that is used again.
     private var scratch: [UInt8] = []
@@ -43,6 +44,16 @@ public struct TimelineStore: Sendable {
     /// Whether the users of a partition are held.
     public func holds(_ partition: Int32) -> Bool { partitions[partition] != nil }
 
+    /// The greatest offset that a restored timeline of a partition was applied up to; -1 when there is none.
+    ///
+    /// Timelines are committed with their offsets, so every record of the partition up to there was applied.
+    public func lastRestoredOffset(of partition: Int32) -> Int64 {
+        Protection.replayGuard.isOff ? -1 : lastOffsets[partition] ?? -1
+    }
+
+    /// Whether a user has a timeline.
+    public func holds(_ user: String, in partition: Int32) -> Bool { partitions[partition]?[user] != nil }
+
     /// Begins to hold the users of a partition, none at first.
     public mutating func open(_ partition: Int32) {
         drop(partition)
@@ -51,6 +62,7 @@ public struct TimelineStore: Sendable {
 
     /// Forgets the users of a partition.
     public mutating func drop(_ partition: Int32) {
+        lastOffsets[partition] = nil
         guard let users = partitions.removeValue(forKey: partition) else { return }
         for timeline in users.values { Self.release(timeline, &names) }
     }
@@ -69,6 +81,7 @@ public struct TimelineStore: Sendable {
         from bytes: Span<UInt8>,
         in partition: Int32
     ) throws(MessageError) {
+        lastOffsets[partition] = max(lastOffsets[partition] ?? -1, columns.lastOffset)
         try Self.restore(
             columns,
             from: bytes,

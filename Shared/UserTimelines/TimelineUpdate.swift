@@ -27,7 +27,7 @@ public struct TimelineUpdate: Sendable {
     public private(set) var deleted: [(user: String, partition: Int32)] = []
     /// Records that are no events.
     public private(set) var rejections: [RejectedRecord] = []
-    /// Events that were applied before, by their offset.
+    /// Records that were dealt with before, by their offset.
     public private(set) var knownCount = 0
     /// Events whose `event_id` their user's timeline held already.
     public private(set) var repeatedCount = 0
@@ -35,11 +35,24 @@ public struct TimelineUpdate: Sendable {
     private var positions: [String: Int] = [:]
 
     /// Applies records to the timelines, in order.
-    public init(applying records: [Record], to store: inout TimelineStore) {
+    ///
+    /// - Parameters:
+    ///   - records: records of `user-events`.
+    ///   - store: the timelines.
+    ///   - isRejected: whether a record was rejected before.
+    public init(
+        applying records: [Record],
+        to store: inout TimelineStore,
+        unless isRejected: (Record) -> Bool = { _ in false }
+    ) {
         for record in records {
             do throws(MessageError) {
                 try apply(record, to: &store)
             } catch {
+                if isRejected(record) {
+                    knownCount += 1
+                    continue
+                }
                 rejections.append(RejectedRecord(record, kind: .decode, reason: error.description))
             }
         }
@@ -58,9 +71,15 @@ public struct TimelineUpdate: Sendable {
         guard let user = String(validating: key, as: UTF8.self) else {
             throw MessageError(field: "key", reason: "is not UTF-8; the key of an event is its user's id")
         }
+        // Whatever came before the state's last event is in the state. It may come again, and what it led to is said again.
+        let isKnown = record.offset <= store.lastRestoredOffset(of: partition)
         guard let value = record.value else {
-            store.remove(user, in: partition)
-            if !deleted.contains(where: { $0.user == user }) { deleted.append((user, partition)) }
+            if isKnown, store.holds(user, in: partition) {
+                knownCount += 1
+            } else {
+                store.remove(user, in: partition)
+                delete(user, partition)
+            }
             return touch(user, partition, at: record.timestamp)
         }
         let event = try Event(
@@ -74,12 +93,21 @@ public struct TimelineUpdate: Sendable {
                 reason: "is \"\(event.user)\" but the record's key is \"\(user)\"; they must be the same"
             )
         }
+        guard !isKnown || store.holds(user, in: partition) else {
+            // The user was forgotten since.
+            knownCount += 1
+            return delete(user, partition)
+        }
         switch store.apply(TimelineEvent(event), of: user, in: partition, offset: record.offset) {
         case .applied: break
         case .known: knownCount += 1
         case .repeated: repeatedCount += 1
         }
         touch(user, partition, at: record.timestamp)
+    }
+
+    private mutating func delete(_ user: String, _ partition: Int32) {
+        if !deleted.contains(where: { $0.user == user }) { deleted.append((user, partition)) }
     }
 
     private mutating func touch(_ user: String, _ partition: Int32, at time: Int64) {

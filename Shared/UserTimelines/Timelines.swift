@@ -15,6 +15,8 @@ public actor Timelines {
 
     private var store: TimelineStore
     private var columns = TimelineColumns()
+    /// Offsets of records that were rejected and are in the log of rejected records, by partition.
+    private var rejected: [Int32: Set<Int64>] = [:]
 
     /// Begins with no partition.
     ///
@@ -31,12 +33,27 @@ public actor Timelines {
     /// Whether a partition is held.
     public func holds(_ partition: Int32) -> Bool { store.holds(partition) }
 
+    /// The greatest offset of a partition's events that the restored timelines cover; -1 when there is none.
+    public func lastRestoredOffset(of partition: Int32) -> Int64 { store.lastRestoredOffset(of: partition) }
+
     /// Begins to hold a partition, with no users at first.
-    public func open(_ partition: Int32) { store.open(partition) }
+    public func open(_ partition: Int32) {
+        store.open(partition)
+        rejected[partition] = nil
+    }
 
     /// Forgets partitions.
     public func drop(_ partitions: some Sequence<Int32> & Sendable) {
-        for partition in partitions { store.drop(partition) }
+        for partition in partitions {
+            store.drop(partition)
+            rejected[partition] = nil
+        }
+    }
+
+    /// Takes rejections of a partition's records, which are not to be made again should the records come again.
+    public func restore(_ rejections: [Rejection], of partition: TopicPartition) {
+        let offsets = rejections.filter { $0.source == partition }.map(\.offset)
+        rejected[partition.partition, default: []].formUnion(offsets)
     }
 
     /// Takes stored timelines in order: the newest of a user stays, a deletion forgets it.
@@ -73,6 +90,6 @@ public actor Timelines {
 
     /// Applies a batch of `user-events`.
     public func apply(_ records: [Record]) -> TimelineUpdate {
-        TimelineUpdate(applying: records, to: &store)
+        TimelineUpdate(applying: records, to: &store) { rejected[$0.source.partition]?.contains($0.offset) == true }
     }
 }

@@ -53,7 +53,6 @@ struct TimelineSource: Sendable {
         return Timeline(
             user: Self.user(number),
             eventCount: UInt64(length + random.below(200)),
-            lastOffset: Int64(number) * 50,
             events: events
         )
     }

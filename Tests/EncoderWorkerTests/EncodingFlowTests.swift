@@ -49,7 +49,9 @@ import Verification
             try await subscription.start(at: offsets)
         }
 
-        nonisolated func resume(_ partitions: [TopicPartition]) { subscription.resume(partitions) }
+        nonisolated func resume(_ partitions: [TopicPartition], notBefore floors: [TopicPartition: Int64]) {
+            subscription.resume(partitions, notBefore: floors)
+        }
 
         func close() async { await subscription.close() }
     }

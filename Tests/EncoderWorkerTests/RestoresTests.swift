@@ -27,12 +27,16 @@ import Verification
             self.slow = slow
         }
 
-        func replay(_ partition: TopicPartition, _ body: @Sendable ([Record]) async throws -> Void) async throws {
+        func replay(
+            _ partition: TopicPartition,
+            last count: Int64?,
+            _ body: @Sendable ([Record]) async throws -> Void
+        ) async throws {
             if partition == slow {
                 reached.request()
                 await letGo.requested()
             }
-            try await log.replay(partition, body)
+            try await log.replay(partition, last: count, body)
         }
     }
 

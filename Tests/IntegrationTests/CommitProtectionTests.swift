@@ -1,3 +1,5 @@
+import Messages
+import Streams
 import Testing
 import Verification
 
@@ -5,13 +7,19 @@ import Verification
 extension ProtectionTests {
     /// The protections of a worker's commits on both logs: with each everything is right, without it the check must fail.
     @Suite(.serialized) struct CommitProtectionTests {
-        /// The group's offsets are set back, so the worker reads events that are in its state.
+        /// The group's offsets are set back, so the worker reads events that are in its state, a record that it rejected
+        /// and the deletion of a user.
         @Test(arguments: FaultStage.logs, ["", "replay-guard"])
         func eventsThatAreReadAgainCountOnce(kafka: Bool, without protections: String) async throws {
             try await FaultStage.run(kafka: kafka) { system in
                 let writer = try await system.start("embedding-writer")
                 let first = try await system.start("encoder-worker", "first")
-                try await system.append(users: 5, rounds: 0..<3)
+                try await system.append(users: 6, rounds: 0..<2)
+                try await system.log.append([
+                    OutgoingRecord(topic: Topic.userEvents.rawValue, partition: 0, key: [80], value: [0xff, 0x00]),
+                    OutgoingRecord(topic: Topic.userEvents.rawValue, key: Array("u5".utf8), value: nil),
+                ])
+                try await system.append(users: 5, rounds: 2..<3)
                 try await system.waitUntilDrained()
                 await first.stop()
                 try await system.rewindEvents()

@@ -46,6 +46,28 @@ struct KafkaSubscriptionTests {
         await log.close()
     }
 
+    @Test func startsWhereTheReaderKnowsThatTheGroupIsPast() async throws {
+        let (log, topic) = try await openLog(partitions: 1)
+        let partition = TopicPartition(topic, 0)
+        try await fill(log, topic, 0..<10)
+        var options = groupOptions(topic, maximumBatchCount: 2)
+        let first = try await log.subscribe(options)
+        _ = try await drain(first, count: 6)
+        await first.close()
+        options.holdsNewPartitions = true
+        for (floor, start) in [(Int64(8), "8"), (Int64(3), "6")] {
+            let reader = try await log.subscribe(options)
+            guard case .assigned([partition]) = try await reader.next() else {
+                Issue.record("nothing was assigned")
+                return
+            }
+            reader.resume([partition], notBefore: [partition: floor])
+            #expect(text(try await nextBatch(reader).records.first?.value) == start)
+            await reader.close()
+        }
+        await log.close()
+    }
+
     @Test func lagCountsNoControlRecords() async throws {
         let (log, topic) = try await openLog(partitions: 1)
         let (_, output) = try await openLog(partitions: 1)

@@ -87,6 +87,27 @@ import Verification
             return await collector.records
         }
 
+        /// Sets the group's offsets back to behind the first question of each partition.
+        func rewindQuestions() async throws {
+            var first: [TopicPartition: Record] = [:]
+            for record in try await records(of: Topic.questions.rawValue) where first[record.source] == nil {
+                first[record.source] = record
+            }
+            let subscription = try await log.subscribe(
+                SubscriptionOptions(
+                    topics: [Topic.questions.rawValue],
+                    membership: .group(ConsumerGroup.llmResponder),
+                    memberName: "operator"
+                )
+            )
+            while let event = try await subscription.next() {
+                guard case .assigned(let partitions) = event else { continue }
+                try await subscription.commit(Batch(records: partitions.compactMap { first[$0] }), producing: [])
+                break
+            }
+            await subscription.close()
+        }
+
         /// Runs a responder while `body` runs.
         func whileRunning(_ body: () async throws -> Void) async throws {
             let subscription = try await log.subscribe(
@@ -95,7 +116,8 @@ import Verification
                     membership: .group(ConsumerGroup.llmResponder),
                     maximumBatchCount: 4,
                     linger: .zero,
-                    memberName: "llm-responder-test"
+                    memberName: "llm-responder-test",
+                    holdsNewPartitions: true
                 )
             )
             let health = Health()
@@ -110,6 +132,7 @@ import Verification
                 health: health.condition("database", waitingFor: "start")
             )
             let flow = RespondingFlow(
+                log,
                 subscription,
                 answering,
                 metrics: LLMResponderMetrics(MetricsRegistry()),
@@ -154,6 +177,29 @@ import Verification
         }
         let ids = try await fixture.answers().map(\.questionID)
         #expect(ids == ["a", "b", "c", "d", "e", "f", "g"])
+        // Nor by a responder that takes over.
+        for id in ["b", "h"] { try await fixture.ask(id, "u1") }
+        try await fixture.whileRunning {
+            while try await fixture.answer("h") == nil { try await Task.sleep(for: .milliseconds(20)) }
+        }
+        #expect(try await fixture.answers().map(\.questionID) == ids + ["h"])
+        await fixture.close()
+    }
+
+    @Test func questionsThatAreReadAgainAreAnsweredOnce() async throws {
+        let fixture = try await Fixture()
+        try await fixture.write("u1", count: 5)
+        let ids = (0..<20).map { "q\($0)" }
+        for id in ids { try await fixture.ask(id, "u1") }
+        try await fixture.whileRunning {
+            while try await fixture.answers().count < 20 { try await Task.sleep(for: .milliseconds(20)) }
+        }
+        try await fixture.rewindQuestions()
+        try await fixture.ask("last", "u1")
+        try await fixture.whileRunning {
+            while try await fixture.answer("last") == nil { try await Task.sleep(for: .milliseconds(20)) }
+        }
+        #expect(try await fixture.answers().map(\.questionID) == ids + ["last"])
         await fixture.close()
     }
 

@@ -16,8 +16,12 @@ extension ForwardingLog {
     }
 
     /// Reads a partition of the other log.
-    public func replay(_ partition: TopicPartition, _ body: @Sendable ([Record]) async throws -> Void) async throws {
-        try await log.replay(partition, body)
+    public func replay(
+        _ partition: TopicPartition,
+        last count: Int64?,
+        _ body: @Sendable ([Record]) async throws -> Void
+    ) async throws {
+        try await log.replay(partition, last: count, body)
     }
 
     /// Creates topics of the other log.

@@ -1,5 +1,6 @@
 import Foundation
 import Messages
+import StreamProcessing
 import Streams
 import TestSupport
 import Testing
@@ -80,6 +81,41 @@ import Testing
         let size = await timelines.size
         #expect(size.users == 2)
         #expect(size.items == 6)
+    }
+
+    /// Records come again that the state holds already, some of them more than once forgotten or rejected.
+    @Test func whatTheStateCoversChangesNothingWhenItComesAgain() async throws {
+        func event(_ user: String, offset: Int64, _ value: [UInt8]?) -> Record {
+            Record(
+                source: TopicPartition(Topic.userEvents.rawValue, 0),
+                offset: offset,
+                timestamp: 0,
+                key: Array(user.utf8),
+                value: value
+            )
+        }
+        func bytes(_ user: String) throws -> [UInt8] { try Event(user: user, item: "x", time: 9).encoded() }
+        let timelines = Timelines(length: 5)
+        await timelines.open(0)
+        let ann = timeline("ann", 0..<2, count: 2, offset: 9)
+        try await timelines.restore([record("ann", try ann.encoded(), offset: 0)])
+        let known = event("ann", offset: 3, [0xff])
+        await timelines.restore(
+            [Rejection(of: known, reason: "", service: "encoder-worker", time: 0)],
+            of: TopicPartition(Topic.userEvents.rawValue, 0)
+        )
+        #expect(await timelines.lastRestoredOffset(of: 0) == 9)
+        let again = await timelines.apply([
+            event("bob", offset: 1, try bytes("bob")), event("ann", offset: 2, try bytes("ann")), known,
+            event("ann", offset: 4, nil), event("bob", offset: 5, nil), event("ann", offset: 9, try bytes("ann")),
+        ])
+        #expect(again.changed.map(\.timeline) == [ann] && again.deleted.map(\.user) == ["bob"])
+        #expect(again.rejections.isEmpty && again.knownCount == 5)
+        let new = await timelines.apply([
+            event("bob", offset: 10, try bytes("bob")), event("ann", offset: 11, nil), event("ann", offset: 12, [0xff]),
+        ])
+        #expect(new.changed.map(\.timeline.user) == ["bob"] && new.deleted.map(\.user) == ["ann"])
+        #expect(new.rejections.map(\.record.offset) == [12])
     }
 
     @Test func aRecordThatIsNoTimelineOfItsKeyStopsTheRestore() async throws {
