@@ -63,6 +63,8 @@ public struct FaultsVerification: Sendable {
         public var healedAfter: Double
         /// What topics, offsets and rows hold.
         public var findings: FaultsCheck.Findings
+        /// Offsets that went back because the broker forgot them, as it says itself; nothing else may come of it.
+        public var forgottenOffsets: [String]
         /// What is wrong; empty when all is right.
         public var problems: [String]
         /// What was to go wrong, in order.
@@ -73,7 +75,7 @@ public struct FaultsVerification: Sendable {
         public var isRight: Bool { problems.isEmpty }
     }
 
-    private let options: Options
+    let options: Options
     private let say: @Sendable (String) -> Void
     private static let workers = 2
     private static let ingestors = 2
@@ -226,7 +228,7 @@ public struct FaultsVerification: Sendable {
             throw error
         }
         say("healed; folding the log to compare")
-        return try await result(system, bundle, schedule, ledger, injector, watch, healedAfter)
+        return try await result(system, bundle, broker, schedule, ledger, injector, watch, healedAfter)
     }
 
     /// Lets things go wrong under load, and waits until all is well again.
@@ -318,74 +320,4 @@ public struct FaultsVerification: Sendable {
             return "\(error)"
         }
     }
-
-    // MARK: - Afterwards
-
-    private func result(
-        _ system: LocalSystem,
-        _ bundle: String,
-        _ schedule: FaultsSchedule,
-        _ ledger: FaultsLedger,
-        _ injector: FaultsInjector,
-        _ watch: FaultsWatch,
-        _ healedAfter: Duration
-    ) async throws -> Result {
-        let state = try system.state()
-        let log = try await openLog(state.log)
-        let contents = await ledger.contents
-        let findings = try await FaultsCheck(log, database: state.database, bundle: bundle).run(contents)
-        let answers = try await answerProblems(contents, log)
-        let offsets =
-            options.overKafka
-            ? try await OffsetsHistory.problems(log, groups: [ConsumerGroup.encoderWorker, ConsumerGroup.llmResponder])
-            : []
-        await log.close()
-        return Result(
-            seed: options.seed,
-            seconds: options.duration / .seconds(1),
-            faults: await injector.done,
-            leftOut: await injector.skipped,
-            restarts: state.processes.reduce(0) { $0 + $1.restarts },
-            acknowledgedEvents: contents.acknowledged.count,
-            repeatedRequests: contents.repeatedRequests,
-            questions: contents.accepted.count,
-            looks: await watch.looks,
-            healedAfter: healedAfter / .seconds(1),
-            findings: findings,
-            problems: findings.problems + answers + offsets + (await watch.problems) + (await injector.problems),
-            schedule: schedule.faults
-        )
-    }
-
-    /// One answer to each question that was acknowledged, none or one to the others.
-    private func answerProblems(_ ledger: FaultsLedger.Contents, _ log: any MessageLog) async throws -> [String] {
-        let answers = try await folding(Topic.answers.rawValue, of: log, into: [String: [String]]()) {
-            guard let value = $1.value else { return }
-            let answer = try Answer(decoding: value, contentType: $1.header(ContentType.header))
-            $0[answer.questionID, default: []].append("\($1.place) (\(answer.status))")
-        }
-        var problems: [String] = []
-        for id in ledger.accepted where answers[id] == nil { problems.append("question \(id) has no answer") }
-        for id in answers.keys where !ledger.asked.contains(id) { problems.append("nobody asked question \(id)") }
-        let doubled = answers.filter { $0.value.count > 1 }
-        guard !doubled.isEmpty else { return problems }
-        let questions = try await folding(Topic.questions.rawValue, of: log, into: [String: [String]]()) {
-            guard let value = $1.value,
-                let question = try? Question(decoding: value, contentType: $1.header(ContentType.header))
-            else { return }
-            $0[question.id, default: []].append($1.place)
-        }
-        for (id, places) in doubled {
-            let asked = questions[id, default: []].joined(separator: ", ")
-            problems.append(
-                "question \(id) has \(places.count) answers: \(places.joined(separator: ", ")); asked \(asked)"
-            )
-        }
-        return problems
-    }
-}
-
-extension Record {
-    /// Where it lies and since when, to find out what happened to it.
-    fileprivate var place: String { "\(source)@\(offset) at \(timestamp)" }
 }

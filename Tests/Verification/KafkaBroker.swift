@@ -156,6 +156,14 @@ public final class KafkaBroker: Sendable {
     /// Sends a signal, such as SIGSTOP.
     public func signal(_ number: Int32) { current.signal(number) }
 
+    /// Whether the broker has noticed that it took up its work in a partition of the offsets before it had loaded it.
+    ///
+    /// Kafka 4.3.1 does so when it is led anew in the partition meanwhile; what it then tells of offsets may be old.
+    var saysThatItForgotOffsets: Bool {
+        let log = FileManager.default.contents(atPath: "\(folder)/kafka.log") ?? Data()
+        return log.range(of: Data("is out of sync with the underlying log".utf8)) != nil
+    }
+
     /// Ends the broker, and its proxy.
     public func stop() async {
         link?.close()

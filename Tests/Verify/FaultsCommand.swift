@@ -127,6 +127,7 @@ enum FaultsCommand {
                     + (result.isRight ? "all right" : "\(result.problems.count) WRONG")
             ),
         ]
+        lines += result.forgottenOffsets.map { ("forgotten by broker", $0) }
         lines += result.problems.map { ("WRONG", $0) }
         if !result.isRight { lines += result.schedule.map { ("schedule", "\($0)") } }
         for (name, value) in lines { print(name.padding(toLength: 20, withPad: " ", startingAt: 0) + "  " + value) }
