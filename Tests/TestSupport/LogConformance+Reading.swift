@@ -130,6 +130,11 @@ extension LogStage {
         try await log.append((0..<10).map { OutgoingRecord(topic: topic, key: [1], value: bytes("\($0)")) })
         let watermarks = try await log.watermarks(of: partition)
         try require(watermarks == (0, 10), "watermarks \(watermarks)")
+        for (count, first) in [(Int64(3), 7), (20, 0)] {
+            let last = Collected()
+            try await log.replay(partition, last: count) { await last.add($0) }
+            try requireEqual(await last.records.map { text($0.value) }, (first..<10).map { "\($0)" }, "last \(count)")
+        }
         try requireEqual(try await log.lag(group: group, topic: topic), 10, "lag of a group that never read")
         let reader = try await log.reader([topic], .group(group), maximumBatchCount: 4)
         let batch = try await reader.batch()
