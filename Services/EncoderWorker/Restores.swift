@@ -14,9 +14,33 @@ final class Restores: Sendable {
         let partition: TopicPartition
         let stop = Shutdown()
         let ended = Shutdown()
+        /// Read once for all partitions that were assigned together.
+        let rejections: Rejections
 
-        init(_ partition: TopicPartition) {
+        init(_ partition: TopicPartition, _ rejections: Rejections) {
             self.partition = partition
+            self.rejections = rejections
+        }
+    }
+
+    /// The last rejected records, once they are read.
+    private final class Rejections: Sendable {
+        private let found = Mutex<[Rejection]?>(nil)
+
+        func all(of log: any MessageLog) async throws -> [Rejection] {
+            if let found = found.withLock({ $0 }) { return found }
+            let topic = Topic.userEvents.rejected
+            let read = Mutex<[Rejection]>([])
+            for number in 0..<(try await log.partitionCount(of: topic) ?? 0) {
+                try await log.replay(TopicPartition(topic, number), last: Restores.rejectedCount) { records in
+                    let more = records.compactMap { Rejection(headersOf: $0) }
+                    read.withLock { $0 += more }
+                }
+            }
+            return found.withLock { found in
+                found = read.withLock { $0 }
+                return found ?? []
+            }
         }
     }
 
@@ -68,7 +92,8 @@ final class Restores: Sendable {
     /// Takes on partitions.
     func begin(_ partitions: [TopicPartition]) {
         metrics.stream.partitions.add(partitions, isReady: false)
-        let restores = partitions.map { Restore($0) }
+        let rejections = Rejections()
+        let restores = partitions.map { Restore($0, rejections) }
         state.withLock { state in
             for restore in restores {
                 state.open[restore.partition] = restore
@@ -147,7 +172,7 @@ final class Restores: Sendable {
                     if restore.stop.isRequested { throw CancellationError() }
                     try await timelines.restore(records)
                 }
-                try await restoreRejections(of: restore.partition)
+                await timelines.restore(try await restore.rejections.all(of: log), of: restore.partition)
                 return true
             }
             return isWhole == true
@@ -155,15 +180,6 @@ final class Restores: Sendable {
             // A replay that is cancelled ends with an error of the log.
             if restore.stop.isRequested { return false }
             throw error
-        }
-    }
-
-    private func restoreRejections(of partition: TopicPartition) async throws {
-        let topic = Topic.userEvents.rejected
-        for number in 0..<(try await log.partitionCount(of: topic) ?? 0) {
-            try await log.replay(TopicPartition(topic, number), last: Self.rejectedCount) { [timelines] records in
-                await timelines.restore(records.compactMap { Rejection(headersOf: $0) }, of: partition)
-            }
         }
     }
 

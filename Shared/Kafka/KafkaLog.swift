@@ -72,6 +72,7 @@ public final class KafkaLog: MessageLog {
         let ranges = try await administrator.watermarks(of: [partition]).mapValues { range in
             max(range.lowerBound, count.map { range.upperBound - $0 } ?? 0)..<range.upperBound
         }
+        guard ranges.values.contains(where: { !$0.isEmpty }) else { return }
         let reader = try PartitionReader(
             configuration,
             ranges: ranges,

@@ -64,3 +64,13 @@ actor ClearingProducer {
         try producer.endOpenRecords(in: partitions, committing: isCommit)
     }
 }
+
+/// Looks at the end of a partition as a member does that does not know how its commit ended.
+actor TailReader {
+    private let executor = BlockingExecutor(label: "tail.reader")
+    nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
+
+    func sees(_ value: [UInt8], in partition: TopicPartition, address: String) throws -> Bool {
+        try CommittedTail(KafkaConfiguration(address: address), partition).contains { $0.value == value }
+    }
+}

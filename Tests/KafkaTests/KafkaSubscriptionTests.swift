@@ -68,6 +68,27 @@ struct KafkaSubscriptionTests {
         await log.close()
     }
 
+    @Test func theTailHoldsWhatIsCommittedAndNothingElse() async throws {
+        let (log, topic) = try await openLog(partitions: 1)
+        let address = try await PrivateKafka.shared().address
+        let partition = TopicPartition(topic, 0)
+        let tail = TailReader()
+        #expect(try await !tail.sees(bytes("none"), in: partition, address: address))
+        for (value, isCommit) in [("kept", true), ("dropped", false)] {
+            let producer = try ForeignProducer(address: address)
+            try await producer.beginAndSend([OutgoingRecord(topic: topic, key: [1], value: bytes(value))])
+            if isCommit { try await producer.commit() } else { try await producer.abort() }
+            #expect(try await tail.sees(bytes(value), in: partition, address: address) == isCommit)
+        }
+        let open = try ForeignProducer(address: address)
+        try await open.beginAndSend([OutgoingRecord(topic: topic, key: [1], value: bytes("open"))])
+        #expect(try await !tail.sees(bytes("open"), in: partition, address: address))
+        #expect(try await tail.sees(bytes("kept"), in: partition, address: address))
+        try await open.commit()
+        #expect(try await tail.sees(bytes("open"), in: partition, address: address))
+        await log.close()
+    }
+
     @Test func lagCountsNoControlRecords() async throws {
         let (log, topic) = try await openLog(partitions: 1)
         let (_, output) = try await openLog(partitions: 1)
