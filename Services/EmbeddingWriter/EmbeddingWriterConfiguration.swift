@@ -3,7 +3,7 @@ import StreamProcessing
 
 /// What the embedding writer can be told.
 ///
-/// **Configuration keys**, beside those of `MemberConfiguration`
+/// **Configuration keys**, beside those of `MemberConfiguration` (a batch of 1,000 records, 5 ms)
 /// - `log` (text, `postgresql://localhost/userllm`): the message log.
 /// - `database` (text, `postgresql://localhost/userllm`): the database with the rows.
 struct EmbeddingWriterConfiguration: Sendable {

@@ -3,7 +3,7 @@ import StreamProcessing
 
 /// What the encoder worker can be told.
 ///
-/// **Configuration keys**, beside those of `MemberConfiguration`
+/// **Configuration keys**, beside those of `MemberConfiguration` (a batch of 2,048 records, 5 ms)
 /// - `log` (text, `postgresql://localhost/userllm`): the message log.
 /// - `bundle` (text, required): the folder of the model bundle.
 /// - `compute-threads` (integer, 1): threads for the model.

@@ -42,7 +42,8 @@ struct RespondingFlow: Service {
         while let event = try await subscription.next(until: shutdown) {
             switch event {
             case .assigned(let partitions):
-                subscription.resume(partitions, notBefore: try await restore(partitions, &answered, until: shutdown))
+                guard let floors = try await restore(partitions, &answered, until: shutdown) else { return }
+                subscription.resume(partitions, notBefore: floors)
                 held.formUnion(partitions)
                 metrics.stream.partitions.add(partitions, isReady: true)
             case .revoked(let partitions, _):
@@ -56,21 +57,31 @@ struct RespondingFlow: Service {
         }
     }
 
+    /// Nil when the service is to stop.
     private func restore(
         _ partitions: [TopicPartition],
         _ answered: inout AnsweredQuestions,
         until shutdown: Shutdown
-    ) async throws -> [TopicPartition: Int64] {
+    ) async throws -> [TopicPartition: Int64]? {
         var backoff = Backoff()
-        while true {
+        while !shutdown.isRequested {
             do {
-                return try await answered.restore(partitions, from: log)
+                let result = try await shutdown.cancelling { [answered, log] in
+                    var learnt = answered
+                    return (floors: try await learnt.restore(partitions, from: log), learnt: learnt)
+                }
+                guard let result else { return nil }
+                answered = result.learnt
+                return result.floors
             } catch let error as StreamError {
-                guard case .unavailable = error, !shutdown.isRequested else { throw error }
+                // A read that is cancelled ends with an error of the log.
+                if shutdown.isRequested { return nil }
+                guard case .unavailable = error else { throw error }
                 logger.warning("cannot see what is answered already", metadata: ["error": error.description])
             }
             try? await shutdown.wait(atMost: backoff.next())
         }
+        return nil
     }
 
     private func process(
@@ -108,8 +119,7 @@ struct RespondingFlow: Service {
     ) -> [(Record, Question)] {
         var seen: Set<AnsweredQuestions.Key> = []
         return questions.filter { record, question in
-            let key = AnsweredQuestions.Key(question)
-            return !answered.contains(key, in: record.source) && seen.insert(key).inserted
+            !answered.contains(question, in: record) && seen.insert(AnsweredQuestions.Key(question)).inserted
         }
     }
 

@@ -76,7 +76,7 @@ public final class KafkaLog: MessageLog {
         let reader = try PartitionReader(
             configuration,
             ranges: ranges,
-            waitsForOpenTransactions: !Protection.restoreBarrier.isOff
+            waitsForOpenTransactions: count == nil && !Protection.restoreBarrier.isOff
         )
         do {
             var next = try await reader.next()

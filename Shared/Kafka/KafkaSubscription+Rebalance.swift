@@ -152,11 +152,17 @@ extension KafkaSubscription {
         }
         var starts: [TopicPartition: Int64] = [:]
         for (partition, committed) in unstarted {
-            if let floor = floors[partition] { starts[partition] = max(committed, floor) }
+            guard let floor = floors[partition] else { continue }
+            starts[partition] = floor > committed ? try start(of: partition, committed, floor) : committed
         }
         guard !starts.isEmpty else { return }
         for partition in starts.keys { unstarted[partition] = nil }
         try fetch(starts)
+    }
+
+    /// A floor past the end is of a topic that was made anew since.
+    private func start(of partition: TopicPartition, _ committed: Int64, _ floor: Int64) throws(StreamError) -> Int64 {
+        floor <= (try client.watermarks(of: partition, timeout: 5_000).upperBound) ? floor : committed
     }
 
     /// Tells the flow that what it did with these partitions since the last commit is void.
@@ -197,7 +203,10 @@ extension KafkaSubscription {
         for partition in partitions {
             let low = try client.watermarks(of: partition, timeout: 5_000).lowerBound
             let offset = committed[partition] ?? low
-            guard offset >= low else { throw .offsetGone(partition, committed: offset, low: low) }
+            // What is held may be given a floor yet; the fetch would tell.
+            guard offset >= low || options.holdsNewPartitions else {
+                throw .offsetGone(partition, committed: offset, low: low)
+            }
             starts[partition] = offset
         }
         return starts

@@ -86,6 +86,13 @@ public struct Answer: Sendable, Equatable {
     }
 }
 
+extension Answer {
+    /// The header of an answer's record with its question's place in `questions`: partition and offset, as in `3 1207`.
+    ///
+    /// Whoever takes over a partition of questions learns from it which of them have their answers.
+    public static let sourceHeader = "question-source"
+}
+
 /// One piece of an answer while it is being written; best effort.
 ///
 /// Topic `answer-tokens`; key: the user's id. Written by the LLM responder, read by the gateway.

@@ -15,7 +15,8 @@ public protocol MessageLog: Sendable {
     /// are waited for. Of a compacted topic, earlier records of a key may still come before the newest.
     /// - Parameters:
     ///   - partition: what to read.
-    ///   - count: how many offsets before the end to begin; nil begins at the start.
+    ///   - count: how many offsets before the end to begin, for a look at what is there: records behind a transaction that
+    ///     is still open are then left out. Nil begins at the start and waits for them.
     ///   - body: called with the records in order, in pieces of at most some thousand.
     /// - Throws: `StreamError`, and what `body` throws.
     func replay(

@@ -46,13 +46,11 @@ public struct TimelineStore: Sendable {
 
     /// The greatest offset that a restored timeline of a partition was applied up to; -1 when there is none.
     ///
-    /// Timelines are committed with their offsets, so every record of the partition up to there was applied.
+    /// All records of the batches before that event's were applied. Of its own batch that need not be so, if its commit
+    /// broke off in a way that left only some of its outputs.
     public func lastRestoredOffset(of partition: Int32) -> Int64 {
         Protection.replayGuard.isOff ? -1 : lastOffsets[partition] ?? -1
     }
-
-    /// Whether a user has a timeline.
-    public func holds(_ user: String, in partition: Int32) -> Bool { partitions[partition]?[user] != nil }
 
     /// Begins to hold the users of a partition, none at first.
     public mutating func open(_ partition: Int32) {
@@ -115,6 +113,20 @@ public struct TimelineStore: Sendable {
             &names,
             &scratch
         )
+    }
+
+    /// Forgets a user, unless the user began anew after the record that says so.
+    ///
+    /// - Parameters:
+    ///   - user: who.
+    ///   - partition: the user's partition.
+    ///   - offset: where the deletion lies there.
+    /// - Returns: false when the timeline has a later event, so that the deletion was applied before.
+    public mutating func remove(_ user: String, in partition: Int32, at offset: Int64) -> Bool {
+        let last = partitions[partition]?[user]?.head().head.lastOffset ?? -1
+        guard last < offset || Protection.replayGuard.isOff else { return false }
+        remove(user, in: partition)
+        return true
     }
 
     /// Forgets a user.

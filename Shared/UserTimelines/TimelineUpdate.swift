@@ -71,14 +71,11 @@ public struct TimelineUpdate: Sendable {
         guard let user = String(validating: key, as: UTF8.self) else {
             throw MessageError(field: "key", reason: "is not UTF-8; the key of an event is its user's id")
         }
-        // Whatever came before the state's last event is in the state. It may come again, and what it led to is said again.
-        let isKnown = record.offset <= store.lastRestoredOffset(of: partition)
         guard let value = record.value else {
-            if isKnown, store.holds(user, in: partition) {
-                knownCount += 1
+            if store.remove(user, in: partition, at: record.offset) {
+                if !deleted.contains(where: { $0.user == user }) { deleted.append((user, partition)) }
             } else {
-                store.remove(user, in: partition)
-                delete(user, partition)
+                knownCount += 1
             }
             return touch(user, partition, at: record.timestamp)
         }
@@ -93,21 +90,12 @@ public struct TimelineUpdate: Sendable {
                 reason: "is \"\(event.user)\" but the record's key is \"\(user)\"; they must be the same"
             )
         }
-        guard !isKnown || store.holds(user, in: partition) else {
-            // The user was forgotten since.
-            knownCount += 1
-            return delete(user, partition)
-        }
         switch store.apply(TimelineEvent(event), of: user, in: partition, offset: record.offset) {
         case .applied: break
         case .known: knownCount += 1
         case .repeated: repeatedCount += 1
         }
         touch(user, partition, at: record.timestamp)
-    }
-
-    private mutating func delete(_ user: String, _ partition: Int32) {
-        if !deleted.contains(where: { $0.user == user }) { deleted.append((user, partition)) }
     }
 
     private mutating func touch(_ user: String, _ partition: Int32, at time: Int64) {

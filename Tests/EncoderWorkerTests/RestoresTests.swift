@@ -2,6 +2,7 @@ import Messages
 import Postgres
 import ServiceRuntime
 import Streams
+import Synchronization
 import TestSupport
 import Testing
 import UserTimelines
@@ -40,12 +41,36 @@ import Verification
         }
     }
 
+    /// Passes on to a subscription, and keeps the floors that it was given.
+    private actor Listening: Subscription {
+        private let subscription: any Subscription
+        private nonisolated let given = Mutex<[TopicPartition: Int64]>([:])
+
+        init(_ subscription: any Subscription) { self.subscription = subscription }
+
+        nonisolated var floors: [TopicPartition: Int64] { given.withLock { $0 } }
+
+        func next() async throws(StreamError) -> SubscriptionEvent? { try await subscription.next() }
+        func readyBatch() async throws(StreamError) -> Batch? { try await subscription.readyBatch() }
+        func commit(_ batch: Batch, producing outputs: [OutgoingRecord]) async throws(StreamError) {
+            try await subscription.commit(batch, producing: outputs)
+        }
+        func start(at offsets: [TopicPartition: Int64]) async throws(StreamError) {
+            try await subscription.start(at: offsets)
+        }
+        nonisolated func resume(_ partitions: [TopicPartition], notBefore floors: [TopicPartition: Int64]) {
+            given.withLock { $0.merge(floors) { $1 } }
+            subscription.resume(partitions, notBefore: floors)
+        }
+        func close() async { await subscription.close() }
+    }
+
     private static let quick = TopicPartition(Topic.userEvents.rawValue, 0)
     private static let slow = TopicPartition(Topic.userEvents.rawValue, 1)
 
     private struct Bench {
         let log: SlowLog
-        let subscription: any Subscription
+        let subscription: Listening
         let timelines = Timelines(length: 50)
         let metrics = MetricsRegistry()
         let health = Health()
@@ -64,7 +89,7 @@ import Verification
                     user: user,
                     generation: 0,
                     eventCount: 1,
-                    lastOffset: 0,
+                    lastOffset: 50_000 * Int64(partition.partition),
                     events: [TimelineEvent(item: "f1", rating: nil, categories: [], time: 0)]
                 )
                 try await log.append([
@@ -82,12 +107,14 @@ import Verification
                     ),
                 ])
             }
-            subscription = try await log.subscribe(
-                SubscriptionOptions(
-                    topics: [Topic.userEvents.rawValue],
-                    membership: .group("restores"),
-                    memberName: "restores-test",
-                    holdsNewPartitions: true
+            subscription = Listening(
+                try await log.subscribe(
+                    SubscriptionOptions(
+                        topics: [Topic.userEvents.rawValue],
+                        membership: .group("restores"),
+                        memberName: "restores-test",
+                        holdsNewPartitions: true
+                    )
                 )
             )
             self.log = log
@@ -145,6 +172,8 @@ import Verification
         #expect(second.records.map(\.source) == [Self.slow])
         #expect(bench.restores.isDone(Self.slow) && bench.health.isReady)
         #expect(await bench.timelines.size.users == 2)
+        // More than the largest batch before the last event of the state.
+        #expect(bench.subscription.floors == [Self.quick: -20_000, Self.slow: 30_000])
         bench.restores.end()
         try await running
         await bench.close()

@@ -21,6 +21,7 @@ public final class TCPProxy: Sendable {
     private let listener: Int32
     private let makeInspector: @Sendable () -> Inspector
     private let isHeld = Atomic<Bool>(false)
+    private let isClosed = Atomic<Bool>(false)
 
     /// Starts the proxy.
     ///
@@ -50,14 +51,18 @@ public final class TCPProxy: Sendable {
         Thread { [self] in accept() }.start()
     }
 
-    /// Lets nothing through, either way, without closing anything: as a network does that loses every packet.
+    /// Lets nothing through, either way, until `release`; nobody is told, and nothing is closed.
     public func hold() { isHeld.store(true, ordering: .releasing) }
 
     /// Lets through what was held, and what follows.
     public func release() { isHeld.store(false, ordering: .releasing) }
 
     /// Takes no more connections; those that are open go on until one side closes them.
-    public func close() { shutdown(listener, Int32(SHUT_RDWR)) }
+    public func close() {
+        // Once: the descriptor's number is soon another's.
+        guard !isClosed.exchange(true, ordering: .acquiringAndReleasing) else { return }
+        shutdown(listener, Int32(SHUT_RDWR))
+    }
 
     private static func loopback(_ port: UInt16) -> sockaddr_in {
         var address = sockaddr_in()

@@ -27,7 +27,7 @@ struct FaultsLink {
         log = text
     }
 
-    /// Loses everything both ways until `release`, and closes nothing.
+    /// Lets nothing through, either way, until `release`, and closes nothing.
     func hold() { proxy.hold() }
 
     /// Lets through what was held, and what follows.

@@ -24,7 +24,7 @@ public struct Fault: Codable, Sendable, Equatable, CustomStringConvertible {
         case killBroker = "kill-broker"
         /// SIGSTOP of the broker.
         case stopBroker = "stop-broker"
-        /// All packets between the additional processes and the log are lost, and no connection is closed.
+        /// Nothing passes between the additional processes and the log for a while, and no connection is closed.
         case holdNetwork = "hold-network"
         /// Records in `user-events` that are no events.
         case poison

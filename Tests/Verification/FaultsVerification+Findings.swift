@@ -20,12 +20,14 @@ extension FaultsVerification {
         let contents = await ledger.contents
         let findings = try await FaultsCheck(log, database: state.database, bundle: bundle).run(contents)
         let answers = try await answerProblems(contents, log)
-        var offsets =
-            options.overKafka
-            ? try await OffsetsHistory.problems(log, groups: [ConsumerGroup.encoderWorker, ConsumerGroup.llmResponder])
-            : []
-        var forgotten: [String] = []
-        if broker?.saysThatItForgotOffsets == true { swap(&offsets, &forgotten) }
+        var offsets: (problems: [String], forgotten: [String]) = ([], [])
+        if let broker {
+            offsets = try await OffsetsHistory.steps(
+                log,
+                groups: [ConsumerGroup.encoderWorker, ConsumerGroup.llmResponder],
+                forgotten: broker.offsetPartitionsTakenUpTooEarly
+            )
+        }
         await log.close()
         return Result(
             seed: options.seed,
@@ -39,8 +41,9 @@ extension FaultsVerification {
             looks: await watch.looks,
             healedAfter: healedAfter / .seconds(1),
             findings: findings,
-            forgottenOffsets: forgotten,
-            problems: findings.problems + answers + offsets + (await watch.problems) + (await injector.problems),
+            forgottenOffsets: offsets.forgotten,
+            problems: findings.problems + answers + offsets.problems + (await watch.problems)
+                + (await injector.problems),
             schedule: schedule.faults
         )
     }

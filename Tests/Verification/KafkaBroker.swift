@@ -156,12 +156,13 @@ public final class KafkaBroker: Sendable {
     /// Sends a signal, such as SIGSTOP.
     public func signal(_ number: Int32) { current.signal(number) }
 
-    /// Whether the broker has noticed that it took up its work in a partition of the offsets before it had loaded it.
+    /// Partitions of the groups' offsets in which the broker took up its work before it had loaded them, as it noticed.
     ///
     /// Kafka 4.3.1 does so when it is led anew in the partition meanwhile; what it then tells of offsets may be old.
-    var saysThatItForgotOffsets: Bool {
-        let log = FileManager.default.contents(atPath: "\(folder)/kafka.log") ?? Data()
-        return log.range(of: Data("is out of sync with the underlying log".utf8)) != nil
+    var offsetPartitionsTakenUpTooEarly: Set<Int32> {
+        let log = (try? String(contentsOfFile: "\(folder)/kafka.log", encoding: .utf8)) ?? ""
+        let places = log.matches(of: /coordinator __consumer_offsets-(\d+) is out of sync/).compactMap { Int32($0.1) }
+        return Set(places)
     }
 
     /// Ends the broker, and its proxy.

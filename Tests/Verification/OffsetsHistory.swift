@@ -7,6 +7,32 @@ import Streams
 enum OffsetsHistory {
     private static let topic = "__consumer_offsets"
 
+    /// Commits that were before an earlier one of the same group and partition, but for those in the given partitions of
+    /// the broker's topic, which are told apart.
+    static func steps(
+        _ log: any MessageLog,
+        groups: Set<String>,
+        forgotten: Set<Int32>
+    ) async throws -> (problems: [String], forgotten: [String]) {
+        let number = Int32(try await log.partitionCount(of: topic) ?? 0)
+        var result: (problems: [String], forgotten: [String]) = ([], [])
+        for group in groups.sorted() {
+            let found = try await problems(log, groups: [group])
+            if forgotten.contains(partition(of: group, count: number)) {
+                result.forgotten += found
+            } else {
+                result.problems += found
+            }
+        }
+        return result
+    }
+
+    /// Where a group's offsets lie: by the hash that Java has for texts.
+    static func partition(of group: String, count: Int32) -> Int32 {
+        let hash = group.utf16.reduce(Int32(0)) { $0 &* 31 &+ Int32($1) }
+        return count == 0 ? 0 : Int32(hash.magnitude % UInt32(count))
+    }
+
     /// Commits that were before an earlier one of the same group and partition.
     static func problems(_ log: any MessageLog, groups: Set<String>) async throws -> [String] {
         let newest = try await folding(topic, of: log, into: History()) { history, record in
