@@ -156,7 +156,10 @@ final class Restores: Sendable {
             guard isTaken else { continue }
             metrics.restoreDuration.observe(ContinuousClock.now - start)
             metrics.show(await timelines.size)
-            logger.info("restored the timelines of a partition", metadata: ["log.partition": "\(restore.partition)"])
+            logger.info(
+                "restored the timelines of a partition",
+                metadata: ["log.partition": "\(restore.partition)", "timelines.last.offset": "\(last)"]
+            )
         }
     }
 

@@ -41,8 +41,8 @@ struct AnsweredQuestions {
     private var known: [TopicPartition: Set<Key>] = [:]
     /// In the order they were answered, to forget the oldest.
     private var order: [TopicPartition: [Entry]] = [:]
-    /// Offsets of questions that had their answers when the partition was taken over.
-    private var answeredOffsets: [TopicPartition: Set<Int64>] = [:]
+    /// Questions that had their answers when the partition was taken over, by their offsets.
+    private var restored: [TopicPartition: [Int64: Key]] = [:]
 
     /// Begins with nothing.
     ///
@@ -56,8 +56,8 @@ struct AnsweredQuestions {
 
     /// Whether a question has its answer.
     func contains(_ question: Question, in record: Record) -> Bool {
-        answeredOffsets[record.source]?.contains(record.offset) == true
-            || known[record.source]?.contains(Key(question)) == true
+        let key = Key(question)
+        return restored[record.source]?[record.offset] == key || known[record.source]?.contains(key) == true
     }
 
     /// Notes questions of a partition whose answers are committed, and forgets old ones.
@@ -117,7 +117,7 @@ struct AnsweredQuestions {
         var floors: [TopicPartition: Int64] = [:]
         for partition in partitions {
             let answers = found.withLock { $0[partition.partition] ?? [] }
-            answeredOffsets[partition] = Set(answers.map(\.offset))
+            restored[partition] = Dictionary(answers.map { ($0.offset, $0.key) }) { $1 }
             for answer in answers.sorted(by: { $0.time < $1.time }) {
                 let age = Duration.milliseconds(max(0, milliseconds - answer.time))
                 insert([answer.key], in: partition, since: now - age)
@@ -151,7 +151,7 @@ struct AnsweredQuestions {
         for partition in partitions {
             known[partition] = nil
             order[partition] = nil
-            answeredOffsets[partition] = nil
+            restored[partition] = nil
         }
     }
 }

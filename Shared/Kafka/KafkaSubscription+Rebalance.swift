@@ -162,7 +162,10 @@ extension KafkaSubscription {
 
     /// A floor past the end is of a topic that was made anew since.
     private func start(of partition: TopicPartition, _ committed: Int64, _ floor: Int64) throws(StreamError) -> Int64 {
-        floor <= (try client.watermarks(of: partition, timeout: 5_000).upperBound) ? floor : committed
+        let end = try untilAvailable(.now + .seconds(60)) { () throws(StreamError) in
+            try client.watermarks(of: partition, timeout: 5_000).upperBound
+        }
+        return floor <= end ? floor : committed
     }
 
     /// Tells the flow that what it did with these partitions since the last commit is void.

@@ -40,8 +40,10 @@ import Testing
         var answered = AnsweredQuestions()
         #expect(try await answered.restore([Self.partition], from: log).isEmpty)
         #expect(isAnswered("a", at: 3, answered))
-        // The same question once more in the log, and another.
-        #expect(isAnswered("b", at: 9, answered) && !isAnswered("c", at: 4, answered))
+        // The same question once more in the log, and others, one of them in a topic that was made anew.
+        #expect(
+            isAnswered("b", at: 9, answered) && !isAnswered("c", at: 4, answered) && !isAnswered("d", at: 3, answered)
+        )
         answered.forget([Self.partition])
         #expect(!isAnswered("a", at: 3, answered) && !isAnswered("b", at: 9, answered))
         await log.close()
