@@ -1,4 +1,5 @@
 import Messages
+import Postgres
 import StreamProcessing
 import Streams
 
@@ -44,6 +45,21 @@ struct EmbeddingBatch: Sendable {
             throw MessageError(field: "user", reason: "is \"\(embedding.user)\" but the record's key is \"\(user)\"")
         }
         return Entry(record: record, user: user, embedding: embedding)
+    }
+
+    /// What entries come to in the database.
+    struct Change: Sendable {
+        /// Rows, the newest of each user and version.
+        let embeddings: [UserEmbedding]
+        /// The same, ready to be sent.
+        let rows: EmbeddingRows
+        /// Users to forget, before the rows.
+        let deletions: [String]
+
+        init(_ entries: [Entry]) {
+            (embeddings, deletions) = EmbeddingBatch.reduced(entries)
+            rows = EmbeddingRows(embeddings)
+        }
     }
 
     /// Of each user and version the newest row after the last deletion, and the users that a deletion came for.

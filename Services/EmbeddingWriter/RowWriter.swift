@@ -60,6 +60,7 @@ actor RowWriter {
     /// A batch it does not take is halved until the row at fault is alone.
     /// - Parameters:
     ///   - entries: records in order.
+    ///   - change: what they come to.
     ///   - offsets: where each partition goes on afterwards, also past records that could not be read.
     ///   - shutdown: ends the wait for a database that is away.
     ///   - reject: sends rows that the database refuses to the topic of rejected records, before they are passed.
@@ -67,34 +68,40 @@ actor RowWriter {
     /// - Throws: `Fenced`; `CancellationError` after a stop; what is not mended by another try.
     func write(
         _ entries: [EmbeddingBatch.Entry],
+        _ change: EmbeddingBatch.Change,
         upTo offsets: [TopicPartition: Int64],
         until shutdown: Shutdown,
         reject: @Sendable ([RejectedRecord]) async throws -> Void
     ) async throws -> [RejectedRecord] {
         do {
-            try await commit(entries, offsets, until: shutdown)
+            try await commit(change, offsets, until: shutdown)
             return []
         } catch let error as PostgresError where error.kind == .data {
             guard entries.count > 1 else {
                 let refused = entries.map { RejectedRecord($0.record, kind: .database, reason: error.description) }
                 try await reject(refused)
-                try await commit([], offsets, until: shutdown)
+                try await commit(EmbeddingBatch.Change([]), offsets, until: shutdown)
                 return refused
             }
             let half = Array(entries.prefix(entries.count / 2))
             let halfOffsets = Batch(records: half.map(\.record)).nextOffsets
-            let first = try await write(half, upTo: halfOffsets, until: shutdown, reject: reject)
-            let rest = Array(entries.dropFirst(half.count))
-            return first + (try await write(rest, upTo: offsets, until: shutdown, reject: reject))
+            func write(
+                _ part: [EmbeddingBatch.Entry],
+                upTo offsets: [TopicPartition: Int64]
+            ) async throws -> [RejectedRecord] {
+                let change = EmbeddingBatch.Change(part)
+                return try await self.write(part, change, upTo: offsets, until: shutdown, reject: reject)
+            }
+            let first = try await write(half, upTo: halfOffsets)
+            return first + (try await write(Array(entries.dropFirst(half.count)), upTo: offsets))
         }
     }
 
     private func commit(
-        _ entries: [EmbeddingBatch.Entry],
+        _ change: EmbeddingBatch.Change,
         _ offsets: [TopicPartition: Int64],
         until shutdown: Shutdown
     ) async throws {
-        let (rows, deletions) = EmbeddingBatch.reduced(entries)
         var moves: [TopicPartition: (expected: Int64?, next: Int64)] = [:]
         for (partition, next) in offsets {
             guard let position = positions[partition] else { throw Fenced() }
@@ -104,11 +111,17 @@ actor RowWriter {
         let steps = moves
         Failpoint.writerBeforeCommit.reach()
         _ = try await retrying(until: shutdown) {
-            try await self.table.upsert(rows, deletions: deletions, offsets: steps, group: group, owner: self.owner)
+            try await self.table.upsert(
+                change.rows,
+                deletions: change.deletions,
+                offsets: steps,
+                group: group,
+                owner: self.owner
+            )
         }
         Failpoint.writerAfterCommit.reach()
         for (partition, next) in offsets { positions[partition] = .some(next) }
-        metrics.count(rows, deletions: deletions.count)
+        metrics.count(change.embeddings, deletions: change.deletions.count)
     }
 
     /// Tries again, with back-off, as long as the database is away or busy.

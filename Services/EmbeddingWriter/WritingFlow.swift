@@ -99,11 +99,13 @@ struct WritingFlow: Service {
     private struct ReadBatch: Sendable {
         let batch: Batch
         let read: EmbeddingBatch
+        let change: EmbeddingBatch.Change
         let start = ContinuousClock.now
 
         init(_ batch: Batch) {
             self.batch = batch
             read = EmbeddingBatch(batch.records)
+            change = EmbeddingBatch.Change(read.entries)
         }
     }
 
@@ -118,7 +120,7 @@ struct WritingFlow: Service {
         _ rate: inout RejectionRate,
         until shutdown: Shutdown
     ) async throws {
-        let (batch, read, start) = (batch.batch, batch.read, batch.start)
+        let (batch, read, change, start) = (batch.batch, batch.read, batch.change, batch.start)
         metrics.stream.received.increment(by: batch.records.count)
         try rate.record(
             received: batch.records.count,
@@ -127,7 +129,12 @@ struct WritingFlow: Service {
         )
         // First out, then past: a crash between the two rejects a record twice, and never loses one.
         try await reject(read.rejections)
-        let refused = try await writer.write(read.entries, upTo: batch.nextOffsets, until: shutdown) { rejections in
+        let refused = try await writer.write(
+            read.entries,
+            change,
+            upTo: batch.nextOffsets,
+            until: shutdown
+        ) { rejections in
             try await reject(rejections)
         }
         try rate.record(received: 0, rejected: refused.count, lastReason: refused.last?.reason)

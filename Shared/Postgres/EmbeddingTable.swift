@@ -72,10 +72,9 @@ public actor EmbeddingTable {
 
     /// Writes rows and deletions and moves the offsets, in one transaction.
     ///
-    /// Deletions are applied before rows, so leave out rows that came before their user's deletion. Of several rows of a
-    /// user and version the newest is taken.
+    /// Deletions are applied before rows, so leave out rows that came before their user's deletion.
     /// - Parameters:
-    ///   - rows: rows, in any order.
+    ///   - rows: the rows.
     ///   - deletions: users whose rows of all versions go.
     ///   - offsets: for each partition the stored offset (nil: none yet) and the one to store.
     ///   - group: the group of writers.
@@ -86,7 +85,7 @@ public actor EmbeddingTable {
     ///   be tried again.
     @discardableResult
     public func upsert(
-        _ rows: [UserEmbedding],
+        _ rows: EmbeddingRows,
         deletions: [String],
         offsets: [TopicPartition: (expected: Int64?, next: Int64)],
         group: String,
@@ -98,7 +97,7 @@ public actor EmbeddingTable {
                 .text(group), .text(owner), .texts(moves.map(\.key.topic)), .int4s(moves.map(\.key.partition)),
                 .int8s(moves.map(\.value.expected)), .int8s(moves.map(\.value.next)),
                 .texts(Set(deletions).sorted()),
-            ] + EmbeddingColumns(rows).parameters
+            ] + rows.parameters
         do throws(PostgresError) {
             let result = try await writer.query(
                 """
@@ -113,6 +112,18 @@ public actor EmbeddingTable {
             guard error.isOutcomeUnknown, try await tookEffect(offsets, group, owner, error) else { throw error }
             return rows.count
         }
+    }
+
+    /// Writes rows that were not made ready before; of several of a user and version the newest.
+    @discardableResult
+    public func upsert(
+        _ rows: [UserEmbedding],
+        deletions: [String],
+        offsets: [TopicPartition: (expected: Int64?, next: Int64)],
+        group: String,
+        owner: String
+    ) async throws(PostgresError) -> Int {
+        try await upsert(EmbeddingRows(rows), deletions: deletions, offsets: offsets, group: group, owner: owner)
     }
 
     /// Whether a write whose answer was lost took effect.
@@ -157,11 +168,11 @@ public actor EmbeddingTable {
     /// - Throws: `PostgresError`.
     public func row(user: String, modelVersion: String) async throws(PostgresError) -> UserEmbedding? {
         let rows = try await reader.query(
-            "SELECT \(EmbeddingColumns.names) FROM public.user_embeddings WHERE user_id = $1 AND model_version = $2",
+            "SELECT \(EmbeddingRows.names) FROM public.user_embeddings WHERE user_id = $1 AND model_version = $2",
             [.text(user), .text(modelVersion)],
             operation: "reading the embedding of a user"
         )
-        return rows.count > 0 ? EmbeddingColumns.row(rows, 0) : nil
+        return rows.count > 0 ? EmbeddingRows.row(rows, 0) : nil
     }
 
     /// The model versions that have rows, and how many, most rows first.
@@ -187,14 +198,14 @@ public actor EmbeddingTable {
         while true {
             let rows = try await reader.query(
                 """
-                SELECT \(EmbeddingColumns.names) FROM public.user_embeddings
+                SELECT \(EmbeddingRows.names) FROM public.user_embeddings
                 WHERE model_version = $1 AND ($2::text IS NULL OR user_id > $2) ORDER BY user_id LIMIT 500
                 """,
                 [.text(modelVersion), after.map { .text($0) } ?? .null],
                 operation: "reading all embeddings"
             )
             guard rows.count > 0 else { return }
-            let page = (0..<rows.count).map { EmbeddingColumns.row(rows, $0) }
+            let page = (0..<rows.count).map { EmbeddingRows.row(rows, $0) }
             after = page.last?.user
             try await body(page)
         }

@@ -6,6 +6,10 @@ import Foundation
 /// The parts that wait are libpq's asynchronous calls around our own `poll`, so that every wait has a limit and can be
 /// woken. `PostgresConnection` gives it to tasks; threads of this target use it directly.
 final class PostgresLink {
+    /// What comes as arrays is unpacked in the server's memory, of which a statement takes as much as it needs up to here;
+    /// with the usual 4 MB a batch of a thousand embeddings would go by way of a file.
+    private static let workMemory = "64MB"
+
     let address: PostgresAddress
     let settings: PostgresSettings
     private let pipe: WakePipe
@@ -57,6 +61,7 @@ final class PostgresLink {
             try execute(
                 """
                 SET statement_timeout = \(settings.statementTimeout.milliseconds);
+                SET work_mem = '\(Self.workMemory)';
                 SET idle_in_transaction_session_timeout = \(settings.idleInTransactionTimeout.milliseconds);
                 SET lock_timeout = 0; SET bytea_output = hex; SET extra_float_digits = 1; SET plan_cache_mode = auto;
                 """,

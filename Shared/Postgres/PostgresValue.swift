@@ -22,6 +22,8 @@ public enum PostgresValue: Sendable {
     case texts([String])
     /// `bytea[]`.
     case byteArrays([[UInt8]?])
+    /// Any of these in its binary form already; nil for NULL.
+    case binary(type: UInt32, [UInt8]?)
 
     var typeIdentifier: UInt32 {
         switch self {
@@ -36,13 +38,21 @@ public enum PostgresValue: Sendable {
         case .texts: 1_009
         case .int8s: 1_016
         case .float4s: 1_021
+        case .binary(let type, _): type
         }
+    }
+
+    /// The same value in its binary form.
+    var encoded: PostgresValue {
+        var bytes: [UInt8] = []
+        return .binary(type: typeIdentifier, encode(into: &bytes) ? bytes : nil)
     }
 
     /// Appends the value's bytes; false for NULL.
     func encode(into buffer: inout [UInt8]) -> Bool {
         switch self {
-        case .null: return false
+        case .null, .binary(_, nil): return false
+        case .binary(_, let bytes?): buffer.append(contentsOf: bytes)
         case .bool(let value): buffer.append(value ? 1 : 0)
         case .int4(let value): buffer.appendBigEndian(value)
         case .int8(let value): buffer.appendBigEndian(value)

@@ -1,17 +1,22 @@
-import Messages
+public import Messages
 
-/// Rows of `user_embeddings` as arrays, one for each column, which is the fastest safe way in.
-struct EmbeddingColumns {
+/// Rows for `user_embeddings`, as the server takes them: arrays, one for each column, which is the fastest safe way in.
+///
+/// They are made ready here, so that it can be done while rows before them are written.
+public struct EmbeddingRows: Sendable {
     /// The columns of `row`, in order.
     static let names = """
         user_id, model_version, generation, event_count, source_partition, source_offset, event_time,
         context_rows, context_columns, context, pooled
         """
 
-    private let rows: [UserEmbedding]
+    /// How many rows.
+    public let count: Int
+    /// In the order of the function's parameters.
+    let parameters: [PostgresValue]
 
     /// Takes the newest row of each user and version, in the order of the key, so that two writers cannot deadlock.
-    init(_ rows: [UserEmbedding]) {
+    public init(_ rows: [UserEmbedding]) {
         struct Key: Hashable {
             let user: String
             let version: String
@@ -24,11 +29,12 @@ struct EmbeddingColumns {
             }
             newest[key] = row
         }
-        self.rows = newest.values.sorted { ($0.user, $0.modelVersion) < ($1.user, $1.modelVersion) }
+        let sorted = newest.values.sorted { ($0.user, $0.modelVersion) < ($1.user, $1.modelVersion) }
+        count = sorted.count
+        parameters = Self.parameters(of: sorted).map(\.encoded)
     }
 
-    /// The parameters, in the order of the function's.
-    var parameters: [PostgresValue] {
+    private static func parameters(of rows: [UserEmbedding]) -> [PostgresValue] {
         var pooled: [Float] = []
         var ends: [Int32] = []
         for row in rows {
@@ -41,7 +47,7 @@ struct EmbeddingColumns {
             .int4s(rows.map { Int32(clamping: $0.generation) }), .int8s(rows.map { Int64(clamping: $0.eventCount) }),
             .int4s(rows.map(\.sourcePartition)), .int8s(rows.map(\.sourceOffset)), .int8s(rows.map(\.eventTime)),
             .int4s(rows.map { Int32(clamping: $0.rows) }), .int4s(rows.map { Int32(clamping: $0.columns) }),
-            .byteArrays(rows.map { Self.littleEndian($0.context) }),
+            .byteArrays(rows.map { littleEndian($0.context) }),
             .float4s(pooled), .int4s(ends), .int4s(rows.map { Int32($0.pooled.count) }),
         ]
     }
