@@ -68,6 +68,34 @@ struct KafkaSubscriptionTests {
         await log.close()
     }
 
+    /// The offset that the broker tells is of records that are gone; only what the reader knows itself helps.
+    @Test(arguments: [true, false])
+    func anOffsetThatIsGoneStopsTheReaderUnlessItKnowsBetter(holds: Bool) async throws {
+        let (log, topic) = try await openLog(partitions: 1)
+        let partition = TopicPartition(topic, 0)
+        try await fill(log, topic, 0..<10)
+        var options = groupOptions(topic, maximumBatchCount: 2)
+        let first = try await log.subscribe(options)
+        _ = try await drain(first, count: 2)
+        await first.close()
+        try await RecordDeleter().delete(before: 6, in: partition, address: try await PrivateKafka.shared().address)
+        options.holdsNewPartitions = holds
+        let stopped = try await log.subscribe(options)
+        await #expect(throws: StreamError.offsetGone(partition, committed: 2, low: 6)) {
+            while let event = try await stopped.next() {
+                if case .assigned = event { stopped.resume([partition]) }
+            }
+        }
+        await stopped.close()
+        guard holds else { return await log.close() }
+        let reader = try await log.subscribe(options)
+        _ = try await reader.next()
+        reader.resume([partition], notBefore: [partition: 7])
+        #expect(text(try await nextBatch(reader).records.first?.value) == "7")
+        await reader.close()
+        await log.close()
+    }
+
     @Test func theTailHoldsWhatIsCommittedAndNothingElse() async throws {
         let (log, topic) = try await openLog(partitions: 1)
         let address = try await PrivateKafka.shared().address

@@ -173,14 +173,14 @@ import Verification
         // Beside each other, and after others that fill more than a batch.
         for id in ["a", "a", "b", "c", "d", "e", "f", "a", "g"] { try await fixture.ask(id, "u1") }
         try await fixture.whileRunning {
-            while try await fixture.answer("g") == nil { try await Task.sleep(for: .milliseconds(20)) }
+            try await poll("g is answered", within: .seconds(60)) { try await fixture.answer("g") != nil }
         }
         let ids = try await fixture.answers().map(\.questionID)
         #expect(ids == ["a", "b", "c", "d", "e", "f", "g"])
         // Nor by a responder that takes over.
         for id in ["b", "h"] { try await fixture.ask(id, "u1") }
         try await fixture.whileRunning {
-            while try await fixture.answer("h") == nil { try await Task.sleep(for: .milliseconds(20)) }
+            try await poll("h is answered", within: .seconds(60)) { try await fixture.answer("h") != nil }
         }
         #expect(try await fixture.answers().map(\.questionID) == ids + ["h"])
         await fixture.close()
@@ -192,12 +192,12 @@ import Verification
         let ids = (0..<20).map { "q\($0)" }
         for id in ids { try await fixture.ask(id, "u1") }
         try await fixture.whileRunning {
-            while try await fixture.answers().count < 20 { try await Task.sleep(for: .milliseconds(20)) }
+            try await poll("all are answered", within: .seconds(60)) { try await fixture.answers().count == 20 }
         }
         try await fixture.rewindQuestions()
         try await fixture.ask("last", "u1")
         try await fixture.whileRunning {
-            while try await fixture.answer("last") == nil { try await Task.sleep(for: .milliseconds(20)) }
+            try await poll("last is answered", within: .seconds(60)) { try await fixture.answer("last") != nil }
         }
         #expect(try await fixture.answers().map(\.questionID) == ids + ["last"])
         await fixture.close()
