@@ -28,7 +28,15 @@ extension App {
                 }
                 await log.close()
             },
-            WritingFlow(log, options, table, metrics: metrics, health: health, logger: logger),
+            WritingFlow(
+                log,
+                options,
+                table,
+                rejectionRate: configuration.member.rejectionRate,
+                metrics: metrics,
+                health: health,
+                logger: logger
+            ),
         ])
     }
 }

@@ -20,6 +20,7 @@ struct WritingFlow: Service {
     private let log: any MessageLog
     private let options: SubscriptionOptions
     private let table: EmbeddingTable
+    private let rejectionRate: RejectionRate
     private let metrics: EmbeddingWriterMetrics
     private let health: EmbeddingWriterHealth
     private let logger: Logger
@@ -29,6 +30,7 @@ struct WritingFlow: Service {
         _ log: any MessageLog,
         _ options: SubscriptionOptions,
         _ table: EmbeddingTable,
+        rejectionRate: RejectionRate = RejectionRate(),
         metrics: EmbeddingWriterMetrics,
         health: EmbeddingWriterHealth,
         logger: Logger
@@ -36,6 +38,7 @@ struct WritingFlow: Service {
         self.log = log
         self.options = options
         self.table = table
+        self.rejectionRate = rejectionRate
         self.metrics = metrics
         self.health = health
         self.logger = logger
@@ -43,7 +46,7 @@ struct WritingFlow: Service {
 
     /// Takes batches until the service is to stop.
     func run(until shutdown: Shutdown) async throws {
-        var rate = RejectionRate()
+        var rate = rejectionRate
         while !shutdown.isRequested {
             let subscription = try await log.subscribe(options)
             let end: End
@@ -122,11 +125,6 @@ struct WritingFlow: Service {
     ) async throws {
         let (batch, read, change, start) = (batch.batch, batch.read, batch.change, batch.start)
         metrics.stream.received.increment(by: batch.records.count)
-        try rate.record(
-            received: batch.records.count,
-            rejected: read.rejections.count,
-            lastReason: read.rejections.last?.reason
-        )
         // First out, then past: a crash between the two rejects a record twice, and never loses one.
         try await reject(read.rejections)
         let refused = try await writer.write(
@@ -137,9 +135,15 @@ struct WritingFlow: Service {
         ) { rejections in
             try await reject(rejections)
         }
-        try rate.record(received: 0, rejected: refused.count, lastReason: refused.last?.reason)
         await commitAdvisory(batch, subscription)
-        metrics.stream.countBatch(batch.records.count, rejections: read.rejections + refused, since: start)
+        let rejections = read.rejections + refused
+        metrics.stream.countBatch(batch.records.count, rejections: rejections, since: start)
+        let failure = rate.count(
+            received: batch.records.count,
+            rejected: rejections.count,
+            lastReason: rejections.last?.reason
+        )
+        if let failure { throw failure }
     }
 
     private func reject(_ rejections: [RejectedRecord]) async throws {

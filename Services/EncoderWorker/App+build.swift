@@ -42,7 +42,8 @@ extension App {
             modelVersion: bundle.version,
             timelineLength: bundle.timelineLength,
             contextRows: bundle.contextRows,
-            contextColumns: bundle.contextColumns
+            contextColumns: bundle.contextColumns,
+            rejectionRate: configuration.member.rejectionRate
         )
         try await context.run([
             ServiceFunction("log") { shutdown in

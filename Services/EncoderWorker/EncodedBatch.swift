@@ -1,4 +1,5 @@
 import Messages
+import ServiceRuntime
 import StreamProcessing
 import Streams
 import UserModels
@@ -10,6 +11,8 @@ struct EncodedBatch: Sendable {
     let update: TimelineUpdate
     /// One for each changed timeline, in order.
     let encoded: [EncodedUser]
+    /// Why the worker must stop once it is committed.
+    let failure: ProcessFailure?
     /// When work on it began.
     let start: ContinuousClock.Instant
 

@@ -19,6 +19,7 @@ struct EncodingFlow: Service {
         let timelineLength: Int
         let contextRows: Int
         let contextColumns: Int
+        var rejectionRate = RejectionRate()
     }
 
     let name = "encoding-flow"
@@ -60,7 +61,7 @@ struct EncodingFlow: Service {
     }
 
     private func takeEvents(_ timelines: Timelines, _ restores: Restores, until shutdown: Shutdown) async throws {
-        var rate = RejectionRate()
+        var rate = parts.rejectionRate
         // At most one commit is under way.
         try await withThrowingTaskGroup(of: Set<TopicPartition>.self) { commits in
             var refused: Set<TopicPartition> = []
@@ -79,6 +80,11 @@ struct EncodingFlow: Service {
                         let encoded = try await encode(current, timelines, restores, &rate)
                         refused.formUnion(await giveUp(try await commits.next() ?? [], timelines))
                         commits.addTask { try await commit(encoded) }
+                        if let failure = encoded.failure {
+                            // What is poison must not come again after the stop.
+                            _ = try await commits.next()
+                            throw failure
+                        }
                         batch = try await ready
                     }
                     refused.formUnion(await giveUp(try await commits.next() ?? [], timelines))
@@ -121,7 +127,7 @@ struct EncodingFlow: Service {
         let update = await timelines.apply(batch.records)
         metrics.show(await timelines.size)
         Failpoint.encoderAfterTimelines.reach()
-        try rate.record(
+        let failure = rate.count(
             received: batch.records.count,
             rejected: update.rejections.count,
             lastReason: update.rejections.last?.reason
@@ -129,7 +135,7 @@ struct EncodingFlow: Service {
         let histories = update.changed.map(\.timeline.events)
         let encoded = histories.isEmpty ? [] : await parts.encoder.encode(histories)
         Failpoint.encoderAfterEmbeddings.reach()
-        return EncodedBatch(batch: batch, update: update, encoded: encoded, start: start)
+        return EncodedBatch(batch: batch, update: update, encoded: encoded, failure: failure, start: start)
     }
 
     /// Commits a batch, and gives the partitions of which it was refused, because one of them went elsewhere.

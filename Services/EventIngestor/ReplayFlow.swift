@@ -12,7 +12,7 @@ struct ReplayFlow: Service {
     struct Summary: Sendable, Equatable {
         /// How many were sent, or would be.
         var sent = 0
-        /// How many cannot be sent: their values were cut, or they do not say where they came from.
+        /// How many cannot be sent: their values were cut, or they do not say that they came from the topic.
         var unusable = 0
         /// How many for each reason.
         var reasons: [String: Int] = [:]
@@ -60,9 +60,9 @@ struct ReplayFlow: Service {
         let counter = Counter()
         for (partition, end) in ends {
             let start = committed[partition] ?? 0
-            try await log.replay(partition) { records in
+            try await log.replay(partition) { [topic] records in
                 for record in records where (start..<max(start, end)).contains(record.offset) {
-                    await counter.add(record)
+                    await counter.add(record, of: topic)
                 }
             }
         }
@@ -71,7 +71,7 @@ struct ReplayFlow: Service {
 
     private actor Counter {
         var summary = Summary()
-        func add(_ record: Record) { _ = summary.take(record) }
+        func add(_ record: Record, of topic: String) { _ = summary.take(record, of: topic) }
     }
 
     // MARK: - Sending
@@ -112,7 +112,7 @@ struct ReplayFlow: Service {
             case .batch(let batch):
                 let records = await remainder.part(of: batch.records)
                 var next = summary
-                let outputs = records.compactMap { next.take($0) }
+                let outputs = records.compactMap { next.take($0, of: topic) }
                 if !records.isEmpty {
                     let part = Batch(records: records)
                     guard case .committed = try await subscription.commitResult(of: part, producing: outputs) else {
@@ -177,8 +177,9 @@ struct ReplayFlow: Service {
 
 extension ReplayFlow.Summary {
     /// Counts a rejected record, and gives what is to be sent; nil when it cannot be.
-    fileprivate mutating func take(_ record: Record) -> OutgoingRecord? {
-        guard let rejection = Rejection(headersOf: record), !rejection.isCut else {
+    fileprivate mutating func take(_ record: Record, of topic: String) -> OutgoingRecord? {
+        // A header does not say where to write: another topic would not even be one that the commit clears up.
+        guard let rejection = Rejection(headersOf: record), !rejection.isCut, rejection.source.topic == topic else {
             unusable += 1
             return nil
         }
@@ -200,7 +201,7 @@ extension ReplayFlow.Summary {
         if reasons.count > 20 { lines.append("  and \(reasons.count - 20) other reasons") }
         if unusable > 0 {
             lines.append(
-                "\(unusable) cannot be sent: they were too large to be kept whole, or do not say whence they came"
+                "\(unusable) cannot be sent: they were too large to be kept whole, or do not say that they came from \(topic)"
             )
         }
         return lines.joined(separator: "\n")

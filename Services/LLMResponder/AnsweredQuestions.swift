@@ -136,7 +136,9 @@ struct AnsweredQuestions {
 
         init?(_ record: Record) {
             let source = record.header(Answer.sourceHeader)?.split(separator: " ").compactMap { Int64($0) } ?? []
-            guard source.count == 2, let partition = Int32(exactly: source[0]), let value = record.value,
+            // Anybody may have written it: what is no offset must not become one by arithmetic.
+            guard source.count == 2, let partition = Int32(exactly: source[0]), source[1] >= 0,
+                let value = record.value,
                 let answer = try? Answer(decoding: value, contentType: record.header(ContentType.header))
             else { return nil }
             key = Key(answer)

@@ -53,7 +53,15 @@ extension App {
                 await log.close()
             },
             tokens,
-            RespondingFlow(log, subscription, answering, metrics: metrics, health: health, logger: logger),
+            RespondingFlow(
+                log,
+                subscription,
+                answering,
+                rejectionRate: configuration.member.rejectionRate,
+                metrics: metrics,
+                health: health,
+                logger: logger
+            ),
         ])
     }
 }

@@ -13,6 +13,7 @@ struct RespondingFlow: Service {
     private let log: any MessageLog
     private let subscription: any Subscription
     private let answering: Answering
+    private let rejectionRate: RejectionRate
     private let metrics: LLMResponderMetrics
     private let health: HealthCondition
     private let logger: Logger
@@ -22,6 +23,7 @@ struct RespondingFlow: Service {
         _ log: any MessageLog,
         _ subscription: any Subscription,
         _ answering: Answering,
+        rejectionRate: RejectionRate = RejectionRate(),
         metrics: LLMResponderMetrics,
         health: HealthCondition,
         logger: Logger
@@ -29,6 +31,7 @@ struct RespondingFlow: Service {
         self.log = log
         self.subscription = subscription
         self.answering = answering
+        self.rejectionRate = rejectionRate
         self.metrics = metrics
         self.health = health
         self.logger = logger
@@ -36,7 +39,7 @@ struct RespondingFlow: Service {
 
     /// Takes batches until the service is to stop.
     func run(until shutdown: Shutdown) async throws {
-        var rate = RejectionRate()
+        var rate = rejectionRate
         var held: Set<TopicPartition> = []
         var answered = AnsweredQuestions()
         while let event = try await subscription.next(until: shutdown) {
@@ -92,7 +95,7 @@ struct RespondingFlow: Service {
         let start = ContinuousClock.now
         metrics.stream.received.increment(by: batch.records.count)
         let (questions, rejections) = decode(batch.records)
-        try rate.record(
+        let failure = rate.count(
             received: batch.records.count,
             rejected: rejections.count,
             lastReason: rejections.last?.reason
@@ -110,6 +113,7 @@ struct RespondingFlow: Service {
             answered.insert(answers.map { AnsweredQuestions.Key($0.1) }, in: partition)
         }
         metrics.count(batch, answers.map(\.1), waiting: waiting.count, rejections, since: start)
+        if let failure { throw failure }
     }
 
     /// Those that have no answer yet, each once.

@@ -62,11 +62,12 @@ public final class PostgresResult: @unchecked Sendable {
     /// A `bytea` or NULL.
     public func optionalBytes(_ row: Int, _ column: Int) -> [UInt8]? { isNull(row, column) ? nil : bytes(row, column) }
 
-    /// A `float4[]` of one dimension without NULLs.
+    /// A `float4[]` of one dimension; empty when it is none, or has NULLs.
     public func float4s(_ row: Int, _ column: Int) -> [Float] {
         let bytes = raw(row, column)
         func word(_ at: Int) -> UInt32 { UInt32(bigEndian: bytes.loadUnaligned(fromByteOffset: at, as: UInt32.self)) }
-        guard bytes.count >= 20, word(0) == 1 else { return [] }
+        // With a NULL the words are fewer: rows are written by others too.
+        guard bytes.count >= 20, word(0) == 1, bytes.count == 20 + Int(word(12)) * 8 else { return [] }
         return (0..<Int(word(12))).map { Float(bitPattern: word(20 + $0 * 8 + 4)) }
     }
 

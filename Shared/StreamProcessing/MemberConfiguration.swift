@@ -8,6 +8,8 @@ public import Streams
 /// - `batch-records` (integer): the most records of a batch.
 /// - `batch-linger` (duration): how long a batch waits for more records after its first.
 /// - `session-timeout` (duration, 10 s): a process not heard of for this long loses its partitions.
+/// - `rejected-share` (share or `off`, 0.01): a process that rejects more of a minute's records than this stops.
+/// - `rejected-minimum` (integer, 20): as many rejected records within a minute are always borne.
 public struct MemberConfiguration: Sendable {
     /// The keys, with a service's own defaults.
     public struct Keys: Sendable {
@@ -23,6 +25,18 @@ public struct MemberConfiguration: Sendable {
             default: .seconds(10),
             in: .seconds(1) ... .seconds(300),
             help: "A process that is not heard of for this long loses its partitions"
+        )
+        fileprivate let rejectedShare = ConfigurationKey<RejectedShare>(
+            "rejected-share",
+            default: .upTo(0.01),
+            help: "A process that rejects more of a minute's records than this commits them and stops"
+        )
+        fileprivate let rejectedMinimum = ConfigurationKey<Int>(
+            "rejected-minimum",
+            default: 20,
+            in: 0...1_000_000_000,
+            unit: "records",
+            help: "As many rejected records within a minute are always borne"
         )
 
         /// Makes keys.
@@ -48,13 +62,17 @@ public struct MemberConfiguration: Sendable {
         }
 
         /// As a command lists them.
-        public var all: [any AnyConfigurationKey] { [instance, batchCount, linger, sessionTimeout] }
+        public var all: [any AnyConfigurationKey] {
+            [instance, batchCount, linger, sessionTimeout, rejectedShare, rejectedMinimum]
+        }
     }
 
     private let instance: String
     private let batchCount: Int
     private let linger: Duration
     private let sessionTimeout: Duration
+    /// When a process that rejects records stops.
+    public let rejectionRate: RejectionRate
 
     /// Reads the keys.
     public init(_ keys: Keys, reader: ConfigurationReader) throws(ConfigurationError) {
@@ -62,6 +80,10 @@ public struct MemberConfiguration: Sendable {
         batchCount = try reader.value(of: keys.batchCount)
         linger = try reader.value(of: keys.linger)
         sessionTimeout = try reader.value(of: keys.sessionTimeout)
+        rejectionRate = RejectionRate(
+            share: try reader.value(of: keys.rejectedShare),
+            minimumCount: try reader.value(of: keys.rejectedMinimum)
+        )
     }
 
     /// The subscription of a service's process to topics.

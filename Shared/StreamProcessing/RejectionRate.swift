@@ -1,6 +1,45 @@
 public import ServiceRuntime
 
+/// The share of a minute's input that a service may reject.
+public enum RejectedShare: Sendable, Equatable, ConfigurationValue {
+    /// More than this, from 0 to 1, stops the service.
+    case upTo(Double)
+    /// It goes on however much it rejects.
+    case off
+
+    /// `share|off`.
+    public static var typeDescription: String { "share|off" }
+    /// A share in either form, or `off`.
+    public static var expectedText: String { "a share from 0 to 1, such as 0.01 or 1%, or off" }
+
+    /// Reads `0.01`, `1%` or `off`.
+    public init?(configurationText: String) {
+        guard configurationText != "off" else {
+            self = .off
+            return
+        }
+        let isPercentage = configurationText.hasSuffix("%")
+        guard let number = Double(isPercentage ? String(configurationText.dropLast()) : configurationText) else {
+            return nil
+        }
+        let share = isPercentage ? number / 100 : number
+        guard share >= 0, share <= 1 else { return nil }
+        self = .upTo(share)
+    }
+
+    /// As it is read.
+    public var configurationText: String {
+        switch self {
+        case .upTo(let share): "\(share)"
+        case .off: "off"
+        }
+    }
+}
+
 /// Stops a service that rejects more than one record in a hundred: that is a bad deployment, not bad data.
+///
+/// It stops once the batch that was too much is committed, its rejected records with it: a service that is started again
+/// goes on behind them, and one that is stopped by the next batch too has still made the progress of a batch.
 public struct RejectionRate: Sendable {
     private struct Second {
         let number: Int64
@@ -8,7 +47,7 @@ public struct RejectionRate: Sendable {
         var rejected: Int
     }
 
-    private let limit: Double
+    private let share: RejectedShare
     private let minimumCount: Int
     private let start = ContinuousClock.now
     private var seconds: [Second] = []
@@ -16,11 +55,11 @@ public struct RejectionRate: Sendable {
     /// Makes a rule.
     ///
     /// - Parameters:
-    ///   - limit: the share of a minute's input that may be rejected.
+    ///   - share: of a minute's input, that may be rejected.
     ///   - minimumCount: as many rejected records within a minute are always borne, so that one bad record in a quiet
     ///     hour stops nothing.
-    public init(limit: Double = 0.01, minimumCount: Int = 20) {
-        self.limit = limit
+    public init(share: RejectedShare = .upTo(0.01), minimumCount: Int = 20) {
+        self.share = share
         self.minimumCount = minimumCount
     }
 
@@ -31,13 +70,14 @@ public struct RejectionRate: Sendable {
     ///   - rejected: how many of them could not be used.
     ///   - lastReason: why the last could not.
     ///   - now: the present.
-    /// - Throws: `ProcessFailure` when the minute that ends now has too many; the batch must then not be committed.
-    public mutating func record(
+    /// - Returns: why the service must stop when the minute that ends now has too many, else nil. Commit the batch and what
+    ///   was rejected of it first, and then throw this.
+    public mutating func count(
         received: Int,
         rejected: Int,
         lastReason: String?,
         now: ContinuousClock.Instant = .now
-    ) throws(ProcessFailure) {
+    ) -> ProcessFailure? {
         let number = Int64((now - start) / .seconds(1))
         seconds.removeAll { $0.number <= number - 60 }
         if seconds.last?.number == number {
@@ -48,12 +88,19 @@ public struct RejectionRate: Sendable {
         }
         let input = seconds.reduce(0) { $0 + $1.received }
         let bad = seconds.reduce(0) { $0 + $1.rejected }
-        guard bad > minimumCount, Double(bad) > limit * Double(input) else { return }
-        throw ProcessFailure(
-            "\(bad) of the last minute's \(input) records were rejected, more than \(Int((limit * 100).rounded())) %: "
+        guard case .upTo(let limit) = share, bad > minimumCount, Double(bad) > limit * Double(input) else { return nil }
+        return ProcessFailure(
+            "\(bad) of the last minute's \(input) records were rejected, more than \(Self.percent(limit)): "
                 + "stopped, because this looks like a wrong producer or version rather than wrong records. "
-                + "The last reason: \(lastReason ?? "none"). Fix the producer, then start again",
+                + "The last reason: \(lastReason ?? "none"). What was read is dealt with and kept with its reasons in the "
+                + "topic of the rejected, so a start goes on behind it. Fix the producer and start again, or set "
+                + "--rejected-share to what is to be borne, off for everything",
             exitCode: .badInput
         )
+    }
+
+    private static func percent(_ share: Double) -> String {
+        let percent = (share * 10_000).rounded() / 100
+        return percent == percent.rounded() ? "\(Int(percent)) %" : "\(percent) %"
     }
 }

@@ -1,3 +1,5 @@
+import Messages
+
 /// A name and a value that travel beside a record.
 public struct Header: Sendable, Equatable {
     /// The header's name.
@@ -64,8 +66,10 @@ public struct Record: Sendable, Equatable {
     public var source: TopicPartition
     /// Its offset there.
     public var offset: Int64
-    /// When it was appended, in milliseconds since 1970.
-    public var timestamp: Int64
+    /// When it was appended, in milliseconds since 1970, within `Limits.times`.
+    ///
+    /// Over Kafka it is the producer's word: what is no such time is taken for the nearest that is one.
+    public let timestamp: Int64
     /// Its key.
     public var key: [UInt8]?
     /// Its value; nil is a deletion of the key.
@@ -84,7 +88,7 @@ public struct Record: Sendable, Equatable {
     ) {
         self.source = source
         self.offset = offset
-        self.timestamp = timestamp
+        self.timestamp = min(max(timestamp, Limits.times.lowerBound), Limits.times.upperBound)
         self.key = key
         self.value = value
         self.headers = headers

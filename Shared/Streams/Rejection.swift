@@ -12,8 +12,8 @@ public struct Rejection: Sendable, Equatable {
     public var service: String
     /// When, in milliseconds since 1970.
     public var time: Int64
-    /// How often it was tried.
-    public var attempts: Int
+    /// How often it was tried, within `attemptCounts`.
+    public private(set) var attempts: Int
     /// Whether only the beginning of its value was kept.
     public private(set) var isCut = false
 
@@ -30,6 +30,9 @@ public struct Rejection: Sendable, Equatable {
         /// Of a record that was sent again: how often it was tried before.
         static let replays = "replays"
     }
+
+    /// Counts of tries; a header comes from outside, so one that says something else is taken for the nearest of these.
+    public static let attemptCounts: ClosedRange<Int> = 1...1_000_000
 
     /// The most bytes of a rejected record: less than either log takes, for one that is too large must not stop its reader.
     static let maximumByteCount = 1_000_000
@@ -48,21 +51,22 @@ public struct Rejection: Sendable, Equatable {
         self.reason = Self.shortened(reason)
         self.service = service
         self.time = time
-        self.attempts = attempts + (record.header(Name.replays).flatMap { Int($0) } ?? 0)
+        let earlier = record.header(Name.replays).flatMap { Int($0) }.map(Self.clamped) ?? 0
+        self.attempts = Self.clamped(Self.clamped(attempts) + earlier)
     }
 
     /// Reads the headers of a record of a `-rejected` topic; nil when they are not there.
     public init?(headersOf record: Record) {
         guard let topic = record.header(Name.topic),
             let partition = record.header(Name.partition).flatMap({ Int32($0) }),
-            let offset = record.header(Name.offset).flatMap({ Int64($0) })
+            let offset = record.header(Name.offset).flatMap({ Int64($0) }), partition >= 0, offset >= 0
         else { return nil }
         source = TopicPartition(topic, partition)
         self.offset = offset
         reason = record.header(Name.reason) ?? ""
         service = record.header(Name.service) ?? ""
         time = record.header(Name.time).flatMap { Int64($0) } ?? 0
-        attempts = record.header(Name.attempts).flatMap { Int($0) } ?? 1
+        attempts = Self.clamped(record.header(Name.attempts).flatMap { Int($0) } ?? 1)
         isCut = record.header(Name.valueByteCount) != nil
     }
 
@@ -111,6 +115,10 @@ public struct Rejection: Sendable, Equatable {
 
     private static func withoutOwn(_ headers: [Header]) -> [Header] {
         headers.filter { !$0.name.hasPrefix(Name.prefix) && $0.name != Name.replays }
+    }
+
+    private static func clamped(_ attempts: Int) -> Int {
+        min(max(attempts, attemptCounts.lowerBound), attemptCounts.upperBound)
     }
 
     private static func shortened(_ text: String) -> String {

@@ -85,7 +85,10 @@ import Verification
             )
         }
 
-        func flow(_ subscription: any Subscription) throws -> EncodingFlow {
+        func flow(
+            _ subscription: any Subscription,
+            _ rejectionRate: RejectionRate = RejectionRate()
+        ) throws -> EncodingFlow {
             EncodingFlow(
                 EncodingFlow.Parts(
                     log: log,
@@ -94,7 +97,8 @@ import Verification
                     modelVersion: bundle.version,
                     timelineLength: bundle.timelineLength,
                     contextRows: bundle.contextRows,
-                    contextColumns: bundle.contextColumns
+                    contextColumns: bundle.contextColumns,
+                    rejectionRate: rejectionRate
                 ),
                 metrics: EncoderWorkerMetrics(metrics),
                 health: Health().condition("restored", waitingFor: "start"),
@@ -111,6 +115,12 @@ import Verification
             for partition: Int32 in 0..<2 {
                 try await log.replay(TopicPartition(topic.rawValue, partition)) { await collector.take($0) }
             }
+            return await collector.records
+        }
+
+        func rejected() async throws -> [Record] {
+            let collector = Collector()
+            try await log.replay(TopicPartition(Topic.userEvents.rejected, 0)) { await collector.take($0) }
             return await collector.records
         }
 
@@ -199,14 +209,60 @@ import Verification
         await fixture.close()
     }
 
-    @Test func tooManyBadRecordsStopTheFlowBeforeTheyAreRejected() async throws {
+    /// Every start makes the progress of a batch at least, however much of it is poison, and good records behind it count.
+    @Test func poisonStopsTheFlowOnceItIsRejectedAndAStartGoesOnBehindIt() async throws {
+        let fixture = try await Fixture()
+        let bad = (0..<200).map {
+            OutgoingRecord(topic: Topic.userEvents.rawValue, key: Array("p\($0)".utf8), value: [0xff, 0xff])
+        }
+        let good = try events(users: 4, each: 5).map {
+            OutgoingRecord(topic: Topic.userEvents.rawValue, key: Array($0.user.utf8), value: try $0.encoded())
+        }
+        for index in 0..<20 {
+            try await fixture.log.append(Array(bad[(index * 10)..<(index * 10 + 10)]) + [good[index]])
+        }
+        var starts = 0
+        while try await !fixture.drained() {
+            starts += 1
+            try #require(starts <= 22, "a start made no progress")
+            let subscription = try await fixture.subscribe()
+            let flow = try fixture.flow(subscription)
+            let shutdown = Shutdown()
+            let ended = Shutdown()
+            async let watching: Void = {
+                while try await !fixture.drained(), !ended.isRequested { try await Task.sleep(for: .milliseconds(20)) }
+                shutdown.request()
+            }()
+            do {
+                try await flow.run(until: shutdown)
+            } catch let failure as ProcessFailure {
+                #expect(failure.exitCode == .badInput)
+            }
+            ended.request()
+            try await watching
+            await subscription.close()
+        }
+        // 22 records of poison are too much, and a batch has at most 10 records.
+        #expect(starts > 1)
+        let rejected = try await fixture.rejected()
+        #expect(rejected.count == 200 && Set(rejected.map(\.key)) == Set(bad.map(\.key)))
+        let timelines = try await fixture.records(of: .userTimelines).compactMap(\.value)
+            .map { try Timeline(decoding: $0, contentType: nil) }
+        for user in 0..<4 { #expect(timelines.last { $0.user == "u\(user)" }?.eventCount == 5) }
+        await fixture.close()
+    }
+
+    @Test func poisonIsBorneWhereTheOperatorSaysSo() async throws {
         let fixture = try await Fixture()
         let bad = OutgoingRecord(topic: Topic.userEvents.rawValue, key: [65], value: [0xff, 0xff])
-        try await fixture.log.append(Array(repeating: bad, count: 40))
-        let flow = try fixture.flow(try await fixture.subscribe())
-        let error = await #expect(throws: ProcessFailure.self) { try await flow.run(until: Shutdown()) }
-        #expect(error?.exitCode == .badInput)
-        #expect(error?.description.contains("rejected") == true)
+        try await fixture.log.append(Array(repeating: bad, count: 200))
+        let flow = try fixture.flow(try await fixture.subscribe(), RejectionRate(share: .off))
+        let shutdown = Shutdown()
+        async let running: Void = flow.run(until: shutdown)
+        try await poll("all is rejected", within: .seconds(300)) { try await fixture.drained() }
+        shutdown.request()
+        try await running
+        #expect(try await fixture.rejected().count == 200)
         await fixture.close()
     }
 

@@ -49,6 +49,22 @@ import Testing
         await log.close()
     }
 
+    /// Who may write answers may write any place of a question into their headers.
+    @Test(arguments: [
+        "0 -9223372036854775808", "0 -1", "0 9223372036854775808", "99999999999 1", "-1 -1", "0", "", "0 1 2", "x y",
+    ])
+    func aPlaceThatCannotBeIsNoPlace(header: String) async throws {
+        let log = try await log()
+        var hostile = try answer("a", offset: 0)
+        hostile.headers = [Header(Answer.sourceHeader, header)]
+        let good = try answer("b", offset: 9)
+        try await log.append([hostile, hostile, hostile, good, good, hostile])
+        var answered = AnsweredQuestions(restoredCount: 5, slack: 7)
+        #expect(try await answered.restore([Self.partition], from: log) == [Self.partition: 9 - 7])
+        #expect(isAnswered("b", at: 9, answered))
+        await log.close()
+    }
+
     /// Older answers than were looked at: everything a batch and more before them is behind the group.
     @Test func theFloorIsBeforeTheOldestAnswerThatWasLookedAt() async throws {
         let log = try await log()

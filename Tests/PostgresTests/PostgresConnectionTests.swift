@@ -25,6 +25,17 @@ import Testing
         await connection.close()
     }
 
+    /// Rows are written by others too.
+    @Test func anArrayThatIsNoneOfNumbersIsEmpty() async throws {
+        let connection = try PostgresConnection(address: PrivatePostgres.shared().address())
+        let result = try await connection.query(
+            "SELECT ARRAY[NULL]::real[], ARRAY[1, NULL]::real[], ARRAY[[1, 2], [3, 4]]::real[], '{}'::real[]",
+            operation: "test"
+        )
+        for column in 0..<4 { #expect(result.float4s(0, column) == []) }
+        await connection.close()
+    }
+
     @Test func arraysComeAsRows() async throws {
         let connection = try PostgresConnection(address: PrivatePostgres.shared().address())
         let sql = "SELECT * FROM unnest($1::int4[], $2::int8[], $3::text[], $4::bytea[])"

@@ -52,6 +52,55 @@ import Testing
         #expect(replayed.value == record.value)
     }
 
+    /// Headers are text that anybody may have written.
+    @Test(arguments: [
+        ("9223372036854775807", 1_000_000), ("9223372036854775806", 1_000_000), ("-9223372036854775808", 2),
+        ("9223372036854775808", 1), ("0", 2), ("-1", 2), ("seven", 1), ("", 1), ("41", 42),
+    ])
+    func countsOfTriesStayWithinTheirRange(header: String, expected: Int) {
+        var hostile = record
+        hostile.headers = [Header("replays", header)]
+        let rejection = Rejection(of: hostile, reason: "no", service: "s", time: 0)
+        #expect(rejection.attempts == expected)
+        #expect(Rejection(of: hostile, reason: "no", service: "s", time: 0, attempts: .max).attempts == 1_000_000)
+        let outgoing = rejection.outgoing(hostile)
+        #expect(outgoing.headers.contains(Header("rejected-attempts", String(expected))))
+    }
+
+    @Test(arguments: [
+        ("-1", "5", "1"), ("0", "-9223372036854775808", "1"), ("2147483648", "0", "1"),
+        ("0", "9223372036854775808", "1"),
+    ])
+    func placesThatCannotBeAreNoRejection(partition: String, offset: String, attempts: String) {
+        var hostile = record
+        hostile.headers = [
+            Header("rejected-topic", "user-events"), Header("rejected-partition", partition),
+            Header("rejected-offset", offset), Header("rejected-attempts", attempts),
+        ]
+        #expect(Rejection(headersOf: hostile) == nil)
+    }
+
+    @Test func aStoredCountOfTriesIsHostileToo() throws {
+        var hostile = record
+        hostile.headers = [
+            Header("rejected-topic", "user-events"), Header("rejected-partition", "0"), Header("rejected-offset", "0"),
+            Header("rejected-attempts", "9223372036854775807"),
+        ]
+        let rejection = try #require(Rejection(headersOf: hostile))
+        #expect(rejection.attempts == 1_000_000)
+        #expect(rejection.replayed(hostile).headers == [Header("replays", "1000000")])
+    }
+
+    /// Kafka keeps the time that a producer says.
+    @Test(arguments: [
+        (Int64.min, Int64(0)), (-1, 0), (.max, 253_402_300_799_999), (1_700_000_000_000, 1_700_000_000_000),
+    ])
+    func timesOfRecordsAreTimes(timestamp: Int64, expected: Int64) {
+        let source = TopicPartition("user-events", 0)
+        let record = Record(source: source, offset: 0, timestamp: timestamp, key: nil, value: nil)
+        #expect(record.timestamp == expected)
+    }
+
     @Test func longReasonsAreShortened() {
         let reason = String(repeating: "ü", count: 2_000)
         let rejection = Rejection(of: record, reason: reason, service: "s", time: 0)
