@@ -88,11 +88,12 @@ let package = Package(
         .target(name: "CMessages", dependencies: ["CProtobufC"], path: "Shared/CMessages"),
 
         // Shared, bottom up.
+        shared("JSON", [], safe),
         shared("Executors", []),
         shared("Failpoints", []),
         shared(
             "Messages",
-            ["CMessages", "Digests"],
+            ["JSON", "CMessages", "Digests"],
             exclude: ["answer.proto", "event.proto", "question.proto", "timeline.proto", "user_embedding.proto"]
         ),
         shared("Streams", ["Messages"], safe),
@@ -111,7 +112,7 @@ let package = Package(
         shared("Tokenization", ["CPCRE2"]),
         shared("Digests", ["CSodium"]),
         shared("InputFiles", ["CZlib"]),
-        shared("Datasets", ["Messages", "Digests", "InputFiles", "RandomNumbers"], safe),
+        shared("Datasets", ["JSON", "Messages", "Digests", "InputFiles", "RandomNumbers"], safe),
         shared(
             "UserModels",
             ["NeuralNetwork", "Tensors", "Tokenization", "Datasets", "Messages", "Digests", "Executors"],
@@ -158,6 +159,7 @@ let package = Package(
         ),
 
         // Tests.
+        tests("JSONTests", ["JSON"]),
         tests("TensorsTests", ["Tensors", "CKernels", "Executors"]),
         tests("RandomNumbersTests", ["RandomNumbers"]),
         tests("FailpointsTests", ["Failpoints"]),
@@ -220,7 +222,7 @@ let package = Package(
                 "Streams", "Postgres", "Messages", "Datasets",
             ]
         ),
-        tests("MessagesTests", ["Messages"]),
+        tests("MessagesTests", ["Messages", "JSON"]),
         tests("ServiceRuntimeTests", ["ServiceRuntime", "HTTPClient", "HTTPServer"]),
         tests("HTTPServerTests", ["HTTPServer", "HTTPClient"]),
         tests("HTTPClientTests", ["HTTPServer", "HTTPClient"]),

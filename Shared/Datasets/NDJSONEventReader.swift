@@ -2,8 +2,7 @@ public import Messages
 
 /// Reads a file with one event as a JSON object in each line, in the form that the event ingestor takes.
 ///
-/// Fields: `user`, `item`, `time` (whole milliseconds since 1970 or ISO 8601), and where there are any `rating`, `type`,
-/// `categories`, `text`, `event_id`. Empty lines are passed over.
+/// Fields and their other names: see `Event.init(json:_:receivedAt:unknown:)`. Empty lines are passed over.
 public struct NDJSONEventReader: EventReader {
     private var lines: LineReader
     private let skipsBadLines: Bool
@@ -124,7 +123,9 @@ private enum EventScanner {
                 guard let rating = scanner.decimal(try scanner.number()) else { return false }
                 row.rating = rating
             case .time:
-                guard let time = scanner.integer(try scanner.number()) else { return false }
+                guard let time = scanner.integer(try scanner.number()).flatMap(Timestamp.milliseconds(ofNumber:)) else {
+                    return false
+                }
                 row.time = time
             }
         }

@@ -1,4 +1,5 @@
 import CMessages
+internal import JSON
 
 extension Answer: WireRecord {
     /// The answer as Protocol Buffers (`answer.proto`).
@@ -54,9 +55,10 @@ extension Answer: WireRecord {
 
     /// Reads an answer.
     public init(decoding bytes: [UInt8], contentType: String?) throws(MessageError) {
-        switch try ContentType(header: contentType) {
+        switch try ContentType(header: contentType, value: bytes) {
         case .protobuf: try self.init(protobuf: bytes)
-        case .json: self = try decodedJSON(AnswerJSON.self, bytes, "answer").answer()
+        case .json:
+            self = try decodedJSON(bytes) { scanner throws(JSONError) in try Answer(&scanner) }
         }
         try validate()
     }
@@ -122,8 +124,8 @@ extension Answer.Status {
 }
 
 /// An answer's JSON form.
-private struct AnswerJSON: Codable {
-    struct Item: Codable {
+private struct AnswerJSON: Encodable {
+    struct Item: Encodable {
         let id: String
         let title: String
         let score: Float
@@ -137,8 +139,8 @@ private struct AnswerJSON: Codable {
     let reason: String?
     let modelVersion: String?
     let eventCount: UInt64?
-    let askedAt: JSONTime
-    let answeredAt: JSONTime
+    let askedAt: Int64
+    let answeredAt: Int64
     let firstTokenMicroseconds: UInt64?
     let computeMicroseconds: UInt64?
 
@@ -162,47 +164,100 @@ private struct AnswerJSON: Codable {
         reason = answer.reason.isEmpty ? nil : answer.reason
         modelVersion = answer.modelVersion
         eventCount = answer.eventCount
-        askedAt = JSONTime(answer.askedAt)
-        answeredAt = JSONTime(answer.answeredAt)
+        askedAt = answer.askedAt
+        answeredAt = answer.answeredAt
         firstTokenMicroseconds = answer.firstTokenMicroseconds
         computeMicroseconds = answer.computeMicroseconds
     }
+}
 
-    init(from decoder: any Decoder) throws {
-        let fields = try decoder.container(keyedBy: CodingKeys.self)
-        let number = "a whole number from 0"
-        questionID = try fields.required(String.self, .questionID, "a string")
-        user = try fields.required(String.self, .user, "a string")
-        status = try fields.required(String.self, .status, "a string")
-        text = try fields.optional(String.self, .text, "a string")
-        items = try fields.optional([Item].self, .items, "an array of objects with id, title and score")
-        reason = try fields.optional(String.self, .reason, "a string")
-        modelVersion = try fields.optional(String.self, .modelVersion, "a string")
-        eventCount = try fields.optional(UInt64.self, .eventCount, number)
-        askedAt = try fields.required(JSONTime.self, .askedAt, JSONTime.expected)
-        answeredAt = try fields.required(JSONTime.self, .answeredAt, JSONTime.expected)
-        firstTokenMicroseconds = try fields.optional(UInt64.self, .firstTokenMicroseconds, number)
-        computeMicroseconds = try fields.optional(UInt64.self, .computeMicroseconds, number)
+extension Answer {
+    private enum Field: Int {
+        case questionID, user, status, text, items, reason, modelVersion, eventCount, askedAt, answeredAt
+        case firstTokenMicroseconds, computeMicroseconds
     }
 
-    func answer() throws(MessageError) -> Answer {
-        guard let status = Answer.Status(rawValue: status) else {
-            let names = Answer.Status.allCases.map(\.rawValue).joined(separator: ", ")
-            throw MessageError(field: "status", reason: "\(quoted(self.status)) is not known: send one of \(names)")
+    /// In the order of `Field`.
+    private static let fields = FieldNames(
+        of: "an answer",
+        [
+            ["question_id"], ["user", "user_id", "userId"], ["status"], ["text"], ["items"], ["reason"],
+            ["model_version"],
+            ["event_count"], ["asked_at"], ["answered_at"], ["first_token_microseconds"], ["compute_microseconds"],
+        ]
+    )
+
+    private init(_ scanner: inout JSONScanner) throws(JSONError) {
+        var (questionID, user, text, reason, modelVersion): (String?, String?, String?, String?, String?)
+        var status: Status?
+        var items: [Item]?
+        var (eventCount, firstToken, compute): (UInt64?, UInt64?, UInt64?)
+        var (askedAt, answeredAt): (Int64?, Int64?)
+        var unknown = UnknownFields(.ignored)
+        try scanner.readObject(Self.fields, unknown: &unknown) { field, scanner throws(JSONError) in
+            switch Field(rawValue: field) {
+            case .questionID: questionID = try scanner.identifier()
+            case .user: user = try scanner.identifier()
+            case .status: status = try scanner.status()
+            case .text: text = try scanner.string()
+            case .items: items = try scanner.readArray { scanner throws(JSONError) in try Item(&scanner) }
+            case .reason: reason = try scanner.string()
+            case .modelVersion: modelVersion = try scanner.string()
+            case .eventCount: eventCount = try scanner.integer()
+            case .askedAt: askedAt = try scanner.ownTime()
+            case .answeredAt: answeredAt = try scanner.ownTime()
+            case .firstTokenMicroseconds: firstToken = try scanner.integer()
+            case .computeMicroseconds: compute = try scanner.integer()
+            case nil: break
+            }
         }
-        return Answer(
-            questionID: questionID,
-            user: user,
-            status: status,
+        self.init(
+            questionID: try required(questionID, "question_id", "a string"),
+            user: try required(user, "user", "a string"),
+            status: try required(status, "status", "a string"),
             text: text ?? "",
-            items: (items ?? []).map { Answer.Item(id: $0.id, title: $0.title, score: $0.score) },
+            items: items ?? [],
             reason: reason ?? "",
             modelVersion: modelVersion ?? "",
             eventCount: eventCount ?? 0,
-            askedAt: askedAt.milliseconds,
-            answeredAt: answeredAt.milliseconds,
-            firstTokenMicroseconds: firstTokenMicroseconds ?? 0,
-            computeMicroseconds: computeMicroseconds ?? 0
+            askedAt: try required(askedAt, "asked_at", "milliseconds since 1970"),
+            answeredAt: try required(answeredAt, "answered_at", "milliseconds since 1970"),
+            firstTokenMicroseconds: firstToken ?? 0,
+            computeMicroseconds: compute ?? 0
         )
+    }
+}
+
+extension Answer.Item {
+    private enum Field: Int { case id, title, score }
+    /// In the order of `Field`.
+    private static let fields = FieldNames(of: "an item", [["id"], ["title"], ["score"]])
+
+    fileprivate init(_ scanner: inout JSONScanner) throws(JSONError) {
+        var (id, title, score): (String?, String?, Float?)
+        var unknown = UnknownFields(.ignored)
+        try scanner.readObject(Self.fields, unknown: &unknown) { field, scanner throws(JSONError) in
+            switch Field(rawValue: field) {
+            case .id: id = try scanner.identifier()
+            case .title: title = try scanner.string()
+            case .score: score = try scanner.float()
+            case nil: break
+            }
+        }
+        self.init(
+            id: try required(id, "id", "a string"),
+            title: try required(title, "title", "a string"),
+            score: try required(score, "score", "a number")
+        )
+    }
+}
+
+extension JSONScanner {
+    /// Reads the name of an answer's status.
+    fileprivate mutating func status() throws(JSONError) -> Answer.Status {
+        let start = self
+        if let status = Answer.Status(rawValue: try string()) { return status }
+        self = start
+        throw try mismatch("one of \(Answer.Status.allCases.map(\.rawValue).joined(separator: ", "))")
     }
 }

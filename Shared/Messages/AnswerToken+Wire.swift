@@ -1,4 +1,5 @@
 import CMessages
+internal import JSON
 
 extension AnswerToken: WireRecord {
     /// The piece as Protocol Buffers (`answer.proto`).
@@ -24,11 +25,10 @@ extension AnswerToken: WireRecord {
 
     /// Reads a piece of an answer.
     public init(decoding bytes: [UInt8], contentType: String?) throws(MessageError) {
-        switch try ContentType(header: contentType) {
+        switch try ContentType(header: contentType, value: bytes) {
         case .protobuf: try self.init(protobuf: bytes)
         case .json:
-            let form = try decodedJSON(AnswerTokenJSON.self, bytes, "answer token")
-            self.init(questionID: form.questionID, position: form.position, text: form.text)
+            self = try decodedJSON(bytes) { scanner throws(JSONError) in try AnswerToken(&scanner) }
         }
         try validate()
     }
@@ -52,7 +52,7 @@ extension AnswerToken: WireRecord {
 }
 
 /// A piece's JSON form.
-private struct AnswerTokenJSON: Codable {
+private struct AnswerTokenJSON: Encodable {
     let questionID: String
     let position: UInt32
     let text: String
@@ -67,11 +67,28 @@ private struct AnswerTokenJSON: Codable {
         self.position = position
         self.text = text
     }
+}
 
-    init(from decoder: any Decoder) throws {
-        let fields = try decoder.container(keyedBy: CodingKeys.self)
-        questionID = try fields.required(String.self, .questionID, "a string")
-        position = try fields.required(UInt32.self, .position, "a whole number from 0")
-        text = try fields.required(String.self, .text, "a string")
+extension AnswerToken {
+    private enum Field: Int { case questionID, position, text }
+    /// In the order of `Field`.
+    private static let fields = FieldNames(of: "a piece of an answer", [["question_id"], ["position"], ["text"]])
+
+    private init(_ scanner: inout JSONScanner) throws(JSONError) {
+        var (questionID, position, text): (String?, UInt32?, String?)
+        var unknown = UnknownFields(.ignored)
+        try scanner.readObject(Self.fields, unknown: &unknown) { field, scanner throws(JSONError) in
+            switch Field(rawValue: field) {
+            case .questionID: questionID = try scanner.identifier()
+            case .position: position = try scanner.integer()
+            case .text: text = try scanner.string()
+            case nil: break
+            }
+        }
+        self.init(
+            questionID: try required(questionID, "question_id", "a string"),
+            position: try required(position, "position", "a whole number from 0"),
+            text: try required(text, "text", "a string")
+        )
     }
 }

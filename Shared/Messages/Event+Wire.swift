@@ -1,4 +1,5 @@
 import CMessages
+internal import JSON
 
 extension Event: WireRecord {
     /// The event as Protocol Buffers (`event.proto`).
@@ -49,21 +50,19 @@ extension Event: WireRecord {
     ///
     /// - Parameters:
     ///   - bytes: the record's value, or the body of a request.
-    ///   - contentType: the `content-type` header; nil means Protocol Buffers.
+    ///   - contentType: the `content-type` header; see `ContentType`.
     ///   - receivedAt: milliseconds since 1970, taken where the event has no time of its own: the record's timestamp for
     ///     a record of the log, the present for a request. With nil an event without a time is an error.
     /// - Throws: `MessageError` naming the field, the value and what is expected.
     public init(decoding bytes: [UInt8], contentType: String?, receivedAt: Int64?) throws(MessageError) {
-        switch try ContentType(header: contentType) {
-        case .protobuf: try self.init(protobuf: bytes, receivedAt: receivedAt)
+        switch try ContentType(header: contentType, value: bytes) {
+        case .protobuf:
+            try self.init(protobuf: bytes, receivedAt: receivedAt)
+            try validate()
         case .json:
-            if let event = PlainEventReader.event(bytes, receivedAt: receivedAt) {
-                self = event
-            } else {
-                self = try decodedJSON(EventJSON.self, bytes, "event").event(receivedAt: receivedAt)
-            }
+            var unknown = UnknownFields(.ignored)
+            try self.init(json: bytes, 0..<bytes.count, receivedAt: receivedAt, unknown: &unknown)
         }
-        try validate()
     }
 
     private init(protobuf bytes: [UInt8], receivedAt: Int64?) throws(MessageError) {
@@ -83,9 +82,9 @@ extension Event: WireRecord {
         )
     }
 
-    fileprivate static let missingTime = MessageError(
+    private static let missingTime = MessageError(
         field: "time",
-        reason: "is missing: send \(JSONTime.expected)"
+        reason: "is missing: send milliseconds since 1970"
     )
 
     /// Checks sizes and ranges.
@@ -98,59 +97,14 @@ extension Event: WireRecord {
         if !categories.isEmpty { try Check.categories(categories, "categories") }
         if let text { try Check.text(text, "text", limit: Limits.textByteCount) }
         try Check.time(time, "time")
-    }
-}
-
-/// An event's JSON form.
-private struct EventJSON: Codable {
-    let user: String
-    let item: String
-    let rating: Float?
-    let type: String?
-    let categories: [String]?
-    let text: String?
-    let time: JSONTime?
-    let eventID: String?
-
-    enum CodingKeys: String, CodingKey {
-        case user, item, rating, type, categories, text, time
-        case eventID = "event_id"
-    }
-
-    init(_ event: Event) {
-        user = event.user
-        item = event.item
-        rating = event.rating
-        type = event.type
-        categories = event.categories.isEmpty ? nil : event.categories
-        text = event.text
-        time = JSONTime(event.time)
-        eventID = event.id
-    }
-
-    init(from decoder: any Decoder) throws {
-        let fields = try decoder.container(keyedBy: CodingKeys.self)
-        user = try fields.required(String.self, .user, "a string")
-        item = try fields.required(String.self, .item, "a string")
-        rating = try fields.optional(Float.self, .rating, "a number")
-        type = try fields.optional(String.self, .type, "a string")
-        categories = try fields.optional([String].self, .categories, "an array of strings")
-        text = try fields.optional(String.self, .text, "a string")
-        time = try fields.optional(JSONTime.self, .time, JSONTime.expected)
-        eventID = try fields.optional(String.self, .eventID, "a string")
-    }
-
-    func event(receivedAt: Int64?) throws(MessageError) -> Event {
-        guard let time = time?.milliseconds ?? receivedAt else { throw Event.missingTime }
-        return Event(
-            id: eventID,
-            user: user,
-            item: item,
-            type: type,
-            rating: rating,
-            categories: categories ?? [],
-            text: text,
-            time: time
-        )
+        guard !Timestamp.looksLikeSeconds(time) else {
+            throw MessageError(
+                field: "time",
+                reason:
+                    "\(time) is \(Timestamp.text(time)) in milliseconds since 1970, and looks like seconds: multiply it "
+                    + "by 1,000 (no event may have happened from \(Timestamp.text(TimeUnit.seconds.plausible.lowerBound)) to "
+                    + "\(Timestamp.text(TimeUnit.seconds.plausible.upperBound)))"
+            )
+        }
     }
 }

@@ -1,4 +1,5 @@
 import CMessages
+internal import JSON
 
 extension Question: WireRecord {
     /// The question as Protocol Buffers (`question.proto`).
@@ -40,9 +41,10 @@ extension Question: WireRecord {
 
     /// Reads a question.
     public init(decoding bytes: [UInt8], contentType: String?) throws(MessageError) {
-        switch try ContentType(header: contentType) {
+        switch try ContentType(header: contentType, value: bytes) {
         case .protobuf: try self.init(protobuf: bytes)
-        case .json: self = try decodedJSON(QuestionJSON.self, bytes, "question").question()
+        case .json:
+            self = try decodedJSON(bytes) { scanner throws(JSONError) in try Question(&scanner) }
         }
         try validate()
     }
@@ -97,7 +99,7 @@ extension Question.AnswerForm {
 }
 
 /// A question's JSON form.
-private struct QuestionJSON: Codable {
+private struct QuestionJSON: Encodable {
     let id: String
     let user: String
     let text: String
@@ -131,37 +133,70 @@ private struct QuestionJSON: Codable {
         askedAt = JSONTime(question.askedAt)
         deadline = JSONTime(question.deadline)
     }
+}
 
-    init(from decoder: any Decoder) throws {
-        let fields = try decoder.container(keyedBy: CodingKeys.self)
-        let number = "a whole number from 0"
-        id = try fields.required(String.self, .id, "a string")
-        user = try fields.required(String.self, .user, "a string")
-        text = try fields.required(String.self, .text, "a string")
-        form = try fields.optional(String.self, .form, "a string")
-        itemCount = try fields.optional(Int.self, .itemCount, number)
-        maximumTokens = try fields.optional(Int.self, .maximumTokens, number)
-        temperature = try fields.optional(Float.self, .temperature, "a number")
-        seed = try fields.optional(UInt64.self, .seed, number)
-        minimumEventCount = try fields.optional(UInt64.self, .minimumEventCount, number)
-        askedAt = try fields.required(JSONTime.self, .askedAt, JSONTime.expected)
-        deadline = try fields.required(JSONTime.self, .deadline, JSONTime.expected)
+extension Question {
+    private enum Field: Int {
+        case id, user, text, form, itemCount, maximumTokens, temperature, seed, minimumEventCount, askedAt, deadline
     }
 
-    func question() throws(MessageError) -> Question {
-        Question(
-            id: id,
-            user: user,
-            text: text,
-            form: try form.map { value throws(MessageError) in try Question.AnswerForm(named: value) } ?? .known,
+    /// In the order of `Field`.
+    private static let fields = FieldNames(
+        of: "a question",
+        [
+            ["id", "question_id", "questionId"], ["user", "user_id", "userId"], ["text", "question"], ["form"],
+            ["item_count", "items"], ["maximum_tokens"], ["temperature"], ["seed"], ["minimum_event_count"],
+            ["asked_at"],
+            ["deadline"],
+        ]
+    )
+
+    private init(_ scanner: inout JSONScanner) throws(JSONError) {
+        var (id, user, text, form): (String?, String?, String?, AnswerForm?)
+        var (itemCount, maximumTokens): (Int?, Int?)
+        var temperature: Float?
+        var (seed, minimumEventCount): (UInt64?, UInt64?)
+        var (askedAt, deadline): (Int64?, Int64?)
+        var unknown = UnknownFields(.ignored)
+        try scanner.readObject(Self.fields, unknown: &unknown) { field, scanner throws(JSONError) in
+            switch Field(rawValue: field) {
+            case .id: id = try scanner.identifier()
+            case .user: user = try scanner.identifier()
+            case .text: text = try scanner.string()
+            case .form: form = try scanner.answerForm()
+            case .itemCount: itemCount = try scanner.integer()
+            case .maximumTokens: maximumTokens = try scanner.integer()
+            case .temperature: temperature = try scanner.float()
+            case .seed: seed = try scanner.integer()
+            case .minimumEventCount: minimumEventCount = try scanner.integer()
+            case .askedAt: askedAt = try scanner.time()
+            case .deadline: deadline = try scanner.time()
+            case nil: break
+            }
+        }
+        self.init(
+            id: try required(id, "id", "a string"),
+            user: try required(user, "user", "a string"),
+            text: try required(text, "text", "a string"),
+            form: form ?? .known,
             itemCount: itemCount ?? 10,
             maximumTokens: maximumTokens ?? 32,
             temperature: temperature ?? 0,
             seed: seed ?? 0,
             minimumEventCount: minimumEventCount ?? 0,
-            askedAt: askedAt.milliseconds,
-            deadline: deadline.milliseconds
+            askedAt: try required(askedAt, "asked_at", Timestamp.expected),
+            deadline: try required(deadline, "deadline", Timestamp.expected)
         )
+    }
+}
+
+extension JSONScanner {
+    /// Reads the name of an answer's form.
+    fileprivate mutating func answerForm() throws(JSONError) -> Question.AnswerForm {
+        let start = self
+        if let form = Question.AnswerForm(rawValue: try string()) { return form }
+        self = start
+        throw try mismatch("one of \(Question.AnswerForm.allCases.map(\.rawValue).joined(separator: ", "))")
     }
 }
 

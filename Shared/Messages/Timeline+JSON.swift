@@ -1,10 +1,12 @@
+internal import JSON
+
 /// A timeline's JSON form.
-struct TimelineJSON: Codable {
-    struct Item: Codable {
+struct TimelineJSON: Encodable {
+    struct Item: Encodable {
         let item: String
         let rating: Float?
         let categories: [String]?
-        let time: JSONTime
+        let time: Int64
         let idDigest: JSONDigest?
 
         enum CodingKeys: String, CodingKey {
@@ -16,17 +18,8 @@ struct TimelineJSON: Codable {
             item = event.item
             rating = event.rating
             categories = event.categories.isEmpty ? nil : event.categories
-            time = JSONTime(event.time)
+            time = event.time
             idDigest = event.idDigest.map(JSONDigest.init)
-        }
-
-        init(from decoder: any Decoder) throws {
-            let fields = try decoder.container(keyedBy: CodingKeys.self)
-            item = try fields.required(String.self, .item, "a string")
-            rating = try fields.optional(Float.self, .rating, "a number")
-            categories = try fields.optional([String].self, .categories, "an array of strings")
-            time = try fields.required(JSONTime.self, .time, JSONTime.expected)
-            idDigest = try fields.optional(JSONDigest.self, .idDigest, JSONDigest.expected)
         }
     }
 
@@ -49,49 +42,90 @@ struct TimelineJSON: Codable {
         lastOffset = timeline.lastOffset
         events = timeline.events.map(Item.init)
     }
+}
 
-    init(from decoder: any Decoder) throws {
-        let fields = try decoder.container(keyedBy: CodingKeys.self)
-        user = try fields.required(String.self, .user, "a string")
-        generation = try fields.optional(UInt32.self, .generation, "a whole number from 0") ?? 0
-        eventCount = try fields.required(UInt64.self, .eventCount, "a whole number from 0")
-        lastOffset = try fields.optional(Int64.self, .lastOffset, "a whole number") ?? -1
-        events = try fields.optional([Item].self, .events, "an array of objects") ?? []
-    }
+extension Timeline {
+    private enum Field: Int { case user, generation, eventCount, lastOffset, events }
+    /// In the order of `Field`.
+    private static let fields = FieldNames(
+        of: "a timeline",
+        [["user", "user_id", "userId"], ["generation"], ["event_count"], ["last_offset"], ["events"]]
+    )
 
-    var timeline: Timeline {
-        Timeline(
-            user: user,
-            generation: generation,
-            eventCount: eventCount,
-            lastOffset: lastOffset,
-            events: events.map {
-                TimelineEvent(
-                    item: $0.item,
-                    rating: $0.rating,
-                    categories: $0.categories ?? [],
-                    time: $0.time.milliseconds,
-                    idDigest: $0.idDigest?.value
-                )
+    init(_ scanner: inout JSONScanner) throws(JSONError) {
+        var (user, generation, eventCount, lastOffset): (String?, UInt32?, UInt64?, Int64?)
+        var events: [TimelineEvent]?
+        var unknown = UnknownFields(.ignored)
+        try scanner.readObject(Self.fields, unknown: &unknown) { field, scanner throws(JSONError) in
+            switch Field(rawValue: field) {
+            case .user: user = try scanner.identifier()
+            case .generation: generation = try scanner.integer()
+            case .eventCount: eventCount = try scanner.integer()
+            case .lastOffset: lastOffset = try scanner.integer()
+            case .events:
+                events = try scanner.readArray { scanner throws(JSONError) in try TimelineEvent(&scanner) }
+            case nil: break
             }
+        }
+        self.init(
+            user: try required(user, "user", "a string"),
+            generation: generation ?? 0,
+            eventCount: try required(eventCount, "event_count", "a whole number from 0"),
+            lastOffset: lastOffset ?? -1,
+            events: events ?? []
         )
     }
 }
 
+extension TimelineEvent {
+    private enum Field: Int { case item, rating, categories, time, idDigest }
+    /// In the order of `Field`.
+    private static let fields = FieldNames(
+        of: "an event of a timeline",
+        [["item", "item_id", "itemId"], ["rating"], ["categories"], ["time", "timestamp"], ["event_id_digest"]]
+    )
+
+    fileprivate init(_ scanner: inout JSONScanner) throws(JSONError) {
+        var (item, rating, categories): (String?, Float?, [String]?)
+        var (time, idDigest): (Int64?, UInt64?)
+        var unknown = UnknownFields(.ignored)
+        try scanner.readObject(Self.fields, unknown: &unknown) { field, scanner throws(JSONError) in
+            switch Field(rawValue: field) {
+            case .item: item = try scanner.identifier()
+            case .rating: rating = try scanner.float()
+            case .categories: categories = try scanner.strings()
+            case .time: time = try scanner.ownTime()
+            case .idDigest: idDigest = try scanner.digest()
+            case nil: break
+            }
+        }
+        self.init(
+            item: try required(item, "item", "a string"),
+            rating: rating,
+            categories: categories ?? [],
+            time: try required(time, "time", "milliseconds since 1970"),
+            idDigest: idDigest
+        )
+    }
+}
+
+extension JSONScanner {
+    /// Reads a digest, as `JSONDigest` writes it.
+    fileprivate mutating func digest() throws(JSONError) -> UInt64 {
+        let start = self
+        let text = try string()
+        let isHexadecimal = text.utf8.allSatisfy { Character(Unicode.Scalar($0)).isHexDigit }
+        if text.utf8.count == 16, isHexadecimal, let value = UInt64(text, radix: 16), value != 0 { return value }
+        self = start
+        throw try mismatch("a text of 16 hexadecimal digits that are not all zero")
+    }
+}
+
 /// A digest in JSON: 16 hexadecimal digits, for JSON's numbers do not hold 64 bits everywhere.
-struct JSONDigest: Codable {
+struct JSONDigest: Encodable {
     let value: UInt64
 
     init(_ value: UInt64) {
-        self.value = value
-    }
-
-    init(from decoder: any Decoder) throws {
-        let container = try decoder.singleValueContainer()
-        let text = try container.decode(String.self)
-        guard text.utf8.count == 16, let value = UInt64(text, radix: 16), value != 0 else {
-            throw DecodingError.dataCorruptedError(in: container, debugDescription: "not a digest")
-        }
         self.value = value
     }
 
@@ -100,6 +134,4 @@ struct JSONDigest: Codable {
         let digits = String(value, radix: 16)
         try container.encode(String(repeating: "0", count: 16 - digits.count) + digits)
     }
-
-    static let expected = "a text of 16 hexadecimal digits that are not all zero"
 }

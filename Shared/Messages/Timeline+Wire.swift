@@ -1,4 +1,5 @@
 import CMessages
+internal import JSON
 
 extension Timeline: WireRecord {
     /// The timeline as Protocol Buffers (`timeline.proto`), version 2.
@@ -67,9 +68,9 @@ extension Timeline: WireRecord {
 
     /// Reads a timeline, of either version.
     public init(decoding bytes: [UInt8], contentType: String?) throws(MessageError) {
-        switch try ContentType(header: contentType) {
+        switch try ContentType(header: contentType, value: bytes) {
         case .protobuf: try self.init(protobuf: bytes.span)
-        case .json: self = try decodedJSON(TimelineJSON.self, bytes, "timeline").timeline
+        case .json: self = try decodedJSON(bytes) { scanner throws(JSONError) in try Timeline(&scanner) }
         }
         try validate()
     }

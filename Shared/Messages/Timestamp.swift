@@ -1,10 +1,12 @@
-/// Times as text, as ISO 8601 (RFC 3339) writes them.
+/// Times as people and programs write them: text as in ISO 8601 (RFC 3339), or a number since 1970.
 ///
 /// Ours, because an event's time is read for each event and Foundation's formatters take a hundred times as long.
-enum Timestamp {
+public enum Timestamp {
     /// Milliseconds since 1970; nil when the text is not `YYYY-MM-DD`, `T`, `hh:mm[:ss[.fraction]]` and a zone.
-    static func milliseconds(_ text: String) -> Int64? {
-        var scanner = Scanner(bytes: Array(text.utf8))
+    ///
+    /// A space may stand for `T`. A zone is `Z`, `±hh`, `±hhmm` or `±hh:mm`.
+    public static func milliseconds(_ text: some Collection<UInt8>) -> Int64? {
+        var scanner = Scanner(bytes: Array(text))
         guard let year = scanner.number(digits: 4), scanner.take("-"), let month = scanner.number(digits: 2),
             scanner.take("-"), let day = scanner.number(digits: 2), let days = days(year, month, day)
         else { return nil }
@@ -30,13 +32,20 @@ enum Timestamp {
 
     /// Days from 1970-01-01, in the Gregorian calendar; nil when there is no such day.
     private static func days(_ year: Int64, _ month: Int64, _ day: Int64) -> Int64? {
-        let isLeap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0)
-        let lengths: [Int64] = [31, isLeap ? 29 : 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]
+        let lengths = monthLengths(year)
         guard (1...12).contains(month), day >= 1, day <= lengths[Int(month) - 1] else { return nil }
-        let before = lengths[..<(Int(month) - 1)].reduce(0, +)
+        return days(before: year) + lengths[..<(Int(month) - 1)].reduce(0, +) + day - 1
+    }
+
+    static func monthLengths(_ year: Int64) -> [Int64] {
+        let isLeap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0)
+        return [31, isLeap ? 29 : 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]
+    }
+
+    /// Days from 1970-01-01 to the first of a year.
+    static func days(before year: Int64) -> Int64 {
         let past = year - 1
-        let leapDays = past / 4 - past / 100 + past / 400
-        return past * 365 + leapDays + before + day - 1 - 719_162
+        return past * 365 + past / 4 - past / 100 + past / 400 - 719_162
     }
 }
 
@@ -81,12 +90,13 @@ private struct Scanner {
         return value
     }
 
-    /// Minutes east of Greenwich: `Z`, `+hh:mm` or `+hhmm`.
+    /// Minutes east of Greenwich: `Z`, `+hh`, `+hhmm` or `+hh:mm`.
     mutating func zoneMinutes() -> Int64? {
         if take("Z") || take("z") { return 0 }
         let sign: Int64
         if take("+") { sign = 1 } else if take("-") { sign = -1 } else { return nil }
         guard let hours = number(digits: 2), hours < 24 else { return nil }
+        if isAtEnd { return sign * hours * 60 }
         _ = take(":")
         guard let minutes = number(digits: 2), minutes < 60 else { return nil }
         return sign * (hours * 60 + minutes)

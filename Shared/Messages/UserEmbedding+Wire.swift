@@ -1,4 +1,5 @@
 import CMessages
+internal import JSON
 
 extension UserEmbedding: WireRecord {
     /// The embedding as Protocol Buffers (`user_embedding.proto`).
@@ -40,9 +41,10 @@ extension UserEmbedding: WireRecord {
 
     /// Reads an embedding.
     public init(decoding bytes: [UInt8], contentType: String?) throws(MessageError) {
-        switch try ContentType(header: contentType) {
+        switch try ContentType(header: contentType, value: bytes) {
         case .protobuf: try self.init(protobuf: bytes)
-        case .json: self = try decodedJSON(UserEmbeddingJSON.self, bytes, "user embedding").embedding
+        case .json:
+            self = try decodedJSON(bytes) { scanner throws(JSONError) in try UserEmbedding(&scanner) }
         }
         try validate()
     }
@@ -90,14 +92,14 @@ extension UserEmbedding: WireRecord {
 }
 
 /// An embedding's JSON form.
-private struct UserEmbeddingJSON: Codable {
+private struct UserEmbeddingJSON: Encodable {
     let user: String
     let modelVersion: String
     let generation: UInt32
     let eventCount: UInt64
     let sourcePartition: Int32
     let sourceOffset: Int64
-    let eventTime: JSONTime
+    let eventTime: Int64
     let rows: Int
     let columns: Int
     let context: [Float]
@@ -119,42 +121,66 @@ private struct UserEmbeddingJSON: Codable {
         eventCount = embedding.eventCount
         sourcePartition = embedding.sourcePartition
         sourceOffset = embedding.sourceOffset
-        eventTime = JSONTime(embedding.eventTime)
+        eventTime = embedding.eventTime
         rows = embedding.rows
         columns = embedding.columns
         context = embedding.context
         pooled = embedding.pooled
     }
+}
 
-    init(from decoder: any Decoder) throws {
-        let fields = try decoder.container(keyedBy: CodingKeys.self)
-        let number = "a whole number from 0"
-        user = try fields.required(String.self, .user, "a string")
-        modelVersion = try fields.required(String.self, .modelVersion, "a string")
-        generation = try fields.optional(UInt32.self, .generation, number) ?? 0
-        eventCount = try fields.required(UInt64.self, .eventCount, number)
-        sourcePartition = try fields.required(Int32.self, .sourcePartition, number)
-        sourceOffset = try fields.required(Int64.self, .sourceOffset, number)
-        eventTime = try fields.required(JSONTime.self, .eventTime, JSONTime.expected)
-        rows = try fields.required(Int.self, .rows, number)
-        columns = try fields.required(Int.self, .columns, number)
-        context = try fields.required([Float].self, .context, "an array of numbers")
-        pooled = try fields.optional([Float].self, .pooled, "an array of numbers") ?? []
+extension UserEmbedding {
+    private enum Field: Int {
+        case user, modelVersion, generation, eventCount, sourcePartition, sourceOffset, eventTime, rows, columns,
+            context
+        case pooled
     }
 
-    var embedding: UserEmbedding {
-        UserEmbedding(
-            user: user,
-            modelVersion: modelVersion,
-            generation: generation,
-            eventCount: eventCount,
-            sourcePartition: sourcePartition,
-            sourceOffset: sourceOffset,
-            eventTime: eventTime.milliseconds,
-            rows: rows,
-            columns: columns,
-            context: context,
-            pooled: pooled
+    /// In the order of `Field`.
+    private static let fields = FieldNames(
+        of: "a user embedding",
+        [
+            ["user", "user_id", "userId"], ["model_version"], ["generation"], ["event_count"], ["source_partition"],
+            ["source_offset"], ["event_time"], ["rows"], ["columns"], ["context"], ["pooled"],
+        ]
+    )
+
+    private init(_ scanner: inout JSONScanner) throws(JSONError) {
+        var (user, modelVersion): (String?, String?)
+        var (generation, eventCount): (UInt32?, UInt64?)
+        var (sourcePartition, sourceOffset, eventTime): (Int32?, Int64?, Int64?)
+        var (rows, columns): (Int?, Int?)
+        var (context, pooled): ([Float]?, [Float]?)
+        var unknown = UnknownFields(.ignored)
+        try scanner.readObject(Self.fields, unknown: &unknown) { field, scanner throws(JSONError) in
+            switch Field(rawValue: field) {
+            case .user: user = try scanner.identifier()
+            case .modelVersion: modelVersion = try scanner.string()
+            case .generation: generation = try scanner.integer()
+            case .eventCount: eventCount = try scanner.integer()
+            case .sourcePartition: sourcePartition = try scanner.integer()
+            case .sourceOffset: sourceOffset = try scanner.integer()
+            case .eventTime: eventTime = try scanner.ownTime()
+            case .rows: rows = try scanner.integer()
+            case .columns: columns = try scanner.integer()
+            case .context: context = try scanner.readArray { scanner throws(JSONError) in try scanner.float() }
+            case .pooled: pooled = try scanner.readArray { scanner throws(JSONError) in try scanner.float() }
+            case nil: break
+            }
+        }
+        let number = "a whole number from 0"
+        self.init(
+            user: try required(user, "user", "a string"),
+            modelVersion: try required(modelVersion, "model_version", "a string"),
+            generation: generation ?? 0,
+            eventCount: try required(eventCount, "event_count", number),
+            sourcePartition: try required(sourcePartition, "source_partition", number),
+            sourceOffset: try required(sourceOffset, "source_offset", number),
+            eventTime: try required(eventTime, "event_time", "milliseconds since 1970"),
+            rows: try required(rows, "rows", number),
+            columns: try required(columns, "columns", number),
+            context: try required(context, "context", "an array of numbers"),
+            pooled: pooled ?? []
         )
     }
 }

@@ -1,4 +1,4 @@
-/// A record that travels over a topic: Protocol Buffers, or JSON where the `content-type` header says so.
+/// A record that travels over a topic: Protocol Buffers, or JSON where it begins with `{` or its `content-type` says so.
 public protocol WireRecord: Sendable {
     /// The record's Protocol Buffers form, as in the `.proto` file beside this one.
     func encoded() throws(MessageError) -> [UInt8]
@@ -10,8 +10,7 @@ public protocol WireRecord: Sendable {
     ///
     /// - Parameters:
     ///   - bytes: the record's value.
-    ///   - contentType: the `content-type` header; nil or `application/x-protobuf` means Protocol Buffers,
-    ///     `application/json` the JSON form.
+    ///   - contentType: the `content-type` header; see `ContentType`.
     /// - Throws: `MessageError` naming the field, the value and what is expected.
     init(decoding bytes: [UInt8], contentType: String?) throws(MessageError)
 
@@ -19,9 +18,9 @@ public protocol WireRecord: Sendable {
     func validate() throws(MessageError)
 }
 
-/// What the `content-type` header of a record says.
+/// What a record's value is.
 public enum ContentType: Sendable {
-    /// Protocol Buffers, also when there is no header.
+    /// Protocol Buffers.
     case protobuf
     /// JSON in UTF-8.
     case json
@@ -31,27 +30,49 @@ public enum ContentType: Sendable {
     /// The header's value for JSON.
     public static let jsonValue = "application/json"
 
-    /// Reads a header's value; parameters such as `charset=utf-8` are allowed.
+    /// Tells what a value is by its first byte, and by its header.
     ///
-    /// - Throws: `MessageError` for any other type or character set.
-    public init(header value: String?) throws(MessageError) {
-        guard let value else {
-            self = .protobuf
-            return
-        }
-        let parts = value.lowercased().split(separator: ";").map { $0.filter { $0 != " " && $0 != "\"" } }
-        for parameter in parts.dropFirst() where parameter.hasPrefix("charset=") && parameter != "charset=utf-8" {
-            throw MessageError(field: Self.header, reason: "\(quoted(value)): only charset=utf-8 is read")
-        }
-        switch parts.first {
-        case "application/x-protobuf", "application/protobuf", "application/octet-stream": self = .protobuf
-        case "application/json": self = .json
-        default:
+    /// Kafka Connect, ksqlDB, Debezium and plain producers send no header. A value that begins with `{` is JSON whatever
+    /// the header says: no Protocol Buffers record of ours can begin so. A header's parameters, as in
+    /// `application/json; charset=utf-8`, are ignored; text that is not UTF-8 is refused by who reads it.
+    ///
+    /// - Throws: `MessageError` for a type that is not known, and for the frame of a schema registry, whose schema it names.
+    public init(header: String?, value bytes: [UInt8]) throws(MessageError) {
+        if let schema = Self.registeredSchema(bytes) {
             throw MessageError(
-                field: Self.header,
-                reason: "\(quoted(value)) is not known: send application/x-protobuf or application/json"
+                field: nil,
+                reason:
+                    "begins with byte 0 and the schema id \(schema), as the serializers of a schema registry frame records: "
+                    + "send plain JSON or Protocol Buffers (in Kafka Connect a JsonConverter with schemas.enable=false)"
             )
         }
+        let type = header?.split(separator: ";", omittingEmptySubsequences: false).first.map {
+            $0.lowercased().filter { !$0.isWhitespace && $0 != "\"" }
+        }
+        switch type {
+        case nil, "", "application/x-protobuf", "application/protobuf", "application/octet-stream", "text/plain":
+            self = Self.isObject(bytes) ? .json : .protobuf
+        case "application/json", "text/json": self = .json
+        case .some(let type) where type.hasSuffix("+json"): self = .json
+        case .some:
+            throw MessageError(
+                field: Self.header,
+                reason: "\(quoted(header ?? "")) is not known: send application/x-protobuf or application/json"
+            )
+        }
+    }
+
+    /// Whether the bytes begin as a JSON object does.
+    private static func isObject(_ bytes: [UInt8]) -> Bool {
+        bytes.first == UInt8(ascii: "{") || bytes.starts(with: [0xEF, 0xBB, 0xBF, UInt8(ascii: "{")])
+    }
+
+    /// The schema's id in a frame of a schema registry: byte 0, then four bytes, the most significant first.
+    ///
+    /// Neither Protocol Buffers nor JSON can begin with byte 0.
+    private static func registeredSchema(_ bytes: [UInt8]) -> UInt32? {
+        guard bytes.count >= 5, bytes[0] == 0 else { return nil }
+        return bytes[1...4].reduce(0) { $0 << 8 | UInt32($1) }
     }
 }
 

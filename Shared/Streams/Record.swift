@@ -94,9 +94,16 @@ public struct Record: Sendable, Equatable {
         self.headers = headers
     }
 
-    /// The text of the first header of this name.
+    /// The text of the first header of this name; capital and small letters of ASCII are the same, as in HTTP.
     public func header(_ name: String) -> String? {
-        headers.first { $0.name == name }.map { String(decoding: $0.value, as: UTF8.self) }
+        headers.first { Self.isSame($0.name, name) }.map { String(decoding: $0.value, as: UTF8.self) }
+    }
+
+    private static func isSame(_ one: String, _ other: String) -> Bool {
+        func small(_ byte: UInt8) -> UInt8 {
+            (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(byte) ? byte | 0x20 : byte
+        }
+        return one.utf8.count == other.utf8.count && one.utf8.elementsEqual(other.utf8) { small($0) == small($1) }
     }
 }
 

@@ -26,16 +26,20 @@ struct EventRoutesTests {
         let log = try await TestLog.open()
         let user = user
         try await withIngestor(log) { client, url in
-            let one = #"{"user":"\#(user)","item":"i1","rating":4.5,"time":1000,"categories":["A"]}"#
+            let one = #"{"user":"\#(user)","item":"i1","rating":4.5,"time":1700000000000,"categories":["A"]}"#
             let reply = try await post(client, url, one)
             #expect(reply.status == 202 && reply.text == "{\"accepted\":1,\"rejected\":0}\n")
-            #expect(try await post(client, url, #"[{"user":"\#(user)","item":"i2","time":1}]"#).status == 202)
-            let lines = (3...5).map { #"{"user":"\#(user)","item":"i\#($0)","time":1}"# }.joined(separator: "\n")
+            #expect(
+                try await post(client, url, #"[{"user":"\#(user)","item":"i2","time":1700000000000}]"#).status == 202
+            )
+            let lines = (3...5).map { #"{"user":"\#(user)","item":"i\#($0)","time":1700000000000}"# }.joined(
+                separator: "\n"
+            )
             #expect(try Reply(await post(client, url, lines)).accepted == 3)
         }
         let found = try await events(log)
         #expect(found.map(\.item) == ["i1", "i2", "i3", "i4", "i5"])
-        #expect(found.first == Event(user: user, item: "i1", rating: 4.5, categories: ["A"], time: 1_000))
+        #expect(found.first == Event(user: user, item: "i1", rating: 4.5, categories: ["A"], time: 1_700_000_000_000))
         await log.close()
     }
 
@@ -57,14 +61,14 @@ struct EventRoutesTests {
         let user = user
         try await withIngestor(log) { client, url in
             let body = """
-                {"user":"\(user)","item":"good-1","time":1}
+                {"user":"\(user)","item":"good-1","time":1700000000000}
                 {"user":"","item":"i"}
 
                 {"item":"i"}
                 {"user":"\(user)","item":"i","rating":"five"}
                 {"user":"\(user)","item":"i"
                 {"user":"\(user)","item":"i","text":"\(String(repeating: "x", count: 10_000))"}
-                {"user":"\(user)","item":"good-2","time":1}
+                {"user":"\(user)","item":"good-2","time":1700000000000}
                 """
             let response = try await post(client, url, body)
             let reply = try Reply(response)
@@ -80,7 +84,7 @@ struct EventRoutesTests {
 
     @Test(
         arguments: [
-            (#"{"user":"u"}"#, 400, "item"), (#"{"user":1,"item":"i"}"#, 400, "user"), ("42", 400, "body"),
+            (#"{"user":"u"}"#, 400, "item"), (#"{"user":1.5,"item":"i"}"#, 400, "user"), ("42", 400, "body"),
             (#"["x"]"#, 400, nil), (#"{"user":"u\u0000","item":"i"}"#, 400, "user"),
         ] as [(String, Int, String?)]
     )
@@ -116,7 +120,7 @@ struct EventRoutesTests {
         let log = try await TestLog.open()
         let user = "\(user)/ü"
         try await withIngestor(log) { client, url in
-            #expect(try await post(client, url, #"{"user":"\#(user)","item":"i","time":1}"#).status == 202)
+            #expect(try await post(client, url, #"{"user":"\#(user)","item":"i","time":1700000000000}"#).status == 202)
             let path = user.replacing("/", with: "%2F").replacing("ü", with: "%C3%BC")
             let response = try await client.send(.init("DELETE", "\(url)/v1/users/\(path)"))
             #expect(response.status == 202)
@@ -135,7 +139,7 @@ struct EventRoutesTests {
             if isAway.withLock({ $0 }) { throw .unavailable("no answer from the database") }
             try await log.append(records)
         }
-        let body = #"{"user":"\#(user)","item":"i","time":1}"#
+        let body = #"{"user":"\#(user)","item":"i","time":1700000000000}"#
         try await withIngestor(flaky) { client, url in
             let response = try await post(client, url, body)
             #expect(response.status == 503 && response.header("Retry-After") != nil)
@@ -157,7 +161,7 @@ struct EventRoutesTests {
             try await log.append(records)
         }
         let user = user
-        let body = #"{"user":"\#(user)","item":"\#(String(repeating: "x", count: 300))","time":1}"#
+        let body = #"{"user":"\#(user)","item":"\#(String(repeating: "x", count: 300))","time":1700000000000}"#
         try await withIngestor(log, maximumWaitingByteCount: 2_000) { client, url in
             try await withThrowingTaskGroup(of: Int.self) { group in
                 // Four wait for the log, each on its own; those that do not fit are refused at once.

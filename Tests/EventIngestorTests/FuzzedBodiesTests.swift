@@ -13,11 +13,11 @@ import Testing
     private static let count = Fuzzer.count(full: 500_000, daily: 20_000)
 
     private static let bodies: [(type: String?, text: String)] = [
-        (nil, #"{"user":"u1","item":"i1","rating":4.5,"time":17,"categories":["a","b"],"event_id":"e"}"#),
+        (nil, #"{"user":"u1","item":"i1","rating":4.5,"time":1700000000000,"categories":["a","b"],"event_id":"e"}"#),
         ("application/json", #"[{"user":"u1","item":"i1"},{"user":"u2","item":"i2","time":"2026-01-31T12:00:00Z"}]"#),
         (
             "application/x-ndjson",
-            "{\"user\":\"u1\",\"item\":\"i1\"}\n\n{\"user\":\"u2\",\"item\":\"i2\",\"time\":5}\r\n"
+            "{\"user\":\"u1\",\"item\":\"i1\"}\n\n{\"user\":\"u2\",\"item\":\"i2\",\"time\":1700000000000}\r\n"
         ),
         (nil, "{\"user\":\"a\\\"b\",\"item\":\"i\"}\n{\"user\":\"u\",\"item\":\"i\",\"more\":{\"deep\":[1,null]}}"),
     ]

@@ -1,3 +1,4 @@
+import JSON
 import Messages
 import Testing
 
@@ -37,21 +38,23 @@ import Testing
         #expect(event == expected)
     }
 
-    /// Each text twice: as producers write it, and with one more field, which the general decoder reads.
+    /// Each text twice: as producers write it, and with one more field.
     @Test(
         arguments: [
-            #"{"user":"u","item":"i","time":1}"#, #" { "user" : "ü/ 1" , "item":"i", "time" : 1700000000123 } "#,
+            #"{"user":"u","item":"i","time":1700000000000}"#,
+            #" { "user" : "ü/ 1" , "item":"i", "time" : 1700000000123 } "#,
             #"{"user":"u","item":"i","time":"2001-01-01T00:12:40.250+02:00","rating":4.5,"event_id":"e","type":"t"}"#,
-            #"{"user":"u","item":"i","time":0,"rating":0,"categories":[],"text":""}"#,
-            #"{"user":"u","item":"i","time":0,"rating":16777216,"categories":["a","b c"]}"#,
-            #"{"user":"u","item":"i","time":5,"rating":0.1}"#, #"{"user":"u","item":"i","time":5,"rating":3.1415927}"#,
-            #"{"user":"u","item":"i","time":5,"rating":123456789}"#,
-            #"{"user":"u","item":"i","time":5,"rating":-1.5e2}"#,
-            #"{"user":"a\"b","item":"i\u00fc","time":5}"#, #"{"user":"u","item":"i","time":1e3}"#,
-            #"{"user":"u","item":"i","time":1,"rating":null}"#,
+            #"{"user":"u","item":"i","time":1700000000000,"rating":0,"categories":[],"text":""}"#,
+            #"{"user":"u","item":"i","time":1700000000000,"rating":16777216,"categories":["a","b c"]}"#,
+            #"{"user":"u","item":"i","time":1700000000000,"rating":0.1}"#,
+            #"{"user":"u","item":"i","time":1700000000000,"rating":3.1415927}"#,
+            #"{"user":"u","item":"i","time":1700000000000,"rating":123456789}"#,
+            #"{"user":"u","item":"i","time":1700000000000,"rating":-1.5e2}"#,
+            #"{"user":"a\"b","item":"i\u00fc","time":1700000000000}"#, #"{"user":"u","item":"i","time":1.7e12}"#,
+            #"{"user":"u","item":"i","time":1700000000000,"rating":null}"#,
         ]
     )
-    func plainAndGeneralReadingAgree(json: String) throws {
+    func aFieldThatIsNotKnownChangesNothing(json: String) throws {
         let end = try #require(json.lastIndex(of: "}"))
         let general = json[..<end] + #","device":null}"#
         #expect(try read(json) == read(String(general)))
@@ -59,11 +62,12 @@ import Testing
 
     @Test(
         arguments: [
-            #"{"user":"u","item":"i","time":01}"#, #"{"user":"u","item":"i","time":1,"rating":1.}"#,
-            #"{"user":"u","item":"i","time":1,"rating":.5}"#,
-            #"{"user":"u","item":"i","time":1} x"#, #"{"user":"u","item":"i","time":1"#,
-            #"{"user":"u" "item":"i","time":1}"#,
-            "{\"user\":\"u\u{1}\",\"item\":\"i\",\"time\":1}", #"{"user":"u","item":"i","time":1.5}"#,
+            #"{"user":"u","item":"i","time":01700000000000}"#,
+            #"{"user":"u","item":"i","time":1700000000000,"rating":1.}"#,
+            #"{"user":"u","item":"i","time":1700000000000,"rating":.5}"#,
+            #"{"user":"u","item":"i","time":1700000000000} x"#, #"{"user":"u","item":"i","time":1"#,
+            #"{"user":"u" "item":"i","time":1700000000000}"#,
+            "{\"user\":\"u\u{1}\",\"item\":\"i\",\"time\":1700000000000}", #"{"user":"u","item":"i","time":-1.5}"#,
         ]
     )
     func whatIsNoJSONIsRefused(json: String) {
@@ -71,43 +75,52 @@ import Testing
     }
 
     @Test func nullIsMissing() throws {
-        let event = try read(#"{"user":"u","item":"i","rating":null,"text":null,"time":7}"#)
-        #expect(event == Event(user: "u", item: "i", time: 7))
+        let event = try read(#"{"user":"u","item":"i","rating":null,"text":null,"time":1700000000000}"#)
+        #expect(event == Event(user: "u", item: "i", time: 1_700_000_000_000))
     }
 
     @Test func missingTimeIsWhenItWasReceived() throws {
         #expect(try read(#"{"user":"u","item":"i"}"#, receivedAt: 77).time == 77)
-        #expect(try read(#"{"user":"u","item":"i","time":5}"#, receivedAt: 77).time == 5)
+        #expect(try read(#"{"user":"u","item":"i","time":1700000000000}"#, receivedAt: 77).time == 1_700_000_000_000)
         #expect(error(#"{"user":"u","item":"i"}"#)?.field == "time")
     }
 
     @Test(
         arguments: [
-            (#"{"item":"i","time":1}"#, "user", "is missing"),
-            (#"{"user":"u","time":1}"#, "item", "is missing"),
-            (#"{"user":"","item":"i","time":1}"#, "user", "is empty"),
-            (#"{"user":42,"item":"i","time":1}"#, "user", "42 must be a string"),
-            (#"{"user":true,"item":"i","time":1}"#, "user", "true must be a string"),
-            (#"{"user":"a\ud800b","item":"i","time":1}"#, "user", "a value that cannot be read must be a string"),
+            (#"{"item":"i","time":1700000000000}"#, "user", "is missing"),
+            (#"{"user":"u","time":1700000000000}"#, "item", "is missing"),
+            (#"{"user":"","item":"i","time":1700000000000}"#, "user", "is empty"),
+            (#"{"user":4.2,"item":"i","time":1700000000000}"#, "user", "4.2 must be a string, or a whole number"),
+            (#"{"user":true,"item":"i","time":1700000000000}"#, "user", "true must be a string"),
+            (#"{"user":"a\ud800b","item":"i","time":1700000000000}"#, "user", "half of a surrogate pair"),
             (
-                #"{"user":"u","item":"i","time":1,"rating":1e400}"#, "rating",
-                "a value that cannot be read must be a number"
+                #"{"user":"u","item":"i","time":1700000000000,"rating":1e400}"#, "rating",
+                "1e400 must be a number"
             ),
-            (#"{"user":["u"],"item":"i","time":1}"#, "user", "an array must be a string"),
-            (#"{"user":"u","item":{"id":1},"time":1}"#, "item", "an object must be a string"),
-            (#"{"user":"u","item":"i","time":1,"rating":"five"}"#, "rating", "\"five\" must be a number"),
-            (#"{"user":"u","item":"i","time":1,"rating":true}"#, "rating", "must be a number"),
-            (#"{"user":"u","item":"i","time":1,"rating":1e300}"#, "rating", "must be a number"),
-            (#"{"user":"u","item":"i","time":1,"categories":"Action"}"#, "categories", "must be an array of strings"),
-            (#"{"user":"u","item":"i","time":1,"categories":["a",3]}"#, "categories[1]", "array of strings"),
-            (#"{"user":"u","item":"i","time":1,"categories":["a",""]}"#, "categories[1]", "is empty"),
+            (#"{"user":["u"],"item":"i","time":1700000000000}"#, "user", "an array must be a string"),
+            (#"{"user":"u","item":{"id":1},"time":1700000000000}"#, "item", "an object must be a string"),
+            (#"{"user":"u","item":"i","time":1700000000000,"rating":"five"}"#, "rating", "\"five\" must be a number"),
+            (#"{"user":"u","item":"i","time":1700000000000,"rating":true}"#, "rating", "must be a number"),
+            (#"{"user":"u","item":"i","time":1700000000000,"rating":1e300}"#, "rating", "must be a number"),
+            (
+                #"{"user":"u","item":"i","time":1700000000000,"categories":"Action"}"#, "categories",
+                "\"Action\" must be an array"
+            ),
+            (
+                #"{"user":"u","item":"i","time":1700000000000,"categories":["a",3]}"#, "categories[1]",
+                "3 must be a string"
+            ),
+            (#"{"user":"u","item":"i","time":1700000000000,"categories":["a",""]}"#, "categories[1]", "is empty"),
             (#"{"user":"u","item":"i","time":"yesterday"}"#, "time", "\"yesterday\" must be"),
             (#"{"user":"u","item":"i","time":"2001-02-29T00:00:00Z"}"#, "time", "ISO 8601"),
             (#"{"user":"u","item":"i","time":"2001-02-28T00:00:00"}"#, "time", "time zone"),
-            (#"{"user":"u","item":"i","time":978300760000000}"#, "time", "microseconds"),
+            (#"{"user":"u","item":"i","time":86400}"#, "time", "86400 must be an ISO 8601 text"),
+            (#"{"user":"u","item":"i","time":0}"#, "time", "for a time after July 1979"),
             (#"{"user":"u","item":"i","time":-1}"#, "time", "milliseconds"),
-            (#"{"user":"a\u0000b","item":"i","time":1}"#, "user", "NUL"),
-            (#"{"user":"u","item":"i","time":1,"text":"a\u0000"}"#, "text", "NUL"),
+            (#"{"user":"u","item":"i","time":[1]}"#, "time", "must be a number"),
+            (#"{"user":"u","item":"i","time":"1970-02-01T00:00:00Z"}"#, "time", "looks like seconds"),
+            (#"{"user":"a\u0000b","item":"i","time":1700000000000}"#, "user", "NUL"),
+            (#"{"user":"u","item":"i","time":1700000000000,"text":"a\u0000"}"#, "text", "NUL"),
         ]
     )
     func wrongFieldIsNamed(json: String, field: String, part: String) {
@@ -116,38 +129,134 @@ import Testing
         #expect(error?.reason.contains(part) == true, "\(String(describing: error))")
     }
 
-    @Test(arguments: ["", "{", "not json", "[1,2]", "\"text\"", "17", #"{"user":"\ud800","item":"i","time":1}"#])
+    @Test(arguments: [
+        "", "{", "not json", "[1,2]", "\"text\"", "17", #"{"user":"\ud800","item":"i","time":1700000000000}"#,
+    ])
     func bytesThatAreNoObjectAreRefused(json: String) {
         #expect(error(json) != nil)
     }
 
     @Test func wrongEncodingIsNamed() {
-        let latin = Array(#"{"user":"u","item":"i","time":1,"text":""#.utf8) + [0xFC] + Array(#""}"#.utf8)
-        #expect(throws: MessageError(field: nil, reason: "is not UTF-8 (0xFC at byte 40): send text in UTF-8")) {
+        let latin = Array(#"{"user":"u","item":"i","time":1700000000000,"text":""#.utf8) + [0xFC] + Array(#""}"#.utf8)
+        #expect(throws: MessageError(field: "text", reason: "is not UTF-8 (0xFC at byte 53): send text in UTF-8")) {
             try Event(decoding: latin, contentType: "application/json")
         }
         var utf16: [UInt8] = [0xFF, 0xFE]
         for unit in #"{"user":"u"}"#.utf16 { utf16 += [UInt8(unit & 0xFF), UInt8(unit >> 8)] }
-        #expect(throws: MessageError(field: nil, reason: "is not UTF-8 (0xFF at byte 0): send text in UTF-8")) {
-            try Event(decoding: utf16, contentType: "application/json")
-        }
-        let marked = [0xEF, 0xBB, 0xBF] + Array(#"{"user":"u","item":"i","time":1}"#.utf8)
+        #expect(throws: MessageError.self) { try Event(decoding: utf16, contentType: "application/json") }
+        let marked = [0xEF, 0xBB, 0xBF] + Array(#"{"user":"u","item":"i","time":1700000000000}"#.utf8)
         #expect(throws: Never.self) { try Event(decoding: marked, contentType: "application/json") }
+    }
+
+    // MARK: - Names
+
+    @Test(arguments: [
+        #"{"user_id":"u","item_id":"i","timestamp":1700000000000,"event_type":"t","eventId":"e"}"#,
+        #"{"userId":"u","itemId":"i","ts":1700000000,"eventType":"t","event_id":"e"}"#,
+        #"{"user":"u","item":"i","event_time":"2023-11-14T22:13:20Z","type":"t","event_id":"e"}"#,
+        #"{"us\u0065r":"u","item":"i","eventTime":1700000000000000,"type":"t","event_id":"e"}"#,
+    ])
+    func otherNamesMeanTheSame(json: String) throws {
+        #expect(try read(json) == Event(id: "e", user: "u", item: "i", type: "t", time: 1_700_000_000_000))
+    }
+
+    @Test(arguments: [
+        (#"{"user":"u","user":"v","item":"i"}"#, "user", "is given twice"),
+        (#"{"user":"u","user_id":"u","item":"i"}"#, "user_id", "is given besides user"),
+        (#"{"user_id":"u","userId":"u","item":"i"}"#, "userId", "is given besides user_id"),
+        (
+            #"{"user":"u","item":"i","time":1700000000000,"timestamp":1700000000000}"#, "timestamp",
+            "is given besides time"
+        ),
+        (#"{"user":"u","item":"i","item":null}"#, "item", "is given twice"),
+        (#"{"user":"u","item":"i","rating":1,"rating":1}"#, "rating", "is given twice"),
+        (#"{"user":"u","item":"i","text":"a","t\u0065xt":"b"}"#, "text", "is given twice"),
+    ])
+    func aFieldThatIsGivenTwiceIsNamed(json: String, field: String, part: String) {
+        let error = error(json)
+        #expect(error?.field == field)
+        #expect(error?.reason.contains(part) == true, "\(String(describing: error))")
+    }
+
+    @Test func unknownFieldsAreListedOrRefusedAsTheCallerWants() throws {
+        let text = #"{"user":"u","item":"i","foo":{"user":[1]},"bar":null,"foo":1}"#
+        let bytes = Array(text.utf8)
+        var unknown = UnknownFields(.listed)
+        let event = try Event(json: bytes, 0..<bytes.count, receivedAt: 1, unknown: &unknown)
+        #expect(event == Event(user: "u", item: "i", time: 1))
+        #expect(unknown.names == ["foo", "bar"] && !unknown.hasMore)
+        var refused = UnknownFields(.refused)
+        let error = #expect(throws: MessageError.self) {
+            try Event(json: bytes, 0..<bytes.count, receivedAt: 1, unknown: &refused)
+        }
+        #expect(error?.field == "foo")
+        #expect(error?.reason.contains("is not a field of an event: there are user, item, time") == true)
+    }
+
+    @Test func theListOfUnknownFieldsHasABound() throws {
+        let fields = (0..<1_000).map { "\"x\($0)\(String(repeating: "y", count: 1_000))\":1" }.joined(separator: ",")
+        let bytes = Array("{\"user\":\"u\",\"item\":\"i\",\(fields)}".utf8)
+        var unknown = UnknownFields(.listed)
+        _ = try Event(json: bytes, 0..<bytes.count, receivedAt: 1, unknown: &unknown)
+        #expect(unknown.names.count == UnknownFields.maximumCount && unknown.hasMore)
+        #expect(unknown.names.allSatisfy { $0.utf8.count <= 64 })
+    }
+
+    @Test func aNumbersDigitsAreTheID() throws {
+        let event = try read(#"{"user":9007199254740993123,"item":7,"event_id":12,"time":1700000000}"#)
+        #expect(event == Event(id: "12", user: "9007199254740993123", item: "7", time: 1_700_000_000_000))
+    }
+
+    /// What Python, JavaScript, pandas and PostgreSQL write of one moment.
+    @Test(arguments: [
+        "1700000000.25", "1700000000250", "1700000000250.0", "1700000000250000", "1700000000250000000",
+        "1.70000000025e9",
+        "\"2023-11-14T22:13:20.250+00\"", "\"2023-11-14 22:13:20.25Z\"",
+    ])
+    func aTimesUnitIsToldByItsSize(time: String) throws {
+        #expect(try read("{\"user\":\"u\",\"item\":\"i\",\"time\":\(time)}").time == 1_700_000_000_250)
+    }
+
+    @Test(
+        arguments: [0, 5, 86_400_000, 299_999_999, 10_000_000_000, 1_700_000_000_250, 253_402_300_799_999] as [Int64]
+    )
+    func whatIsWrittenIsReadAsTheSame(time: Int64) throws {
+        let event = Event(user: "u", item: "i", time: time)
+        #expect(try Event(decoding: event.encodedJSON(), contentType: nil) == event)
+    }
+
+    @Test(arguments: [300_000_000, 789_652_009, 1_588_687_728, 9_999_999_999] as [Int64])
+    func secondsInProtocolBuffersAreNamed(time: Int64) {
+        var bytes: [UInt8] = [0x0A, 1, 0x61, 0x12, 1, 0x69, 0x18]
+        var rest = UInt64(time)
+        while rest >= 0x80 {
+            bytes.append(UInt8(rest & 0x7F) | 0x80)
+            rest >>= 7
+        }
+        bytes.append(UInt8(rest))
+        let error = #expect(throws: MessageError.self) { try Event(decoding: bytes, contentType: nil) }
+        #expect(error?.field == "time")
+        #expect(error?.reason.contains("looks like seconds: multiply it by 1,000") == true)
+        // A timeline may have such a time from before it was refused.
+        let timeline = Timeline(user: "u", eventCount: 1, events: [TimelineEvent(item: "i", time: time)])
+        #expect(throws: Never.self) { try Timeline(decoding: timeline.encoded(), contentType: nil) }
+        #expect(throws: Never.self) { try Timeline(decoding: timeline.encodedJSON(), contentType: nil) }
     }
 
     @Test func sizesAreLimited() {
         let long = String(repeating: "ü", count: 300)
-        let tooLong = error("{\"user\":\"\(long)\",\"item\":\"i\",\"time\":1}")
+        let tooLong = error("{\"user\":\"\(long)\",\"item\":\"i\",\"time\":1700000000000}")
         #expect(tooLong?.field == "user")
         #expect(tooLong?.reason.contains("has 600 bytes: send at most 512") == true)
         #expect((tooLong?.reason.count ?? 0) < 120)
 
         let text = String(repeating: "x", count: 65_537)
-        #expect(error("{\"user\":\"u\",\"item\":\"i\",\"time\":1,\"text\":\"\(text)\"}")?.field == "text")
+        #expect(error("{\"user\":\"u\",\"item\":\"i\",\"time\":1700000000000,\"text\":\"\(text)\"}")?.field == "text")
 
         let categories = Array(repeating: "\"c\"", count: 65).joined(separator: ",")
         #expect(
-            error("{\"user\":\"u\",\"item\":\"i\",\"time\":1,\"categories\":[\(categories)]}")?.field == "categories"
+            error("{\"user\":\"u\",\"item\":\"i\",\"time\":1700000000000,\"categories\":[\(categories)]}")?.field
+                == "categories"
         )
     }
 

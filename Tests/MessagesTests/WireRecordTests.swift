@@ -55,8 +55,53 @@ import Testing
             try Event(decoding: [], contentType: "text/csv")
         }
         #expect(error?.field == "content-type")
-        #expect(throws: MessageError.self) {
-            try Event(decoding: Array("{}".utf8), contentType: "application/json; charset=latin1")
+    }
+
+    /// Kafka Connect, ksqlDB and plain producers send no header; others write it in their own way.
+    @Test(
+        arguments: [
+            nil, "", "application/json", "Application/JSON; charset=latin1", "application/json;charset=\"utf-8\";v=2",
+            "text/json",
+            "application/octet-stream", "application/x-protobuf", "text/plain", " application/vnd.acme+json ; q=1",
+        ] as [String?]
+    )
+    func whatBeginsWithABraceIsJSON(type: String?) throws {
+        let event = Event(user: "u", item: "i", time: 1_700_000_000_000)
+        #expect(try Event(decoding: event.encodedJSON(), contentType: type) == event)
+        #expect(try Event(decoding: [0xEF, 0xBB, 0xBF] + event.encodedJSON(), contentType: type) == event)
+        let embedding = UserEmbedding(
+            user: "u",
+            modelVersion: "v",
+            generation: 0,
+            eventCount: 1,
+            sourcePartition: 0,
+            sourceOffset: 0,
+            eventTime: 0,
+            rows: 1,
+            columns: 2,
+            context: [0, -1.5],
+            pooled: []
+        )
+        #expect(try UserEmbedding(decoding: embedding.encodedJSON(), contentType: type) == embedding)
+        let timeline = Timeline(user: "u", eventCount: 1, events: [TimelineEvent(item: "i", time: 3, idDigest: 5)])
+        #expect(try Timeline(decoding: timeline.encodedJSON(), contentType: type) == timeline)
+        let question = Question(id: "q", user: "u", text: "?", seed: .max, askedAt: 5, deadline: 1_700_000_000_000)
+        #expect(try Question(decoding: question.encodedJSON(), contentType: type) == question)
+        let answer = Answer(questionID: "q", user: "u", status: .failed, reason: "no", askedAt: 1, answeredAt: 2)
+        #expect(try Answer(decoding: answer.encodedJSON(), contentType: type) == answer)
+        let token = AnswerToken(questionID: "q", position: .max, text: " the")
+        #expect(try AnswerToken(decoding: token.encodedJSON(), contentType: type) == token)
+    }
+
+    @Test(arguments: [nil, "application/json", "application/x-protobuf", "application/vnd.schemaregistry.v1+avro"])
+    func theFrameOfASchemaRegistryIsNamed(type: String?) {
+        let frames = [[0, 0, 0, 1, 42] + Array(#"{"user":"u","item":"i"}"#.utf8), [0, 0, 0, 1, 42, 0, 0x0A, 1, 0x61]]
+        for frame in frames {
+            let error = #expect(throws: MessageError.self) {
+                try Event(decoding: frame, contentType: type, receivedAt: 1)
+            }
+            #expect(error?.reason.contains("schema id 298") == true, "\(String(describing: error))")
+            #expect(throws: MessageError.self) { try Question(decoding: frame, contentType: type) }
         }
     }
 
@@ -110,14 +155,27 @@ import Testing
     }
 
     @Test func questionsInJSONHaveDefaults() throws {
-        let json = #"{"id":"q","user":"u","text":"?","asked_at":1,"deadline":"1970-01-01T00:00:02Z"}"#
+        let json = #"{"id":"q","user":"u","text":"?","asked_at":1700000000,"deadline":"1970-01-01T00:00:02+00"}"#
         let question = try Question(decoding: Array(json.utf8), contentType: "application/json")
-        #expect(question == Question(id: "q", user: "u", text: "?", askedAt: 1, deadline: 2_000))
-        let wrong = #"{"id":"q","user":"u","text":"?","asked_at":1,"deadline":2,"form":"poem"}"#
+        #expect(question == Question(id: "q", user: "u", text: "?", askedAt: 1_700_000_000_000, deadline: 2_000))
+        let wrong = #"{"id":"q","user":"u","text":"?","asked_at":1700000000,"deadline":1700000009,"form":"poem"}"#
         let error = #expect(throws: MessageError.self) {
             try Question(decoding: Array(wrong.utf8), contentType: "application/json")
         }
         #expect(error?.field == "form")
         #expect(error?.reason.contains("known, title, category, text") == true)
+        let other =
+            #"{"question_id":7,"user_id":8,"question":"?","items":3,"asked_at":1700000000,"deadline":1700000009}"#
+        #expect(
+            try Question(decoding: Array(other.utf8), contentType: nil)
+                == Question(
+                    id: "7",
+                    user: "8",
+                    text: "?",
+                    itemCount: 3,
+                    askedAt: 1_700_000_000_000,
+                    deadline: 1_700_000_009_000
+                )
+        )
     }
 }

@@ -1,0 +1,92 @@
+extension JSONScanner {
+    /// Reads an object field by field.
+    ///
+    /// A field that is given twice is an error, be it under one name or under two: which one is meant, only the sender
+    /// knows, and readers of JSON differ in which they take, so that two systems would see two different records. A field
+    /// that is `null` is as one that is missing.
+    ///
+    /// - Parameters:
+    ///   - fields: the object's fields.
+    ///   - unknown: takes the names of other fields, which are passed over.
+    ///   - read: reads the value of a field of this number.
+    /// - Throws: `JSONError` for what is no object, for a field that is given twice, and what `read` throws.
+    public mutating func readObject(
+        _ fields: FieldNames,
+        unknown: inout UnknownFields,
+        _ read: (_ field: Int, _ scanner: inout JSONScanner) throws(JSONError) -> Void
+    ) throws(JSONError) {
+        guard peek() == UInt8(ascii: "{") else {
+            let byte = byteNumber
+            if peek() == nil { throw syntaxError("an object") }
+            throw JSONError(
+                value: try valueText(),
+                reason: "is not a JSON object: send one object for \(fields.object)",
+                byte: byte
+            )
+        }
+        try beginObject()
+        var seen: UInt64 = 0
+        var isFirst = true
+        while true {
+            guard let name = try nextField(isFirst: isFirst) else { return }
+            isFirst = false
+            guard let number = try number(of: name, fields, &unknown) else { continue }
+            if fields.isSeen(fields.field(number), in: seen) { throw duplicate(name, number, fields, seen) }
+            seen |= 1 << UInt64(number)
+            if takeNull() { continue }
+            do throws(JSONError) {
+                try read(fields.field(number), &self)
+            } catch {
+                throw error.inField(fields.text(number))
+            }
+        }
+    }
+
+    /// The number of a field's name; passes over the value of one that is not known.
+    private mutating func number(
+        of name: Range<Int>,
+        _ fields: FieldNames,
+        _ unknown: inout UnknownFields
+    ) throws(JSONError) -> Int? {
+        if let number = fields.number(bytes, name) { return number }
+        let byte = name.lowerBound - range.lowerBound + 1
+        if bytes[name].contains(UInt8(ascii: "\\")) {
+            var text: [UInt8] = []
+            try unescape(name, into: &text)
+            if let number = fields.number(text, 0..<text.count) { return number }
+            try unknown.add(text, fields, at: byte)
+        } else {
+            try unknown.add(bytes[name], fields, at: byte)
+        }
+        try skipValue()
+        return nil
+    }
+
+    private func duplicate(_ name: Range<Int>, _ number: Int, _ fields: FieldNames, _ seen: UInt64) -> JSONError {
+        let field = fields.field(number)
+        let (first, second) = (fields.name(of: field, in: seen), fields.text(number))
+        return JSONError(
+            field: second,
+            reason: first == second
+                ? "is given twice in one object: send it once"
+                : "is given besides \(first), which means the same: send one of them",
+            byte: name.lowerBound - range.lowerBound + 1
+        )
+    }
+
+    /// Reads an array, element by element.
+    public mutating func readArray<Element>(
+        _ read: (inout JSONScanner) throws(JSONError) -> Element
+    ) throws(JSONError) -> [Element] {
+        try beginArray()
+        var elements: [Element] = []
+        while try nextValue(isFirst: elements.isEmpty) {
+            do throws(JSONError) {
+                elements.append(try read(&self))
+            } catch {
+                throw error.inElement(elements.count)
+            }
+        }
+        return elements
+    }
+}
