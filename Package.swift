@@ -14,6 +14,9 @@ let strict: [SwiftSetting] = [
 /// For targets in which an unsafe pointer is a compile error.
 let safe: [SwiftSetting] = strict + [.strictMemorySafety()]
 
+/// Whether `Deploy/fuzz` builds: then there is the fuzzer and nothing else to run.
+let isFuzzing = Context.environment["USERLLM_FUZZ"] != nil
+
 func cLibrary(_ name: String, pkgConfig: String, debian: String) -> Target {
     .systemLibrary(
         name: name,
@@ -38,12 +41,20 @@ func shared(
     )
 }
 
+/// A service, except for the fuzzer: it links services into its own process, so they are libraries then, whose `main` has
+/// another name.
 func service(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
-    .executableTarget(
+    let dependencies = ["ServiceRuntime"] + dependencies
+    let path = "Services/\(name)"
+    guard isFuzzing else {
+        return .executableTarget(name: name, dependencies: dependencies, path: path, swiftSettings: safe)
+    }
+    let renamed = ["-Xfrontend", "-entry-point-function-name", "-Xfrontend", "\(name)_main"]
+    return .target(
         name: name,
-        dependencies: ["ServiceRuntime"] + dependencies,
-        path: "Services/\(name)",
-        swiftSettings: safe
+        dependencies: dependencies,
+        path: path,
+        swiftSettings: safe + [.unsafeFlags(["-parse-as-library"] + renamed)]
     )
 }
 
@@ -179,7 +190,7 @@ let package = Package(
         ),
         tests(
             "UserModelsTests",
-            ["UserModels", "NeuralNetwork", "Tensors", "Tokenization", "Datasets", "Messages"]
+            ["UserModels", "NeuralNetwork", "Tensors", "Tokenization", "Datasets", "Digests", "Messages"]
         ),
         tests("DigestsTests", ["Digests"]),
         .target(
@@ -264,3 +275,22 @@ let package = Package(
         tests("TrainerTests", ["Trainer", "UserModels", "NeuralNetwork", "Tensors", "Datasets", "ServiceRuntime"]),
     ]
 )
+
+if isFuzzing {
+    package.products = [.executable(name: "fuzz", targets: ["Fuzzing"])]
+    package.targets =
+        package.targets.filter { $0.type != .test } + [
+            .systemLibrary(name: "CFuzzer", path: "Tests/Fuzzing/CFuzzer"),
+            .executableTarget(
+                name: "Fuzzing",
+                dependencies: [
+                    "CFuzzer", "UserModels", "NeuralNetwork", "Tensors", "Tokenization", "Datasets", "Digests",
+                    "Messages",
+                    "Streams", "UserTimelines", "EventIngestor", "Gateway",
+                ],
+                path: "Tests/Fuzzing",
+                exclude: ["CFuzzer"],
+                swiftSettings: strict
+            ),
+        ]
+}

@@ -110,3 +110,24 @@ KERNEL double ul_sum_squares(const float *restrict x, int64_t n) {
     }
     return total;
 }
+
+KERNEL int64_t ul_first_not_finite(const float *x, int64_t n) {
+    const uint32_t exponent = 0x7f800000u;
+    for (int64_t start = 0; start < n; start += 4096) {
+        int64_t end = start + 4096 < n ? start + 4096 : n;
+        // By bits, not by comparison, so that no option for fast mathematics can leave it out.
+        uint32_t found = 0;
+        for (int64_t i = start; i < end; i++) {
+            uint32_t bits;
+            memcpy(&bits, x + i, sizeof bits);
+            found |= (bits & exponent) == exponent;
+        }
+        if (!found) continue;
+        for (int64_t i = start; i < end; i++) {
+            uint32_t bits;
+            memcpy(&bits, x + i, sizeof bits);
+            if ((bits & exponent) == exponent) return i;
+        }
+    }
+    return -1;
+}

@@ -50,7 +50,8 @@ public struct SyntheticWorld: Sendable {
                 if !isRight { throw DatasetError(field: field, value: "\(value)", reason: reason) }
             }
             try check((16...20_000).contains(filmCount), "film count", filmCount, "is not from 16 to 20000")
-            try check(viewerCount >= 1, "viewer count", viewerCount, "is not at least 1")
+            let viewers = 1...100_000_000
+            try check(viewers.contains(viewerCount), "viewer count", viewerCount, "is not from 1 to 100000000")
             try check(minimumEvents >= 3, "fewest events", minimumEvents, "is not at least 3")
             try check(maximumEvents >= minimumEvents, "most events", maximumEvents, "is less than the fewest")
             try check(maximumEvents <= filmCount / 2, "most events", maximumEvents, "is more than half the films")

@@ -27,6 +27,9 @@ public final class AdamW {
         }
     }
 
+    /// How many steps a training may have made: each is counted, and divided by.
+    public static let possibleSteps = 0...1_000_000_000_000
+
     /// The number of steps taken.
     public private(set) var stepCount = 0
     private let beta1: Float

@@ -44,6 +44,8 @@ public struct Checkpoint: Sendable {
     private static let average = "average.safetensors"
     private static let configuration = "config.json"
     private static let training = "training.json"
+    /// The most bytes of a JSON file.
+    private static let longestJSON = 1 << 20
 
     /// The folder.
     public let folder: String
@@ -101,11 +103,16 @@ public struct Checkpoint: Sendable {
         try readJSON(Progress<Value>.self, Self.training).training
     }
 
-    /// Reads the weights into parameters of the same names and shapes: all, or none when one differs.
+    /// The file of the weights, from which a model of the configuration can be made.
+    ///
+    /// - Throws: `SafeTensorsError` when the file is damaged.
+    public func weights() throws(SafeTensorsError) -> SafeTensors { try SafeTensors(path: "\(folder)/\(Self.model)") }
+
+    /// Reads the weights into parameters of the same names and shapes, all finite: none is touched when one differs.
     ///
     /// - Throws: `SafeTensorsError` that names the parameter.
     public func load(into parameters: [Parameter]) throws(SafeTensorsError) {
-        try SafeTensors(path: "\(folder)/\(Self.model)").load(into: parameters.map(\.named))
+        try weights().load(into: parameters.map(\.named))
     }
 
     /// Reads the optimizer's moments and step count, so that training goes on with the same bits.
@@ -116,6 +123,10 @@ public struct Checkpoint: Sendable {
         guard exists(Self.optimizer), let steps = try readJSON(Progress<Unread>.self, Self.training).optimizerSteps
         else {
             throw Failure.missingFile(folder: folder, file: Self.optimizer)
+        }
+        guard AdamW.possibleSteps.contains(steps) else {
+            let reason = "optimizerSteps is \(steps), expected from 0 to \(AdamW.possibleSteps.upperBound)"
+            throw Failure.malformed(path: "\(folder)/\(Self.training)", reason: reason)
         }
         try optimizer.restore(SafeTensors(path: "\(folder)/\(Self.optimizer)"), stepCount: steps)
     }
@@ -133,7 +144,7 @@ public struct Checkpoint: Sendable {
     private func readJSON<Value: Decodable>(_ type: Value.Type, _ file: String) throws(Failure) -> Value {
         let path = "\(folder)/\(file)"
         do {
-            return try JSONDecoder().decode(type, from: Data(contentsOf: URL(filePath: path)))
+            return try JSONDecoder().decode(type, from: FileBytes.contents(path, atMost: Self.longestJSON))
         } catch {
             throw .malformed(path: path, reason: String(describing: error))
         }

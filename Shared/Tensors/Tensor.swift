@@ -130,7 +130,13 @@ public final class Tensor: @unchecked Sendable {
     public var sumOfSquares: Double { ul_sum_squares(base, Int64(count)) }
 
     /// Whether no value is infinite or not a number.
-    public var isFinite: Bool { UnsafeBufferPointer(start: base, count: count).allSatisfy(\.isFinite) }
+    public var isFinite: Bool { firstNotFinite == nil }
+
+    /// The place, in the flattened tensor, of the first value that is infinite or not a number.
+    public var firstNotFinite: Int? {
+        let place = ul_first_not_finite(base, Int64(count))
+        return place < 0 ? nil : Int(place)
+    }
 }
 
 extension BufferPool {

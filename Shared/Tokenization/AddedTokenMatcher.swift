@@ -1,4 +1,6 @@
 /// Finds added tokens in text: the leftmost, and of those that start there the longest.
+///
+/// A tree of bytes, so that a text costs no more with many tokens than with few.
 struct AddedTokenMatcher: Sendable {
     /// An added token's place.
     struct Match: Equatable {
@@ -7,25 +9,42 @@ struct AddedTokenMatcher: Sendable {
         var id: Int32
     }
 
-    /// Contents and ids by first byte, longest first.
-    private var candidates: [[(content: [UInt8], id: Int32)]] = Array(repeating: [], count: 256)
-    private let isEmpty: Bool
+    private static let root = 0
+    /// The node after a node and a byte.
+    private var children: [UInt64: Int] = [:]
+    /// The token that ends at each node.
+    private var ends: [Int32?] = [nil]
 
     init(_ tokens: [Tokenizer.AddedToken]) {
-        isEmpty = tokens.isEmpty
-        for token in tokens.sorted(by: { ($1.content.utf8.count, $0.id) < ($0.content.utf8.count, $1.id) }) {
-            let content = Array(token.content.utf8)
-            if let first = content.first { candidates[Int(first)].append((content, token.id)) }
+        for token in tokens where !token.content.isEmpty {
+            var node = Self.root
+            for byte in token.content.utf8 {
+                let key = Self.key(node, byte)
+                if let child = children[key] {
+                    node = child
+                } else {
+                    children[key] = ends.count
+                    node = ends.count
+                    ends.append(nil)
+                }
+            }
+            ends[node] = token.id
         }
     }
 
     func firstMatch(in text: [UInt8], from start: Int) -> Match? {
-        guard !isEmpty else { return nil }
+        guard !children.isEmpty else { return nil }
         for position in start..<max(start, text.count) {
-            for (content, id) in candidates[Int(text[position])] where text[position...].starts(with: content) {
-                return Match(start: position, end: position + content.count, id: id)
+            var (node, longest): (Int, Match?) = (Self.root, nil)
+            for index in position..<text.count {
+                guard let child = children[Self.key(node, text[index])] else { break }
+                node = child
+                if let id = ends[node] { longest = Match(start: position, end: index + 1, id: id) }
             }
+            if let longest { return longest }
         }
         return nil
     }
+
+    private static func key(_ node: Int, _ byte: UInt8) -> UInt64 { UInt64(node) << 8 | UInt64(byte) }
 }

@@ -2,6 +2,9 @@ import CPCRE2
 
 /// Cuts text into the pieces within which tokens are merged.
 ///
+/// A pattern comes from a file, so what it may cost is bounded: its own length, the steps of a match in proportion to the
+/// text, and the memory of a match. Where a bound is met, the rest of the text is one piece.
+///
 /// Thread-safe: a compiled pattern is never changed after compilation ("The compiled form of a pattern [...] is fixed
 /// during matching, so it can be shared", pcre2api), and every call has its own match data.
 final class PiecePattern: @unchecked Sendable {
@@ -14,6 +17,11 @@ final class PiecePattern: @unchecked Sendable {
     private static let whiteSpace =
         #"\x{09}-\x{0D}\x{20}\x{85}\x{A0}\x{1680}\x{2000}-\x{200A}\x{2028}\x{2029}\x{202F}\x{205F}\x{3000}"#
 
+    /// The most bytes of a pattern; those in use have a few hundred.
+    private static let longest = 10_000
+    /// The most memory of a match, in KiB.
+    private static let matchMemory: UInt32 = 65_536
+
     /// The pattern as it was given.
     let source: String
     private let code: OpaquePointer
@@ -25,8 +33,16 @@ final class PiecePattern: @unchecked Sendable {
         self.source = source
         var errorNumber: Int32 = 0
         var errorOffset = 0
+        guard source.utf8.count <= Self.longest else {
+            let count = source.utf8.count
+            throw .malformed(
+                key: "pre_tokenizer.pattern",
+                reason: "has \(count) bytes, expected at most \(Self.longest)"
+            )
+        }
         let pattern = Array(try Self.withExactWhiteSpace(source).utf8)
-        let options = UInt32(PCRE2_UTF) | UInt32(PCRE2_UCP)
+        // A match of a single byte could end within a character.
+        let options = UInt32(PCRE2_UTF) | UInt32(PCRE2_UCP) | UInt32(PCRE2_NEVER_BACKSLASH_C)
         guard
             let code = pcre2_compile_8(pattern, pattern.count, options, &errorNumber, &errorOffset, nil)
         else {
@@ -44,8 +60,17 @@ final class PiecePattern: @unchecked Sendable {
 
     /// Calls `body` with every piece of valid UTF-8, in order; what no match covers is a piece too.
     func forEachPiece(of text: ArraySlice<UInt8>, _ body: (ArraySlice<UInt8>) -> Void) {
-        guard !text.isEmpty, let matchData = pcre2_match_data_create_8(1, nil) else { return }
-        defer { pcre2_match_data_free_8(matchData) }
+        guard !text.isEmpty else { return }
+        guard let matchData = pcre2_match_data_create_8(1, nil), let context = pcre2_match_context_create_8(nil) else {
+            return body(text)
+        }
+        defer {
+            pcre2_match_data_free_8(matchData)
+            pcre2_match_context_free_8(context)
+        }
+        pcre2_set_heap_limit_8(context, Self.matchMemory)
+        // Going back over a whole text once, as patterns in use do over white space, is far below this.
+        pcre2_set_match_limit_8(context, UInt32(clamping: 10_000 + 16 * text.count))
         var cuts: [(Int, Int)] = []
         text.withUnsafeBufferPointer { buffer in
             guard let base = buffer.baseAddress else { return }
@@ -59,10 +84,11 @@ final class PiecePattern: @unchecked Sendable {
                     position,
                     UInt32(PCRE2_NO_UTF_CHECK) | UInt32(PCRE2_NOTEMPTY),
                     matchData,
-                    nil
+                    context
                 )
                 guard found >= 0, let ends else { break }
                 let (start, end) = (ends[0], ends[1])
+                guard position <= start, start < end else { break }
                 if start > position { cuts.append((position, start)) }
                 cuts.append((start, end))
                 position = end
@@ -74,19 +100,19 @@ final class PiecePattern: @unchecked Sendable {
 
     /// Writes out `\s` and `\S` as Unicode's `White_Space`.
     private static func withExactWhiteSpace(_ source: String) throws(TokenizerError) -> String {
-        var result = ""
+        var result = String.UnicodeScalarView()
         var isInClass = false
         var isEscaped = false
-        for character in source {
+        for character in source.unicodeScalars {
             if isEscaped {
                 isEscaped = false
                 switch (character, isInClass) {
-                case ("s", true): result += whiteSpace
-                case ("s", false): result += "[\(whiteSpace)]"
-                case ("S", false): result += "[^\(whiteSpace)]"
+                case ("s", true): result += whiteSpace.unicodeScalars
+                case ("s", false): result += "[\(whiteSpace)]".unicodeScalars
+                case ("S", false): result += "[^\(whiteSpace)]".unicodeScalars
                 case ("S", true):
                     throw .unsupported(key: "pre_tokenizer.pattern", value: source, supported: #"\S outside of [...]"#)
-                default: result += "\\\(character)"
+                default: result += ["\\", character]
                 }
                 continue
             }
@@ -101,7 +127,9 @@ final class PiecePattern: @unchecked Sendable {
             default: result.append(character)
             }
         }
-        return result
+        // An escape without a character is for the compiler to refuse.
+        if isEscaped { result.append("\\") }
+        return String(result)
     }
 
     private static func message(_ number: Int32) -> String {

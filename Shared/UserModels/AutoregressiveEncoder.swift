@@ -1,4 +1,5 @@
 public import NeuralNetwork
+public import Tensors
 
 /// Reads a timeline event by event and predicts the next one: a decoder-only Transformer over events.
 ///
@@ -22,14 +23,36 @@ public final class AutoregressiveEncoder: UserEncoder {
     /// Makes an encoder with random weights; `EventTransformer` says how they are drawn.
     ///
     /// - Throws: `ModelConfigurationError` naming the value that is out of range.
-    public init(
+    public convenience init(
         configuration: EncoderConfiguration,
         using generator: inout some RandomNumberGenerator
+    ) throws(ModelConfigurationError) {
+        var drawn = DrawnWeights(generator)
+        defer { generator = drawn.generator }
+        try self.init(configuration: configuration, weights: &drawn)
+    }
+
+    /// Makes an encoder of the weights in a file, whose names and shapes are held against the configuration first.
+    ///
+    /// - Throws: `ModelConfigurationError` naming the value that is out of range, or `SafeTensorsError` naming the weight
+    ///   that is missing, too many, of another shape or not finite.
+    public convenience init(configuration: EncoderConfiguration, weights file: SafeTensors) throws {
+        var stored = try StoredWeights(file) { (declared) throws(ModelConfigurationError) in
+            _ = try Self(configuration: configuration, weights: &declared)
+        }
+        try self.init(configuration: configuration, weights: &stored)
+        try stored.finish()
+    }
+
+    /// Makes an encoder whose weights come from `weights`.
+    init(
+        configuration: EncoderConfiguration,
+        weights: inout some WeightSource
     ) throws(ModelConfigurationError) {
         try configuration.requireKind(.autoregressive)
         try configuration.validate()
         self.configuration = configuration
-        predictor = EventPredictor(configuration, &generator)
+        predictor = EventPredictor(configuration, &weights)
     }
 
     /// Encodes timelines.

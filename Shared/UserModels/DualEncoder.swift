@@ -1,5 +1,6 @@
 public import Datasets
 public import NeuralNetwork
+public import Tensors
 
 /// A tower for the history and a tower for the item, whose outputs alone meet: late fusion.
 ///
@@ -26,25 +27,25 @@ public final class DualEncoder: UserEncoder {
         init(
             _ configuration: EncoderConfiguration,
             _ catalogue: Catalogue,
-            _ generator: inout some RandomNumberGenerator
+            _ weights: inout some WeightSource
         ) {
             let d = configuration.width
             let table = Filling.normal(0.05)
-            items = table.parameter("item_tower.items.weight", [configuration.itemCount, d], &generator)
+            items = table.parameter("item_tower.items.weight", [configuration.itemCount, d], &weights)
             categories = table.parameter(
                 "item_tower.categories.weight",
                 [max(configuration.categoryCount, 1), d / 2],
-                &generator
+                &weights
             )
-            fusion = Linear("item_tower.fusion", from: d + d / 2, to: d, bias: true, &generator)
+            fusion = Linear("item_tower.fusion", from: d + d / 2, to: d, bias: true, &weights)
             feedForward = FeedForward(
                 "item_tower.feed_forward",
                 d,
                 hidden: configuration.feedForwardWidth,
                 scale: 1 / Float(2).squareRoot(),
-                &generator
+                &weights
             )
-            norm = LayerNorm("item_tower.norm", d, &generator)
+            norm = LayerNorm("item_tower.norm", d, &weights)
             categoriesOfItem = catalogue.categoryIndices.map { $0.map(Int32.init) }
         }
 
@@ -82,10 +83,34 @@ public final class DualEncoder: UserEncoder {
     ///   - catalogue: the items with their categories, in the encoder's order.
     ///   - generator: source of the weights.
     /// - Throws: `ModelConfigurationError` naming the value that is out of range.
-    public init(
+    public convenience init(
         configuration: EncoderConfiguration,
         catalogue: Catalogue,
         using generator: inout some RandomNumberGenerator
+    ) throws(ModelConfigurationError) {
+        var drawn = DrawnWeights(generator)
+        defer { generator = drawn.generator }
+        try self.init(configuration: configuration, catalogue: catalogue, weights: &drawn)
+    }
+
+    /// Makes an encoder of the weights in a file, whose names and shapes are held against the configuration first.
+    ///
+    /// - Throws: `ModelConfigurationError` naming the value that is out of range, or `SafeTensorsError` naming the weight
+    ///   that is missing, too many, of another shape or not finite.
+    public convenience init(configuration: EncoderConfiguration, catalogue: Catalogue, weights file: SafeTensors) throws
+    {
+        var stored = try StoredWeights(file) { (declared) throws(ModelConfigurationError) in
+            _ = try Self(configuration: configuration, catalogue: catalogue, weights: &declared)
+        }
+        try self.init(configuration: configuration, catalogue: catalogue, weights: &stored)
+        try stored.finish()
+    }
+
+    /// Makes an encoder whose weights come from `weights`.
+    init(
+        configuration: EncoderConfiguration,
+        catalogue: Catalogue,
+        weights: inout some WeightSource
     ) throws(ModelConfigurationError) {
         try configuration.requireKind(.dual)
         try configuration.validate()
@@ -94,8 +119,8 @@ public final class DualEncoder: UserEncoder {
         try require("encoder.itemCount", items, items == V, "the catalogue's \(V) items")
         try require("encoder.categoryCount", categories, categories == C, "the catalogue's \(C) categories")
         self.configuration = configuration
-        transformer = EventTransformer(configuration, &generator)
-        itemTower = ItemTower(configuration, catalogue, &generator)
+        transformer = EventTransformer(configuration, &weights)
+        itemTower = ItemTower(configuration, catalogue, &weights)
         head = ItemHead(configuration.head, width: configuration.width)
     }
 

@@ -34,21 +34,21 @@ struct AttentionBlock: EncoderBlock {
             + feedForwardNorm.parameters + feedForward.parameters
     }
 
-    init(_ name: String, _ configuration: EncoderConfiguration, _ generator: inout some RandomNumberGenerator) {
+    init(_ name: String, _ configuration: EncoderConfiguration, _ weights: inout some WeightSource) {
         let d = configuration.width
         let last = 1 / Float(2 * configuration.layers).squareRoot()
-        attentionNorm = LayerNorm("\(name).attention_norm", d, &generator)
-        query = Linear("\(name).query", from: d, to: d, bias: true, &generator)
-        key = Linear("\(name).key", from: d, to: d, bias: true, &generator)
-        value = Linear("\(name).value", from: d, to: d, bias: true, &generator)
-        output = Linear("\(name).output", from: d, to: d, bias: true, scale: last, &generator)
-        feedForwardNorm = LayerNorm("\(name).feed_forward_norm", d, &generator)
+        attentionNorm = LayerNorm("\(name).attention_norm", d, &weights)
+        query = Linear("\(name).query", from: d, to: d, bias: true, &weights)
+        key = Linear("\(name).key", from: d, to: d, bias: true, &weights)
+        value = Linear("\(name).value", from: d, to: d, bias: true, &weights)
+        output = Linear("\(name).output", from: d, to: d, bias: true, scale: last, &weights)
+        feedForwardNorm = LayerNorm("\(name).feed_forward_norm", d, &weights)
         feedForward = FeedForward(
             "\(name).feed_forward",
             d,
             hidden: configuration.feedForwardWidth,
             scale: last,
-            &generator
+            &weights
         )
     }
 
@@ -90,28 +90,28 @@ struct HSTUBlock: EncoderBlock {
             + attentionNorm.parameters + output.parameters
     }
 
-    init(_ name: String, _ configuration: EncoderConfiguration, _ generator: inout some RandomNumberGenerator) {
+    init(_ name: String, _ configuration: EncoderConfiguration, _ weights: inout some WeightSource) {
         let (d, span) = (configuration.width, configuration.positionCount)
         let distances = configuration.kind == .masked ? 2 * span - 1 : span
         let bias = Filling.normal(0.02)
-        inputNorm = LayerNorm("\(name).input_norm", d, epsilon: Self.epsilon, &generator)
+        inputNorm = LayerNorm("\(name).input_norm", d, epsilon: Self.epsilon, &weights)
         // Small scores of both signs: at the usual size silu makes all of them alike and positive, and it takes long
         // until a bias or a product tells one event from another. The norm behind makes up for the size.
         let small = 0.02 * Float(d).squareRoot()
-        gate = Linear("\(name).gate", from: d, to: d, bias: true, scale: small, &generator)
-        mixed = Linear("\(name).mixed", from: d, to: 3 * d, bias: true, scale: small, &generator)
-        positionBias = bias.parameter("\(name).position_bias", [configuration.heads, distances], &generator)
+        gate = Linear("\(name).gate", from: d, to: d, bias: true, scale: small, &weights)
+        mixed = Linear("\(name).mixed", from: d, to: 3 * d, bias: true, scale: small, &weights)
+        positionBias = bias.parameter("\(name).position_bias", [configuration.heads, distances], &weights)
         timeBias =
             configuration.timeBiasBuckets == 0
             ? nil
             : bias.parameter(
                 "\(name).time_bias",
                 [configuration.heads, configuration.timeBiasBuckets],
-                &generator
+                &weights
             )
-        attentionNorm = LayerNorm("\(name).attention_norm", d, epsilon: Self.epsilon, &generator)
+        attentionNorm = LayerNorm("\(name).attention_norm", d, epsilon: Self.epsilon, &weights)
         let last = 1 / Float(configuration.layers).squareRoot()
-        output = Linear("\(name).output", from: d, to: d, bias: true, scale: last, &generator)
+        output = Linear("\(name).output", from: d, to: d, bias: true, scale: last, &weights)
     }
 
     func callAsFunction(_ graph: Graph, _ x: Variable, _ timelines: BlockInput) -> Variable {

@@ -89,6 +89,9 @@ public struct EncoderConfiguration: Sendable, Equatable {
         func check(_ key: String, _ value: some CustomStringConvertible, _ condition: Bool, _ expected: String)
             throws(ModelConfigurationError)
         { try require("encoder.\(key)", value, condition, expected) }
+        func checkSize(_ key: String, _ size: Int, _ range: ClosedRange<Int>) throws(ModelConfigurationError) {
+            try require("encoder.\(key)", size, in: range)
+        }
         func checkShare(_ key: String, _ share: Float) throws(ModelConfigurationError) {
             try check(key, share, (0..<1).contains(share), "from 0 to below 1")
         }
@@ -96,15 +99,17 @@ public struct EncoderConfiguration: Sendable, Equatable {
             try check(key, weight, weight >= 0 && weight.isFinite, "at least 0")
             try check(key, weight, kind != .dual || weight == 0, "0, because a dual encoder predicts items alone")
         }
-        try check("itemCount", itemCount, itemCount > 0, "at least 1")
-        try check("categoryCount", categoryCount, categoryCount >= 0, "at least 0")
-        try check("width", width, width >= 8 && width % 4 == 0, "a multiple of 4, at least 8")
+        try checkSize("itemCount", itemCount, ModelRange.items)
+        try checkSize("categoryCount", categoryCount, ModelRange.categories)
+        let (narrowest, widest) = (8, ModelRange.width.upperBound)
+        let isWidth = (narrowest...widest).contains(width) && width % 4 == 0
+        try check("width", width, isWidth, "a multiple of 4 from \(narrowest) to \(widest)")
         try check("heads", heads, heads > 0 && width % heads == 0, "a divisor of the width \(width)")
-        try check("layers", layers, layers > 0, "at least 1")
-        try check("length", length, length > 0, "at least 1")
-        try check("feedForwardWidth", feedForwardWidth, feedForwardWidth > 0, "at least 1")
-        try check("inputScale", inputScale, inputScale > 0 && inputScale.isFinite, "above 0")
-        try check("timeBiasBuckets", timeBiasBuckets, (0...512).contains(timeBiasBuckets), "from 0 to 512")
+        try checkSize("layers", layers, ModelRange.layers)
+        try checkSize("length", length, ModelRange.events)
+        try checkSize("feedForwardWidth", feedForwardWidth, ModelRange.feedForwardWidth)
+        try require("encoder.inputScale", inputScale, in: ModelRange.factor)
+        try checkSize("timeBiasBuckets", timeBiasBuckets, 0...512)
         let hasBias = block == .hstu || timeBiasBuckets == 0
         try check("timeBiasBuckets", timeBiasBuckets, hasBias, "0, because only hstu blocks have a time bias")
         try checkShare("dropout", dropout)
@@ -182,11 +187,9 @@ extension EventFeatures.Configuration {
     func validate() throws(ModelConfigurationError) {
         let isUsed = usesItem || usesCategories || usesRating || usesTimeGap
         try require("encoder.features", "none used", isUsed, "at least one feature in use")
-        let buckets = unknownItemBuckets
-        try require("encoder.features.unknownItemBuckets", buckets, buckets > 0, "at least 1")
-        try require("encoder.features.timeGapBuckets", timeGapBuckets, timeGapBuckets > 1, "at least 2")
-        let isStep = ratingStep > 0 && ratingStep.isFinite
-        try require("encoder.features.ratingStep", ratingStep, isStep, "above 0")
+        try require("encoder.features.unknownItemBuckets", unknownItemBuckets, in: ModelRange.buckets)
+        try require("encoder.features.timeGapBuckets", timeGapBuckets, in: 2...1_000)
+        try require("encoder.features.ratingStep", ratingStep, in: ModelRange.factor)
         let steps = ratingMaximum / ratingStep
         let isScale = steps >= 0 && steps <= 10_000
         try require("encoder.features.ratingMaximum", ratingMaximum, isScale, "from 0 to 10000 steps of \(ratingStep)")

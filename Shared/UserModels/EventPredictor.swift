@@ -11,10 +11,10 @@ struct EventPredictor: Module, Sendable {
 
     var parameters: [Parameter] { transformer.parameters + featureHeads.parameters }
 
-    init(_ configuration: EncoderConfiguration, _ generator: inout some RandomNumberGenerator) {
+    init(_ configuration: EncoderConfiguration, _ weights: inout some WeightSource) {
         self.configuration = configuration
-        transformer = EventTransformer(configuration, &generator)
-        featureHeads = FeatureHeads(configuration, &generator)
+        transformer = EventTransformer(configuration, &weights)
+        featureHeads = FeatureHeads(configuration, &weights)
         head = ItemHead(configuration.head, width: configuration.width)
     }
 

@@ -25,23 +25,23 @@ struct EventEmbedding: Module, Sendable {
             + (mask.map { [$0] } ?? [])
     }
 
-    init(_ configuration: EncoderConfiguration, _ generator: inout some RandomNumberGenerator) {
+    init(_ configuration: EncoderConfiguration, _ weights: inout some WeightSource) {
         self.configuration = configuration
         let (d, features) = (configuration.width, configuration.features)
         let joins = configuration.fusion == .concatenate
         let table = Filling.normal(0.05)
-        items = table.parameter("items.weight", [configuration.itemCount, d], &generator)
-        unknownItems = table.parameter("unknown_items.weight", [features.unknownItemBuckets, d], &generator)
+        items = table.parameter("items.weight", [configuration.itemCount, d], &weights)
+        unknownItems = table.parameter("unknown_items.weight", [features.unknownItemBuckets, d], &weights)
         let widths = joins ? (d / 2, d / 4, d / 4) : (d, d, d)
         let categoryRows = max(configuration.categoryCount, 1)
-        categories = table.parameter("categories.weight", [categoryRows, widths.0], &generator)
-        ratings = table.parameter("ratings.weight", [features.ratingBuckets, widths.1], &generator)
-        timeGaps = table.parameter("time_gaps.weight", [features.timeGapBuckets, widths.2], &generator)
+        categories = table.parameter("categories.weight", [categoryRows, widths.0], &weights)
+        ratings = table.parameter("ratings.weight", [features.ratingBuckets, widths.1], &weights)
+        timeGaps = table.parameter("time_gaps.weight", [features.timeGapBuckets, widths.2], &weights)
         let joined =
             (features.usesItem ? d : 0) + (features.usesCategories ? widths.0 : 0)
             + (features.usesRating ? widths.1 : 0) + (features.usesTimeGap ? widths.2 : 0)
-        fusion = joins ? Linear("fusion", from: joined, to: d, bias: true, &generator) : nil
-        mask = configuration.kind == .masked ? table.parameter("mask.weight", [1, d], &generator) : nil
+        fusion = joins ? Linear("fusion", from: joined, to: d, bias: true, &weights) : nil
+        mask = configuration.kind == .masked ? table.parameter("mask.weight", [1, d], &weights) : nil
     }
 
     /// One vector per position, [B * L, d].
@@ -89,24 +89,24 @@ struct EventTransformer: Module, Sendable {
         embedding.parameters + [positions] + blocks.flatMap(\.parameters) + finalNorm.parameters
     }
 
-    init(_ configuration: EncoderConfiguration, _ generator: inout some RandomNumberGenerator) {
+    init(_ configuration: EncoderConfiguration, _ weights: inout some WeightSource) {
         self.configuration = configuration
-        embedding = EventEmbedding(configuration, &generator)
+        embedding = EventEmbedding(configuration, &weights)
         positions = Filling.normal(0.02).parameter(
             "positions.weight",
             [configuration.positionCount, configuration.width],
-            &generator
+            &weights
         )
         var blocks: [any EncoderBlock] = []
         for layer in 0..<configuration.layers {
             let name = "blocks.\(layer)"
             switch configuration.block {
-            case .attention: blocks.append(AttentionBlock(name, configuration, &generator))
-            case .hstu: blocks.append(HSTUBlock(name, configuration, &generator))
+            case .attention: blocks.append(AttentionBlock(name, configuration, &weights))
+            case .hstu: blocks.append(HSTUBlock(name, configuration, &weights))
             }
         }
         self.blocks = blocks
-        finalNorm = LayerNorm("final_norm", configuration.width, &generator)
+        finalNorm = LayerNorm("final_norm", configuration.width, &weights)
     }
 
     /// Hidden states of every position, [B, L, d]; zeros for padding.

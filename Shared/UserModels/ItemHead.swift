@@ -28,8 +28,7 @@ public struct ItemHead: Sendable {
         }
 
         func validate() throws(ModelConfigurationError) {
-            let isValid = temperature > 0 && temperature.isFinite
-            try require("encoder.head.temperature", temperature, isValid, "above 0")
+            try require("encoder.head.temperature", temperature, in: ModelRange.factor)
         }
     }
 
@@ -113,11 +112,11 @@ struct FeatureHeads: Sendable {
 
     var parameters: [Parameter] { category.parameters + rating.parameters }
 
-    init(_ configuration: EncoderConfiguration, _ generator: inout some RandomNumberGenerator) {
+    init(_ configuration: EncoderConfiguration, _ weights: inout some WeightSource) {
         self.configuration = configuration
         let (d, categories) = (configuration.width, max(configuration.categoryCount, 1))
-        category = Linear("category_head", from: d, to: categories, bias: true, &generator)
-        rating = Linear("rating_head", from: d, to: configuration.features.ratingBuckets, bias: true, &generator)
+        category = Linear("category_head", from: d, to: categories, bias: true, &weights)
+        rating = Linear("rating_head", from: d, to: configuration.features.ratingBuckets, bias: true, &weights)
     }
 
     /// The weighted terms of the loss, for hidden states of [B * L, d].

@@ -38,12 +38,7 @@ public struct ItemLoss: Codable, Sendable, Equatable {
     public init() {}
 
     func validate() throws(ModelConfigurationError) {
-        try require(
-            "encoder.loss.negativeCount",
-            negativeCount,
-            (1...1_000_000).contains(negativeCount),
-            "from 1 to 1000000"
-        )
+        try require("encoder.loss.negativeCount", negativeCount, in: 1...1_000_000)
     }
 }
 

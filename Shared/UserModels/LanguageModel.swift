@@ -1,5 +1,5 @@
 public import NeuralNetwork
-import Tensors
+public import Tensors
 
 /// A decoder-only Transformer over text: RMSNorm, rotary positions, grouped-query attention and SwiGLU.
 ///
@@ -51,9 +51,31 @@ public final class LanguageModel: Module, Sendable {
     /// | norms | gain 1; all biases 0 |
     ///
     /// - Throws: `ModelConfigurationError` naming the value that is out of range.
-    public init(
+    public convenience init(
         configuration: LanguageModelConfiguration,
         using generator: inout some RandomNumberGenerator
+    ) throws(ModelConfigurationError) {
+        var drawn = DrawnWeights(generator)
+        defer { generator = drawn.generator }
+        try self.init(configuration: configuration, weights: &drawn)
+    }
+
+    /// Makes a language model of the weights in a file, whose names and shapes are held against the configuration first.
+    ///
+    /// - Throws: `ModelConfigurationError` naming the value that is out of range, or `SafeTensorsError` naming the weight
+    ///   that is missing, too many, of another shape or not finite.
+    public convenience init(configuration: LanguageModelConfiguration, weights file: SafeTensors) throws {
+        var stored = try StoredWeights(file) { (declared) throws(ModelConfigurationError) in
+            _ = try Self(configuration: configuration, weights: &declared)
+        }
+        try self.init(configuration: configuration, weights: &stored)
+        try stored.finish()
+    }
+
+    /// Makes a language model whose weights come from `weights`.
+    init(
+        configuration: LanguageModelConfiguration,
+        weights: inout some WeightSource
     ) throws(ModelConfigurationError) {
         try configuration.validate()
         self.configuration = configuration
@@ -64,37 +86,37 @@ public final class LanguageModel: Module, Sendable {
         let biased = configuration.family == .qwen2
         let last = 1 / Float(2 * configuration.layers).squareRoot()
         let table = Filling.normal(1 / Float(D).squareRoot())
-        tokenTable = table.parameter("model.embed_tokens.weight", [configuration.vocabularySize, D], &generator)
+        tokenTable = table.parameter("model.embed_tokens.weight", [configuration.vocabularySize, D], &weights)
         var blocks: [Block] = []
         for index in 0..<configuration.layers {
             let name = "model.layers.\(index)"
             let epsilon = configuration.normEpsilon
             blocks.append(
                 Block(
-                    attentionNorm: RMSNorm("\(name).input_layernorm", D, epsilon: epsilon, &generator),
-                    query: Linear("\(name).self_attn.q_proj", from: D, to: queryWidth, bias: biased, &generator),
-                    key: Linear("\(name).self_attn.k_proj", from: D, to: keyWidth, bias: biased, &generator),
-                    value: Linear("\(name).self_attn.v_proj", from: D, to: keyWidth, bias: biased, &generator),
+                    attentionNorm: RMSNorm("\(name).input_layernorm", D, epsilon: epsilon, &weights),
+                    query: Linear("\(name).self_attn.q_proj", from: D, to: queryWidth, bias: biased, &weights),
+                    key: Linear("\(name).self_attn.k_proj", from: D, to: keyWidth, bias: biased, &weights),
+                    value: Linear("\(name).self_attn.v_proj", from: D, to: keyWidth, bias: biased, &weights),
                     output: Linear(
                         "\(name).self_attn.o_proj",
                         from: queryWidth,
                         to: D,
                         bias: false,
                         scale: last,
-                        &generator
+                        &weights
                     ),
-                    feedForwardNorm: RMSNorm("\(name).post_attention_layernorm", D, epsilon: epsilon, &generator),
-                    gate: Linear("\(name).mlp.gate_proj", from: D, to: F, bias: false, &generator),
-                    up: Linear("\(name).mlp.up_proj", from: D, to: F, bias: false, &generator),
-                    down: Linear("\(name).mlp.down_proj", from: F, to: D, bias: false, scale: last, &generator)
+                    feedForwardNorm: RMSNorm("\(name).post_attention_layernorm", D, epsilon: epsilon, &weights),
+                    gate: Linear("\(name).mlp.gate_proj", from: D, to: F, bias: false, &weights),
+                    up: Linear("\(name).mlp.up_proj", from: D, to: F, bias: false, &weights),
+                    down: Linear("\(name).mlp.down_proj", from: F, to: D, bias: false, scale: last, &weights)
                 )
             )
         }
         self.blocks = blocks
-        finalNorm = RMSNorm("model.norm", D, epsilon: configuration.normEpsilon, &generator)
+        finalNorm = RMSNorm("model.norm", D, epsilon: configuration.normEpsilon, &weights)
         untiedHead =
             configuration.tiesEmbeddings
-            ? nil : table.parameter("lm_head.weight", [configuration.vocabularySize, D], &generator)
+            ? nil : table.parameter("lm_head.weight", [configuration.vocabularySize, D], &weights)
     }
 
     /// Reads whole texts.

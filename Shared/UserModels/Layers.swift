@@ -1,36 +1,5 @@
-import Foundation
 import NeuralNetwork
 import Tensors
-
-/// How a new weight is filled.
-enum Filling {
-    /// One number everywhere.
-    case constant(Float)
-    /// Draws from a normal distribution around 0 with this standard deviation.
-    case normal(Float)
-
-    func parameter(
-        _ name: String,
-        _ shape: [Int],
-        _ generator: inout some RandomNumberGenerator
-    ) -> Parameter {
-        let count = shape.reduce(1, *)
-        switch self {
-        case .constant(let value):
-            return Parameter(name, Tensor([Float](repeating: value, count: count), shape: shape))
-        case .normal(let deviation):
-            var values = [Float](repeating: 0, count: count)
-            // Box and Muller's method gives two draws at a time.
-            for index in stride(from: 0, to: count, by: 2) {
-                let radius = sqrt(-2 * log(Float.random(in: Float.leastNormalMagnitude..<1, using: &generator)))
-                let angle = 2 * Float.pi * Float.random(in: 0..<1, using: &generator)
-                values[index] = deviation * radius * cos(angle)
-                if index + 1 < count { values[index + 1] = deviation * radius * sin(angle) }
-            }
-            return Parameter(name, Tensor(values, shape: shape))
-        }
-    }
-}
 
 /// A product with a weight of shape [out, in], and a bias where there is one.
 struct Linear: Sendable {
@@ -45,11 +14,11 @@ struct Linear: Sendable {
         to output: Int,
         bias: Bool,
         scale: Float = 1,
-        _ generator: inout some RandomNumberGenerator
+        _ weights: inout some WeightSource
     ) {
         weight = Filling.normal(scale / Float(input).squareRoot())
-            .parameter("\(name).weight", [output, input], &generator)
-        self.bias = bias ? Filling.constant(0).parameter("\(name).bias", [output], &generator) : nil
+            .parameter("\(name).weight", [output, input], &weights)
+        self.bias = bias ? Filling.constant(0).parameter("\(name).bias", [output], &weights) : nil
     }
 
     func callAsFunction(_ graph: Graph, _ x: Variable) -> Variable {
@@ -65,10 +34,10 @@ struct LayerNorm: Sendable {
 
     var parameters: [Parameter] { [gain, bias] }
 
-    init(_ name: String, _ width: Int, epsilon: Float = 1e-5, _ generator: inout some RandomNumberGenerator) {
+    init(_ name: String, _ width: Int, epsilon: Float = 1e-5, _ weights: inout some WeightSource) {
         self.epsilon = epsilon
-        gain = Filling.constant(1).parameter("\(name).weight", [width], &generator)
-        bias = Filling.constant(0).parameter("\(name).bias", [width], &generator)
+        gain = Filling.constant(1).parameter("\(name).weight", [width], &weights)
+        bias = Filling.constant(0).parameter("\(name).bias", [width], &weights)
     }
 
     func callAsFunction(_ graph: Graph, _ x: Variable) -> Variable {
@@ -83,8 +52,8 @@ struct RMSNorm: Sendable {
 
     var parameters: [Parameter] { [gain] }
 
-    init(_ name: String, _ width: Int, epsilon: Float, _ generator: inout some RandomNumberGenerator) {
-        gain = Filling.constant(1).parameter("\(name).weight", [width], &generator)
+    init(_ name: String, _ width: Int, epsilon: Float, _ weights: inout some WeightSource) {
+        gain = Filling.constant(1).parameter("\(name).weight", [width], &weights)
         self.epsilon = epsilon
     }
 
@@ -100,9 +69,9 @@ struct FeedForward: Sendable {
 
     var parameters: [Parameter] { up.parameters + down.parameters }
 
-    init(_ name: String, _ width: Int, hidden: Int, scale: Float, _ generator: inout some RandomNumberGenerator) {
-        up = Linear("\(name).up", from: width, to: hidden, bias: true, &generator)
-        down = Linear("\(name).down", from: hidden, to: width, bias: true, scale: scale, &generator)
+    init(_ name: String, _ width: Int, hidden: Int, scale: Float, _ weights: inout some WeightSource) {
+        up = Linear("\(name).up", from: width, to: hidden, bias: true, &weights)
+        down = Linear("\(name).down", from: hidden, to: width, bias: true, scale: scale, &weights)
     }
 
     func callAsFunction(_ graph: Graph, _ x: Variable) -> Variable {

@@ -27,3 +27,38 @@ func require(
 ) throws(ModelConfigurationError) {
     guard condition else { throw ModelConfigurationError(key: key, value: "\(value)", expected: expected) }
 }
+
+/// Throws unless a number is in its range; a number that is none is in no range.
+func require<Number: Comparable & CustomStringConvertible>(
+    _ key: String,
+    _ value: Number,
+    in range: ClosedRange<Number>
+) throws(ModelConfigurationError) {
+    try require(key, value, range.contains(value), "from \(range.lowerBound) to \(range.upperBound)")
+}
+
+/// The sizes a model may have: far above any that is trained, and so small that a product of two of them is a number.
+///
+/// They are no promise that there is memory for it: that is known when a file has the weights.
+enum ModelRange {
+    static let items = 1...100_000_000
+    static let categories = 0...10_000_000
+    /// As the greatest id that `tokenizer.json` may have.
+    static let tokens = 1...4_000_000
+    static let width = 1...65_536
+    static let feedForwardWidth = 1...1_048_576
+    static let layers = 1...1_000
+    static let heads = 1...65_536
+    static let latents = 1...65_536
+    static let buckets = 1...1_000_000
+    /// Events of a timeline.
+    static let events = 1...65_536
+    /// Tokens of a text: positions up to this are exact in Float32.
+    static let textLength = 1...16_777_216
+    /// Factors on vectors and scores.
+    static let factor: ClosedRange<Float> = 1e-6...1e6
+    /// A base below 1 would make angles that grow beyond all numbers.
+    static let rotaryBase: ClosedRange<Float> = 1...1e15
+    /// A norm of zeros must not be divided by zero.
+    static let epsilon: ClosedRange<Float> = 1e-30...1
+}

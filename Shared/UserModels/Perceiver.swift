@@ -25,6 +25,20 @@ public final class Perceiver: Module, Sendable {
 
         /// The default shape for events of this width.
         public init(width: Int) { self.width = width }
+
+        /// Throws when a value is outside its range.
+        func validate() throws(ModelConfigurationError) {
+            try require("adapter.perceiver.width", width, in: ModelRange.width)
+            try require("adapter.perceiver.latents", latents, in: ModelRange.latents)
+            try require("adapter.perceiver.layers", layers, in: ModelRange.layers)
+            try require(
+                "adapter.perceiver.heads",
+                heads,
+                heads > 0 && width % heads == 0,
+                "a divisor of the width \(width)"
+            )
+            try require("adapter.perceiver.feedForwardWidth", feedForwardWidth, in: ModelRange.feedForwardWidth)
+        }
     }
 
     /// Cross-attention from latents to events, then feed-forward; both pre-norm.
@@ -64,43 +78,50 @@ public final class Perceiver: Module, Sendable {
     /// | norms | gain 1, bias 0; all other biases 0 |
     ///
     /// - Throws: `ModelConfigurationError` naming the value that is out of range.
-    public init(
+    public convenience init(
         configuration: Configuration,
         using generator: inout some RandomNumberGenerator
     ) throws(ModelConfigurationError) {
+        var drawn = DrawnWeights(generator)
+        defer { generator = drawn.generator }
+        try self.init(configuration: configuration, weights: &drawn)
+    }
+
+    /// Makes a Perceiver whose weights come from `weights`.
+    init(
+        configuration: Configuration,
+        weights: inout some WeightSource
+    ) throws(ModelConfigurationError) {
+        try configuration.validate()
         let d = configuration.width
-        let heads = configuration.heads
-        try require("perceiver.latents", configuration.latents, configuration.latents > 0, "at least 1")
-        try require("perceiver.layers", configuration.layers, configuration.layers > 0, "at least 1")
-        try require("perceiver.heads", heads, heads > 0 && d % heads == 0, "a divisor of the width \(d)")
         self.configuration = configuration
-        latents = Filling.normal(0.5).parameter("perceiver.latents", [configuration.latents, d], &generator)
+        latents = Filling.normal(0.5).parameter("perceiver.latents", [configuration.latents, d], &weights)
         let last = 1 / Float(2 * configuration.layers).squareRoot()
         var layers: [Layer] = []
         for index in 0..<configuration.layers {
             let name = "perceiver.layers.\(index)"
             layers.append(
                 Layer(
-                    latentNorm: LayerNorm("\(name).latent_norm", d, &generator),
-                    eventNorm: LayerNorm("\(name).event_norm", d, &generator),
-                    query: Linear("\(name).query", from: d, to: d, bias: true, &generator),
-                    key: Linear("\(name).key", from: d, to: d, bias: true, &generator),
-                    value: Linear("\(name).value", from: d, to: d, bias: true, &generator),
-                    output: Linear("\(name).output", from: d, to: d, bias: true, scale: last, &generator),
-                    feedForwardNorm: LayerNorm("\(name).feed_forward_norm", d, &generator),
+                    latentNorm: LayerNorm("\(name).latent_norm", d, &weights),
+                    eventNorm: LayerNorm("\(name).event_norm", d, &weights),
+                    query: Linear("\(name).query", from: d, to: d, bias: true, &weights),
+                    key: Linear("\(name).key", from: d, to: d, bias: true, &weights),
+                    value: Linear("\(name).value", from: d, to: d, bias: true, &weights),
+                    output: Linear("\(name).output", from: d, to: d, bias: true, scale: last, &weights),
+                    feedForwardNorm: LayerNorm("\(name).feed_forward_norm", d, &weights),
                     feedForward: FeedForward(
                         "\(name).feed_forward",
                         d,
                         hidden: configuration.feedForwardWidth,
                         scale: last,
-                        &generator
+                        &weights
                     )
                 )
             )
         }
         self.layers = layers
-        finalNorm = LayerNorm("perceiver.final_norm", d, &generator)
-        noHistory = Filling.normal(1).parameter("perceiver.no_history", [configuration.latents, d], &generator)
+        finalNorm = LayerNorm("perceiver.final_norm", d, &weights)
+        noHistory = Filling.normal(1).parameter("perceiver.no_history", [configuration.latents, d], &weights)
     }
 
     /// Reads prefixes of encoded timelines.

@@ -1,6 +1,6 @@
 import Foundation
 public import NeuralNetwork
-import Tensors
+public import Tensors
 
 /// What joins a user encoder and a language model: Perceiver, projection and gated cross-attention.
 ///
@@ -38,6 +38,23 @@ public final class UserAdapter: Module, Sendable {
             perceiver = Perceiver.Configuration(width: encoder.width)
             languageModelWidth = languageModel.width
             languageModelLayers = languageModel.layers
+        }
+
+        /// Throws when a value is outside its range.
+        func validate() throws(ModelConfigurationError) {
+            let (D, heads) = (languageModelWidth, crossAttentionHeads)
+            try require("adapter.languageModelWidth", D, in: ModelRange.width)
+            try require("adapter.languageModelLayers", languageModelLayers, in: ModelRange.layers)
+            try require("adapter.crossAttentionEvery", crossAttentionEvery, in: ModelRange.layers)
+            try require(
+                "adapter.crossAttentionHeads",
+                heads,
+                heads > 0 && D % heads == 0,
+                "a divisor of the width \(D)"
+            )
+            try require("adapter.gateOpening", gateOpening, (0..<1).contains(gateOpening), "from 0 to below 1")
+            try require("adapter.gateLearningRateScale", gateLearningRateScale, in: 0...ModelRange.factor.upperBound)
+            try perceiver.validate()
         }
     }
 
@@ -86,32 +103,50 @@ public final class UserAdapter: Module, Sendable {
     /// | gates | atanh(`gateOpening`), not drawn |
     ///
     /// - Throws: `ModelConfigurationError` naming the value that is out of range.
-    public init(
+    public convenience init(
         configuration: Configuration,
         using generator: inout some RandomNumberGenerator
     ) throws(ModelConfigurationError) {
+        var drawn = DrawnWeights(generator)
+        defer { generator = drawn.generator }
+        try self.init(configuration: configuration, weights: &drawn)
+    }
+
+    /// Makes an adapter of the weights in a file, whose names and shapes are held against the configuration first.
+    ///
+    /// - Throws: `ModelConfigurationError` naming the value that is out of range, or `SafeTensorsError` naming the weight
+    ///   that is missing, too many, of another shape or not finite.
+    public convenience init(configuration: Configuration, weights file: SafeTensors) throws {
+        var stored = try StoredWeights(file) { (declared) throws(ModelConfigurationError) in
+            _ = try Self(configuration: configuration, weights: &declared)
+        }
+        try self.init(configuration: configuration, weights: &stored)
+        try stored.finish()
+    }
+
+    /// Makes an adapter whose weights come from `weights`.
+    init(
+        configuration: Configuration,
+        weights: inout some WeightSource
+    ) throws(ModelConfigurationError) {
+        try configuration.validate()
         let D = configuration.languageModelWidth
-        let heads = configuration.crossAttentionHeads
         let every = configuration.crossAttentionEvery
-        let opening = configuration.gateOpening
-        try require("adapter.crossAttentionHeads", heads, heads > 0 && D % heads == 0, "a divisor of the width \(D)")
-        try require("adapter.crossAttentionEvery", every, every > 0, "at least 1")
-        try require("adapter.gateOpening", opening, (0..<1).contains(opening), "from 0 to below 1")
         self.configuration = configuration
-        perceiver = try Perceiver(configuration: configuration.perceiver, using: &generator)
-        projection = Linear("projection", from: configuration.perceiver.width, to: D, bias: true, &generator)
-        let start = Float(atanh(Double(opening)))
+        perceiver = try Perceiver(configuration: configuration.perceiver, weights: &weights)
+        projection = Linear("projection", from: configuration.perceiver.width, to: D, bias: true, &weights)
+        let start = Float(atanh(Double(configuration.gateOpening)))
         var layers: [CrossAttention] = []
         for block in stride(from: 0, to: configuration.languageModelLayers, by: every) {
             let name = "cross_attention.\(block)"
             layers.append(
                 CrossAttention(
-                    norm: RMSNorm("\(name).norm", D, epsilon: 1e-5, &generator),
-                    query: Linear("\(name).query", from: D, to: D, bias: false, &generator),
-                    key: Linear("\(name).key", from: D, to: D, bias: false, &generator),
-                    value: Linear("\(name).value", from: D, to: D, bias: false, &generator),
-                    output: Linear("\(name).output", from: D, to: D, bias: false, &generator),
-                    gate: Filling.constant(start).parameter("\(name).gate", [1], &generator)
+                    norm: RMSNorm("\(name).norm", D, epsilon: 1e-5, &weights),
+                    query: Linear("\(name).query", from: D, to: D, bias: false, &weights),
+                    key: Linear("\(name).key", from: D, to: D, bias: false, &weights),
+                    value: Linear("\(name).value", from: D, to: D, bias: false, &weights),
+                    output: Linear("\(name).output", from: D, to: D, bias: false, &weights),
+                    gate: Filling.constant(start).parameter("\(name).gate", [1], &weights)
                 )
             )
         }

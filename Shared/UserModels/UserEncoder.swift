@@ -1,5 +1,6 @@
 public import Datasets
 public import NeuralNetwork
+public import Tensors
 
 /// A model that reads timelines and scores what comes next.
 ///
@@ -87,6 +88,21 @@ extension EncoderConfiguration {
         case .autoregressive: try AutoregressiveEncoder(configuration: self, using: &generator)
         case .dual: try DualEncoder(configuration: self, catalogue: catalogue, using: &generator)
         case .masked: try MaskedEncoder(configuration: self, using: &generator)
+        }
+    }
+
+    /// Makes the encoder this describes of the weights in a file, whose names and shapes are held against this first.
+    ///
+    /// - Parameters:
+    ///   - catalogue: the items, in the encoder's order.
+    ///   - file: the weights.
+    /// - Returns: an encoder of the configuration's kind.
+    /// - Throws: `ModelConfigurationError` naming the value that is out of range, or `SafeTensorsError` naming the weight.
+    public func makeEncoder(catalogue: Catalogue, weights file: SafeTensors) throws -> any UserEncoder {
+        switch kind {
+        case .autoregressive: try AutoregressiveEncoder(configuration: self, weights: file)
+        case .dual: try DualEncoder(configuration: self, catalogue: catalogue, weights: file)
+        case .masked: try MaskedEncoder(configuration: self, weights: file)
         }
     }
 }

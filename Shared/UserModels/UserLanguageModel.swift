@@ -1,5 +1,5 @@
 public import NeuralNetwork
-import Tensors
+public import Tensors
 
 /// A language model that reads a user's timeline: encoder, Perceiver, projection, cross-attention and language model.
 ///
@@ -27,6 +27,28 @@ public final class UserLanguageModel: Module, Sendable {
             self.encoder = encoder
             self.adapter = adapter
             self.languageModel = languageModel
+        }
+
+        /// Throws when the adapter is made for parts of another shape.
+        func requireFit() throws(ModelConfigurationError) {
+            try require(
+                "adapter.perceiver.width",
+                adapter.perceiver.width,
+                adapter.perceiver.width == encoder.width,
+                "the encoder's width \(encoder.width)"
+            )
+            try require(
+                "adapter.languageModelWidth",
+                adapter.languageModelWidth,
+                adapter.languageModelWidth == languageModel.width,
+                "the language model's width \(languageModel.width)"
+            )
+            try require(
+                "adapter.languageModelLayers",
+                adapter.languageModelLayers,
+                adapter.languageModelLayers == languageModel.layers,
+                "the language model's \(languageModel.layers) blocks"
+            )
         }
     }
 
@@ -127,10 +149,33 @@ public final class UserLanguageModel: Module, Sendable {
         configuration: Configuration,
         using generator: inout some RandomNumberGenerator
     ) throws(ModelConfigurationError) {
+        var drawn = DrawnWeights(generator)
+        defer { generator = drawn.generator }
+        try self.init(configuration: configuration, weights: &drawn)
+    }
+
+    /// Makes all parts of the weights in a file, whose names and shapes are held against the configuration first.
+    ///
+    /// - Throws: `ModelConfigurationError` naming the value that is out of range, or `SafeTensorsError` naming the weight
+    ///   that is missing, too many, of another shape or not finite.
+    public convenience init(configuration: Configuration, weights file: SafeTensors) throws {
+        var stored = try StoredWeights(file) { (declared) throws(ModelConfigurationError) in
+            _ = try Self(configuration: configuration, weights: &declared)
+        }
+        try self.init(configuration: configuration, weights: &stored)
+        try stored.finish()
+    }
+
+    /// Makes all parts whose weights come from `weights`.
+    convenience init(
+        configuration: Configuration,
+        weights: inout some WeightSource
+    ) throws(ModelConfigurationError) {
+        try configuration.requireFit()
         try self.init(
-            encoder: AutoregressiveEncoder(configuration: configuration.encoder, using: &generator),
-            adapter: UserAdapter(configuration: configuration.adapter, using: &generator),
-            languageModel: LanguageModel(configuration: configuration.languageModel, using: &generator)
+            encoder: AutoregressiveEncoder(configuration: configuration.encoder, weights: &weights),
+            adapter: UserAdapter(configuration: configuration.adapter, weights: &weights),
+            languageModel: LanguageModel(configuration: configuration.languageModel, weights: &weights)
         )
     }
 
@@ -142,28 +187,11 @@ public final class UserLanguageModel: Module, Sendable {
         adapter: UserAdapter,
         languageModel: LanguageModel
     ) throws(ModelConfigurationError) {
-        let expected = adapter.configuration
-        let width = encoder.configuration.width
-        try require(
-            "adapter.perceiver.width",
-            expected.perceiver.width,
-            expected.perceiver.width == width,
-            "the encoder's width \(width)"
-        )
-        let languageWidth = languageModel.configuration.width
-        try require(
-            "adapter.languageModelWidth",
-            expected.languageModelWidth,
-            expected.languageModelWidth == languageWidth,
-            "the language model's width \(languageWidth)"
-        )
-        let layers = languageModel.configuration.layers
-        try require(
-            "adapter.languageModelLayers",
-            expected.languageModelLayers,
-            expected.languageModelLayers == layers,
-            "the language model's \(layers) blocks"
-        )
+        try Configuration(
+            encoder: encoder.configuration,
+            adapter: adapter.configuration,
+            languageModel: languageModel.configuration
+        ).requireFit()
         self.encoder = encoder
         self.adapter = adapter
         self.languageModel = languageModel

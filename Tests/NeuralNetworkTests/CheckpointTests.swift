@@ -106,4 +106,38 @@ import Testing
         }
         #expect("\(try #require(error))".contains("optimizer.safetensors"))
     }
+
+    @Test(arguments: ["-1", "9223372036854775807", "18446744073709551615", "1.5", "\"many\""])
+    func aStepCountThatCannotBeIsNamed(steps: String) throws {
+        let trained = parameters(1)
+        try write(trained, optimizer: AdamW(groups: [.init(trained)]))
+        try Data(#"{"optimizerSteps": \#(steps), "training": {"epoch": 1}}"#.utf8)
+            .write(to: URL(filePath: folder + "/training.json"))
+        let error = #expect(throws: Checkpoint.Failure.self) {
+            try Checkpoint(folder: self.folder).load(into: AdamW(groups: [.init(trained)]))
+        }
+        let message = "\(try #require(error))"
+        #expect(message.contains("training.json") && message.contains("optimizerSteps"))
+    }
+
+    @Test func momentsThatAreNoNumbersAreRefused() throws {
+        let trained = parameters(1)
+        let optimizer = AdamW(groups: [.init(trained)])
+        optimizer.state[1].tensor.fill(.nan)
+        try write(trained, optimizer: optimizer)
+        #expect {
+            try Checkpoint(folder: self.folder).load(into: AdamW(groups: [.init(trained)]))
+        } throws: {
+            "\($0)".contains("optimizer.safetensors: value 0 of tensor second.a.weight is nan")
+        }
+    }
+
+    @Test func aFileThatIsFarTooLongIsRefusedUnread() throws {
+        try write(parameters(1))
+        try Data(count: 2 << 20).write(to: URL(filePath: folder + "/config.json"))
+        let error = #expect(throws: Checkpoint.Failure.self) {
+            try Checkpoint(folder: self.folder).configuration(as: [String: Int].self)
+        }
+        #expect("\(try #require(error))".contains("has 2097152 bytes, expected at most 1048576"))
+    }
 }

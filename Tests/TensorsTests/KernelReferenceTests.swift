@@ -19,6 +19,24 @@ import Testing
         #expect(edges[0] < 1e-37 && edges[1] < 1e-37 && edges[2] == 1 && edges[3].isNaN)
     }
 
+    @Test func aNumberThatIsNotFiniteIsFoundWhereverItStands() {
+        for count in [1, 15, 16, 17, 4_095, 4_096, 4_097, 9_000] {
+            let tensor = pool.tensor([Float](repeating: -.greatestFiniteMagnitude, count: count), shape: [count])
+            #expect(tensor.firstNotFinite == nil && tensor.isFinite)
+            for place in Set([0, count / 2, count - 1, min(4_096, count - 1)]) {
+                for value in [Float.nan, .signalingNaN, -.nan, .infinity, -.infinity] {
+                    var values = tensor.values
+                    values[place] = value
+                    values[count - 1] = value
+                    #expect(pool.tensor(values, shape: [count]).firstNotFinite == place)
+                }
+            }
+        }
+        #expect(pool.tensor([], shape: [0]).firstNotFinite == nil)
+        let small: [Float] = [0, -0.0, .leastNonzeroMagnitude, 1e-38, 65_504]
+        #expect(pool.tensor(small, shape: [5]).isFinite)
+    }
+
     @Test func activations() {
         let values = (-3000...3000).map { Float($0) / 100 }
         let x = pool.tensor(values, shape: [values.count])

@@ -81,6 +81,50 @@ import Testing
         #expect(throws: SafeTensorsError.missing(path: path, name: "b")) { try file.tensor("b") }
     }
 
+    @Test func aHeaderIsHeldAgainstWhatAModelNeedsBeforeAValueIsRead() throws {
+        // The values are not finite: whoever reads one finds that out.
+        try SafeTensors.write([NamedTensor("a", Tensor([.nan, 1], shape: [2, 1]))], to: path)
+        let file = try SafeTensors(path: path)
+        try file.check([("a", [2, 1])])
+        try file.check([], allowOthers: true)
+        #expect(throws: SafeTensorsError.shape(path: path, name: "a", found: [2, 1], expected: [1_000_000_000, 1])) {
+            try file.check([("a", [1_000_000_000, 1])])
+        }
+        #expect(throws: SafeTensorsError.missing(path: path, name: "b")) {
+            try file.check([("a", [2, 1]), ("b", [1])])
+        }
+        #expect(throws: SafeTensorsError.unexpected(path: path, names: ["a"])) { try file.check([]) }
+    }
+
+    @Test func aWeightThatIsNotFiniteIsNamed() throws {
+        try SafeTensors.write([NamedTensor("a", Tensor([1, 2, -.infinity, .nan], shape: [2, 2]))], to: path)
+        let file = try SafeTensors(path: path)
+        let expected = SafeTensorsError.notFinite(path: path, name: "a", index: 2, value: -.infinity)
+        #expect(throws: expected) { try file.weight("a") }
+        #expect(throws: expected) { try file.load(into: [NamedTensor("a", Tensor(shape: [2, 2]))]) }
+        #expect("\(expected)".contains("value 2 of tensor a is -inf, expected a finite number"))
+        // Half precision is checked as it is read: infinite in F16, not a number in BF16.
+        try write(
+            header: #"{"h":{"dtype":"F16","shape":[2],"data_offsets":[0,4]},"#
+                + #""b":{"dtype":"BF16","shape":[1],"data_offsets":[4,6]}}"#,
+            content: Data([0, 0x3C, 0, 0x7C, 0xC0, 0x7F])
+        )
+        let halves = try SafeTensors(path: path)
+        #expect(throws: SafeTensorsError.notFinite(path: path, name: "h", index: 1, value: .infinity)) {
+            try halves.weight("h")
+        }
+        let error = #expect(throws: SafeTensorsError.self) { try halves.weight("b") }
+        #expect("\(try #require(error))".contains("value 0 of tensor b is nan"))
+    }
+
+    @Test func aPipeOrFolderInAFilesPlaceIsRefused() throws {
+        #expect(mkfifo(path, 0o600) == 0)
+        for place in [path, FileManager.default.temporaryDirectory.path, "/dev/zero"] {
+            let error = #expect(throws: SafeTensorsError.self) { try SafeTensors(path: place) }
+            #expect("\(try #require(error))".contains("is no file but a folder, pipe or device"))
+        }
+    }
+
     @Test func aFileThatIsNotThereIsNamed() throws {
         let error = #expect(throws: SafeTensorsError.self) { try SafeTensors(path: self.path + ".none") }
         #expect("\(try #require(error))".contains(path + ".none"))

@@ -20,16 +20,21 @@ import UserModels
 
     @Test func eachImpossibleValueIsNamed() {
         #expect(error { $0.heads = 3 } == "encoder.heads is 3, expected a divisor of the width 64")
-        #expect(error { $0.width = 10 } == "encoder.width is 10, expected a multiple of 4, at least 8")
-        #expect(error { $0.layers = 0 } == "encoder.layers is 0, expected at least 1")
-        #expect(error { $0.length = -1 } == "encoder.length is -1, expected at least 1")
+        #expect(error { $0.width = 10 } == "encoder.width is 10, expected a multiple of 4 from 8 to 65536")
+        #expect(error { $0.layers = 0 } == "encoder.layers is 0, expected from 1 to 1000")
+        #expect(error { $0.length = -1 } == "encoder.length is -1, expected from 1 to 65536")
         #expect(error { $0.dropout = 1 } == "encoder.dropout is 1.0, expected from 0 to below 1")
         #expect(error { $0.maskedShare = 0 } == "encoder.maskedShare is 0.0, expected between 0 and 1")
         #expect(error { $0.lastMaskedShare = 2 } == "encoder.lastMaskedShare is 2.0, expected from 0 to 1")
-        #expect(error { $0.inputScale = .infinity } == "encoder.inputScale is inf, expected above 0")
-        #expect(error { $0.head.temperature = 0 } == "encoder.head.temperature is 0.0, expected above 0")
+        #expect(error { $0.inputScale = .infinity } == "encoder.inputScale is inf, expected from 1e-06 to 1000000.0")
+        #expect(
+            error { $0.head.temperature = 0 } == "encoder.head.temperature is 0.0, expected from 1e-06 to 1000000.0"
+        )
         #expect(error { $0.loss.negativeCount = 0 } == "encoder.loss.negativeCount is 0, expected from 1 to 1000000")
-        #expect(error { $0.features.ratingStep = 0 } == "encoder.features.ratingStep is 0.0, expected above 0")
+        #expect(
+            error { $0.features.ratingStep = 0 }
+                == "encoder.features.ratingStep is 0.0, expected from 1e-06 to 1000000.0"
+        )
         #expect(
             error { $0.timeBiasBuckets = 9 }
                 == "encoder.timeBiasBuckets is 9, expected 0, because only hstu blocks have a time bias"

@@ -39,7 +39,7 @@ struct TrainingRecord: Sendable {
         let last = folder + "/last"
         plannedSteps =
             FileManager.default.fileExists(atPath: last)
-            ? try Checkpoint(folder: last).training(as: TrainingState.self).totalSteps : nil
+            ? try TrainingState(of: Checkpoint(folder: last)).totalSteps : nil
     }
 
     /// Reads several runs; those whose folders have one name are called by their paths.
@@ -108,7 +108,10 @@ struct TrainingRecord: Sendable {
         for (name, field) in object {
             switch field {
             case .text(let text): evaluation.texts[name] = text
-            case .number(let number): evaluation.numbers[name] = number
+            case .number(let number) where TrainingLogLine.possibleValues.contains(number):
+                evaluation.numbers[name] = number
+            case .number(let number):
+                throw ProcessFailure("\(path): \(name) is \(number), which no evaluation finds", exitCode: .badInput)
             case .other: break
             }
         }

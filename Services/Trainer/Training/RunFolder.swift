@@ -2,6 +2,7 @@ import Datasets
 import Foundation
 import NeuralNetwork
 import ServiceRuntime
+import Tensors
 import Tokenization
 import UserModels
 
@@ -105,7 +106,7 @@ struct RunFolder: Sendable {
         } catch {
             // A checkpoint is written beside the former one, which is replaced only when the new one is whole.
             let last = folder + "/last"
-            let former = (try? Checkpoint(folder: last).training(as: TrainingState.self))?.step
+            let former = (try? TrainingState(of: Checkpoint(folder: last)))?.step
             let advice =
                 former.map { "\(last) still holds that of step \($0): make room and go on with --resume" }
                 ?? "there was none before it: make room and train again"
@@ -125,7 +126,7 @@ struct RunFolder: Sendable {
             try ConfigurationComparison.check(found, is: own, path: path + "/config.json")
         }
         try checkConfiguration(configuration)
-        let state = try checkpoint.training(as: TrainingState.self)
+        let state = try TrainingState(of: checkpoint)
         try checkpoint.load(into: parameters)
         try checkpoint.load(into: learner.optimizer)
         if let average = learner.average { try checkpoint.load(into: average) }
@@ -140,33 +141,24 @@ extension RunFolder {
     ///
     /// - Throws: when the folder is not of an encoder, or of other data.
     static func encoder(_ folder: String, dataset: PreparedDataset) throws -> any UserEncoder {
-        try encoder(folder, dataset) { configuration, random in
-            try configuration.makeEncoder(catalogue: dataset.catalogue, using: &random)
-        }
+        try encoder(folder, dataset) { try $0.makeEncoder(catalogue: dataset.catalogue, weights: $1) }
     }
 
     /// The encoder that a training left, for a language model to read.
     ///
     /// - Throws: when the folder is not of an autoregressive encoder, or of other data.
     static func autoregressiveEncoder(_ folder: String, dataset: PreparedDataset) throws -> AutoregressiveEncoder {
-        try encoder(folder, dataset) { try AutoregressiveEncoder(configuration: $0, using: &$1) }
+        try encoder(folder, dataset) { try AutoregressiveEncoder(configuration: $0, weights: $1) }
     }
 
     private static func encoder<Encoder>(
         _ folder: String,
         _ dataset: PreparedDataset,
-        make: (EncoderConfiguration, inout SeededRandom) throws -> Encoder
+        make: (EncoderConfiguration, SafeTensors) throws -> Encoder
     ) throws -> Encoder {
         let checkpoint = try best(of: folder, kind: "encoder", dataset)
-        var random = SeededRandom(seed: 0)
-        let encoder: Encoder
-        do {
-            encoder = try make(checkpoint.configuration(as: EncoderConfiguration.self), &random)
-        } catch let error as ModelConfigurationError {
-            throw ProcessFailure("\(folder)/best/config.json: \(error)", exitCode: .badInput)
-        }
-        if let module = encoder as? any UserEncoder { try checkpoint.load(into: module.parameters) }
-        return encoder
+        let configuration = try checkpoint.configuration(as: EncoderConfiguration.self)
+        return try naming(checkpoint) { try make(configuration, checkpoint.weights()) }
     }
 
     /// The language model that a training left, with its tokenizer.
@@ -175,12 +167,10 @@ extension RunFolder {
         dataset: PreparedDataset
     ) throws -> (LanguageModel, Tokenizer) {
         let checkpoint = try best(of: folder, kind: "language-model", dataset)
-        var random = SeededRandom(seed: 0)
-        let model = try LanguageModel(
-            configuration: checkpoint.configuration(as: LanguageModelConfiguration.self),
-            using: &random
-        )
-        try checkpoint.load(into: model.parameters)
+        let configuration = try checkpoint.configuration(as: LanguageModelConfiguration.self)
+        let model = try naming(checkpoint) {
+            try LanguageModel(configuration: configuration, weights: checkpoint.weights())
+        }
         return (model, try Tokenizer(contentsOf: folder + "/tokenizer.json"))
     }
 
@@ -188,19 +178,29 @@ extension RunFolder {
     static func userLLM(_ folder: String, dataset: PreparedDataset) throws -> (UserLanguageModel, Tokenizer) {
         let checkpoint = try best(of: folder, kind: "user-llm", dataset)
         let configuration = try checkpoint.configuration(as: UserLLMConfiguration.self)
-        var random = SeededRandom(seed: 0)
-        let model = try UserLanguageModel(
-            encoder: AutoregressiveEncoder(configuration: configuration.encoder, using: &random),
-            adapter: UserAdapter(configuration: configuration.adapter, using: &random),
-            languageModel: LanguageModel(configuration: configuration.languageModel, using: &random)
+        let shape = UserLanguageModel.Configuration(
+            encoder: configuration.encoder,
+            adapter: configuration.adapter,
+            languageModel: configuration.languageModel
         )
-        try checkpoint.load(into: model.parameters)
+        let model = try naming(checkpoint) {
+            try UserLanguageModel(configuration: shape, weights: checkpoint.weights())
+        }
         return (model, try Tokenizer(contentsOf: folder + "/tokenizer.json"))
+    }
+
+    /// What `body` makes of a checkpoint; a value out of range is named with its file.
+    private static func naming<Model>(_ checkpoint: Checkpoint, _ body: () throws -> Model) throws -> Model {
+        do {
+            return try body()
+        } catch let error as ModelConfigurationError {
+            throw ProcessFailure("\(checkpoint.folder)/config.json: \(error)", exitCode: .badInput)
+        }
     }
 
     /// Where the training was at its best checkpoint.
     static func bestState(_ folder: String) throws -> TrainingState {
-        try Checkpoint(folder: folder + "/best").training(as: TrainingState.self)
+        try TrainingState(of: Checkpoint(folder: folder + "/best"))
     }
 
     private static func best(of folder: String, kind: String, _ dataset: PreparedDataset) throws -> Checkpoint {

@@ -1,4 +1,5 @@
 import Foundation
+import NeuralNetwork
 import ServiceRuntime
 
 /// A line of `training.jsonl`: what some steps were like, or what a validation found.
@@ -21,6 +22,16 @@ struct TrainingLogLine: Codable, Sendable, Equatable {
     var value: Double?
     /// Whether it was the best so far.
     var isBest: Bool?
+
+    /// What a number in a run's folder may be: a report counts with it, and draws it.
+    static let possibleValues = -1e15...1e15
+
+    /// Whether every number can be of a training.
+    var isPossible: Bool {
+        let numbers = [loss, learningRate, gradientNorm].compactMap { $0.map(Double.init) }
+        return AdamW.possibleSteps.contains(step) && TrainingState.possibleSeconds.contains(seconds)
+            && (numbers + [tokensPerSecond, value].compactMap(\.self)).allSatisfy(Self.possibleValues.contains)
+    }
 }
 
 /// The file `training.jsonl` of a run's folder.
@@ -43,15 +54,14 @@ enum TrainingLog {
         _ = lines.popLast()
         let decoder = JSONDecoder()
         return try lines.enumerated().map { index, line in
-            do {
-                return try decoder.decode(TrainingLogLine.self, from: line)
-            } catch {
+            guard let read = try? decoder.decode(TrainingLogLine.self, from: line), read.isPossible else {
                 throw ProcessFailure(
                     "\(path):\(index + 1): \"\(String(decoding: line.prefix(80), as: UTF8.self))\" is no line of a training's "
                         + "log; remove the line",
                     exitCode: .badInput
                 )
             }
+            return read
         }
     }
 

@@ -206,6 +206,33 @@ struct TrainingState: Codable, Sendable, Equatable {
     var validationsSinceBest: Int?
 }
 
+extension TrainingState {
+    /// Far more than any training makes, and far less than what a counter can hold.
+    static let possibleTargets = 0...1_000_000_000_000_000
+    /// Three hundred years.
+    static let possibleSeconds = 0...1e10
+
+    /// Reads what a checkpoint keeps of its training; a number that can be of no training is refused.
+    ///
+    /// - Throws: `Checkpoint.Failure` naming the number, or what reading throws.
+    init(of checkpoint: Checkpoint) throws {
+        self = try checkpoint.training(as: Self.self)
+        func check(_ name: String, _ value: some CustomStringConvertible, _ isPossible: Bool) throws {
+            if isPossible { return }
+            let reason = "\(name) is \(value), which can be of no training"
+            throw Checkpoint.Failure.malformed(path: "\(checkpoint.folder)/training.json", reason: reason)
+        }
+        let steps = AdamW.possibleSteps
+        try check("step", step, steps.contains(step))
+        try check("totalSteps", totalSteps ?? 0, steps.contains(totalSteps ?? 0))
+        try check("bestStep", bestStep, steps.contains(bestStep))
+        try check("targets", targets, Self.possibleTargets.contains(targets))
+        try check("seconds", seconds, Self.possibleSeconds.contains(seconds))
+        try check("validationsSinceBest", validationsSinceBest ?? 0, steps.contains(validationsSinceBest ?? 0))
+        try check("bestMetric", bestMetric ?? 0, TrainingLogLine.possibleValues.contains(bestMetric ?? 0))
+    }
+}
+
 extension Duration {
     /// The duration as a number of seconds.
     var inSeconds: Double { Double(components.seconds) + Double(components.attoseconds) * 1e-18 }

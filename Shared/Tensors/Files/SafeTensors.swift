@@ -42,9 +42,9 @@ public struct SafeTensors: Sendable {
     public init(path: String) throws(SafeTensorsError) {
         self.path = path
         do {
-            content = try Data(contentsOf: URL(filePath: path), options: .alwaysMapped)
+            content = try FileBytes.mapped(path)
         } catch {
-            throw .unreadable(path: path, reason: Self.reason(error))
+            throw .unreadable(path: path, reason: error.reason)
         }
         let header = try SafeTensorsHeader(content, path: path)
         entries = header.entries
@@ -67,25 +67,58 @@ public struct SafeTensors: Sendable {
         return tensor
     }
 
-    /// Reads tensors into those given, after checking all names, shapes and types: all are loaded or none.
+    /// Reads a tensor that a model works with: one whose values are all finite.
+    ///
+    /// - Throws: `SafeTensorsError.missing`, `.unsupportedType` or `.notFinite`.
+    public func weight(_ name: String) throws(SafeTensorsError) -> Tensor {
+        let tensor = try self.tensor(name)
+        try checkIsFinite(tensor, name)
+        return tensor
+    }
+
+    /// Holds the header against the tensors that a model has, without reading a value.
+    ///
+    /// - Parameters:
+    ///   - expected: each tensor's name and shape.
+    ///   - allowOthers: whether the file may hold tensors that are not expected.
+    /// - Throws: `SafeTensorsError` that names the first tensor that is missing, of another shape or of a type that is
+    ///   not read, or the tensors that are too many.
+    public func check(
+        _ expected: [(name: String, shape: [Int])],
+        allowOthers: Bool = false
+    ) throws(SafeTensorsError) {
+        for (name, shape) in expected {
+            let entry = try self.entry(name)
+            guard entry.shape == shape else {
+                throw .shape(path: path, name: name, found: entry.shape, expected: shape)
+            }
+            guard SafeTensorsHeader.readableTypes.contains(entry.type) else {
+                throw .unsupportedType(path: path, name: name, type: entry.type)
+            }
+        }
+        guard !allowOthers else { return }
+        let others = Set(entries.keys).subtracting(expected.map(\.name))
+        guard others.isEmpty else { throw .unexpected(path: path, names: others.sorted()) }
+    }
+
+    /// Reads tensors into those given, after checking all names, shapes and types: none is touched when one differs.
     ///
     /// - Parameters:
     ///   - tensors: the tensors to fill.
     ///   - allowOthers: whether the file may hold tensors that were not asked for.
-    /// - Throws: `SafeTensorsError` that names the first tensor that differs.
+    /// - Throws: `SafeTensorsError` that names the first tensor that differs; or `.notFinite`, and then the tensors
+    ///   before it have been read.
     public func load(into tensors: [NamedTensor], allowOthers: Bool = false) throws(SafeTensorsError) {
+        try check(tensors.map { ($0.name, $0.tensor.shape) }, allowOthers: allowOthers)
         for named in tensors {
-            let entry = try self.entry(named.name)
-            guard entry.shape == named.tensor.shape else {
-                throw .shape(path: path, name: named.name, found: entry.shape, expected: named.tensor.shape)
-            }
-            guard SafeTensorsHeader.readableTypes.contains(entry.type) else {
-                throw .unsupportedType(path: path, name: named.name, type: entry.type)
-            }
+            try read(entry(named.name), named.name, into: named.tensor)
+            try checkIsFinite(named.tensor, named.name)
         }
-        let others = Set(entries.keys).subtracting(tensors.map(\.name))
-        guard allowOthers || others.isEmpty else { throw .unexpected(path: path, names: others.sorted()) }
-        for named in tensors { try read(entry(named.name), named.name, into: named.tensor) }
+    }
+
+    private func checkIsFinite(_ tensor: Tensor, _ name: String) throws(SafeTensorsError) {
+        guard let index = tensor.firstNotFinite else { return }
+        throw .notFinite(path: path, name: name, index: index, value: tensor[index])
     }
 
     private func entry(_ name: String) throws(SafeTensorsError) -> Entry {

@@ -14,6 +14,8 @@ public enum SafeTensorsError: Error, Equatable, CustomStringConvertible {
     case unexpected(path: String, names: [String])
     /// A tensor's shape is not the model's.
     case shape(path: String, name: String, found: [Int], expected: [Int])
+    /// A value of a tensor is infinite or not a number; the index counts the values row by row.
+    case notFinite(path: String, name: String, index: Int, value: Float)
 
     /// What is wrong, with the file, the value and what to do.
     public var description: String {
@@ -34,6 +36,9 @@ public enum SafeTensorsError: Error, Equatable, CustomStringConvertible {
         case .shape(let path, let name, let found, let expected):
             "\(path): tensor \(name) has the shape \(found), the model needs \(expected); "
                 + "load it with the configuration it was trained with"
+        case .notFinite(let path, let name, let index, let value):
+            "\(path): value \(index) of tensor \(name) is \(value), expected a finite number; "
+                + "the training went wrong or the file is damaged: take an earlier checkpoint, or train again"
         }
     }
 }

@@ -1,0 +1,115 @@
+import Datasets
+import Messages
+import NeuralNetwork
+import Streams
+import Tokenization
+import UserModels
+
+/// What seeds are made of: one of each record, and a model as small as it goes.
+enum Examples {
+    static let user = "ü1"
+
+    static let event = Event(
+        id: "e-1",
+        user: "ü1",
+        item: "m260",
+        type: "view",
+        rating: 4.5,
+        categories: ["a", "b"],
+        text: "t",
+        time: 1_700_000_000_000
+    )
+
+    static let timeline = Timeline(
+        user: "ü1",
+        generation: 1,
+        eventCount: 9,
+        lastOffset: 44,
+        events: (0..<5).map {
+            TimelineEvent(item: "i", rating: Float($0), categories: ["c"], time: 1_700_000_000_000 + Int64($0) * 1_000)
+        }
+    )
+
+    static let embedding = UserEmbedding(
+        user: "ü1",
+        modelVersion: "v",
+        generation: 0,
+        eventCount: 3,
+        sourcePartition: 1,
+        sourceOffset: 2,
+        eventTime: 1_700_000_000_000,
+        rows: 2,
+        columns: 3,
+        context: [0, 1, -2, 3.5, 4, 5],
+        pooled: [1, 2, 3]
+    )
+
+    static let question = Question(
+        id: "q",
+        user: "ü1",
+        text: "What next?",
+        minimumEventCount: 4,
+        askedAt: 1_700_000_000_000,
+        deadline: 1_700_000_060_000
+    )
+
+    static let answer = Answer(
+        questionID: "q",
+        user: "ü1",
+        status: .answered,
+        text: "Heat",
+        items: [Answer.Item(id: "i", title: "Heat", score: 0.5)],
+        modelVersion: "v",
+        eventCount: 3,
+        askedAt: 1_700_000_000_000,
+        answeredAt: 1_700_000_000_100
+    )
+
+    static let token = AnswerToken(questionID: "q", position: 3, text: " the")
+
+    /// A record of `user-events`.
+    static func record(value: [UInt8]?) -> Record {
+        Record(
+            source: TopicPartition(Topic.userEvents.rawValue, 0),
+            offset: 0,
+            timestamp: 1_700_000_000_000,
+            key: Array(user.utf8),
+            value: value
+        )
+    }
+
+    // MARK: - A model
+
+    static func catalogue() throws -> Catalogue {
+        try Catalogue(items: [
+            CatalogueItem(id: "a", title: "Star Dust", categories: ["Action"]),
+            CatalogueItem(id: "b", title: "Quiet Rain", categories: ["Drama", "Action"]),
+        ])
+    }
+
+    static func tokenizer() throws -> Tokenizer {
+        try BPETrainer.train(
+            ["Star Dust", "Quiet Rain", "What will the user watch next?"],
+            vocabularySize: 280,
+            specialTokens: PromptFormat.specialTokens
+        )
+    }
+
+    static func shape() throws -> UserLanguageModel.Configuration {
+        let catalogue = try catalogue()
+        var encoder = EncoderConfiguration(itemCount: catalogue.count, categoryCount: catalogue.categories.count)
+        (encoder.width, encoder.layers, encoder.feedForwardWidth, encoder.length) = (8, 1, 8, 4)
+        encoder.features.unknownItemBuckets = 1
+        var language = LanguageModelConfiguration(vocabularySize: try tokenizer().vocabularySize)
+        (language.width, language.layers, language.heads, language.keyValueHeads) = (8, 1, 2, 1)
+        (language.headWidth, language.feedForwardWidth, language.maximumLength) = (4, 8, 64)
+        var adapter = UserAdapter.Configuration(encoder: encoder, languageModel: language)
+        (adapter.perceiver.latents, adapter.perceiver.layers, adapter.perceiver.feedForwardWidth) = (2, 1, 8)
+        return UserLanguageModel.Configuration(encoder: encoder, adapter: adapter, languageModel: language)
+    }
+
+    static func model() throws -> UserLanguageModel {
+        var random = SeededRandom(seed: 1)
+        return try UserLanguageModel(configuration: shape(), using: &random)
+    }
+}

@@ -1,0 +1,28 @@
+import Foundation
+
+/// A folder in memory for targets that read files; taken away when the process ends.
+enum ScratchFolder {
+    static let path: String = {
+        let memory = "/dev/shm"
+        let parent = FileManager.default.isWritableFile(atPath: memory) ? memory : NSTemporaryDirectory()
+        let folder = "\(parent)/userllm-fuzz-\(getpid())"
+        guard (try? FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)) != nil
+        else {
+            preconditionFailure("\(folder) cannot be made")
+        }
+        atexit { try? FileManager.default.removeItem(atPath: ScratchFolder.path) }
+        return folder
+    }()
+
+    /// Writes a file into the folder.
+    static func write(_ name: String, _ bytes: [UInt8]) throws {
+        let descriptor = open("\(path)/\(name)", O_WRONLY | O_CREAT | O_TRUNC, 0o600)
+        precondition(descriptor >= 0, "\(path)/\(name) cannot be opened")
+        defer { close(descriptor) }
+        let written = bytes.withUnsafeBytes { Foundation.write(descriptor, $0.baseAddress, $0.count) }
+        precondition(written == bytes.count, "\(path)/\(name) took \(written) of \(bytes.count) bytes")
+    }
+
+    /// Takes a file away, where there is one.
+    static func remove(_ name: String) { unlink("\(path)/\(name)") }
+}
