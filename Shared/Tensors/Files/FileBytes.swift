@@ -28,6 +28,7 @@ public enum FileBytes {
     /// - Parameters:
     ///   - path: the file.
     ///   - limit: the most bytes that such a file has; a larger one is refused unread.
+    /// - Returns: all bytes of the file.
     /// - Throws: `Failure`.
     public static func contents(_ path: String, atMost limit: Int) throws(Failure) -> Data {
         let size = try size(path)
