@@ -100,33 +100,37 @@ let package = Package(
 
         // Shared, bottom up.
         shared("JSON", [], safe),
+        shared("Identifiers", []),
         shared("Executors", []),
         shared("Failpoints", []),
         shared(
             "Messages",
-            ["JSON", "CMessages", "Digests"],
+            ["JSON", "CMessages", "Digests", "Identifiers"],
             exclude: ["answer.proto", "event.proto", "question.proto", "timeline.proto", "user_embedding.proto"]
         ),
         shared("Streams", ["Messages"], safe),
         shared("Kafka", ["Streams", "Messages", "Executors", "Failpoints", "CRdkafka"]),
-        shared("Postgres", ["Streams", "Messages", "Executors", "Failpoints", "CLibpq"]),
+        shared("Postgres", ["Identifiers", "Streams", "Messages", "Executors", "Failpoints", "CLibpq"]),
         shared("HTTPServer", ["CMicrohttpd"]),
         shared("HTTPClient", ["CCurl"]),
         shared("ServiceRuntime", ["HTTPServer", "Executors", "Failpoints"]),
         shared("StreamProcessing", ["Streams", "Messages", "ServiceRuntime"], safe),
-        shared("UserTimelines", ["StreamProcessing", "Streams", "Messages", "Failpoints"], safe),
+        shared("UserTimelines", ["Identifiers", "StreamProcessing", "Streams", "Messages", "Failpoints"], safe),
         shared("MessageLogs", ["Streams", "Kafka", "Postgres", "ServiceRuntime"], safe),
-        shared("SystemClient", ["HTTPClient", "Messages"], safe),
+        shared("SystemClient", ["Identifiers", "HTTPClient", "Messages"], safe),
         shared("Tensors", ["CKernels", "COpenBLAS", "Executors"]),
         shared("RandomNumbers", [], safe),
         shared("NeuralNetwork", ["Tensors", "RandomNumbers", "Executors"], safe),
-        shared("Tokenization", ["CPCRE2"]),
+        shared("Tokenization", ["Identifiers", "CPCRE2"]),
         shared("Digests", ["CSodium"]),
         shared("InputFiles", ["CZlib"]),
-        shared("Datasets", ["JSON", "Messages", "Digests", "InputFiles", "RandomNumbers"], safe),
+        shared("Datasets", ["Identifiers", "JSON", "Messages", "Digests", "InputFiles", "RandomNumbers"], safe),
         shared(
             "UserModels",
-            ["NeuralNetwork", "Tensors", "Tokenization", "Datasets", "Messages", "Digests", "Executors"],
+            [
+                "Identifiers", "NeuralNetwork", "Tensors", "Tokenization", "Datasets", "Messages", "Digests",
+                "Executors",
+            ],
             safe
         ),
 
@@ -134,6 +138,7 @@ let package = Package(
         service(
             "EventIngestor",
             [
+                "Identifiers",
                 "HTTPServer", "StreamProcessing", "MessageLogs", "Streams", "Messages", "Datasets", "Digests",
                 "Failpoints",
             ]
@@ -141,29 +146,35 @@ let package = Package(
         service(
             "EncoderWorker",
             [
+                "Identifiers",
                 "UserTimelines", "StreamProcessing", "MessageLogs", "Streams", "Messages", "UserModels", "Executors",
                 "Tensors", "Failpoints",
             ]
         ),
         service(
             "EmbeddingWriter",
-            ["StreamProcessing", "MessageLogs", "Streams", "Postgres", "Messages", "Failpoints"]
+            ["Identifiers", "StreamProcessing", "MessageLogs", "Streams", "Postgres", "Messages", "Failpoints"]
         ),
         service(
             "LLMResponder",
             [
+                "Identifiers",
                 "StreamProcessing", "MessageLogs", "Streams", "Postgres", "Messages", "UserModels", "Executors",
                 "Tensors",
             ]
         ),
-        service("Gateway", ["HTTPServer", "StreamProcessing", "MessageLogs", "Streams", "Messages"]),
+        service("Gateway", ["Identifiers", "HTTPServer", "StreamProcessing", "MessageLogs", "Streams", "Messages"]),
         service(
             "Trainer",
-            ["UserModels", "NeuralNetwork", "Tensors", "Tokenization", "Datasets", "Messages", "Executors"]
+            [
+                "Identifiers", "UserModels", "NeuralNetwork", "Tensors", "Tokenization", "Datasets", "Messages",
+                "Executors",
+            ]
         ),
         service(
             "Launcher",
             [
+                "Identifiers",
                 "SystemClient", "HTTPClient", "StreamProcessing", "MessageLogs", "Streams", "Postgres", "Messages",
                 "Datasets", "UserModels",
             ]
@@ -172,17 +183,18 @@ let package = Package(
         // Tests.
         tests("JSONTests", ["JSON"]),
         tests("TensorsTests", ["Tensors", "CKernels", "Executors"]),
+        tests("IdentifiersTests", ["Identifiers"]),
         tests("RandomNumbersTests", ["RandomNumbers"]),
         tests("FailpointsTests", ["Failpoints"]),
         tests("NeuralNetworkTests", ["NeuralNetwork", "Tensors"]),
-        tests("TokenizationTests", ["Tokenization"]),
+        tests("TokenizationTests", ["Identifiers", "Tokenization"]),
         tests("InputFilesTests", ["InputFiles"]),
-        tests("DatasetsTests", ["Datasets", "Messages"]),
+        tests("DatasetsTests", ["Identifiers", "Datasets", "Messages"]),
         .target(name: "TCPProxy", path: "Tests/TCPProxy", swiftSettings: strict),
         .target(
             name: "TestSupport",
             dependencies: [
-                "NeuralNetwork", "Tensors", "RandomNumbers", "Postgres", "Kafka", "Streams", "Messages",
+                "Identifiers", "NeuralNetwork", "Tensors", "RandomNumbers", "Postgres", "Kafka", "Streams", "Messages",
                 "ServiceRuntime", "TCPProxy",
             ],
             path: "Tests/TestSupport",
@@ -190,13 +202,17 @@ let package = Package(
         ),
         tests(
             "UserModelsTests",
-            ["UserModels", "NeuralNetwork", "Tensors", "Tokenization", "Datasets", "Digests", "Messages"]
+            [
+                "Identifiers", "UserModels", "NeuralNetwork", "Tensors", "Tokenization", "Datasets", "Digests",
+                "Messages",
+            ]
         ),
         tests("DigestsTests", ["Digests"]),
         .target(
             name: "Verification",
             dependencies: [
-                "SystemClient", "HTTPClient", "ServiceRuntime", "StreamProcessing", "MessageLogs", "Streams", "Kafka",
+                "Identifiers", "SystemClient", "HTTPClient", "ServiceRuntime", "StreamProcessing", "MessageLogs",
+                "Streams", "Kafka",
                 "Postgres", "Messages", "Datasets", "UserModels", "NeuralNetwork", "Tensors", "Tokenization",
                 "RandomNumbers", "TCPProxy",
             ],
@@ -205,14 +221,15 @@ let package = Package(
         ),
         .executableTarget(
             name: "Verify",
-            dependencies: ["Verification", "ServiceRuntime", "Datasets", "UserModels"],
+            dependencies: ["Identifiers", "Verification", "ServiceRuntime", "Datasets", "UserModels"],
             path: "Tests/Verify",
             swiftSettings: strict
         ),
         .executableTarget(
             name: "Benchmarks",
             dependencies: [
-                "Verification", "UserTimelines", "ServiceRuntime", "HTTPClient", "StreamProcessing", "MessageLogs",
+                "Identifiers", "Verification", "UserTimelines", "ServiceRuntime", "HTTPClient", "StreamProcessing",
+                "MessageLogs",
                 "Streams", "Postgres", "Messages", "Datasets", "UserModels", "NeuralNetwork", "RandomNumbers",
                 "Tensors",
                 "Executors",
@@ -229,19 +246,21 @@ let package = Package(
         tests(
             "IntegrationTests",
             [
+                "Identifiers",
                 "Verification", "SystemClient", "HTTPClient", "ServiceRuntime", "StreamProcessing", "MessageLogs",
                 "Streams", "Postgres", "Messages", "Datasets",
             ]
         ),
-        tests("MessagesTests", ["Messages", "JSON"]),
+        tests("MessagesTests", ["Identifiers", "Messages", "JSON"]),
         tests("ServiceRuntimeTests", ["ServiceRuntime", "HTTPClient", "HTTPServer"]),
         tests("HTTPServerTests", ["HTTPServer", "HTTPClient"]),
         tests("HTTPClientTests", ["HTTPServer", "HTTPClient"]),
-        tests("UserTimelinesTests", ["UserTimelines", "Streams", "Messages"]),
-        tests("StreamProcessingTests", ["StreamProcessing", "ServiceRuntime", "Streams", "Messages"]),
+        tests("UserTimelinesTests", ["Identifiers", "UserTimelines", "Streams", "Messages"]),
+        tests("StreamProcessingTests", ["Identifiers", "StreamProcessing", "ServiceRuntime", "Streams", "Messages"]),
         tests(
             "EncoderWorkerTests",
             [
+                "Identifiers",
                 "EncoderWorker", "Verification", "ServiceRuntime", "StreamProcessing", "Streams", "Postgres",
                 "Messages", "Datasets", "UserModels", "UserTimelines",
             ]
@@ -249,6 +268,7 @@ let package = Package(
         tests(
             "EmbeddingWriterTests",
             [
+                "Identifiers",
                 "EmbeddingWriter", "Verification", "ServiceRuntime", "StreamProcessing", "Streams", "Postgres",
                 "Messages",
             ]
@@ -256,23 +276,33 @@ let package = Package(
         tests(
             "LLMResponderTests",
             [
+                "Identifiers",
                 "LLMResponder", "Verification", "ServiceRuntime", "StreamProcessing", "Streams", "Postgres", "Messages",
                 "Datasets", "UserModels",
             ]
         ),
-        tests("LauncherTests", ["Launcher", "ServiceRuntime"]),
+        tests("LauncherTests", ["Identifiers", "Launcher", "ServiceRuntime"]),
         tests(
             "EventIngestorTests",
-            ["EventIngestor", "MessageLogs", "HTTPServer", "HTTPClient", "ServiceRuntime", "Streams", "Messages"]
+            [
+                "Identifiers", "EventIngestor", "MessageLogs", "HTTPServer", "HTTPClient", "ServiceRuntime", "Streams",
+                "Messages",
+            ]
         ),
         tests(
             "GatewayTests",
-            ["Gateway", "MessageLogs", "HTTPServer", "HTTPClient", "ServiceRuntime", "Streams", "Messages"]
+            [
+                "Identifiers", "Gateway", "MessageLogs", "HTTPServer", "HTTPClient", "ServiceRuntime", "Streams",
+                "Messages",
+            ]
         ),
-        tests("KafkaTests", ["Kafka", "CRdkafka", "Streams", "Executors", "Messages", "Verification"]),
-        tests("PostgresTests", ["Postgres", "Streams", "Messages"]),
+        tests("KafkaTests", ["Identifiers", "Kafka", "CRdkafka", "Streams", "Executors", "Messages", "Verification"]),
+        tests("PostgresTests", ["Identifiers", "Postgres", "Streams", "Messages"]),
         tests("StreamsTests", ["Streams", "Messages"]),
-        tests("TrainerTests", ["Trainer", "UserModels", "NeuralNetwork", "Tensors", "Datasets", "ServiceRuntime"]),
+        tests(
+            "TrainerTests",
+            ["Identifiers", "Trainer", "UserModels", "NeuralNetwork", "Tensors", "Datasets", "ServiceRuntime"]
+        ),
     ]
 )
 

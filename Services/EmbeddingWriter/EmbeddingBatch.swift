@@ -1,3 +1,4 @@
+import Identifiers
 import Messages
 import Postgres
 import StreamProcessing
@@ -9,14 +10,14 @@ struct EmbeddingBatch: Sendable {
     /// A record that can be read.
     struct Entry: Sendable {
         let record: Record
-        let user: String
+        let user: UserID
         /// Nil forgets the user.
         let embedding: UserEmbedding?
     }
 
     private struct Key: Hashable {
-        let user: String
-        let modelVersion: String
+        let user: UserID
+        let modelVersion: TextKey
     }
 
     /// The records that can be read, in order.
@@ -36,7 +37,8 @@ struct EmbeddingBatch: Sendable {
     }
 
     private static func entry(_ record: Record) throws(MessageError) -> Entry {
-        guard let key = record.key, let user = String(validating: key, as: UTF8.self), !user.isEmpty else {
+        guard let key = record.key, !key.isEmpty, let user = String(validating: key, as: UTF8.self).map({ UserID($0) })
+        else {
             throw MessageError(field: "key", reason: "is not a user's id in UTF-8")
         }
         guard let value = record.value else { return Entry(record: record, user: user, embedding: nil) }
@@ -54,7 +56,7 @@ struct EmbeddingBatch: Sendable {
         /// The same, ready to be sent.
         let rows: EmbeddingRows
         /// Users to forget, before the rows.
-        let deletions: [String]
+        let deletions: [UserID]
 
         init(_ entries: [Entry]) {
             (embeddings, deletions) = EmbeddingBatch.reduced(entries)
@@ -65,16 +67,16 @@ struct EmbeddingBatch: Sendable {
     /// Of each user and version the newest row after the last deletion, and the users that a deletion came for.
     ///
     /// Deletions are to be applied first.
-    static func reduced(_ entries: some Sequence<Entry>) -> (rows: [UserEmbedding], deletions: [String]) {
+    static func reduced(_ entries: some Sequence<Entry>) -> (rows: [UserEmbedding], deletions: [UserID]) {
         var rows: [Key: UserEmbedding] = [:]
-        var deletions: Set<String> = []
+        var deletions: Set<UserID> = []
         for entry in entries {
             guard let embedding = entry.embedding else {
                 deletions.insert(entry.user)
                 for key in rows.keys where key.user == entry.user { rows[key] = nil }
                 continue
             }
-            let key = Key(user: embedding.user, modelVersion: embedding.modelVersion)
+            let key = Key(user: embedding.user, modelVersion: TextKey(embedding.modelVersion))
             if let held = rows[key],
                 (held.generation, held.eventCount) > (embedding.generation, embedding.eventCount)
             {
@@ -82,7 +84,7 @@ struct EmbeddingBatch: Sendable {
             }
             rows[key] = embedding
         }
-        let sorted = rows.values.sorted { ($0.user, $0.modelVersion) < ($1.user, $1.modelVersion) }
-        return (sorted, deletions.sorted())
+        let sorted = rows.sorted { ($0.key.user, $0.key.modelVersion) < ($1.key.user, $1.key.modelVersion) }
+        return (sorted.map(\.value), deletions.sorted())
     }
 }

@@ -1,3 +1,4 @@
+import Identifiers
 import Messages
 import ServiceRuntime
 import StreamProcessing
@@ -55,11 +56,11 @@ struct EncodedBatch: Sendable {
 
     /// Timelines stay in the partition of the user's events, whichever partitioner chose it: that is where a restore
     /// looks for them.
-    private static func timelineRecord(_ user: String, _ partition: Int32, _ value: [UInt8]?) -> OutgoingRecord {
+    private static func timelineRecord(_ user: UserID, _ partition: Int32, _ value: [UInt8]?) -> OutgoingRecord {
         OutgoingRecord(topic: Topic.userTimelines.rawValue, partition: partition, key: Array(user.utf8), value: value)
     }
 
-    private static func embeddingRecord(_ user: String, _ value: [UInt8]?) -> OutgoingRecord {
+    private static func embeddingRecord(_ user: UserID, _ value: [UInt8]?) -> OutgoingRecord {
         OutgoingRecord(topic: Topic.userEmbeddings.rawValue, key: Array(user.utf8), value: value)
     }
 }

@@ -1,4 +1,5 @@
 import HTTPServer
+import Identifiers
 import Messages
 import ServiceRuntime
 import StreamProcessing

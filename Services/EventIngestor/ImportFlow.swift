@@ -1,4 +1,5 @@
 import Datasets
+import Identifiers
 import Messages
 import ServiceRuntime
 import StreamProcessing

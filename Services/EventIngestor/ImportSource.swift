@@ -1,6 +1,7 @@
 import Datasets
 import Digests
 import Foundation
+import Identifiers
 import Messages
 import ServiceRuntime
 
@@ -55,7 +56,7 @@ struct ImportSource: Sendable {
 
     /// All users in turn, in the order they first occur; each one's events by time, those of one time as in the file.
     private static func interleaved(_ reader: inout any EventReader) throws -> [Event] {
-        var indices: [String: Int] = [:]
+        var indices: [UserID: Int] = [:]
         var histories: [[Event]] = []
         while let event: Event = try reader.next() {
             if let index = indices[event.user] {

@@ -1,3 +1,4 @@
+import Identifiers
 import Messages
 import Synchronization
 
@@ -16,7 +17,7 @@ final class AnswerBoard: Sendable {
 
     /// Somebody who waits; to be given back with `stop`.
     struct Watch: Sendable {
-        let question: String
+        let question: QuestionID
         let news: AsyncStream<News>
         fileprivate let id: Int
         fileprivate let continuation: AsyncStream<News>.Continuation
@@ -35,9 +36,9 @@ final class AnswerBoard: Sendable {
     }
 
     private struct State {
-        var entries: [String: Entry] = [:]
+        var entries: [QuestionID: Entry] = [:]
         /// Ids in the order they came, with the number of their entry; an id that was dropped meanwhile has another.
-        var order: [(id: String, sequence: Int)] = []
+        var order: [(id: QuestionID, sequence: Int)] = []
         var firstInOrder = 0
         var byteCount = 0
         var nextNumber = 0
@@ -61,7 +62,7 @@ final class AnswerBoard: Sendable {
     // MARK: - Who waits
 
     /// Watches a question, which nobody need have asked yet; begins with what is known already.
-    func watch(_ question: String) -> Watch {
+    func watch(_ question: QuestionID) -> Watch {
         // Not bounded by itself: an answer has a bounded number of tokens, and each watch belongs to a connection.
         let (news, continuation) = AsyncStream<News>.makeStream()
         let id = state.withLock { state in
@@ -93,7 +94,7 @@ final class AnswerBoard: Sendable {
     // MARK: - What comes
 
     /// Notes that a question is being asked; false when it was already.
-    func claim(_ question: String) -> Bool {
+    func claim(_ question: QuestionID) -> Bool {
         state.withLock { state in
             guard state.entries[question]?.isAsked != true, state.entries[question]?.answer == nil else { return false }
             change(question, &state) { $0.isAsked = true }
@@ -102,7 +103,7 @@ final class AnswerBoard: Sendable {
     }
 
     /// Notes that a question could not be asked after all.
-    func unclaim(_ question: String) {
+    func unclaim(_ question: QuestionID) {
         state.withLock { state in change(question, &state) { $0.isAsked = false } }
     }
 
@@ -138,7 +139,7 @@ final class AnswerBoard: Sendable {
 
     // MARK: - Bounds
 
-    private func change(_ id: String, _ state: inout State, _ body: (inout Entry) -> Void) {
+    private func change(_ id: QuestionID, _ state: inout State, _ body: (inout Entry) -> Void) {
         var entry = state.entries[id] ?? Entry(byteCount: Self.entryByteCount, sequence: -1)
         let before = entry.sequence < 0 ? 0 : entry.byteCount
         if entry.sequence < 0 {
@@ -153,7 +154,7 @@ final class AnswerBoard: Sendable {
     }
 
     private func trim(_ state: inout State) {
-        var kept: [(id: String, sequence: Int)] = []
+        var kept: [(id: QuestionID, sequence: Int)] = []
         while state.entries.count > maximumCount || state.byteCount > maximumByteCount,
             state.firstInOrder < state.order.count
         {

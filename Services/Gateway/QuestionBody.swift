@@ -1,4 +1,5 @@
 import Foundation
+import Identifiers
 import Messages
 import ServiceRuntime
 
@@ -47,8 +48,8 @@ struct QuestionBody {
     func question(now: Int64, defaultDeadline: Duration) throws(MessageError) -> Question {
         let askedAt = try integer("asked_at", in: Limits.times) ?? now
         let question = Question(
-            id: try text("id") ?? UUID().uuidString.lowercased(),
-            user: try required("user"),
+            id: QuestionID(try text("id") ?? UUID().uuidString.lowercased()),
+            user: UserID(try required("user")),
             text: try questionText(),
             form: try form() ?? .known,
             itemCount: try itemCount(),

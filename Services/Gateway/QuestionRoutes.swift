@@ -1,4 +1,5 @@
 import HTTPServer
+import Identifiers
 import Messages
 import ServiceRuntime
 import StreamProcessing
@@ -18,7 +19,7 @@ struct QuestionRoutes: Sendable {
         var router = HTTPRouter()
         router.on("POST", "/v1/questions") { await ask($0) }
         router.on("GET", "/v1/answers/{id}") { await answer($0) }
-        router.on("GET", "/v1/answers/{id}/stream") { stream($0, to: $0.pathParameters["id"] ?? "") }
+        router.on("GET", "/v1/answers/{id}/stream") { stream($0, to: Self.questionID($0)) }
         return router
     }
 
@@ -56,7 +57,7 @@ struct QuestionRoutes: Sendable {
         } catch {
             throw .fatal("a question that was checked cannot be encoded: \(error)")
         }
-        let requestID = request.header("x-request-id").map { String($0.prefix(128)) } ?? question.id
+        let requestID = request.header("x-request-id").map { String($0.prefix(128)) } ?? question.id.text
         try await log.append([
             OutgoingRecord(
                 topic: Topic.questions.rawValue,
@@ -77,10 +78,10 @@ struct QuestionRoutes: Sendable {
     }
 
     private static func accepted(_ question: Question) -> HTTPResponse {
-        let id = JSONText.quoted(question.id)
-        let path = "/v1/answers/\(PercentEncoder.encode(question.id))"
+        let id = JSONText.quoted(question.id.text)
+        let path = "/v1/answers/\(PercentEncoder.encode(question.id.text))"
         let json =
-            "{\"id\":\(id),\"status\":\"pending\",\"user\":\(JSONText.quoted(question.user)),"
+            "{\"id\":\(id),\"status\":\"pending\",\"user\":\(JSONText.quoted(question.user.text)),"
             + "\"deadline\":\(question.deadline),\"answer\":\(JSONText.quoted(path)),"
             + "\"stream\":\(JSONText.quoted(path + "/stream"))}\n"
         return .json(Array(json.utf8), status: 202, headers: [("Location", path)])
@@ -90,7 +91,7 @@ struct QuestionRoutes: Sendable {
 
     /// Gives an answer, waiting for it; 404 says that there is none yet.
     private func answer(_ request: HTTPRequest) async -> HTTPResponse {
-        let id = request.pathParameters["id"] ?? ""
+        let id = Self.questionID(request)
         if Self.wantsStream(request) { return stream(request, to: id) }
         let wait: Duration
         do throws(MessageError) {
@@ -105,7 +106,11 @@ struct QuestionRoutes: Sendable {
         return Self.response(with: answer)
     }
 
-    private func answer(to id: String, within wait: Duration) async -> Answer? {
+    private static func questionID(_ request: HTTPRequest) -> QuestionID {
+        QuestionID(request.pathParameters["id"] ?? "")
+    }
+
+    private func answer(to id: QuestionID, within wait: Duration) async -> Answer? {
         let watch = board.watch(id)
         metrics.waiting.add(1)
         defer {
@@ -144,7 +149,7 @@ struct QuestionRoutes: Sendable {
     }
 
     /// Pieces as they come (`token`), then the answer (`answer`); `pending` when it did not come in time.
-    private func stream(_ request: HTTPRequest, to id: String) -> HTTPResponse {
+    private func stream(_ request: HTTPRequest, to id: QuestionID) -> HTTPResponse {
         let wait: Duration
         do throws(MessageError) {
             wait = try self.wait(request) ?? configuration.maximumWait
@@ -181,7 +186,7 @@ struct QuestionRoutes: Sendable {
                 )
             }
         }
-        try await writer.send(event: "pending", data: "{\"id\":\(JSONText.quoted(watch.question))}")
+        try await writer.send(event: "pending", data: "{\"id\":\(JSONText.quoted(watch.question.text))}")
     }
 
     private static func text(of token: AnswerToken) -> String {

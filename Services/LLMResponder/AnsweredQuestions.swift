@@ -1,3 +1,4 @@
+import Identifiers
 import Messages
 import StreamProcessing
 import Streams
@@ -11,8 +12,8 @@ import Synchronization
 struct AnsweredQuestions {
     /// Two users may have chosen the same id.
     struct Key: Hashable, Sendable {
-        private let user: String
-        private let id: String
+        private let user: UserID
+        private let id: QuestionID
 
         init(_ question: Question) {
             user = question.user

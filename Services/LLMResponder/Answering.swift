@@ -1,3 +1,4 @@
+import Identifiers
 import Messages
 import Postgres
 import ServiceRuntime
@@ -48,7 +49,7 @@ struct Answering: Sendable {
     }
 
     /// A version under which the user has a row, though not under this responder's.
-    private func otherVersion(of user: String) async throws -> String? {
+    private func otherVersion(of user: UserID) async throws -> String? {
         for version in otherVersions {
             if try await table.row(user: user, modelVersion: version) != nil { return version }
         }

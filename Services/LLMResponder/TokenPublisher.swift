@@ -1,3 +1,4 @@
+import Identifiers
 import Messages
 import ServiceRuntime
 import Streams
@@ -30,7 +31,7 @@ final class TokenPublisher: Service {
     }
 
     /// Queues a piece of an answer.
-    func publish(_ token: AnswerToken, user: String) {
+    func publish(_ token: AnswerToken, user: UserID) {
         guard let value = try? token.encoded() else { return }
         queue.withLock { queue in
             guard queue.records.count < limit else {

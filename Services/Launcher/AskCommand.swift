@@ -1,4 +1,5 @@
 import Foundation
+import Identifiers
 public import Messages
 public import ServiceRuntime
 import StreamProcessing
@@ -61,8 +62,8 @@ enum AskCommand {
         let now = WallClock.milliseconds
         let timeout = try configuration.value(of: timeoutKey)
         return Question(
-            id: UUID().uuidString.lowercased(),
-            user: context.argument("user") ?? "",
+            id: QuestionID(UUID().uuidString.lowercased()),
+            user: UserID(context.argument("user") ?? ""),
             text: context.argument("question") ?? "",
             form: try configuration.value(of: formKey),
             itemCount: try configuration.value(of: itemsKey),

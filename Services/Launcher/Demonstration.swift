@@ -1,5 +1,6 @@
 import Datasets
 import Foundation
+import Identifiers
 import Messages
 import StreamProcessing
 import SystemClient
@@ -8,7 +9,7 @@ import SystemClient
 struct Demonstration: Sendable {
     /// One user's story, and what the world knows to be true.
     private struct Story: Sendable {
-        let user: String
+        let user: UserID
         let genreBefore: String
         let genreAfter: String
         let titleBefore: Answer
@@ -54,7 +55,7 @@ struct Demonstration: Sendable {
         // Viewers past those that were written out were in no training.
         let viewer = world.viewer(world.configuration.viewerCount + index)
         // A folder that was used before has this user's events already, and the change with them.
-        let user = "\(viewer.id)-\(UUID().uuidString.prefix(8).lowercased())"
+        let user = UserID("\(viewer.id)-\(UUID().uuidString.prefix(8).lowercased())")
         let past = viewer.events.map { renamed($0, to: user) }
         try await client.send(past)
         let titleBefore = try await ask(user, knowing: past.count, form: .title)
@@ -80,7 +81,7 @@ struct Demonstration: Sendable {
         )
     }
 
-    private func renamed(_ event: Event, to user: String) -> Event {
+    private func renamed(_ event: Event, to user: UserID) -> Event {
         var event = event
         event.user = user
         return event
@@ -93,11 +94,11 @@ struct Demonstration: Sendable {
         return others[index % others.count]
     }
 
-    private func ask(_ user: String, knowing count: Int, form: Question.AnswerForm) async throws -> Answer {
+    private func ask(_ user: UserID, knowing count: Int, form: Question.AnswerForm) async throws -> Answer {
         let now = WallClock.milliseconds
         return try await client.ask(
             Question(
-                id: UUID().uuidString.lowercased(),
+                id: QuestionID(UUID().uuidString.lowercased()),
                 user: user,
                 text: form == .title ? "What will the user watch next?" : "What is the user's favourite genre?",
                 form: form,
@@ -125,7 +126,7 @@ struct Demonstration: Sendable {
         var table = TextTable(["user", "truth", "answer", "of genre", "truth now", "answer now", "of genre", "changed"])
         for story in stories {
             table.add([
-                story.user, story.genreBefore, shown(story.titleBefore),
+                story.user.text, story.genreBefore, shown(story.titleBefore),
                 genres(of: story.titleBefore).joined(separator: ", "),
                 story.genreAfter, shown(story.titleAfter), genres(of: story.titleAfter).joined(separator: ", "),
                 isChanged(story) ? "yes" : "no",
@@ -138,7 +139,7 @@ struct Demonstration: Sendable {
         var table = TextTable(["user", "truth", "answer", "events", "truth now", "answer now", "events now"])
         for story in stories {
             table.add([
-                story.user, story.genreBefore, shown(story.favouriteBefore), "\(story.favouriteBefore.eventCount)",
+                story.user.text, story.genreBefore, shown(story.favouriteBefore), "\(story.favouriteBefore.eventCount)",
                 story.genreAfter, shown(story.favouriteAfter), "\(story.favouriteAfter.eventCount)",
             ])
         }

@@ -1,14 +1,16 @@
+public import Identifiers
+
 /// An item that events can be about.
 public struct CatalogueItem: Codable, Sendable, Hashable {
     /// The item's id, as events name it.
-    public var id: String
+    public var id: ItemID
     /// Its title, as answers name it.
     public var title: String
     /// Its categories (of a film: genres), in the data set's order.
     public var categories: [String]
 
     /// Makes an item.
-    public init(id: String, title: String, categories: [String]) {
+    public init(id: ItemID, title: String, categories: [String]) {
         self.id = id
         self.title = title
         self.categories = categories
@@ -24,31 +26,31 @@ public struct Catalogue: Codable, Sendable, Equatable {
     /// The categories of each item as indices into `categories`.
     public let categoryIndices: [[Int]]
 
-    private let itemIndex: [String: Int]
-    private let categoryIndex: [String: Int]
+    private let itemIndex: [ItemID: Int]
+    private let categoryIndex: [TextKey: Int]
 
     /// Makes a catalogue.
     ///
     /// - Throws: `DatasetError` when an id is empty or given twice.
     public init(items: [CatalogueItem]) throws(DatasetError) {
-        var itemIndex: [String: Int] = [:]
+        var itemIndex: [ItemID: Int] = [:]
         for (index, item) in items.enumerated() {
-            guard !item.id.isEmpty else {
+            guard !item.id.text.isEmpty else {
                 throw DatasetError(field: "id", value: "", reason: "is empty for the item \"\(item.title)\"")
             }
             if let first = itemIndex.updateValue(index, forKey: item.id) {
                 throw DatasetError(
                     field: "id",
-                    value: item.id,
+                    value: item.id.text,
                     reason: "is given to two items: \"\(items[first].title)\" and \"\(item.title)\""
                 )
             }
         }
-        let categories = Set(items.flatMap(\.categories)).sorted()
+        let categories = Set(items.flatMap(\.categories).map { TextKey($0) }).sorted()
         let categoryIndex = Dictionary(uniqueKeysWithValues: categories.enumerated().map { ($1, $0) })
         self.items = items
-        self.categories = categories
-        self.categoryIndices = items.map { $0.categories.compactMap { categoryIndex[$0] } }
+        self.categories = categories.map(\.text)
+        self.categoryIndices = items.map { $0.categories.compactMap { categoryIndex[TextKey($0)] } }
         self.itemIndex = itemIndex
         self.categoryIndex = categoryIndex
     }
@@ -57,13 +59,13 @@ public struct Catalogue: Codable, Sendable, Equatable {
     public var count: Int { items.count }
 
     /// The index of the item with this id; nil when the catalogue does not have it.
-    public func index(of id: String) -> Int? { itemIndex[id] }
+    public func index(of id: ItemID) -> Int? { itemIndex[id] }
 
     /// The item with this id; nil when the catalogue does not have it.
-    public func item(_ id: String) -> CatalogueItem? { itemIndex[id].map { items[$0] } }
+    public func item(_ id: ItemID) -> CatalogueItem? { itemIndex[id].map { items[$0] } }
 
     /// The index of a category in `categories`; nil when no item has it.
-    public func categoryIndex(of name: String) -> Int? { categoryIndex[name] }
+    public func categoryIndex(of name: String) -> Int? { categoryIndex[TextKey(name)] }
 
     private enum CodingKeys: String, CodingKey { case items }
 

@@ -1,3 +1,5 @@
+import Identifiers
+
 /// The forms of data sets that can be read.
 public enum DatasetFormat: String, CaseIterable, Sendable {
     /// MovieLens: `ratings.dat` and `movies.dat`, or `ratings.csv` and `movies.csv`.
@@ -93,7 +95,7 @@ enum FileKind: Equatable {
             let isObject = bytes[line.lowerBound] == UInt8(ascii: "{")
             return isText && !isObject && words.count >= 2 ? .sequences : .unknown
         }
-        func has(_ names: String...) -> Bool { names.allSatisfy(fields.contains) }
+        func has(_ names: TextKey...) -> Bool { names.allSatisfy(fields.contains) }
         if has("reviewerID", "asin") { return .amazon2014Reviews }
         if has("user_id", "parent_asin") { return .amazon2023Reviews }
         if has("user_id", "gmap_id") { return .googleLocalReviews }
@@ -103,12 +105,12 @@ enum FileKind: Equatable {
         return has("id") ? .items : .unknown
     }
 
-    private static func fieldNames(_ bytes: [UInt8], _ line: Range<Int>) throws(DatasetError) -> Set<String> {
-        var names: Set<String> = []
+    private static func fieldNames(_ bytes: [UInt8], _ line: Range<Int>) throws(DatasetError) -> Set<TextKey> {
+        var names: Set<TextKey> = []
         var scanner = ValueScanner(bytes, line, .syntax(of: bytes, line))
         try scanner.beginObject()
         while let name = try scanner.nextField(isFirst: names.isEmpty) {
-            names.insert(scanner.text(name))
+            names.insert(TextKey(scanner.text(name)))
             try scanner.skipValue()
         }
         return names

@@ -1,3 +1,4 @@
+internal import Identifiers
 internal import Messages
 
 /// One event as bytes: a reader fills the same row again and again, so that millions of events cost no memory.
@@ -38,8 +39,8 @@ extension Event {
             return text
         }
         self.init(
-            user: try text(row.user, "user"),
-            item: try text(row.item, "item"),
+            user: UserID(try text(row.user, "user")),
+            item: ItemID(try text(row.item, "item")),
             type: type,
             rating: row.rating.isNaN ? nil : row.rating,
             text: row.text.isEmpty ? nil : try text(row.text, "text"),

@@ -1,3 +1,4 @@
+import Identifiers
 internal import InputFiles
 internal import Messages
 
@@ -93,14 +94,14 @@ struct ItemMetadata {
     /// A category that nearly every item has, as the root of a tree of categories is, tells no item from another.
     private mutating func leaveOutWhatNearlyAllHave(_ occurs: [Bool]) {
         let described = categories.indices.filter { occurs[$0] && !categories[$0].isEmpty }
-        var counts: [String: Int] = [:]
+        var counts: [TextKey: Int] = [:]
         for item in described {
-            for category in categories[item] { counts[category, default: 0] += 1 }
+            for category in categories[item] { counts[TextKey(category), default: 0] += 1 }
         }
         let common = counts.filter { $0.value * 20 > described.count * 19 }
         // Where there is no other, it is at least a name for all of them.
         guard described.count > 1, common.count < counts.count else { return }
-        for item in described { categories[item].removeAll { common[$0] != nil } }
+        for item in described { categories[item].removeAll { common[TextKey($0)] != nil } }
     }
 }
 

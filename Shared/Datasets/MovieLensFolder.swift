@@ -1,4 +1,5 @@
 internal import Foundation
+internal import Identifiers
 
 /// A MovieLens data set on disk: `movies.dat` and `ratings.dat`, or `movies.csv` and `ratings.csv`, each also as `.gz`.
 ///
@@ -96,7 +97,7 @@ public struct MovieLensFolder: Sendable {
         guard !fields[1].isEmpty else { throw DatasetError(field: "title", value: "", reason: "is empty") }
         let genres = fields[2].split(separator: "|").map(String.init)
         return CatalogueItem(
-            id: fields[0],
+            id: ItemID(fields[0]),
             title: fields[1],
             categories: genres == ["(no genres listed)"] ? [] : genres
         )

@@ -1,3 +1,4 @@
+internal import Identifiers
 public import Messages
 
 /// Reads a file with one event as a JSON object in each line, in the form that the event ingestor takes.

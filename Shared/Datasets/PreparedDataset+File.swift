@@ -1,4 +1,5 @@
 internal import Foundation
+internal import Identifiers
 
 /// A prepared folder: `catalogue.json`, `sequences.bin` and `prepared.json`, which names the format and the data's hash.
 extension PreparedDataset {
@@ -112,7 +113,7 @@ extension PreparedDataset {
     ///
     /// Gives the bytes in pieces, of which each stands only for the length of the call.
     static func forEachPiece(
-        users: [String],
+        users: [UserID],
         offsets: [Int],
         items: [Int32],
         ratings: RatingColumn,

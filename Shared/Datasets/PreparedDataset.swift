@@ -1,4 +1,5 @@
 internal import Digests
+public import Identifiers
 public import Messages
 
 /// A data set ready for training: every user's events in order of time, items by their number in the catalogue.
@@ -41,7 +42,7 @@ public struct PreparedDataset: Sendable, Equatable {
     /// The items that occur.
     public let catalogue: Catalogue
     /// Ids of the users, in the order they first occurred.
-    public let users: [String]
+    public let users: [UserID]
     /// Hash of the catalogue and all events: equal hashes, equal data.
     public let dataHash: String
     /// Where the data came from.
@@ -56,7 +57,7 @@ public struct PreparedDataset: Sendable, Equatable {
 
     init(
         catalogue: Catalogue,
-        users: [String],
+        users: [UserID],
         events: consuming EventGatherer.Grouped,
         origin: Origin
     ) throws(DatasetError) {

@@ -1,3 +1,5 @@
+internal import Identifiers
+
 /// Makes a prepared data set of events that come one after the other.
 struct PreparedDatasetBuilder {
     let options: PreparationOptions
@@ -96,13 +98,13 @@ struct PreparedDatasetBuilder {
             items.append(item.item)
         }
         let grouped = gatherer.group(newItems: newItems)
-        var users: [String] = []
+        var users: [UserID] = []
         users.reserveCapacity(grouped.users.count)
         for user in grouped.users {
             guard let id = gatherer.users.text(user) else {
                 throw DatasetError(field: "user", reason: "number \(user + 1) of the file has an id that is not UTF-8")
             }
-            users.append(id)
+            users.append(UserID(id))
         }
         return try PreparedDataset(
             catalogue: try Catalogue(items: items),
@@ -129,7 +131,7 @@ struct PreparedDatasetBuilder {
             throw DatasetError(field: "item", reason: "number \(number + 1) of the file has an id that is not UTF-8")
         }
         let title = metadata?.titles[number]
-        let item = CatalogueItem(id: id, title: title ?? id, categories: metadata?.categories[number] ?? [])
+        let item = CatalogueItem(id: ItemID(id), title: title ?? id, categories: metadata?.categories[number] ?? [])
         return (item, title == nil)
     }
 }

@@ -1,3 +1,4 @@
+internal import Identifiers
 internal import InputFiles
 
 /// Reads the file of a prepared data set piece by piece, and says where it ends too soon.
@@ -22,13 +23,13 @@ struct SequenceFileReader {
     }
 
     /// All users, and their events.
-    mutating func events() throws(DatasetError) -> (users: [String], events: EventGatherer.Grouped) {
+    mutating func events() throws(DatasetError) -> (users: [UserID], events: EventGatherer.Grouped) {
         let (userCount, eventCount) = (Int(try integer(UInt32.self)), Int(try integer(UInt32.self)))
         // Each takes at least so many bytes: a wrong count cannot ask for all memory.
         guard userCount * 8 + eventCount * 16 <= file.byteCount else { throw truncated }
-        var users: [String] = []
+        var users: [UserID] = []
         users.reserveCapacity(userCount)
-        for _ in 0..<userCount { users.append(try text()) }
+        for _ in 0..<userCount { users.append(UserID(try text())) }
         var events = EventGatherer.Grouped()
         events.offsets.reserveCapacity(userCount + 1)
         for _ in 0..<userCount {

@@ -1,4 +1,5 @@
 internal import Foundation
+internal import Identifiers
 internal import Messages
 
 extension SyntheticWorld {
@@ -7,7 +8,7 @@ extension SyntheticWorld {
             var from: Int
             var genre: String
         }
-        var user: String
+        var user: UserID
         var favourites: [Span]
     }
 

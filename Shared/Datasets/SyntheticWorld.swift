@@ -1,4 +1,5 @@
 internal import Foundation
+public import Identifiers
 public import Messages
 internal import RandomNumbers
 
@@ -63,7 +64,7 @@ public struct SyntheticWorld: Sendable {
     /// One viewer's history and the truth behind it.
     public struct Viewer: Sendable {
         /// The viewer's id, as in the events.
-        public let id: String
+        public let id: UserID
         /// What the viewer watched, oldest first.
         public let events: [Event]
         /// The viewer's favourite genre when each event happened.
@@ -99,7 +100,11 @@ public struct SyntheticWorld: Sendable {
             let second = Bool.random(using: &generator) ? others.randomElement(using: &generator) : nil
             let title = titles.next(using: &generator)
             items.append(
-                CatalogueItem(id: "f\(index + 1)", title: title, categories: [first] + (second.map { [$0] } ?? []))
+                CatalogueItem(
+                    id: ItemID("f\(index + 1)"),
+                    title: title,
+                    categories: [first] + (second.map { [$0] } ?? [])
+                )
             )
         }
         self.configuration = configuration
@@ -127,7 +132,7 @@ public struct SyntheticWorld: Sendable {
     /// - Returns: the viewer with the whole history.
     public func viewer(_ index: Int) -> Viewer {
         var generator = SeededRandom(seed: configuration.seed &* 0x1_0000_0001 &+ UInt64(index) &+ 1)
-        let id = "u\(index + 1)"
+        let id = UserID("u\(index + 1)")
         let count = Int.random(in: configuration.minimumEvents...configuration.maximumEvents, using: &generator)
         var history = History(time: Self.beginning + Int64.random(in: 0..<90 * 86_400, using: &generator) * 1_000)
         var genre = Self.genres[Int.random(in: 0..<Self.genres.count, using: &generator)]
@@ -180,7 +185,7 @@ public struct SyntheticWorld: Sendable {
     private func watch(
         favourite genre: String,
         loyalty: Double? = nil,
-        viewer: String,
+        viewer: UserID,
         history: inout History,
         using generator: inout SeededRandom
     ) {

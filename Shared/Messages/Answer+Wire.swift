@@ -1,4 +1,5 @@
 import CMessages
+internal import Identifiers
 internal import JSON
 
 extension Answer: WireRecord {
@@ -74,12 +75,12 @@ extension Answer: WireRecord {
         items.reserveCapacity(message.n_items)
         for index in 0..<message.n_items {
             guard let item = message.items[index]?.pointee else { continue }
-            let id = try item.id.text("items[\(index)].id")
+            let id: ItemID = try item.id.id("items[\(index)].id")
             items.append(Item(id: id, title: try item.title.text("items[\(index)].title"), score: item.score))
         }
         self.init(
-            questionID: try message.question_id.text("question_id"),
-            user: try message.user.text("user"),
+            questionID: try message.question_id.id("question_id"),
+            user: try message.user.id("user"),
             status: status,
             text: try message.text.text("text"),
             items: items,
@@ -126,13 +127,13 @@ extension Answer.Status {
 /// An answer's JSON form.
 private struct AnswerJSON: Encodable {
     struct Item: Encodable {
-        let id: String
+        let id: ItemID
         let title: String
         let score: Float
     }
 
-    let questionID: String
-    let user: String
+    let questionID: QuestionID
+    let user: UserID
     let status: String
     let text: String?
     let items: [Item]?
@@ -188,7 +189,8 @@ extension Answer {
     )
 
     private init(_ scanner: inout JSONScanner) throws(JSONError) {
-        var (questionID, user, text, reason, modelVersion): (String?, String?, String?, String?, String?)
+        var (questionID, user): (QuestionID?, UserID?)
+        var (text, reason, modelVersion): (String?, String?, String?)
         var status: Status?
         var items: [Item]?
         var (eventCount, firstToken, compute): (UInt64?, UInt64?, UInt64?)
@@ -234,7 +236,7 @@ extension Answer.Item {
     private static let fields = FieldNames(of: "an item", [["id"], ["title"], ["score"]])
 
     fileprivate init(_ scanner: inout JSONScanner) throws(JSONError) {
-        var (id, title, score): (String?, String?, Float?)
+        var (id, title, score): (ItemID?, String?, Float?)
         var unknown = UnknownFields(.ignored)
         try scanner.readObject(Self.fields, unknown: &unknown) { field, scanner throws(JSONError) in
             switch Field(rawValue: field) {

@@ -1,3 +1,5 @@
+public import Identifiers
+
 /// The one final answer to a question.
 ///
 /// Topic `answers`; key: the user's id. Written by the LLM responder, read by the gateway and any consumer.
@@ -17,14 +19,14 @@ public struct Answer: Sendable, Equatable {
     /// An item with the model's log-probability of its title.
     public struct Item: Sendable, Equatable {
         /// The item's id.
-        public var id: String
+        public var id: ItemID
         /// Its title.
         public var title: String
         /// Natural logarithm of the title's probability among all titles.
         public var score: Float
 
         /// Makes a ranked item.
-        public init(id: String, title: String, score: Float) {
+        public init(id: ItemID, title: String, score: Float) {
             self.id = id
             self.title = title
             self.score = score
@@ -32,9 +34,9 @@ public struct Answer: Sendable, Equatable {
     }
 
     /// The question's id.
-    public var questionID: String
+    public var questionID: QuestionID
     /// The user it was about.
-    public var user: String
+    public var user: UserID
     /// How it ended.
     public var status: Status
     /// The answer; empty when there is none.
@@ -58,8 +60,8 @@ public struct Answer: Sendable, Equatable {
 
     /// Makes an answer.
     public init(
-        questionID: String,
-        user: String,
+        questionID: QuestionID,
+        user: UserID,
         status: Status,
         text: String = "",
         items: [Item] = [],
@@ -98,14 +100,14 @@ extension Answer {
 /// Topic `answer-tokens`; key: the user's id. Written by the LLM responder, read by the gateway.
 public struct AnswerToken: Sendable, Equatable {
     /// The question's id.
-    public var questionID: String
+    public var questionID: QuestionID
     /// 0 for the first piece.
     public var position: UInt32
     /// The piece's text.
     public var text: String
 
     /// Makes a piece of an answer.
-    public init(questionID: String, position: UInt32, text: String) {
+    public init(questionID: QuestionID, position: UInt32, text: String) {
         self.questionID = questionID
         self.position = position
         self.text = text

@@ -1,4 +1,5 @@
 import CMessages
+internal import Identifiers
 internal import JSON
 
 extension AnswerToken: WireRecord {
@@ -38,7 +39,7 @@ extension AnswerToken: WireRecord {
         defer { userllm__answer_token__free_unpacked(pointer, nil) }
         let message = pointer.pointee
         self.init(
-            questionID: try message.question_id.text("question_id"),
+            questionID: try message.question_id.id("question_id"),
             position: message.position,
             text: try message.text.text("text")
         )
@@ -53,7 +54,7 @@ extension AnswerToken: WireRecord {
 
 /// A piece's JSON form.
 private struct AnswerTokenJSON: Encodable {
-    let questionID: String
+    let questionID: QuestionID
     let position: UInt32
     let text: String
 
@@ -62,7 +63,7 @@ private struct AnswerTokenJSON: Encodable {
         case questionID = "question_id"
     }
 
-    init(questionID: String, position: UInt32, text: String) {
+    init(questionID: QuestionID, position: UInt32, text: String) {
         self.questionID = questionID
         self.position = position
         self.text = text
@@ -75,7 +76,7 @@ extension AnswerToken {
     private static let fields = FieldNames(of: "a piece of an answer", [["question_id"], ["position"], ["text"]])
 
     private init(_ scanner: inout JSONScanner) throws(JSONError) {
-        var (questionID, position, text): (String?, UInt32?, String?)
+        var (questionID, position, text): (QuestionID?, UInt32?, String?)
         var unknown = UnknownFields(.ignored)
         try scanner.readObject(Self.fields, unknown: &unknown) { field, scanner throws(JSONError) in
             switch Field(rawValue: field) {

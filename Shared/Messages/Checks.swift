@@ -1,9 +1,16 @@
+import Identifiers
+
 /// The checks that reading and writing a record share; each error has the value, and what to send instead.
 enum Check {
     /// Neither empty, nor too long, nor with a NUL.
     static func identifier(_ value: String, _ field: String) throws(MessageError) {
         guard !value.isEmpty else { throw MessageError(field: field, reason: "is empty: give a non-empty string") }
         try text(value, field, limit: Limits.identifierByteCount)
+    }
+
+    /// Neither empty, nor too long, nor with a NUL.
+    static func identifier(_ value: some ByteText, _ field: String) throws(MessageError) {
+        try identifier(value.text, field)
     }
 
     /// Not too long, and without a NUL, which C and PostgreSQL cannot hold in text.

@@ -1,3 +1,4 @@
+internal import Identifiers
 public import JSON
 
 extension Event {
@@ -53,8 +54,8 @@ extension Event {
         receivedAt: Int64?,
         unknown: inout UnknownFields
     ) throws(JSONError) {
-        var user: String?
-        var item: String?
+        var user: UserID?
+        var item: ItemID?
         var id: String?
         var type: String?
         var text: String?
@@ -88,6 +89,9 @@ extension Event {
 }
 
 extension JSONScanner {
+    /// Reads an id: a string, or a whole number, whose digits are the id.
+    mutating func identifier<ID: ByteText>() throws(JSONError) -> ID { ID(try identifier()) }
+
     /// Reads an array of strings.
     mutating func strings() throws(JSONError) -> [String] {
         try readArray { scanner throws(JSONError) in try scanner.string() }
@@ -96,8 +100,8 @@ extension JSONScanner {
 
 /// An event's JSON form.
 struct EventJSON: Encodable {
-    let user: String
-    let item: String
+    let user: UserID
+    let item: ItemID
     let rating: Float?
     let type: String?
     let categories: [String]?

@@ -1,4 +1,5 @@
 import CMessages
+internal import Identifiers
 internal import JSON
 
 extension Event: WireRecord {
@@ -23,7 +24,7 @@ extension Event: WireRecord {
             message.type = memory.bytes(type)
         }
         message.n_categories = categories.count
-        if !categories.isEmpty { message.categories = memory.array(categories) }
+        if !categories.isEmpty { message.categories = memory.array(categories.map { TextKey($0) }) }
         if let text {
             message.has_text = 1
             message.text = memory.bytes(text)
@@ -72,8 +73,8 @@ extension Event: WireRecord {
         guard let time = message.has_time != 0 ? message.time : receivedAt else { throw Self.missingTime }
         self.init(
             id: message.has_id != 0 ? try message.id.text("id") : nil,
-            user: try message.user.text("user"),
-            item: try message.item.text("item"),
+            user: try message.user.id("user"),
+            item: try message.item.id("item"),
             type: message.has_type != 0 ? try message.type.text("type") : nil,
             rating: message.has_rating != 0 ? message.rating : nil,
             categories: try texts(message.categories, message.n_categories, "categories"),

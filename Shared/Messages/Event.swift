@@ -1,3 +1,5 @@
+public import Identifiers
+
 /// Something a user did with an item.
 ///
 /// Topic `user-events`; key: the user's id; order: arrival, within a user. Written by the event ingestor or any Kafka
@@ -6,11 +8,11 @@ public struct Event: Sendable, Equatable {
     /// The client's own id of this event, if it gives one.
     public var id: String?
     /// Who did it; never empty.
-    public var user: String
+    public var user: UserID
     /// What it was done with; never empty.
     ///
     /// An item the model has not seen is encoded from `categories`.
-    public var item: String
+    public var item: ItemID
     /// What was done, such as `rating` or `view`.
     public var type: String?
     /// The user's rating of the item, on the data set's own scale.
@@ -25,8 +27,8 @@ public struct Event: Sendable, Equatable {
     /// Makes an event.
     public init(
         id: String? = nil,
-        user: String,
-        item: String,
+        user: UserID,
+        item: ItemID,
         type: String? = nil,
         rating: Float? = nil,
         categories: [String] = [],

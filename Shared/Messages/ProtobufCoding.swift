@@ -1,4 +1,5 @@
 import CMessages
+import Identifiers
 
 /// Memory for the parts of a protobuf-c message while it is packed.
 ///
@@ -43,6 +44,9 @@ final class MessageMemory {
         }
     }
 
+    /// A copy of an id's bytes.
+    func bytes(_ id: some ByteText) -> ProtobufCBinaryData { bytes(id.text) }
+
     /// Numbers as little-endian IEEE 754.
     func bytes(_ numbers: [Float]) -> ProtobufCBinaryData {
         let target = take(numbers.count * 4)
@@ -53,7 +57,7 @@ final class MessageMemory {
     }
 
     /// Texts one after another, as a repeated field has them.
-    func array(_ texts: [String]) -> UnsafeMutablePointer<ProtobufCBinaryData> {
+    func array(_ texts: [some ByteText]) -> UnsafeMutablePointer<ProtobufCBinaryData> {
         let target = take(texts.count * MemoryLayout<ProtobufCBinaryData>.stride)
             .bindMemory(to: ProtobufCBinaryData.self, capacity: texts.count)
         for (index, text) in texts.enumerated() { (target + index).initialize(to: bytes(text)) }
@@ -119,6 +123,9 @@ extension ProtobufCBinaryData {
     func text(_ field: String) throws(MessageError) -> String {
         try validText(buffer, field)
     }
+
+    /// The bytes as an id, which must be UTF-8.
+    func id<ID: ByteText>(_ field: String) throws(MessageError) -> ID { ID(try text(field)) }
 
     /// The bytes as little-endian numbers.
     func numbers(_ field: String) throws(MessageError) -> [Float] {

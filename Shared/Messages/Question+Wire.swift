@@ -1,4 +1,5 @@
 import CMessages
+internal import Identifiers
 internal import JSON
 
 extension Question: WireRecord {
@@ -57,8 +58,8 @@ extension Question: WireRecord {
             throw MessageError(field: "form", reason: "\(message.form.rawValue) is not known: send 0 to 3")
         }
         self.init(
-            id: try message.id.text("id"),
-            user: try message.user.text("user"),
+            id: try message.id.id("id"),
+            user: try message.user.id("user"),
             text: try message.text.text("text"),
             form: form,
             itemCount: message.has_item_count != 0 ? Int(message.item_count) : 10,
@@ -100,8 +101,8 @@ extension Question.AnswerForm {
 
 /// A question's JSON form.
 private struct QuestionJSON: Encodable {
-    let id: String
-    let user: String
+    let id: QuestionID
+    let user: UserID
     let text: String
     let form: String?
     let itemCount: Int?
@@ -152,7 +153,7 @@ extension Question {
     )
 
     private init(_ scanner: inout JSONScanner) throws(JSONError) {
-        var (id, user, text, form): (String?, String?, String?, AnswerForm?)
+        var (id, user, text, form): (QuestionID?, UserID?, String?, AnswerForm?)
         var (itemCount, maximumTokens): (Int?, Int?)
         var temperature: Float?
         var (seed, minimumEventCount): (UInt64?, UInt64?)

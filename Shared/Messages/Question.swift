@@ -1,3 +1,5 @@
+public import Identifiers
+
 /// A question about, or from, one user.
 ///
 /// Topic `questions`; key: the user's id. Written by the gateway or any Kafka producer, read by the LLM responder.
@@ -15,9 +17,9 @@ public struct Question: Sendable, Equatable {
     }
 
     /// Unique; the answer names it.
-    public var id: String
+    public var id: QuestionID
     /// The user it is about.
-    public var user: String
+    public var user: UserID
     /// The question as a person asked it.
     public var text: String
     /// What the answer may be.
@@ -39,8 +41,8 @@ public struct Question: Sendable, Equatable {
 
     /// Makes a question.
     public init(
-        id: String,
-        user: String,
+        id: QuestionID,
+        user: UserID,
         text: String,
         form: AnswerForm = .known,
         itemCount: Int = 10,

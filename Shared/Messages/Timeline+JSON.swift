@@ -1,9 +1,10 @@
+internal import Identifiers
 internal import JSON
 
 /// A timeline's JSON form.
 struct TimelineJSON: Encodable {
     struct Item: Encodable {
-        let item: String
+        let item: ItemID
         let rating: Float?
         let categories: [String]?
         let time: Int64
@@ -23,7 +24,7 @@ struct TimelineJSON: Encodable {
         }
     }
 
-    let user: String
+    let user: UserID
     let generation: UInt32
     let eventCount: UInt64
     let lastOffset: Int64
@@ -53,7 +54,7 @@ extension Timeline {
     )
 
     init(_ scanner: inout JSONScanner) throws(JSONError) {
-        var (user, generation, eventCount, lastOffset): (String?, UInt32?, UInt64?, Int64?)
+        var (user, generation, eventCount, lastOffset): (UserID?, UInt32?, UInt64?, Int64?)
         var events: [TimelineEvent]?
         var unknown = UnknownFields(.ignored)
         try scanner.readObject(Self.fields, unknown: &unknown) { field, scanner throws(JSONError) in
@@ -86,7 +87,7 @@ extension TimelineEvent {
     )
 
     fileprivate init(_ scanner: inout JSONScanner) throws(JSONError) {
-        var (item, rating, categories): (String?, Float?, [String]?)
+        var (item, rating, categories): (ItemID?, Float?, [String]?)
         var (time, idDigest): (Int64?, UInt64?)
         var unknown = UnknownFields(.ignored)
         try scanner.readObject(Self.fields, unknown: &unknown) { field, scanner throws(JSONError) in

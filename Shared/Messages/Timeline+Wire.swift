@@ -1,4 +1,5 @@
 import CMessages
+internal import Identifiers
 internal import JSON
 
 extension Timeline: WireRecord {
@@ -78,9 +79,9 @@ extension Timeline: WireRecord {
     private init(protobuf bytes: Span<UInt8>) throws(MessageError) {
         var columns = TimelineColumns()
         try columns.read(bytes)
-        var items: [String] = []
+        var items: [ItemID] = []
         for (index, place) in columns.items.enumerated() {
-            items.append(try validText(bytes.extracting(place), "items[\(index)]"))
+            items.append(ItemID(try validText(bytes.extracting(place), "items[\(index)]")))
         }
         var categories: [String] = []
         for (index, place) in columns.categories.enumerated() {

@@ -1,9 +1,10 @@
 internal import Digests
+public import Identifiers
 
 /// What the encoder needs of one event.
 public struct TimelineEvent: Sendable, Equatable {
     /// The item's id.
-    public var item: String
+    public var item: ItemID
     /// The rating on the data set's own scale, if there was one.
     public var rating: Float?
     /// Categories that came with the event; empty means: as the catalogue says.
@@ -15,7 +16,7 @@ public struct TimelineEvent: Sendable, Equatable {
 
     /// Makes an event of a timeline.
     public init(
-        item: String,
+        item: ItemID,
         rating: Float? = nil,
         categories: [String] = [],
         time: Int64,
@@ -79,7 +80,7 @@ public struct TimelineEvent: Sendable, Equatable {
 /// Topic `user-timelines`, compacted; key: the user's id. Written and restored by the encoder worker.
 public struct Timeline: Sendable, Equatable {
     /// Whose timeline it is.
-    public var user: String
+    public var user: UserID
     /// The number of the rebuild that made it; the first is 0.
     public var generation: UInt32
     /// How many events this user ever had.
@@ -91,7 +92,7 @@ public struct Timeline: Sendable, Equatable {
 
     /// Makes a timeline.
     public init(
-        user: String,
+        user: UserID,
         generation: UInt32 = 0,
         eventCount: UInt64 = 0,
         lastOffset: Int64 = -1,

@@ -1,10 +1,12 @@
+public import Identifiers
+
 /// A stored timeline as it lies in its record: tables of what differs, and for each event its places in them.
 ///
 /// For readers of many timelines: texts stay where they are in the record, and an instance that reads one record after
 /// another uses its memory again. Both versions of the record are read; `timeline.proto` describes them.
 public struct TimelineColumns: Sendable {
     /// Whose timeline it is.
-    public private(set) var user = ""
+    public private(set) var user: UserID = ""
     /// The number of the rebuild that made it.
     public private(set) var generation: UInt32 = 0
     /// How many events the user ever had.
@@ -68,8 +70,8 @@ public struct TimelineColumns: Sendable {
     }
 
     /// An item's id, checked.
-    public static func item(_ bytes: Span<UInt8>) throws(MessageError) -> String {
-        let text = try validText(bytes, "items")
+    public static func item(_ bytes: Span<UInt8>) throws(MessageError) -> ItemID {
+        let text = ItemID(try validText(bytes, "items"))
         try Check.identifier(text, "items")
         return text
     }
@@ -109,7 +111,7 @@ public struct TimelineColumns: Sendable {
         _ bytes: Span<UInt8>
     ) throws(MessageError) {
         switch (number, type) {
-        case (1, .bytes): user = try validText(bytes.extracting(try cursor.range(bytes)), "user")
+        case (1, .bytes): user = UserID(try validText(bytes.extracting(try cursor.range(bytes)), "user"))
         case (2, .varint): generation = try cursor.varint32(bytes)
         case (3, .varint): eventCount = try cursor.varint(bytes)
         case (4, .varint): lastOffset = try cursor.zigzag(bytes)

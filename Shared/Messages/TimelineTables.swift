@@ -1,7 +1,9 @@
+import Identifiers
+
 /// The events of a timeline as `timeline.proto` writes them in version 2: tables of what differs, and a number per event.
 struct TimelineTables {
-    private(set) var items: [String] = []
-    private(set) var categories: [String] = []
+    private(set) var items: [ItemID] = []
+    private(set) var categories: [TextKey] = []
     /// The length of the first list, its categories as positions in `categories`, the length of the second, and so on.
     private(set) var flatLists: [UInt32] = []
     private(set) var ratings: [Float] = []
@@ -14,8 +16,8 @@ struct TimelineTables {
     /// Milliseconds of a step of `eventTimes`: whole seconds take fewer bytes.
     let timeUnit: UInt32
 
-    private var itemNumbers: [String: UInt32] = [:]
-    private var categoryNumbers: [String: UInt32] = [:]
+    private var itemNumbers: [ItemID: UInt32] = [:]
+    private var categoryNumbers: [TextKey: UInt32] = [:]
     private var listNumbers: [[UInt32]: UInt32] = [:]
     /// By their bits, so that -0 stays -0.
     private var ratingNumbers: [UInt32: UInt32] = [:]
@@ -37,7 +39,11 @@ struct TimelineTables {
         }
     }
 
-    private static func number(of text: String, in table: inout [String], _ numbers: inout [String: UInt32]) -> UInt32 {
+    private static func number<Key: ByteText>(
+        of text: Key,
+        in table: inout [Key],
+        _ numbers: inout [Key: UInt32]
+    ) -> UInt32 {
         if let number = numbers[text] { return number }
         let number = UInt32(table.count)
         table.append(text)
@@ -46,7 +52,7 @@ struct TimelineTables {
     }
 
     private mutating func number(ofList list: [String]) -> UInt32 {
-        let places = list.map { Self.number(of: $0, in: &categories, &categoryNumbers) }
+        let places = list.map { Self.number(of: TextKey($0), in: &categories, &categoryNumbers) }
         if let number = listNumbers[places] { return number }
         let number = UInt32(listNumbers.count)
         flatLists.append(UInt32(places.count))

@@ -1,4 +1,5 @@
 import CMessages
+internal import Identifiers
 internal import JSON
 
 extension UserEmbedding: WireRecord {
@@ -54,7 +55,7 @@ extension UserEmbedding: WireRecord {
         defer { userllm__user_embedding__free_unpacked(pointer, nil) }
         let message = pointer.pointee
         self.init(
-            user: try message.user.text("user"),
+            user: try message.user.id("user"),
             modelVersion: try message.model_version.text("model_version"),
             generation: message.generation,
             eventCount: message.event_count,
@@ -93,7 +94,7 @@ extension UserEmbedding: WireRecord {
 
 /// An embedding's JSON form.
 private struct UserEmbeddingJSON: Encodable {
-    let user: String
+    let user: UserID
     let modelVersion: String
     let generation: UInt32
     let eventCount: UInt64
@@ -146,7 +147,7 @@ extension UserEmbedding {
     )
 
     private init(_ scanner: inout JSONScanner) throws(JSONError) {
-        var (user, modelVersion): (String?, String?)
+        var (user, modelVersion): (UserID?, String?)
         var (generation, eventCount): (UInt32?, UInt64?)
         var (sourcePartition, sourceOffset, eventTime): (Int32?, Int64?, Int64?)
         var (rows, columns): (Int?, Int?)

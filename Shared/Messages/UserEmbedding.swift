@@ -1,10 +1,12 @@
+public import Identifiers
+
 /// What a model knows of one user after a number of events.
 ///
 /// Topic `user-embeddings`, compacted; key: the user's id. Written by the encoder worker, read by the embedding writer.
 /// Of two records of one user and model version the one with the greater (`generation`, `eventCount`) holds.
 public struct UserEmbedding: Sendable, Equatable {
     /// Whose embedding it is.
-    public var user: String
+    public var user: UserID
     /// The version of the model bundle that made it.
     public var modelVersion: String
     /// The number of the rebuild that made it.
@@ -28,7 +30,7 @@ public struct UserEmbedding: Sendable, Equatable {
 
     /// Makes an embedding.
     public init(
-        user: String,
+        user: UserID,
         modelVersion: String,
         generation: UInt32,
         eventCount: UInt64,

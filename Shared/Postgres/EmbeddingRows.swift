@@ -1,3 +1,4 @@
+import Identifiers
 public import Messages
 
 /// Rows for `user_embeddings`, as the server takes them: arrays, one for each column, which is the fastest safe way in.
@@ -18,18 +19,18 @@ public struct EmbeddingRows: Sendable {
     /// Takes the newest row of each user and version, in the order of the key, so that two writers cannot deadlock.
     public init(_ rows: [UserEmbedding]) {
         struct Key: Hashable {
-            let user: String
-            let version: String
+            let user: UserID
+            let version: TextKey
         }
         var newest: [Key: UserEmbedding] = [:]
         for row in rows {
-            let key = Key(user: row.user, version: row.modelVersion)
+            let key = Key(user: row.user, version: TextKey(row.modelVersion))
             if let known = newest[key], (known.generation, known.eventCount) >= (row.generation, row.eventCount) {
                 continue
             }
             newest[key] = row
         }
-        let sorted = newest.values.sorted { ($0.user, $0.modelVersion) < ($1.user, $1.modelVersion) }
+        let sorted = newest.sorted { ($0.key.user, $0.key.version) < ($1.key.user, $1.key.version) }.map(\.value)
         count = sorted.count
         parameters = Self.parameters(of: sorted).map(\.encoded)
     }
@@ -42,7 +43,7 @@ public struct EmbeddingRows: Sendable {
             ends.append(Int32(pooled.count))
         }
         return [
-            .texts(rows.map(\.user)), .texts(rows.map(\.modelVersion)),
+            .texts(rows.map(\.user.text)), .texts(rows.map(\.modelVersion)),
             // The record's own check has kept these within what the columns hold.
             .int4s(rows.map { Int32(clamping: $0.generation) }), .int8s(rows.map { Int64(clamping: $0.eventCount) }),
             .int4s(rows.map(\.sourcePartition)), .int8s(rows.map(\.sourceOffset)), .int8s(rows.map(\.eventTime)),
@@ -65,7 +66,7 @@ public struct EmbeddingRows: Sendable {
     /// Reads a row of a result that has the columns `names`.
     static func row(_ result: PostgresResult, _ row: Int) -> UserEmbedding {
         UserEmbedding(
-            user: result.text(row, 0),
+            user: UserID(result.text(row, 0)),
             modelVersion: result.text(row, 1),
             generation: UInt32(clamping: result.int4(row, 2)),
             eventCount: UInt64(clamping: result.int8(row, 3)),

@@ -1,3 +1,4 @@
+public import Identifiers
 public import Messages
 public import Streams
 
@@ -86,7 +87,7 @@ public actor EmbeddingTable {
     @discardableResult
     public func upsert(
         _ rows: EmbeddingRows,
-        deletions: [String],
+        deletions: [UserID],
         offsets: [TopicPartition: (expected: Int64?, next: Int64)],
         group: String,
         owner: String
@@ -96,7 +97,7 @@ public actor EmbeddingTable {
             [
                 .text(group), .text(owner), .texts(moves.map(\.key.topic)), .int4s(moves.map(\.key.partition)),
                 .int8s(moves.map(\.value.expected)), .int8s(moves.map(\.value.next)),
-                .texts(Set(deletions).sorted()),
+                .texts(Set(deletions).sorted().map(\.text)),
             ] + rows.parameters
         do throws(PostgresError) {
             let result = try await writer.query(
@@ -118,7 +119,7 @@ public actor EmbeddingTable {
     @discardableResult
     public func upsert(
         _ rows: [UserEmbedding],
-        deletions: [String],
+        deletions: [UserID],
         offsets: [TopicPartition: (expected: Int64?, next: Int64)],
         group: String,
         owner: String
@@ -166,10 +167,10 @@ public actor EmbeddingTable {
     ///   - modelVersion: the version of the model bundle that reads it.
     /// - Returns: the row; nil when the user has none.
     /// - Throws: `PostgresError`.
-    public func row(user: String, modelVersion: String) async throws(PostgresError) -> UserEmbedding? {
+    public func row(user: UserID, modelVersion: String) async throws(PostgresError) -> UserEmbedding? {
         let rows = try await reader.query(
             "SELECT \(EmbeddingRows.names) FROM public.user_embeddings WHERE user_id = $1 AND model_version = $2",
-            [.text(user), .text(modelVersion)],
+            [.text(user.text), .text(modelVersion)],
             operation: "reading the embedding of a user"
         )
         return rows.count > 0 ? EmbeddingRows.row(rows, 0) : nil
@@ -206,7 +207,7 @@ public actor EmbeddingTable {
             )
             guard rows.count > 0 else { return }
             let page = (0..<rows.count).map { EmbeddingRows.row(rows, $0) }
-            after = page.last?.user
+            after = page.last?.user.text
             try await body(page)
         }
     }

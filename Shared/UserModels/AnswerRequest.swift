@@ -1,3 +1,4 @@
+public import Identifiers
 public import Messages
 
 /// A question to an answering engine.
@@ -15,7 +16,7 @@ public struct AnswerRequest: Sendable, Equatable {
     /// Seed of the sampling.
     public var seed: UInt64
     /// Ids of items that may not be answered, as those the user has seen; nil allows all.
-    public var excludedItems: Set<String>?
+    public var excludedItems: Set<ItemID>?
 
     /// Makes a request.
     public init(
@@ -25,7 +26,7 @@ public struct AnswerRequest: Sendable, Equatable {
         maximumTokens: Int = 32,
         temperature: Float = 0,
         seed: UInt64 = 0,
-        excludedItems: Set<String>? = nil
+        excludedItems: Set<ItemID>? = nil
     ) {
         self.text = text
         self.form = form

@@ -1,4 +1,5 @@
 public import Datasets
+public import Identifiers
 public import Messages
 import NeuralNetwork
 
@@ -90,7 +91,7 @@ public struct EventFeatures: Sendable {
     }
 
     /// The item's position in the catalogue; nil when it is not there.
-    public func index(ofItem id: String) -> Int? { catalogue.index(of: id) }
+    public func index(ofItem id: ItemID) -> Int? { catalogue.index(of: id) }
 
     /// The categories of a catalogue item.
     public func categories(ofItem item: Int) -> [Int32] { categoriesOfItem[item] }
@@ -137,7 +138,7 @@ public struct EventFeatures: Sendable {
     }
 
     /// The bucket of an unknown item: FNV-1a over its id, because Swift's own hash differs from process to process.
-    func unknownBucket(_ id: String) -> Int32 {
+    func unknownBucket(_ id: ItemID) -> Int32 {
         var hash: UInt64 = 0xcbf2_9ce4_8422_2325
         for byte in id.utf8 { hash = (hash ^ UInt64(byte)) &* 0x0000_0100_0000_01b3 }
         // The last byte has only been multiplied once, so ids that count up would share their high bits.

@@ -1,3 +1,4 @@
+import Identifiers
 import Messages
 
 /// The texts of all timelines, each held once: items, categories, and lists of categories.
@@ -10,7 +11,7 @@ struct NameTables {
     // MARK: - Using
 
     /// The number of an item, used once more.
-    mutating func retainItem(_ item: String) -> UInt32 { items.retain(item.utf8Span.span).number }
+    mutating func retainItem(_ item: ItemID) -> UInt32 { items.retain(item.text.utf8Span.span).number }
 
     /// What `PackedTimeline.Event.list` has for some categories, used once more.
     mutating func retainList(_ names: [String]) -> UInt32 {
@@ -155,7 +156,7 @@ struct NameTables {
     // MARK: - Reading
 
     /// An item's id.
-    func item(_ number: UInt32) -> String { String(decoding: items[number], as: UTF8.self) }
+    func item(_ number: UInt32) -> ItemID { ItemID(String(decoding: items[number], as: UTF8.self)) }
 
     /// The categories of an event's list.
     func categories(ofList list: UInt32) -> [String] {

@@ -1,4 +1,5 @@
 import Failpoints
+public import Identifiers
 public import Messages
 
 /// The timelines of the users of the partitions this worker holds, packed.
@@ -17,7 +18,7 @@ public struct TimelineStore: Sendable {
 
     /// How many events a timeline keeps; `Timeline` says when it keeps fewer.
     public let length: Int
-    private var partitions: [Int32: [String: PackedTimeline]] = [:]
+    private var partitions: [Int32: [UserID: PackedTimeline]] = [:]
     private var lastOffsets: [Int32: Int64] = [:]
     private var names = NameTables()
     // Memory that is used again.
@@ -101,7 +102,7 @@ public struct TimelineStore: Sendable {
     /// - Returns: what became of it.
     public mutating func apply(
         _ event: TimelineEvent,
-        of user: String,
+        of user: UserID,
         in partition: Int32,
         offset: Int64
     ) -> Outcome {
@@ -122,7 +123,7 @@ public struct TimelineStore: Sendable {
     ///   - partition: the user's partition.
     ///   - offset: where the deletion lies there.
     /// - Returns: false when the timeline has a later event, so that the deletion was applied before.
-    public mutating func remove(_ user: String, in partition: Int32, at offset: Int64) -> Bool {
+    public mutating func remove(_ user: UserID, in partition: Int32, at offset: Int64) -> Bool {
         let last = partitions[partition]?[user]?.head().head.lastOffset ?? -1
         guard last < offset || Protection.replayGuard.isOff else { return false }
         remove(user, in: partition)
@@ -130,13 +131,13 @@ public struct TimelineStore: Sendable {
     }
 
     /// Forgets a user.
-    public mutating func remove(_ user: String, in partition: Int32) {
+    public mutating func remove(_ user: UserID, in partition: Int32) {
         guard let timeline = partitions[partition]?.removeValue(forKey: user) else { return }
         Self.release(timeline, &names)
     }
 
     /// A user's timeline; nil when there is none.
-    public func timeline(of user: String, in partition: Int32) -> Timeline? {
+    public func timeline(of user: UserID, in partition: Int32) -> Timeline? {
         guard let packed = partitions[partition]?[user] else { return nil }
         var (head, position) = packed.head()
         var timeline = Timeline(

@@ -1,3 +1,4 @@
+public import Identifiers
 public import Messages
 public import StreamProcessing
 public import Streams
@@ -16,7 +17,7 @@ public struct TimelineUpdate: Sendable {
     }
 
     private struct Touched {
-        let user: String
+        let user: UserID
         let partition: Int32
         var appendedAt: Int64
     }
@@ -24,7 +25,7 @@ public struct TimelineUpdate: Sendable {
     /// The timelines that a batch touched, in order of their first event; each to be encoded once.
     public private(set) var changed: [Changed] = []
     /// Users that a deletion came for, and their partitions; they may have had events since.
-    public private(set) var deleted: [(user: String, partition: Int32)] = []
+    public private(set) var deleted: [(user: UserID, partition: Int32)] = []
     /// Records that are no events.
     public private(set) var rejections: [RejectedRecord] = []
     /// Records that were dealt with before, by their offset.
@@ -32,7 +33,7 @@ public struct TimelineUpdate: Sendable {
     /// Events whose `event_id` their user's timeline held already.
     public private(set) var repeatedCount = 0
     private var touched: [Touched] = []
-    private var positions: [String: Int] = [:]
+    private var positions: [UserID: Int] = [:]
 
     /// Applies records to the timelines, in order.
     ///
@@ -68,7 +69,7 @@ public struct TimelineUpdate: Sendable {
         guard let key = record.key, !key.isEmpty else {
             throw MessageError(field: "key", reason: "is empty; the key of an event is its user's id")
         }
-        guard let user = String(validating: key, as: UTF8.self) else {
+        guard let user = String(validating: key, as: UTF8.self).map({ UserID($0) }) else {
             throw MessageError(field: "key", reason: "is not UTF-8; the key of an event is its user's id")
         }
         guard let value = record.value else {
@@ -98,7 +99,7 @@ public struct TimelineUpdate: Sendable {
         touch(user, partition, at: record.timestamp)
     }
 
-    private mutating func touch(_ user: String, _ partition: Int32, at time: Int64) {
+    private mutating func touch(_ user: UserID, _ partition: Int32, at time: Int64) {
         if let position = positions[user] {
             touched[position].appendedAt = time
         } else {

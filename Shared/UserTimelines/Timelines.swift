@@ -1,3 +1,4 @@
+import Identifiers
 import Messages
 public import Streams
 
@@ -76,7 +77,7 @@ public actor Timelines {
         guard let key = record.key else { throw MessageError(field: "key", reason: "there is none") }
         let partition = record.source.partition
         guard let value = record.value else {
-            return store.remove(String(decoding: key, as: UTF8.self), in: partition)
+            return store.remove(UserID(String(decoding: key, as: UTF8.self)), in: partition)
         }
         try columns.read(value.span)
         guard columns.user.utf8.elementsEqual(key) else {

@@ -1,5 +1,6 @@
 import Executors
 import Foundation
+import Identifiers
 import NeuralNetwork
 import ServiceRuntime
 import Synchronization

@@ -1,5 +1,6 @@
 import Foundation
 import HTTPClient
+import Identifiers
 import Messages
 import Postgres
 import ServiceRuntime
@@ -145,7 +146,7 @@ enum FreshnessCommand {
         let table = try await EmbeddingTable(database: stage.state.database)
         var durations: [Duration] = []
         while ContinuousClock.now < end {
-            let user = "probe-\(load.takeNumber())"
+            let user = UserID("probe-\(load.takeNumber())")
             try await load.send([load.event(of: user)])
             let accepted = ContinuousClock.now
             try await poll("\(user) has a row", within: .seconds(60), every: .milliseconds(1)) {
@@ -180,7 +181,7 @@ enum FreshnessCommand {
         }
 
         /// An event of some user.
-        func event(of user: String) -> Event {
+        func event(of user: UserID) -> Event {
             var event = events[0]
             event.user = user
             return event

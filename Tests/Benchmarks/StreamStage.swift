@@ -1,6 +1,7 @@
 import Datasets
 import Foundation
 import HTTPClient
+import Identifiers
 import MessageLogs
 import Messages
 import ServiceRuntime

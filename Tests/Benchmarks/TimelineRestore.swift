@@ -1,5 +1,6 @@
 import Foundation
 import Glibc
+import Identifiers
 import MessageLogs
 import Messages
 import Streams

@@ -1,3 +1,4 @@
+import Identifiers
 import Messages
 import RandomNumbers
 
@@ -9,7 +10,7 @@ struct TimelineSource: Sendable {
         "Film-Noir", "Horror", "Musical", "Mystery", "Romance", "Sci-Fi", "Thriller", "War", "Western",
     ]
 
-    private let films: [(item: String, genres: [String])]
+    private let films: [(item: ItemID, genres: [String])]
 
     /// Makes the films, the same each time.
     init() {
@@ -18,11 +19,11 @@ struct TimelineSource: Sendable {
             let count = 1 + min(random.below(3), random.below(4))
             return Set((0..<count).map { _ in Self.genres[random.below(Self.genres.count)] }).sorted()
         }
-        films = (1...3_700).map { ("\($0)", sets[min(random.below(300), random.below(300))]) }
+        films = (1...3_700).map { (ItemID("\($0)"), sets[min(random.below(300), random.below(300))]) }
     }
 
     /// The name of a user.
-    static func user(_ number: Int) -> String { "u\(100_000 + number)" }
+    static func user(_ number: Int) -> UserID { "u\(100_000 + number)" }
 
     /// An event at a time; films come as often as their popularity says.
     func event(at time: Int64, _ random: inout SeededRandom) -> TimelineEvent {

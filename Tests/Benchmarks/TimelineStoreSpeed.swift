@@ -1,4 +1,5 @@
 import Glibc
+import Identifiers
 import Messages
 import RandomNumbers
 import UserTimelines

@@ -1,5 +1,6 @@
 import Datasets
 import Foundation
+import Identifiers
 import MessageLogs
 import Messages
 import ServiceRuntime

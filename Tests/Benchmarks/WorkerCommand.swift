@@ -1,4 +1,5 @@
 import Foundation
+import Identifiers
 import Messages
 import ServiceRuntime
 import StreamProcessing
@@ -83,7 +84,7 @@ enum WorkerCommand {
     private static func encoderSpeed(_ events: [Event], _ bundle: String, sharing: Double) throws -> Double {
         let bundle = try ModelBundle.load(bundle)
         let engine = try bundle.makeEncodingEngine(threads: 1)
-        var timelines: [String: [TimelineEvent]] = [:]
+        var timelines: [UserID: [TimelineEvent]] = [:]
         var batch: [[TimelineEvent]] = []
         var time = Duration.zero
         var count = 0

@@ -1,4 +1,5 @@
 import Foundation
+import Identifiers
 import Messages
 import ServiceRuntime
 import StreamProcessing
@@ -83,7 +84,7 @@ enum WriterCommand {
     {
         for start in stride(from: 0, to: count, by: 2_000) {
             let records = try (start..<min(start + 2_000, count)).map { index in
-                let user = "user-\(index)"
+                let user = UserID("user-\(index)")
                 let context = (0..<bundle.contextRows * bundle.contextColumns).map {
                     Float(($0 &* 31 &+ index) % 997) / 997
                 }

@@ -1,5 +1,6 @@
 import Datasets
 import Foundation
+import Identifiers
 import Messages
 import Testing
 
@@ -65,7 +66,7 @@ import Testing
         #expect(try reader.next()?.user == "2")
 
         var lenient = try set.events(skipsBadLines: true)
-        var users: [String] = []
+        var users: [UserID] = []
         try lenient.forEach { users.append($0.user) }
         #expect(users == ["1", "2"] && lenient.skippedLines == 1)
     }

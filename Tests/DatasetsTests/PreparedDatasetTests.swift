@@ -1,5 +1,6 @@
 import Datasets
 import Foundation
+import Identifiers
 import Messages
 import Testing
 
@@ -74,5 +75,26 @@ import Testing
         let folder = try folder()
         try folder.write("ratings.csv", "userId,movieId,rating,timestamp\n")
         #expect(throws: DatasetError.self) { try prepare(folder) }
+    }
+
+    @Test func idsAndCategoriesThatDifferInBytesAloneAreDifferent() throws {
+        let (composed, decomposed) = ("caf\u{E9}", "cafe\u{301}")
+        let folder = try TemporaryFolder()
+        try folder.write(
+            "movies.csv",
+            "movieId,title,genres\n\(composed),A,\(composed)\n\(decomposed),B,\(decomposed)\n"
+        )
+        try folder.write(
+            "ratings.csv",
+            "userId,movieId,rating,timestamp\n\(composed),\(composed),4,30\n\(decomposed),\(decomposed),5,10\n"
+        )
+        let data = try prepare(folder)
+        #expect(data.users == [UserID(composed), UserID(decomposed)])
+        #expect(data.catalogue.items.map(\.id) == [ItemID(composed), ItemID(decomposed)])
+        #expect(data.catalogue.categories.map { TextKey($0) } == [TextKey(decomposed), TextKey(composed)])
+        #expect(data.catalogue.categoryIndices == [[1], [0]])
+        #expect(data.catalogue.index(of: ItemID(decomposed)) == 1)
+        try data.write(to: folder.path + "/prepared")
+        #expect(try PreparedDataset(contentsOf: folder.path + "/prepared") == data)
     }
 }

@@ -1,3 +1,4 @@
+import Identifiers
 import Messages
 import StreamProcessing
 import Streams
@@ -6,7 +7,7 @@ import Testing
 @testable import EmbeddingWriter
 
 @Suite struct EmbeddingBatchTests {
-    static func embedding(_ user: String, count: UInt64, version: String = "v1", generation: UInt32 = 0)
+    static func embedding(_ user: UserID, count: UInt64, version: String = "v1", generation: UInt32 = 0)
         -> UserEmbedding
     {
         UserEmbedding(
@@ -24,7 +25,7 @@ import Testing
         )
     }
 
-    static func record(_ embedding: UserEmbedding?, user: String, offset: Int64) throws -> Record {
+    static func record(_ embedding: UserEmbedding?, user: UserID, offset: Int64) throws -> Record {
         Record(
             source: TopicPartition(Topic.userEmbeddings.rawValue, 0),
             offset: offset,
@@ -34,8 +35,8 @@ import Testing
         )
     }
 
-    private func reduced(_ steps: [UserEmbedding?], user: String = "ann") throws -> (
-        rows: [UserEmbedding], deletions: [String]
+    private func reduced(_ steps: [UserEmbedding?], user: UserID = "ann") throws -> (
+        rows: [UserEmbedding], deletions: [UserID]
     ) {
         let records = try steps.enumerated().map { try Self.record($1, user: user, offset: Int64($0)) }
         return EmbeddingBatch.reduced(EmbeddingBatch(records).entries)
@@ -68,5 +69,28 @@ import Testing
         let batch = EmbeddingBatch([broken, foreign, keyless])
         #expect(batch.entries.isEmpty)
         #expect(batch.rejections.map(\.record.offset) == [0, 1, 2])
+    }
+
+    @Test func usersAndVersionsThatDifferInBytesAloneAreDifferent() throws {
+        let (composed, decomposed) = ("jos\u{E9}", "jose\u{301}")
+        let users = [UserID(composed), UserID(decomposed)]
+        var records = try users.enumerated().map {
+            try Self.record(Self.embedding($1, count: UInt64($0 + 1)), user: $1, offset: Int64($0))
+        }
+        records.append(
+            try Self.record(Self.embedding(users[0], count: 3, version: composed), user: users[0], offset: 2)
+        )
+        records.append(
+            try Self.record(Self.embedding(users[0], count: 4, version: decomposed), user: users[0], offset: 3)
+        )
+        var (rows, deletions) = EmbeddingBatch.reduced(EmbeddingBatch(records).entries)
+        #expect(Set(rows.map(\.user)) == Set(users) && rows.count == 4 && deletions.isEmpty)
+        // Forgetting one leaves the other.
+        records.append(try Self.record(nil, user: users[0], offset: 4))
+        (rows, deletions) = EmbeddingBatch.reduced(EmbeddingBatch(records).entries)
+        #expect(rows.map(\.user) == [users[1]] && deletions == [users[0]])
+        // The value of one under the key of the other is refused.
+        let foreign = try Self.record(Self.embedding(users[0], count: 1), user: users[1], offset: 5)
+        #expect(EmbeddingBatch([foreign]).rejections.count == 1)
     }
 }

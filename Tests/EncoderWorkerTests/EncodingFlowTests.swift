@@ -1,5 +1,6 @@
 import Datasets
 import Foundation
+import Identifiers
 import Messages
 import Postgres
 import ServiceRuntime
@@ -278,7 +279,7 @@ import Verification
 
     @Test func aRetryCountsOnceAlsoAfterARestartAndADeletionForgetsIt() async throws {
         let fixture = try await Fixture()
-        func newest(_ user: String) async throws -> Timeline? {
+        func newest(_ user: UserID) async throws -> Timeline? {
             try await fixture.records(of: .userTimelines).last { $0.key == Array(user.utf8) }
                 .flatMap { try $0.value.map { try Timeline(decoding: $0, contentType: nil) } }
         }

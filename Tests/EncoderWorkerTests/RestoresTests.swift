@@ -1,3 +1,4 @@
+import Identifiers
 import Messages
 import Postgres
 import ServiceRuntime
@@ -84,7 +85,7 @@ import Verification
             )
             try await log.createTopics(TopicSpecification.system(partitionCount: 2))
             for partition in [quick, slow] {
-                let user = "u\(partition.partition)"
+                let user: UserID = "u\(partition.partition)"
                 let timeline = Timeline(
                     user: user,
                     generation: 0,

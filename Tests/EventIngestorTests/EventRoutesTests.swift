@@ -1,5 +1,6 @@
 import Foundation
 import HTTPClient
+import Identifiers
 import Messages
 import Streams
 import Synchronization
@@ -39,7 +40,10 @@ struct EventRoutesTests {
         }
         let found = try await events(log)
         #expect(found.map(\.item) == ["i1", "i2", "i3", "i4", "i5"])
-        #expect(found.first == Event(user: user, item: "i1", rating: 4.5, categories: ["A"], time: 1_700_000_000_000))
+        #expect(
+            found.first
+                == Event(user: UserID(user), item: "i1", rating: 4.5, categories: ["A"], time: 1_700_000_000_000)
+        )
         await log.close()
     }
 

@@ -1,5 +1,6 @@
 import Foundation
 import HTTPServer
+import Identifiers
 import Messages
 import ServiceRuntime
 import Streams

@@ -1,4 +1,5 @@
 import Foundation
+import Identifiers
 import Messages
 import ServiceRuntime
 import Streams
@@ -43,7 +44,7 @@ final class ImportTests {
         try await TestLog.records(log, ofUsers: user)
             .map { try Event(decoding: $0.value ?? [], contentType: nil) }
             .sorted { $0.user < $1.user }
-            .map { "\($0.user.suffix(1)):\($0.item)" }
+            .map { "\($0.user.text.suffix(1)):\($0.item)" }
     }
 
     @Test func sendsEveryEventOnceAndTheSecondTimeNone() async throws {

@@ -1,14 +1,15 @@
+import Identifiers
 import Messages
 import Testing
 
 @testable import Gateway
 
 @Suite(.timeLimit(.minutes(1))) struct AnswerBoardTests {
-    private func answer(_ id: String, _ text: String = "yes") -> Answer {
+    private func answer(_ id: QuestionID, _ text: String = "yes") -> Answer {
         Answer(questionID: id, user: "u", status: .answered, text: text, askedAt: 0, answeredAt: 1)
     }
 
-    private func token(_ id: String, _ position: UInt32, _ text: String) -> AnswerToken {
+    private func token(_ id: QuestionID, _ position: UInt32, _ text: String) -> AnswerToken {
         AnswerToken(questionID: id, position: position, text: text)
     }
 
@@ -88,5 +89,15 @@ import Testing
         #expect(board.claim("q"))
         board.add(answer("r"))
         #expect(!board.claim("r"))
+    }
+
+    @Test func questionsThatDifferInBytesAloneAreDifferent() async {
+        let board = AnswerBoard(maximumCount: 10, maximumByteCount: 1 << 20)
+        #expect(board.claim("\u{E9}"))
+        #expect(board.claim("e\u{301}"))
+        board.add(answer("\u{E9}", "composed"))
+        board.add(answer("e\u{301}", "decomposed"))
+        #expect(await news(board.watch("\u{E9}")) == ["composed"])
+        #expect(await news(board.watch("e\u{301}")) == ["decomposed"])
     }
 }

@@ -1,3 +1,4 @@
+import Identifiers
 import Messages
 import Testing
 
@@ -12,7 +13,7 @@ import Testing
         let question = try read(#"{"user":"u","question":"what next?"}"#)
         #expect(question.user == "u" && question.text == "what next?" && question.form == .known)
         #expect(question.askedAt == 1_000 && question.deadline == 31_000 && question.itemCount == 10)
-        #expect(!question.id.isEmpty)
+        #expect(!question.id.text.isEmpty)
         #expect(try read(#"{"user":"u","question":"what next?"}"#).id != question.id)
     }
 

@@ -1,3 +1,4 @@
+import Identifiers
 import Messages
 import Streams
 import Testing

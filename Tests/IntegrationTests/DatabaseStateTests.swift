@@ -1,5 +1,6 @@
 import Foundation
 import HTTPClient
+import Identifiers
 import MessageLogs
 import Messages
 import Postgres
@@ -109,7 +110,7 @@ import Verification
                 }
             }
             let items = try events.withLock { $0 }.compactMap(\.value)
-                .map { try Event(decoding: $0, contentType: nil).item }
+                .map { try Event(decoding: $0, contentType: nil).item.text }
             #expect(items == ["f1", "f3"])
             #expect(await ingestor.stop() == .exited(0))
             await system.log.close()

@@ -1,5 +1,6 @@
 import Foundation
 import HTTPClient
+import Identifiers
 import Messages
 import ServiceRuntime
 import StreamProcessing

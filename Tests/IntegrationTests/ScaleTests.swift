@@ -1,6 +1,7 @@
 import Datasets
 import Foundation
 import Glibc
+import Identifiers
 import ServiceRuntime
 import Testing
 import Verification

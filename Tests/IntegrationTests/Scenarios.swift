@@ -1,5 +1,6 @@
 import Foundation
 import HTTPClient
+import Identifiers
 import MessageLogs
 import Messages
 import Postgres
@@ -15,21 +16,21 @@ enum Scenarios {
     private static let http = HTTPClient()
 
     /// A user's id that no other test has.
-    private static func freshUser(_ name: String) -> String { "\(name)-\(UUID().uuidString.prefix(8).lowercased())" }
+    private static func freshUser(_ name: String) -> UserID { "\(name)-\(UUID().uuidString.prefix(8).lowercased())" }
 
-    static func event(_ user: String, _ item: String, time: Int64 = 1_700_000_000_000) -> Event {
+    static func event(_ user: UserID, _ item: ItemID, time: Int64 = 1_700_000_000_000) -> Event {
         Event(user: user, item: item, rating: 4, time: time)
     }
 
     static func question(
-        _ user: String,
+        _ user: UserID,
         form: Question.AnswerForm = .title,
         knowing count: UInt64 = 0,
         milliseconds: Int64 = 60_000
     ) -> Question {
         let now = WallClock.milliseconds
         return Question(
-            id: UUID().uuidString.lowercased(),
+            id: QuestionID(UUID().uuidString.lowercased()),
             user: user,
             text: form == .title ? "What will the user watch next?" : "What is the user's favourite genre?",
             form: form,
@@ -207,6 +208,28 @@ enum Scenarios {
         try await client.send([event(user, "f4")])
         let answer = try await client.ask(question(user, knowing: 1))
         #expect(answer.eventCount == 1)
+        await table.close()
+    }
+
+    /// Two users whose ids are the same to a reader, and to Swift's `String`, from the door to the row.
+    static func usersThatDifferInBytesAlone() async throws {
+        let system = try SharedSystem.required().system
+        let state = try system.state()
+        let client = try system.client()
+        let name = freshUser("jos").text
+        let (composed, decomposed) = (UserID(name + "\u{E9}"), UserID(name + "e\u{301}"))
+        try await client.send([event(composed, "f1"), event(decomposed, "f2"), event(composed, "f3")])
+        #expect(try await client.ask(question(composed, knowing: 2)).eventCount == 2)
+        #expect(try await client.ask(question(decomposed, knowing: 1)).eventCount == 1)
+        try await client.delete(user: composed)
+        let table = try await EmbeddingTable(database: state.database)
+        try await poll("the row of \(composed) is gone", within: .seconds(300)) {
+            try await table.row(user: composed, modelVersion: state.modelVersion) == nil
+        }
+        #expect(try await table.row(user: decomposed, modelVersion: state.modelVersion)?.eventCount == 1)
+        // The one that is left goes on.
+        try await client.send([event(decomposed, "f4")])
+        #expect(try await client.ask(question(decomposed, knowing: 2)).eventCount == 2)
         await table.close()
     }
 

@@ -19,6 +19,10 @@ import Verification
 
     @Test func aDeletedUserIsForgottenEverywhere() async throws { try await Scenarios.deletion() }
 
+    @Test func usersThatDifferInBytesAloneAreDifferent() async throws {
+        try await Scenarios.usersThatDifferInBytesAlone()
+    }
+
     @Test func statusShowsWhatRuns() async throws { try await Scenarios.status() }
 }
 
@@ -44,6 +48,10 @@ struct SystemOverKafkaTests {
     @Test func questionsWithoutAnAnswerSayWhy() async throws { try await Scenarios.unanswerableQuestions() }
 
     @Test func aDeletedUserIsForgottenEverywhere() async throws { try await Scenarios.deletion() }
+
+    @Test func usersThatDifferInBytesAloneAreDifferent() async throws {
+        try await Scenarios.usersThatDifferInBytesAlone()
+    }
 
     @Test func statusShowsWhatRuns() async throws { try await Scenarios.status() }
 }

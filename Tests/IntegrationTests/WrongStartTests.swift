@@ -1,6 +1,7 @@
 import Datasets
 import Foundation
 import Glibc
+import Identifiers
 import Messages
 import ServiceRuntime
 import SystemClient

@@ -1,3 +1,4 @@
+import Identifiers
 import Messages
 import Postgres
 import StreamProcessing
@@ -10,7 +11,7 @@ import Testing
 @Suite struct AnsweredQuestionsTests {
     private static let partition = TopicPartition(Topic.questions.rawValue, 0)
 
-    private func record(_ id: String, offset: Int64) -> (question: Question, record: Record) {
+    private func record(_ id: QuestionID, offset: Int64) -> (question: Question, record: Record) {
         let question = Question(id: id, user: "ann", text: "What now?", form: .title, askedAt: 0, deadline: 1)
         let record = Record(source: Self.partition, offset: offset, timestamp: 0, key: [1], value: [])
         return (question, record)
@@ -22,12 +23,12 @@ import Testing
         return log
     }
 
-    private func answer(_ id: String, offset: Int64) throws -> OutgoingRecord {
+    private func answer(_ id: QuestionID, offset: Int64) throws -> OutgoingRecord {
         let answer = Answer(questionID: id, user: "ann", status: .answered, text: "That.", askedAt: 0, answeredAt: 1)
         return try AnsweredQuestions.record(answer, to: record(id, offset: offset).record)
     }
 
-    private func isAnswered(_ id: String, at offset: Int64, _ answered: AnsweredQuestions) -> Bool {
+    private func isAnswered(_ id: QuestionID, at offset: Int64, _ answered: AnsweredQuestions) -> Bool {
         let (question, record) = record(id, offset: offset)
         return answered.contains(question, in: record)
     }
@@ -83,5 +84,12 @@ import Testing
         #expect(!answered.contains(old, in: record))
         answered.insert([AnsweredQuestions.Key(old)], in: Self.partition)
         #expect(answered.contains(old, in: record))
+    }
+
+    @Test func questionsThatDifferInBytesAloneAreDifferent() {
+        var answered = AnsweredQuestions()
+        answered.insert([AnsweredQuestions.Key(record("\u{E9}", offset: 1).question)], in: Self.partition)
+        #expect(isAnswered("\u{E9}", at: 2, answered))
+        #expect(!isAnswered("e\u{301}", at: 3, answered))
     }
 }

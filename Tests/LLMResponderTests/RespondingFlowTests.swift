@@ -1,5 +1,6 @@
 import Datasets
 import Foundation
+import Identifiers
 import Messages
 import Postgres
 import ServiceRuntime
@@ -36,7 +37,7 @@ import Verification
         }
 
         /// Writes a user's row; without a version, the bundle's.
-        func write(_ user: String, count: UInt64, version: String? = nil) async throws {
+        func write(_ user: UserID, count: UInt64, version: String? = nil) async throws {
             let timeline = (0..<5).map { TimelineEvent(item: "f\($0 + 1)", rating: 4, time: Int64($0) * 60_000) }
             let encoded = try bundle.makeEncodingEngine(threads: 1).encode([timeline])[0]
             let row = UserEmbedding(
@@ -55,7 +56,8 @@ import Verification
             try await table.upsert([row], deletions: [], offsets: [:], group: "test", owner: "test")
         }
 
-        func ask(_ id: String, _ user: String, knowing count: UInt64 = 0, milliseconds: Int64 = 60_000) async throws {
+        func ask(_ id: QuestionID, _ user: UserID, knowing count: UInt64 = 0, milliseconds: Int64 = 60_000) async throws
+        {
             let now = WallClock.milliseconds
             let question = Question(
                 id: id,
@@ -77,7 +79,7 @@ import Verification
                 .map { try Answer(decoding: $0, contentType: nil) }
         }
 
-        func answer(_ id: String) async throws -> Answer? { try await answers().first { $0.questionID == id } }
+        func answer(_ id: QuestionID) async throws -> Answer? { try await answers().first { $0.questionID == id } }
 
         func records(of topic: String) async throws -> [Record] {
             let collector = Collector()
@@ -171,14 +173,14 @@ import Verification
         let fixture = try await Fixture()
         try await fixture.write("u1", count: 5)
         // Beside each other, and after others that fill more than a batch.
-        for id in ["a", "a", "b", "c", "d", "e", "f", "a", "g"] { try await fixture.ask(id, "u1") }
+        for id: QuestionID in ["a", "a", "b", "c", "d", "e", "f", "a", "g"] { try await fixture.ask(id, "u1") }
         try await fixture.whileRunning {
             try await poll("g is answered", within: .seconds(60)) { try await fixture.answer("g") != nil }
         }
         let ids = try await fixture.answers().map(\.questionID)
         #expect(ids == ["a", "b", "c", "d", "e", "f", "g"])
         // Nor by a responder that takes over.
-        for id in ["b", "h"] { try await fixture.ask(id, "u1") }
+        for id: QuestionID in ["b", "h"] { try await fixture.ask(id, "u1") }
         try await fixture.whileRunning {
             try await poll("h is answered", within: .seconds(60)) { try await fixture.answer("h") != nil }
         }
@@ -189,7 +191,7 @@ import Verification
     @Test func questionsThatAreReadAgainAreAnsweredOnce() async throws {
         let fixture = try await Fixture()
         try await fixture.write("u1", count: 5)
-        let ids = (0..<20).map { "q\($0)" }
+        let ids = (0..<20).map { QuestionID("q\($0)") }
         for id in ids { try await fixture.ask(id, "u1") }
         try await fixture.whileRunning {
             try await poll("all are answered", within: .seconds(60)) { try await fixture.answers().count == 20 }

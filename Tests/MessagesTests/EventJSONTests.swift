@@ -1,3 +1,4 @@
+import Identifiers
 import JSON
 import Messages
 import Testing

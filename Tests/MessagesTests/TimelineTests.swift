@@ -1,3 +1,4 @@
+import Identifiers
 import Messages
 import Testing
 
@@ -51,9 +52,10 @@ import Testing
     }
 
     @Test func theGreatestEventsFitIntoTheLogAtFifty() throws {
+        let padding = String(repeating: "i", count: Limits.identifierByteCount - 4)
         let events = (0..<50).map { index in
             TimelineEvent(
-                item: "\(1_000 + index)" + String(repeating: "i", count: Limits.identifierByteCount - 4),
+                item: ItemID("\(1_000 + index)" + padding),
                 rating: Float(index) + 0.123,
                 categories: (0..<Limits.categoryCount).map {
                     "\(100_000 + index * 64 + $0)" + String(repeating: "c", count: Limits.nameByteCount - 6)
@@ -62,7 +64,7 @@ import Testing
                 idDigest: .max
             )
         }
-        let user = String(repeating: "u", count: Limits.identifierByteCount)
+        let user = UserID(String(repeating: "u", count: Limits.identifierByteCount))
         let timeline = Timeline(user: user, generation: .max, eventCount: 50, lastOffset: .max, events: events)
         let sum = events.reduce(0) { $0 + $1.storedByteCount }
         #expect(sum <= Limits.timelineByteCount)
@@ -182,5 +184,15 @@ import Testing
             }
         }
         #expect(refused > 10_000)
+    }
+
+    @Test func itemsAndCategoriesThatDifferInBytesAloneStayDifferent() throws {
+        let names = ["caf\u{E9}", "cafe\u{301}", "\u{212B}", "\u{C5}"]
+        let events = names.enumerated().map {
+            TimelineEvent(item: ItemID($1), categories: [$1, names[3 - $0]], time: Int64($0))
+        }
+        let found = try coded(Timeline(user: "u", eventCount: 4, events: events)).events
+        #expect(found.map(\.item) == names.map { ItemID($0) })
+        #expect(found.map { $0.categories.map { TextKey($0) } } == events.map { $0.categories.map { TextKey($0) } })
     }
 }

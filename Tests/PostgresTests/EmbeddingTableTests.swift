@@ -1,3 +1,4 @@
+import Identifiers
 import Messages
 import Postgres
 import Streams
@@ -15,7 +16,7 @@ import Testing
         return (table, address)
     }
 
-    private func row(_ user: String, _ count: UInt64, generation: UInt32 = 0, version: String = "v1") -> UserEmbedding {
+    private func row(_ user: UserID, _ count: UInt64, generation: UInt32 = 0, version: String = "v1") -> UserEmbedding {
         UserEmbedding(
             user: user,
             modelVersion: version,
@@ -127,7 +128,7 @@ import Testing
         let found = Users()
         try await table.allRows(modelVersion: "v1") { page in await found.add(page.map(\.user)) }
         #expect(await found.users.count == 1_201)
-        #expect(await Set(found.users) == Set((0..<1_201).map { "u\($0)" }))
+        #expect(await Set(found.users) == Set((0..<1_201).map { UserID("u\($0)") }))
         await table.close()
     }
 
@@ -174,9 +175,30 @@ import Testing
         #expect(try await table.claim(partitions: [zero], group: "w", owner: "a") == [zero: 1])
         await table.close()
     }
+
+    @Test func usersThatDifferInBytesAloneHaveRowsOfTheirOwn() async throws {
+        let (table, _) = try await table()
+        _ = try await table.claim(partitions: [zero], group: "w", owner: "a")
+        let (composed, decomposed): (UserID, UserID) = ("jos\u{E9}", "jose\u{301}")
+        let rows = EmbeddingRows([row(composed, 1), row(decomposed, 2)])
+        #expect(rows.count == 2)
+        _ = try await table.upsert(rows, deletions: [], offsets: [zero: (nil, 1)], group: "w", owner: "a")
+        #expect(try await table.row(user: composed, modelVersion: "v1")?.eventCount == 1)
+        #expect(try await table.row(user: decomposed, modelVersion: "v1")?.eventCount == 2)
+        _ = try await table.upsert(
+            EmbeddingRows([]),
+            deletions: [composed],
+            offsets: [zero: (1, 2)],
+            group: "w",
+            owner: "a"
+        )
+        #expect(try await table.row(user: composed, modelVersion: "v1") == nil)
+        #expect(try await table.row(user: decomposed, modelVersion: "v1")?.eventCount == 2)
+        await table.close()
+    }
 }
 
 private actor Users {
-    private(set) var users: [String] = []
-    func add(_ more: [String]) { users += more }
+    private(set) var users: [UserID] = []
+    func add(_ more: [UserID]) { users += more }
 }

@@ -1,3 +1,4 @@
+import Identifiers
 import Messages
 import Postgres
 import Streams
@@ -112,7 +113,7 @@ import Testing
         try await table.migrate()
         let partition = TopicPartition("user-embeddings", 0)
         _ = try await table.claim(partitions: [partition], group: "w", owner: "a")
-        for (number, user) in ["u1", marker, "u3"].enumerated() {
+        for (number, user) in ["u1", UserID(marker), "u3"].enumerated() {
             let row = UserEmbedding(
                 user: user,
                 modelVersion: "v",

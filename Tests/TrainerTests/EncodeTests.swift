@@ -1,5 +1,6 @@
 import Datasets
 import Foundation
+import Identifiers
 import NeuralNetwork
 import ServiceRuntime
 import Tensors
@@ -50,7 +51,7 @@ struct EncodeTests {
                 return path
             }
             let file = try SafeTensors(path: write(.safetensors))
-            let ids = try JSONDecoder().decode([String].self, from: Data((file.metadata["users"] ?? "").utf8))
+            let ids = try JSONDecoder().decode([UserID].self, from: Data((file.metadata["users"] ?? "").utf8))
             #expect(ids == dataset.users && file.metadata["data_hash"] == dataset.dataHash)
             #expect(file.shape(of: "events") == [60])
             #expect(file.shape(of: "embeddings") == (rows == .last ? [60, d] : [60, length, d]))
@@ -59,7 +60,7 @@ struct EncodeTests {
             #expect(lines.count == 60)
             for user in dataset.users.indices {
                 let object = try #require(JSONSerialization.jsonObject(with: Data(lines[user].utf8)) as? [String: Any])
-                #expect(object["user"] as? String == dataset.users[user])
+                #expect(object["user"] as? String == dataset.users[user].text)
                 #expect(object["events"] as? Int == min(dataset.eventCount(ofUser: user), length))
                 let vectors = (object["embedding"] as? [[Double]]) ?? [object["embedding"] as? [Double] ?? []]
                 let right = rows == .last ? Array(whole[user].suffix(d)) : whole[user]

@@ -1,5 +1,6 @@
 import Datasets
 import Foundation
+import Identifiers
 import NeuralNetwork
 import ServiceRuntime
 import Testing

@@ -1,4 +1,5 @@
 import Datasets
+import Identifiers
 import Messages
 import NeuralNetwork
 import Testing

@@ -1,3 +1,4 @@
+import Identifiers
 import Messages
 import NeuralNetwork
 import Testing

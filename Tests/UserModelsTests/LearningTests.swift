@@ -1,5 +1,6 @@
 import Datasets
 import Foundation
+import Identifiers
 import Messages
 import NeuralNetwork
 import Tensors
@@ -9,10 +10,12 @@ import UserModels
 /// A whole model learns a world of twelve titles: who watches one category goes on with it, in the catalogue's order.
 @Suite struct LearningTests {
     private let features = TinyWorld.features
-    private static let cycles = [["a1", "a2", "a3", "a4"], ["d1", "d3", "d4", "a4"], ["c1", "c2", "c3", "c4"]]
+    private static let cycles: [[ItemID]] = [
+        ["a1", "a2", "a3", "a4"], ["d1", "d3", "d4", "a4"], ["c1", "c2", "c3", "c4"],
+    ]
 
     /// A timeline through one of the cycles, from anywhere, and the item after it.
-    private func timeline(count: Int, using random: inout SeededRandom) -> (events: [TimelineEvent], next: String) {
+    private func timeline(count: Int, using random: inout SeededRandom) -> (events: [TimelineEvent], next: ItemID) {
         let cycle = Self.cycles[random.below(Self.cycles.count)]
         let start = random.below(4)
         let items = (0...count).map { cycle[(start + $0) % 4] }

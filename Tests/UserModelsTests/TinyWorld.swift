@@ -1,4 +1,5 @@
 import Datasets
+import Identifiers
 import Messages
 import NeuralNetwork
 import Tensors
@@ -15,7 +16,9 @@ enum TinyWorld {
             ("c2", "Pie Fight 2", ["Comedy"]), ("c3", "The Clown", ["Comedy"]), ("c4", "Comedy", ["Comedy"]),
         ]
         guard
-            let catalogue = try? Catalogue(items: items.map { CatalogueItem(id: $0.0, title: $0.1, categories: $0.2) })
+            let catalogue = try? Catalogue(
+                items: items.map { CatalogueItem(id: ItemID($0.0), title: $0.1, categories: $0.2) }
+            )
         else { preconditionFailure("the tiny catalogue has ids that repeat") }
         return catalogue
     }()
@@ -64,7 +67,7 @@ enum TinyWorld {
     }
 
     /// A timeline of these items, a minute apart.
-    static func timeline(_ items: [String], rating: Float? = 4) -> [TimelineEvent] {
+    static func timeline(_ items: [ItemID], rating: Float? = 4) -> [TimelineEvent] {
         items.enumerated().map { TimelineEvent(item: $1, rating: rating, time: Int64($0) * 60_000) }
     }
 

@@ -1,5 +1,6 @@
 import Datasets
 import Foundation
+import Identifiers
 import Messages
 import NeuralNetwork
 import Tensors
@@ -41,7 +42,7 @@ import UserModels
 
     private let features = TinyWorld.features
 
-    private func events(_ items: [String], gap: Int64 = 60_000) -> [IndexedEvent] {
+    private func events(_ items: [ItemID], gap: Int64 = 60_000) -> [IndexedEvent] {
         features.indexed(items.enumerated().map { TimelineEvent(item: $1, rating: 4, time: Int64($0) * gap) })
     }
 
@@ -160,7 +161,7 @@ import UserModels
     func laterEventsDoNotChangeEarlierStates(kind: EncoderConfiguration.Kind, block: EncoderConfiguration.Block) throws
     {
         let encoder = try Choice(kind: kind, block: block).encoder()
-        func hidden(_ items: [String]) -> [Float] {
+        func hidden(_ items: [ItemID]) -> [Float] {
             let graph = Graph(recording: false, seed: 0)
             return graph.values(of: encoder.hidden(graph, EventBatch([events(items)[...]])))
         }
@@ -200,7 +201,7 @@ import UserModels
         for parameter in encoder.parameters where parameter.name.hasSuffix("time_bias") {
             parameter.value.assign((0..<parameter.count).map { Float($0) })
         }
-        let items = ["a1", "d1", "c1"]
+        let items: [ItemID] = ["a1", "d1", "c1"]
         let (near, far) = (scores(encoder, [events(items)]), scores(encoder, [events(items, gap: 86_400_000)]))
         #expect(worstDifference(near, far) > 1e-3)
     }

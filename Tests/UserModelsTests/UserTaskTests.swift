@@ -1,3 +1,4 @@
+import Identifiers
 import Messages
 import NeuralNetwork
 import Testing
@@ -17,7 +18,7 @@ import UserModels
 
     @Test func favouriteIsTheMostFrequentAndOfEqualOnesTheMostRecent() {
         let features = TinyWorld.features
-        func favourites(_ items: [String]) -> [String] {
+        func favourites(_ items: [ItemID]) -> [String] {
             UserTask.favouriteCategories(of: features.indexed(TinyWorld.timeline(items)))
                 .map { features.categoryNames[Int($0)] }
         }

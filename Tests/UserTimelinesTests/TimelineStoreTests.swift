@@ -1,3 +1,4 @@
+import Identifiers
 import Messages
 import Testing
 
@@ -144,9 +145,9 @@ import Testing
 
     /// What the store must hold, in the plainest way.
     private struct Model {
-        var timelines: [String: Timeline] = [:]
+        var timelines: [UserID: Timeline] = [:]
 
-        mutating func apply(_ event: TimelineEvent, of user: String, offset: Int64, length: Int) {
+        mutating func apply(_ event: TimelineEvent, of user: UserID, offset: Int64, length: Int) {
             var timeline = timelines[user] ?? Timeline(user: user)
             guard offset > timeline.lastOffset else { return }
             timeline.lastOffset = offset
@@ -168,7 +169,7 @@ import Testing
         let names = ["Drama", "War", "Comedy", "Noir", String(repeating: "long", count: 20)]
         let ratings: [Float?] = [nil, 0, 0.5, 5, 30, 30.5, -1, 3.7, -0.0, .greatestFiniteMagnitude]
         let times: [Int64] = [0, 1, 999, 1_000, 978_300_760_000, 978_300_761_000, Limits.times.upperBound]
-        let users = (0..<20).map { "user \($0)" + String(repeating: "x", count: $0) }
+        let users = (0..<20).map { UserID("user \($0)" + String(repeating: "x", count: $0)) }
         for offset in 0..<20_000 {
             let user = users[Int.random(in: 0..<20, using: &random)]
             let event = TimelineEvent(

@@ -1,3 +1,4 @@
+import Identifiers
 import Messages
 import StreamProcessing
 import Streams
@@ -16,7 +17,7 @@ import Testing
             source: TopicPartition(Topic.userEvents.rawValue, 1),
             offset: offset,
             timestamp: 1_000 + offset,
-            key: Array((key ?? event.user).utf8),
+            key: Array((key ?? event.user.text).utf8),
             value: try event.encoded(),
             headers: headers
         )
@@ -117,5 +118,37 @@ import Testing
         #expect(later.repeatedCount == 1)
         #expect(later.changed.map(\.timeline.lastOffset) == [3])
         #expect(later.changed.map(\.timeline.eventCount) == [1])
+    }
+
+    @Test func usersAndItemsThatDifferInBytesAloneAreDifferent() throws {
+        let (composed, decomposed) = ("jos\u{E9}", "jose\u{301}")
+        var store = store()
+        let events = [(composed, composed), (decomposed, composed), (composed, decomposed)].enumerated().map {
+            Event(user: UserID($1.0), item: ItemID($1.1), categories: [$1.0, $1.1], time: Int64($0))
+        }
+        let records = try events.enumerated().map { try record($1, offset: Int64($0)) }
+        var update = TimelineUpdate(applying: records, to: &store)
+        #expect(update.rejections.isEmpty)
+        #expect(update.changed.map(\.timeline.user) == [UserID(composed), UserID(decomposed)])
+        #expect(update.changed.map(\.timeline.eventCount) == [2, 1])
+        #expect(store.userCount == 2 && store.itemCount == 2)
+        let kept = try #require(store.timeline(of: UserID(composed), in: 1)).events
+        #expect(kept.map(\.item) == [ItemID(composed), ItemID(decomposed)])
+        #expect(
+            kept.map { $0.categories.map { TextKey($0) } } == [
+                [TextKey(composed), TextKey(composed)], [TextKey(composed), TextKey(decomposed)],
+            ]
+        )
+        // Whose key and value differ in bytes alone is no event of that key.
+        let foreign = try record(events[0], offset: 3, key: decomposed)
+        update = TimelineUpdate(applying: [foreign], to: &store)
+        #expect(update.rejections.count == 1)
+        // Forgetting one leaves the other.
+        var deletion = try record(events[0], offset: 4)
+        deletion.value = nil
+        update = TimelineUpdate(applying: [deletion], to: &store)
+        #expect(update.deleted.map(\.user) == [UserID(composed)])
+        #expect(store.timeline(of: UserID(composed), in: 1) == nil)
+        #expect(store.timeline(of: UserID(decomposed), in: 1)?.eventCount == 1)
     }
 }

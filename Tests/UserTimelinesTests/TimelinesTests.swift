@@ -1,4 +1,5 @@
 import Foundation
+import Identifiers
 import Messages
 import StreamProcessing
 import Streams
@@ -21,7 +22,7 @@ import Testing
         return record
     }
 
-    private func timeline(_ user: String, _ range: Range<Int>, count: Int, offset: Int64) -> Timeline {
+    private func timeline(_ user: UserID, _ range: Range<Int>, count: Int, offset: Int64) -> Timeline {
         Timeline(
             user: user,
             eventCount: UInt64(count),
@@ -30,7 +31,7 @@ import Testing
         )
     }
 
-    private func record(_ user: String, _ value: [UInt8]?, offset: Int64) -> Record {
+    private func record(_ user: UserID, _ value: [UInt8]?, offset: Int64) -> Record {
         Record(
             source: TopicPartition(Topic.userTimelines.rawValue, 0),
             offset: offset,
@@ -41,7 +42,7 @@ import Testing
     }
 
     /// What the timelines hold of a user: an event that was applied before changes nothing.
-    private func held(_ user: String, in timelines: Timelines) async throws -> Timeline? {
+    private func held(_ user: UserID, in timelines: Timelines) async throws -> Timeline? {
         let event = Event(user: user, item: "?", time: 0)
         let record = Record(
             source: TopicPartition(Topic.userEvents.rawValue, 0),
@@ -87,7 +88,7 @@ import Testing
     ///
     /// An event of a user without a timeline counts: the commit that brought the state may have broken off before it.
     @Test func whatTheStateHoldsChangesNothingWhenItComesAgain() async throws {
-        func event(_ user: String, offset: Int64, _ value: [UInt8]?) -> Record {
+        func event(_ user: UserID, offset: Int64, _ value: [UInt8]?) -> Record {
             Record(
                 source: TopicPartition(Topic.userEvents.rawValue, 0),
                 offset: offset,
@@ -96,7 +97,7 @@ import Testing
                 value: value
             )
         }
-        func bytes(_ user: String) throws -> [UInt8] { try Event(user: user, item: "x", time: 9).encoded() }
+        func bytes(_ user: UserID) throws -> [UInt8] { try Event(user: user, item: "x", time: 9).encoded() }
         let timelines = Timelines(length: 5)
         await timelines.open(0)
         let ann = timeline("ann", 0..<2, count: 2, offset: 9)
@@ -138,7 +139,7 @@ import Testing
         let log = try await kind.open()
         let topic = "test-timelines-\(UUID().uuidString.lowercased())"
         try await log.createTopics([TopicSpecification(name: topic, partitionCount: 1, cleanup: .compact)])
-        @Sendable func append(_ user: String, _ value: [UInt8]?) async throws {
+        @Sendable func append(_ user: UserID, _ value: [UInt8]?) async throws {
             try await log.append([OutgoingRecord(topic: topic, key: Array(user.utf8), value: value)])
         }
         let ann = timeline("ann", 0..<4, count: 4, offset: 3)

@@ -1,5 +1,6 @@
 public import Datasets
 import Foundation
+import Identifiers
 public import Messages
 
 /// Events to send through the system, as a file that `event-ingestor import` reads.
@@ -58,7 +59,7 @@ public struct EventSource: Sendable {
     /// Each user's events, in the order of the source; users in the order of their first event.
     public func histories() throws -> [[Event]] {
         var histories: [[Event]] = []
-        var places: [String: Int] = [:]
+        var places: [UserID: Int] = [:]
         try forEach { event in
             if let place = places[event.user] {
                 histories[place].append(event)

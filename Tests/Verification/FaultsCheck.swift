@@ -1,3 +1,4 @@
+import Identifiers
 import Messages
 import Postgres
 import StreamProcessing
@@ -117,8 +118,8 @@ public struct FaultsCheck: Sendable {
 
     /// The newest state of each user is what a restore would give, and knows the same events.
     private func timelines(_ oracle: FaultsOracle) async throws -> [String] {
-        let found = try await folding(Topic.userTimelines.rawValue, of: log, into: [String: Timeline]()) {
-            let user = String(decoding: $1.key ?? [], as: UTF8.self)
+        let found = try await folding(Topic.userTimelines.rawValue, of: log, into: [UserID: Timeline]()) {
+            let user = UserID(String(decoding: $1.key ?? [], as: UTF8.self))
             guard let value = $1.value else { return $0[user] = nil }
             let timeline = try Timeline(decoding: value, contentType: nil)
             if let held = $0[user],
@@ -159,7 +160,7 @@ public struct FaultsCheck: Sendable {
 
     private struct Embeddings: Sendable {
         var ends: [Int32: Int64] = [:]
-        var counts: [String: (generation: UInt32, count: UInt64)] = [:]
+        var counts: [UserID: (generation: UInt32, count: UInt64)] = [:]
         var problems: [String] = []
     }
 
@@ -169,7 +170,7 @@ public struct FaultsCheck: Sendable {
         let topic = Topic.userEmbeddings.rawValue
         let found = try await folding(topic, of: log, into: Embeddings()) {
             $0.ends[$1.source.partition] = $1.offset + 1
-            let user = String(decoding: $1.key ?? [], as: UTF8.self)
+            let user = UserID(String(decoding: $1.key ?? [], as: UTF8.self))
             guard let value = $1.value else { return $0.counts[user] = nil }
             let embedding = try UserEmbedding(decoding: value, contentType: $1.header(ContentType.header))
             if isOrdered, let held = $0.counts[user], held > (embedding.generation, embedding.eventCount) {

@@ -1,3 +1,4 @@
+import Identifiers
 import Postgres
 import StreamProcessing
 
@@ -45,12 +46,12 @@ struct FaultsDatabase: Sendable {
     }
 
     /// The event count of each row, by user.
-    func counts() async throws -> [String: Int64] {
+    func counts() async throws -> [UserID: Int64] {
         let rows = try await connection.query(
             "SELECT user_id, event_count FROM public.user_embeddings",
             operation: "asking for the counts of all rows"
         )
-        return Dictionary((0..<rows.count).map { (rows.text($0, 0), rows.int8($0, 1)) }) { first, _ in first }
+        return Dictionary((0..<rows.count).map { (UserID(rows.text($0, 0)), rows.int8($0, 1)) }) { first, _ in first }
     }
 
     /// Ends about this share of the other connections, and gives their number.

@@ -1,5 +1,6 @@
 import Foundation
 import HTTPClient
+import Identifiers
 import Messages
 import RandomNumbers
 import ServiceRuntime
@@ -46,7 +47,7 @@ struct FaultsLoad: Sendable {
 
     private func send(_ sender: Int, until shutdown: Shutdown) async throws {
         var random = SeededRandom(seed: SeededRandom.mix(options.seed, UInt64(sender), 7))
-        let users = stride(from: sender, to: options.users, by: options.senders).map { "v\($0)" }
+        let users = stride(from: sender, to: options.users, by: options.senders).map { UserID("v\($0)") }
         var count = 0
         var due = ContinuousClock.now
         while !shutdown.isRequested {
@@ -66,9 +67,9 @@ struct FaultsLoad: Sendable {
     }
 
     /// Whether the load may forget this user now and then.
-    static func isForgettable(_ user: String) -> Bool { (Int(user.dropFirst()) ?? 0) / 4 % 10 == 3 }
+    static func isForgettable(_ user: UserID) -> Bool { (Int(user.text.dropFirst()) ?? 0) / 4 % 10 == 3 }
 
-    private func event(_ user: String, id: String, _ random: inout SeededRandom) -> Event {
+    private func event(_ user: UserID, id: String, _ random: inout SeededRandom) -> Event {
         Event(
             id: id,
             user: user,
@@ -87,7 +88,7 @@ struct FaultsLoad: Sendable {
         await ledger.acknowledges(events.compactMap(\.id))
     }
 
-    private func forget(_ user: String, _ shutdown: Shutdown) async throws {
+    private func forget(_ user: UserID, _ shutdown: Shutdown) async throws {
         try await request("DELETE", "/v1/users/\(user)", headers: [], body: nil, shutdown)
         await ledger.deletes(user)
     }
@@ -140,7 +141,7 @@ struct FaultsLoad: Sendable {
             guard let gateway = system.files?.gateways.first else { continue }
             let now = WallClock.milliseconds
             let question = Question(
-                id: UUID().uuidString.lowercased(),
+                id: QuestionID(UUID().uuidString.lowercased()),
                 user: "v\(random.below(options.users))",
                 text: "What will the user watch next?",
                 form: .title,

@@ -1,3 +1,4 @@
+import Identifiers
 import Messages
 import Streams
 
@@ -20,13 +21,13 @@ struct FaultsOracle: Sendable {
     /// How many were events that their users had already.
     private(set) var duplicateCount = 0
     /// How many forget a user.
-    private(set) var deletionCounts: [String: Int] = [:]
+    private(set) var deletionCounts: [UserID: Int] = [:]
     /// Those that are no events.
     private(set) var rejected: [Place: String] = [:]
     /// The ids of the events, with the users.
-    private(set) var ids: [String: String] = [:]
+    private(set) var ids: [String: UserID] = [:]
     /// For each user with a history the offset of the last event.
-    private(set) var lastOffsets: [String: Int64] = [:]
+    private(set) var lastOffsets: [UserID: Int64] = [:]
     /// For each partition one past the last record.
     private(set) var ends: [Int32: Int64] = [:]
 
@@ -39,9 +40,9 @@ struct FaultsOracle: Sendable {
     mutating func take(_ record: Record) {
         recordCount += 1
         ends[record.source.partition] = record.offset + 1
-        let key = record.key.flatMap { String(validating: $0, as: UTF8.self) } ?? ""
-        guard !key.isEmpty, let value = record.value else {
-            if key.isEmpty { return reject(record, key) }
+        let key = UserID(record.key.flatMap { String(validating: $0, as: UTF8.self) } ?? "")
+        guard !key.text.isEmpty, let value = record.value else {
+            if key.text.isEmpty { return reject(record, key) }
             deletionCounts[key, default: 0] += 1
             lastOffsets[key] = nil
             return rows.remove(user: key)
@@ -57,8 +58,8 @@ struct FaultsOracle: Sendable {
         if let id = event.id { ids[id] = key }
     }
 
-    private mutating func reject(_ record: Record, _ key: String) {
-        rejected[Place(partition: record.source.partition, offset: record.offset)] = key
+    private mutating func reject(_ record: Record, _ key: UserID) {
+        rejected[Place(partition: record.source.partition, offset: record.offset)] = key.text
     }
 }
 

@@ -1,3 +1,4 @@
+import Identifiers
 import MessageLogs
 import Messages
 import StreamProcessing
@@ -50,7 +51,7 @@ extension FaultsVerification {
 
     /// One answer to each question that was acknowledged, none or one to the others.
     private func answerProblems(_ ledger: FaultsLedger.Contents, _ log: any MessageLog) async throws -> [String] {
-        let answers = try await folding(Topic.answers.rawValue, of: log, into: [String: [String]]()) {
+        let answers = try await folding(Topic.answers.rawValue, of: log, into: [QuestionID: [String]]()) {
             guard let value = $1.value else { return }
             let answer = try Answer(decoding: value, contentType: $1.header(ContentType.header))
             $0[answer.questionID, default: []].append("\($1.place) (\(answer.status))")
@@ -60,7 +61,7 @@ extension FaultsVerification {
         for id in answers.keys where !ledger.asked.contains(id) { problems.append("nobody asked question \(id)") }
         let doubled = answers.filter { $0.value.count > 1 }
         guard !doubled.isEmpty else { return problems }
-        let questions = try await folding(Topic.questions.rawValue, of: log, into: [String: [String]]()) {
+        let questions = try await folding(Topic.questions.rawValue, of: log, into: [QuestionID: [String]]()) {
             guard let value = $1.value,
                 let question = try? Question(decoding: value, contentType: $1.header(ContentType.header))
             else { return }

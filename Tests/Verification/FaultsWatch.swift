@@ -1,3 +1,4 @@
+import Identifiers
 import MessageLogs
 import Messages
 import ServiceRuntime
@@ -8,7 +9,7 @@ import Streams
 actor FaultsWatch {
     private let address: String
     private let database: String
-    private var counts: [String: Int64] = [:]
+    private var counts: [UserID: Int64] = [:]
     private var writerOffsets: [Int32: Int64] = [:]
     private var workerOffsets: [TopicPartition: Int64] = [:]
     /// How often the rows could be read.
@@ -62,7 +63,7 @@ actor FaultsWatch {
         )
     }
 
-    private func take(_ now: [String: Int64]) {
+    private func take(_ now: [UserID: Int64]) {
         looks += 1
         for (user, count) in counts where !FaultsLoad.isForgettable(user) {
             let found = now[user] ?? 0

@@ -1,5 +1,6 @@
 public import Datasets
 import Foundation
+import Identifiers
 import Messages
 import Postgres
 import StreamProcessing
@@ -109,14 +110,14 @@ public struct FreshnessVerification: Sendable {
 
     /// Asks at once, and lets the responder wait for the row: read your own writes.
     private func ask(
-        _ user: String,
+        _ user: UserID,
         count: Int,
         _ client: SystemClient
     ) async throws -> (known: UInt64, at: ContinuousClock.Instant) {
         let now = WallClock.milliseconds
         let answer = try await client.ask(
             Question(
-                id: UUID().uuidString.lowercased(),
+                id: QuestionID(UUID().uuidString.lowercased()),
                 user: user,
                 text: "What is the user's favourite genre?",
                 form: .category,

@@ -1,3 +1,4 @@
+public import Identifiers
 public import Messages
 import Postgres
 import UserModels
@@ -53,7 +54,7 @@ public struct OfflineRows: Sendable {
         }
     }
 
-    private var histories: [String: History] = [:]
+    private var histories: [UserID: History] = [:]
     private let length: Int
 
     /// How many events there are, repetitions not counted.
@@ -74,10 +75,10 @@ public struct OfflineRows: Sendable {
     }
 
     /// How many events of a user count; 0 for one without a history.
-    public func count(of user: String) -> UInt64 { histories[user]?.count ?? 0 }
+    public func count(of user: UserID) -> UInt64 { histories[user]?.count ?? 0 }
 
     /// Forgets a user.
-    public mutating func remove(user: String) { histories[user] = nil }
+    public mutating func remove(user: UserID) { histories[user] = nil }
 
     /// Encodes every history and compares it with the user's row.
     public func compare(with database: String, bundle folder: String, threads: Int = 2) async throws -> Comparison {
@@ -100,7 +101,7 @@ public struct OfflineRows: Sendable {
         return comparison
     }
 
-    private static func rows(in database: String, version: String) async throws -> [String: UserEmbedding] {
+    private static func rows(in database: String, version: String) async throws -> [UserID: UserEmbedding] {
         let table = try await EmbeddingTable(database: database)
         let collector = RowCollector()
         try await table.allRows(modelVersion: version) { rows in await collector.take(rows) }
@@ -110,7 +111,7 @@ public struct OfflineRows: Sendable {
 
     private func check(
         _ row: UserEmbedding?,
-        _ user: String,
+        _ user: UserID,
         _ count: UInt64,
         _ encoded: EncodedUser,
         _ comparison: inout Comparison
@@ -141,7 +142,7 @@ public struct OfflineRows: Sendable {
 }
 
 private actor RowCollector {
-    private(set) var rows: [String: UserEmbedding] = [:]
+    private(set) var rows: [UserID: UserEmbedding] = [:]
 
     func take(_ some: [UserEmbedding]) {
         for row in some { rows[row.user] = row }

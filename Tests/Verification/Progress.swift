@@ -1,3 +1,4 @@
+import Identifiers
 import Messages
 import StreamProcessing
 public import Streams

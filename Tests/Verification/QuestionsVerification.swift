@@ -1,5 +1,6 @@
 public import Datasets
 import Foundation
+import Identifiers
 import MessageLogs
 import Messages
 import ServiceRuntime
@@ -69,7 +70,7 @@ public struct QuestionsVerification: Sendable {
     }
 
     private struct Asked: Sendable {
-        let id: String
+        let id: QuestionID
         let status: Answer.Status
         let latency: Duration
         let computed: Duration
@@ -132,7 +133,7 @@ public struct QuestionsVerification: Sendable {
         let now = WallClock.milliseconds
         let form: Question.AnswerForm = index.isMultiple(of: 2) ? .title : .category
         let question = Question(
-            id: UUID().uuidString.lowercased(),
+            id: QuestionID(UUID().uuidString.lowercased()),
             user: world.viewer(index % users).id,
             text: form == .title ? "What will the user watch next?" : "What is the user's favourite genre?",
             form: form,
@@ -185,7 +186,7 @@ public struct QuestionsVerification: Sendable {
     }
 
     /// How many answers to each question the topic holds.
-    private func answersInTopic() async throws -> [String: Int] {
+    private func answersInTopic() async throws -> [QuestionID: Int] {
         let log = try await openLog(try system.state().log)
         let counter = AnswerCounter()
         do {
@@ -214,7 +215,7 @@ private final class AnsweredCount: Sendable {
 }
 
 private actor AnswerCounter {
-    private(set) var counts: [String: Int] = [:]
+    private(set) var counts: [QuestionID: Int] = [:]
 
     func take(_ records: [Record]) throws {
         for record in records {

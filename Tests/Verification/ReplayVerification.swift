@@ -1,4 +1,5 @@
 import Foundation
+import Identifiers
 import MessageLogs
 import Messages
 import ServiceRuntime

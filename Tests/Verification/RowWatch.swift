@@ -1,3 +1,4 @@
+import Identifiers
 import Messages
 import Postgres
 import ServiceRuntime
@@ -20,7 +21,7 @@ actor RowWatch {
     private var lastMoves: [Int32: ContinuousClock.Instant] = [:]
     private var lastMove: ContinuousClock.Instant?
     private var pauses = Pauses()
-    private var counts: [String: (generation: Int32, events: Int64)] = [:]
+    private var counts: [UserID: (generation: Int32, events: Int64)] = [:]
     /// Users whose row went back, a line each.
     private(set) var wentBack: [String] = []
     /// How often all rows were looked at.
@@ -98,7 +99,7 @@ actor RowWatch {
             operation: "watching the rows"
         )
         for row in 0..<rows.count {
-            let (user, found) = (rows.text(row, 0), (generation: rows.int4(row, 1), events: rows.int8(row, 2)))
+            let (user, found) = (UserID(rows.text(row, 0)), (generation: rows.int4(row, 1), events: rows.int8(row, 2)))
             if let before = counts[user], found < before {
                 wentBack.append("\(user)'s row knew \(before.events) events, and then \(found.events)")
             }

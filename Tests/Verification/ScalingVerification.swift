@@ -1,3 +1,4 @@
+import Identifiers
 import MessageLogs
 public import Messages
 import ServiceRuntime

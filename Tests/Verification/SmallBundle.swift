@@ -1,5 +1,6 @@
 public import Datasets
 import Foundation
+import Identifiers
 import Messages
 import NeuralNetwork
 import Tensors

@@ -1,5 +1,6 @@
 import Datasets
 import Executors
+import Identifiers
 import Messages
 import Synchronization
 import UserModels
@@ -90,7 +91,7 @@ struct UserLLMEvaluation: Sendable {
             context: context
         )
         result.categoryCount += 1
-        if favourites.contains(answer.text) { result.rightCategories += 1 }
+        if favourites.contains(TextKey(answer.text)) { result.rightCategories += 1 }
     }
 
     private func rank(_ answer: GeneratedAnswer, of target: Int) -> Int? {
@@ -110,15 +111,15 @@ struct UserLLMEvaluation: Sendable {
         return answer.items.compactMap { dataset.catalogue.index(of: $0.id) }
     }
 
-    private func favouriteCategories(_ user: Int) -> Set<String> {
+    private func favouriteCategories(_ user: Int) -> Set<TextKey> {
         let last = dataset.eventCount(ofUser: user) - 1
         let events = dataset.timeline(user: user, max(last - bundle.timelineLength, 0)..<last)
         let favourites = UserTask.favouriteCategories(of: bundle.features.indexed(events))
-        return Set(favourites.map { bundle.features.categoryNames[Int($0)] })
+        return Set(favourites.map { TextKey(bundle.features.categoryNames[Int($0)]) })
     }
 
     private func rightMostFrequent(_ users: [Int]) -> Int {
-        var counts: [String: Int] = [:]
+        var counts: [TextKey: Int] = [:]
         for user in users {
             for category in favouriteCategories(user) { counts[category, default: 0] += 1 }
         }
