@@ -99,7 +99,7 @@ let package = Package(
         .target(name: "CMessages", dependencies: ["CProtobufC"], path: "Shared/CMessages"),
 
         // Shared, bottom up.
-        shared("JSON", [], safe),
+        shared("JSON", ["Identifiers"], safe),
         shared("Identifiers", []),
         shared("Executors", []),
         shared("Failpoints", []),
@@ -111,9 +111,9 @@ let package = Package(
         shared("Streams", ["Messages"], safe),
         shared("Kafka", ["Streams", "Messages", "Executors", "Failpoints", "CRdkafka"]),
         shared("Postgres", ["Identifiers", "Streams", "Messages", "Executors", "Failpoints", "CLibpq"]),
-        shared("HTTPServer", ["CMicrohttpd"]),
+        shared("HTTPServer", ["JSON", "CMicrohttpd"]),
         shared("HTTPClient", ["CCurl"]),
-        shared("ServiceRuntime", ["HTTPServer", "Executors", "Failpoints"]),
+        shared("ServiceRuntime", ["JSON", "HTTPServer", "Executors", "Failpoints"]),
         shared("StreamProcessing", ["Streams", "Messages", "ServiceRuntime"], safe),
         shared("UserTimelines", ["Identifiers", "StreamProcessing", "Streams", "Messages", "Failpoints"], safe),
         shared("MessageLogs", ["Streams", "Kafka", "Postgres", "ServiceRuntime"], safe),
@@ -138,7 +138,7 @@ let package = Package(
         service(
             "EventIngestor",
             [
-                "Identifiers",
+                "Identifiers", "JSON",
                 "HTTPServer", "StreamProcessing", "MessageLogs", "Streams", "Messages", "Datasets", "Digests",
                 "Failpoints",
             ]
@@ -163,7 +163,10 @@ let package = Package(
                 "Tensors",
             ]
         ),
-        service("Gateway", ["Identifiers", "HTTPServer", "StreamProcessing", "MessageLogs", "Streams", "Messages"]),
+        service(
+            "Gateway",
+            ["Identifiers", "JSON", "HTTPServer", "StreamProcessing", "MessageLogs", "Streams", "Messages"]
+        ),
         service(
             "Trainer",
             [
@@ -181,7 +184,7 @@ let package = Package(
         ),
 
         // Tests.
-        tests("JSONTests", ["JSON"]),
+        tests("JSONTests", ["JSON", "RandomNumbers"]),
         tests("TensorsTests", ["Tensors", "CKernels", "Executors"]),
         tests("IdentifiersTests", ["Identifiers"]),
         tests("RandomNumbersTests", ["RandomNumbers"]),
@@ -228,7 +231,8 @@ let package = Package(
         .executableTarget(
             name: "Benchmarks",
             dependencies: [
-                "Identifiers", "Verification", "UserTimelines", "ServiceRuntime", "HTTPClient", "StreamProcessing",
+                "Identifiers", "JSON", "Verification", "UserTimelines", "ServiceRuntime", "HTTPClient",
+                "StreamProcessing",
                 "MessageLogs",
                 "Streams", "Postgres", "Messages", "Datasets", "UserModels", "NeuralNetwork", "RandomNumbers",
                 "Tensors",
@@ -285,7 +289,8 @@ let package = Package(
         tests(
             "EventIngestorTests",
             [
-                "Identifiers", "EventIngestor", "MessageLogs", "HTTPServer", "HTTPClient", "ServiceRuntime", "Streams",
+                "Identifiers", "JSON", "EventIngestor", "MessageLogs", "HTTPServer", "HTTPClient", "ServiceRuntime",
+                "Streams",
                 "Messages",
             ]
         ),

@@ -23,6 +23,7 @@ extension App {
         let routes = EventRoutes(
             appender: appender,
             maximumEventByteCount: configuration.maximumEventByteCount,
+            isStrict: configuration.isStrict,
             metrics: metrics
         )
         try await context.run([

@@ -37,10 +37,10 @@ final class EventAppender: Sendable {
         self.logger = logger
     }
 
-    /// Appends records and returns when they are durable.
-    func append(_ records: [OutgoingRecord]) async throws(Failure) {
+    /// Appends records and returns when they are durable; a request of which some are in the log already finds it never busy.
+    func append(_ records: [OutgoingRecord], isContinuation: Bool = false) async throws(Failure) {
         let byteCount = records.reduce(0) { $0 + ($1.value?.count ?? 0) + ($1.key?.count ?? 0) + 64 }
-        guard takeRoom(byteCount) else { throw .busy }
+        guard takeRoom(byteCount, isCertain: isContinuation) else { throw .busy }
         defer { giveBack(byteCount) }
         let start = ContinuousClock.now
         do throws(StreamError) {
@@ -63,9 +63,9 @@ final class EventAppender: Sendable {
     }
 
     /// One request may always go, however large, or it never could.
-    private func takeRoom(_ byteCount: Int) -> Bool {
+    private func takeRoom(_ byteCount: Int, isCertain: Bool) -> Bool {
         let waiting: Int? = waitingByteCount.withLock { waiting in
-            guard waiting == 0 || waiting + byteCount <= maximumWaitingByteCount else { return nil }
+            guard isCertain || waiting == 0 || waiting + byteCount <= maximumWaitingByteCount else { return nil }
             waiting += byteCount
             return waiting
         }

@@ -1,13 +1,15 @@
 import HTTPServer
+import JSON
 
 /// The body of a request, cut into its events, each still JSON.
 ///
 /// One event, an array of events, or one event a line. Which, is said by the content type, or else seen by how the body
-/// begins, so that `curl --data` works without a header.
+/// begins, so that `curl --data` works without a header. Events are found one after another as they are asked for, so that
+/// a body of any number of them takes no more memory than its bytes.
 struct EventBody {
-    /// One event's bytes and where they stood.
+    /// Where one event lies, and what that place is called.
     struct Piece {
-        let bytes: ArraySlice<UInt8>
+        let range: Range<Int>
         /// `line 3`, `event 3 of the array`; nil for a lone event.
         let place: Place?
     }
@@ -26,13 +28,25 @@ struct EventBody {
         let reason: String
     }
 
-    let pieces: [Piece]
+    private enum Form { case lone, lines, array }
 
-    /// Cuts a request's body.
+    /// The whole body; a piece is a range of it.
+    let bytes: [UInt8]
+    private let form: Form
+    /// How far the body is cut.
+    private(set) var position: Int
+    /// Ends of lines, or elements, so far.
+    private var number = 0
+    /// In an array, at the element to come.
+    private var scanner: JSONScanner
+
+    /// Looks at what a request's body is.
     init(_ request: HTTPRequest) throws(Failure) {
         try Self.checkEncoding(request)
-        let body = Self.withoutMark(request.body)
-        guard let first = body.first(where: { !$0.isJSONSpace }) else {
+        bytes = request.body
+        position = bytes.starts(with: [0xEF, 0xBB, 0xBF]) ? 3 : 0
+        scanner = JSONScanner(bytes, position..<bytes.count)
+        guard let first = scanner.peek() else {
             throw Failure(
                 status: 400,
                 reason: "the body is empty: send an event, an array of events, or one event a line"
@@ -40,10 +54,10 @@ struct EventBody {
         }
         switch request.contentType {
         case "application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines":
-            pieces = Self.lines(of: body)
+            form = .lines
         case nil, "application/json", "text/json", "text/plain", "application/x-www-form-urlencoded",
             "application/octet-stream":
-            pieces = try Self.sniffed(body, first: first)
+            form = try Self.sniffed(first, bytes, scanner)
         case .some(let type):
             throw Failure(
                 status: 415,
@@ -51,6 +65,85 @@ struct EventBody {
             )
         }
     }
+
+    // MARK: - Pieces
+
+    /// Checks that an array of events is whole, before any of them is taken; other bodies need no such check.
+    ///
+    /// It calls `pause` after every `byteCount` bytes.
+    func checkWhole(every byteCount: Int, pause: () async -> Void) async throws(Failure) {
+        guard form == .array else { return }
+        var scanner = scanner
+        var next = scanner.position + byteCount
+        var count = 0
+        do throws(JSONError) {
+            try scanner.beginArray()
+            while try scanner.nextValue(isFirst: count == 0) {
+                try scanner.skipValue()
+                count += 1
+                guard scanner.position > next else { continue }
+                await pause()
+                next = scanner.position + byteCount
+            }
+            try scanner.finish()
+        } catch {
+            throw Failure(
+                status: 400,
+                reason:
+                    "the array of events cannot be read at or after event \(count): it \(error.detail); nothing of it was taken"
+            )
+        }
+    }
+
+    /// Finds the next event; nil at the end.
+    mutating func next() -> Piece? {
+        switch form {
+        case .lone:
+            guard number == 0 else { return nil }
+            number = 1
+            defer { position = bytes.count }
+            return Piece(range: position..<bytes.count, place: nil)
+        case .lines: return nextLine()
+        case .array: return nextElement()
+        }
+    }
+
+    private mutating func nextLine() -> Piece? {
+        var start = position
+        while position < bytes.count, bytes[position].isJSONSpace {
+            position += 1
+            if bytes[position - 1] == UInt8(ascii: "\n") {
+                number += 1
+                start = position
+            }
+        }
+        guard position < bytes.count else { return nil }
+        position = bytes[position...].firstIndex(of: UInt8(ascii: "\n")) ?? bytes.count
+        return Piece(range: start..<position, place: .line(number + 1))
+    }
+
+    /// The array was seen to be whole; one that is not ends where it stops being one.
+    private mutating func nextElement() -> Piece? {
+        do throws(JSONError) {
+            if number == 0 { try scanner.beginArray() }
+            guard try scanner.nextValue(isFirst: number == 0) else { return end() }
+            _ = scanner.peek()
+            let start = scanner.position
+            try scanner.skipValue()
+            position = scanner.position
+            defer { number += 1 }
+            return Piece(range: start..<position, place: .index(number))
+        } catch {
+            return end()
+        }
+    }
+
+    private mutating func end() -> Piece? {
+        position = bytes.count
+        return nil
+    }
+
+    // MARK: - What a body is
 
     private static func checkEncoding(_ request: HTTPRequest) throws(Failure) {
         if let encoding = request.header("content-encoding"), encoding.lowercased() != "identity" {
@@ -65,18 +158,10 @@ struct EventBody {
         }
     }
 
-    private static func withoutMark(_ bytes: [UInt8]) -> ArraySlice<UInt8> {
-        bytes.starts(with: [0xEF, 0xBB, 0xBF]) ? bytes.dropFirst(3) : bytes[...]
-    }
-
-    private static func sniffed(_ body: ArraySlice<UInt8>, first: UInt8) throws(Failure) -> [Piece] {
+    private static func sniffed(_ first: UInt8, _ bytes: [UInt8], _ scanner: JSONScanner) throws(Failure) -> Form {
         switch first {
-        case UInt8(ascii: "["): return try elements(of: body)
-        case UInt8(ascii: "{"):
-            let end = JSONScanner.endOfValue(in: body, from: body.firstIndex(of: first) ?? body.startIndex)
-            let hasMore = end.map { end in body[end...].contains { !$0.isJSONSpace } } ?? false
-            // An event that spans lines and is followed by nothing is one event; anything after it makes it lines.
-            return hasMore ? lines(of: body) : [Piece(bytes: body, place: nil)]
+        case UInt8(ascii: "["): return .array
+        case UInt8(ascii: "{"): return hasMore(bytes, scanner) ? .lines : .lone
         default:
             let shown = "0x" + String(first, radix: 16, uppercase: true)
             throw Failure(
@@ -87,101 +172,28 @@ struct EventBody {
         }
     }
 
-    private static func lines(of body: ArraySlice<UInt8>) -> [Piece] {
-        var pieces: [Piece] = []
-        for (index, line) in body.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).enumerated()
-        where line.contains(where: { !$0.isJSONSpace }) {
-            pieces.append(Piece(bytes: line, place: .line(index + 1)))
-        }
-        return pieces
-    }
-
-    private static func elements(of body: ArraySlice<UInt8>) throws(Failure) -> [Piece] {
-        var pieces: [Piece] = []
-        var position = JSONScanner.skipSpace(in: body, from: body.startIndex) + 1
-        position = JSONScanner.skipSpace(in: body, from: position)
-        if position < body.endIndex, body[position] == UInt8(ascii: "]") {
-            try checkEnd(of: body, after: position + 1)
-            return []
-        }
-        while true {
-            guard let end = JSONScanner.endOfValue(in: body, from: position) else {
-                throw Failure(
-                    status: 400,
-                    reason: "the array is not complete: event \(pieces.count) does not end; "
-                        + "send the whole array, closed with ]"
-                )
-            }
-            pieces.append(Piece(bytes: body[position..<end], place: .index(pieces.count)))
-            position = JSONScanner.skipSpace(in: body, from: end)
-            guard position < body.endIndex else {
-                throw Failure(
-                    status: 400,
-                    reason: "the array is not closed after event \(pieces.count - 1): end it with ]"
-                )
-            }
-            switch body[position] {
-            case UInt8(ascii: ","): position = JSONScanner.skipSpace(in: body, from: position + 1)
-            case UInt8(ascii: "]"):
-                try checkEnd(of: body, after: position + 1)
-                return pieces
-            default:
-                throw Failure(status: 400, reason: "after event \(pieces.count - 1) of the array a , or ] is missing")
-            }
+    /// Whether there is something after the first object.
+    ///
+    /// An event that spans lines and is followed by nothing is one event; anything after it makes it lines. Where the first
+    /// object is wrong, a line after it that begins with `{` does.
+    private static func hasMore(_ bytes: [UInt8], _ scanner: JSONScanner) -> Bool {
+        let start = scanner.position
+        var scanner = scanner
+        do throws(JSONError) {
+            try scanner.skipValue()
+            return scanner.peek() != nil
+        } catch {
+            return hasLineWithObject(bytes[start...])
         }
     }
 
-    private static func checkEnd(of body: ArraySlice<UInt8>, after position: Int) throws(Failure) {
-        guard body[position...].contains(where: { !$0.isJSONSpace }) else { return }
-        throw Failure(status: 400, reason: "there is something after the array's closing ]: send one array")
-    }
-}
-
-/// Finds where JSON values end, without reading what is in them.
-enum JSONScanner {
-    /// The index after the value that begins at `start`; nil when it does not end.
-    static func endOfValue(in bytes: ArraySlice<UInt8>, from start: Int) -> Int? {
-        var depth = 0
-        var position = start
-        while position < bytes.endIndex {
-            switch bytes[position] {
-            case UInt8(ascii: "\""):
-                guard let end = endOfString(in: bytes, from: position) else { return nil }
-                position = end
-                if depth == 0 { return end }
-                continue
-            case UInt8(ascii: "{"), UInt8(ascii: "["): depth += 1
-            case UInt8(ascii: "}"), UInt8(ascii: "]"):
-                // A bracket that closes what surrounds the value ends a number or word just before it.
-                if depth == 0 { return position }
-                depth -= 1
-                if depth == 0 { return position + 1 }
-            case UInt8(ascii: ","):
-                if depth == 0 { return position }
-            default: break
-            }
-            position += 1
+    private static func hasLineWithObject(_ bytes: ArraySlice<UInt8>) -> Bool {
+        var rest = bytes
+        while let end = rest.firstIndex(of: UInt8(ascii: "\n")) {
+            rest = rest[(end + 1)...].drop { $0.isJSONSpace }
+            if rest.first == UInt8(ascii: "{") { return true }
         }
-        return nil
-    }
-
-    private static func endOfString(in bytes: ArraySlice<UInt8>, from start: Int) -> Int? {
-        var position = start + 1
-        while position < bytes.endIndex {
-            switch bytes[position] {
-            case UInt8(ascii: "\\"): position += 2
-            case UInt8(ascii: "\""): return position + 1
-            default: position += 1
-            }
-        }
-        return nil
-    }
-
-    /// The index of the first byte from `start` on that is no white space.
-    static func skipSpace(in bytes: ArraySlice<UInt8>, from start: Int) -> Int {
-        var position = start
-        while position < bytes.endIndex, bytes[position].isJSONSpace { position += 1 }
-        return position
+        return false
     }
 }
 

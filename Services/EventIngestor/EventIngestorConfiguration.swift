@@ -11,6 +11,7 @@ import ServiceRuntime
 /// - `maximum-waiting-bytes` (integer, 64 MiB): events that wait for the log; past it 429.
 /// - `maximum-buffered-bytes` (integer, 256 MiB): requests that are not answered yet; past it 503.
 /// - `maximum-connections` (integer, 2,048): connections at once.
+/// - `strict` (flag, false): events with fields that are not known are refused; else they are taken and the fields told.
 struct EventIngestorConfiguration: Sendable {
     private static let defaultPort = 8_180
     private static let bodyKey = ConfigurationKey<Int>(
@@ -47,22 +48,29 @@ struct EventIngestorConfiguration: Sendable {
         in: 1...60_000,
         help: "Connections at once; more wait in the kernel's queue"
     )
+    private static let strictKey = ConfigurationKey<Bool>(
+        "strict",
+        default: false,
+        help: "Refuses events with fields that are not known, instead of naming these in the reply"
+    )
 
     /// Every key of the process.
     static let keys: [any AnyConfigurationKey] =
-        [CommonKeys.log, bodyKey, eventKey, waitingKey, bufferedKey, connectionsKey]
+        [CommonKeys.log, bodyKey, eventKey, waitingKey, bufferedKey, connectionsKey, strictKey]
         + HTTPConfiguration.keys(port: defaultPort)
 
     let log: String
     let http: HTTPConfiguration
     let maximumEventByteCount: Int
     let maximumWaitingByteCount: Int
+    let isStrict: Bool
 
     /// Reads the keys.
     init(reader: ConfigurationReader) throws(ConfigurationError) {
         log = try reader.value(of: CommonKeys.log)
         maximumEventByteCount = try reader.value(of: Self.eventKey)
         maximumWaitingByteCount = try reader.value(of: Self.waitingKey)
+        isStrict = try reader.value(of: Self.strictKey)
         var http = try HTTPConfiguration(reader: reader, defaultPort: Self.defaultPort)
         http.server.maximumBodyByteCount = try reader.value(of: Self.bodyKey)
         http.server.maximumBufferedByteCount = try reader.value(of: Self.bufferedKey)

@@ -1,5 +1,6 @@
 import HTTPServer
 import Identifiers
+import JSON
 import Messages
 import ServiceRuntime
 import StreamProcessing
@@ -9,6 +10,8 @@ import Streams
 struct EventRoutes: Sendable {
     let appender: EventAppender
     let maximumEventByteCount: Int
+    /// Whether an event with a field that is not known is refused.
+    let isStrict: Bool
     let metrics: EventIngestorMetrics
 
     var router: HTTPRouter {
@@ -20,55 +23,81 @@ struct EventRoutes: Sendable {
 
     // MARK: - Events
 
+    /// So much of a body is read before others get the thread.
+    private static let stretch = 256 << 10
+    /// So much of a body is read before its events go to the log: a bound for what they take beside the body.
+    private static let chunk = 4 << 20
+
     /// Takes the good events of a request and says which were not good.
     private func accept(_ request: HTTPRequest) async -> HTTPResponse {
-        let body: EventBody
+        var body: EventBody
         do throws(EventBody.Failure) {
             body = try EventBody(request)
+            try await body.checkWhole(every: Self.stretch) { await Task.yield() }
         } catch {
             return .error(error.status, error.reason, field: "body")
         }
-        let outcome = read(body, request)
-        if !outcome.records.isEmpty {
+        let headers = request.header("x-request-id").map { [Header("request-id", String($0.prefix(128)))] } ?? []
+        let now = WallClock.milliseconds
+        var outcome = EventOutcome(isStrict: isStrict)
+        while true {
+            let records = await read(&body, &outcome, receivedAt: now, headers)
+            guard !records.isEmpty else { return outcome.response }
             do throws(EventAppender.Failure) {
-                try await appender.append(outcome.records)
+                // What began goes on: its first part is in the log, and would be there twice if all came again.
+                try await appender.append(records, isContinuation: outcome.acceptedCount > 0)
             } catch {
-                return Self.response(to: error)
+                return Self.response(to: error, after: outcome.acceptedCount)
             }
+            outcome.acceptedCount += records.count
         }
-        return outcome.response
     }
 
-    private func read(_ body: EventBody, _ request: HTTPRequest) -> EventOutcome {
-        let now = WallClock.milliseconds
-        let headers = request.header("x-request-id").map { [Header("request-id", String($0.prefix(128)))] } ?? []
-        var outcome = EventOutcome()
-        metrics.received.increment(by: body.pieces.count)
-        for piece in body.pieces {
+    /// Reads events until there are enough for one append; none at the end, or where reading stops.
+    private func read(
+        _ body: inout EventBody,
+        _ outcome: inout EventOutcome,
+        receivedAt now: Int64,
+        _ headers: [Header]
+    ) async -> [OutgoingRecord] {
+        var records: [OutgoingRecord] = []
+        let end = body.position + Self.chunk
+        var pause = body.position + Self.stretch
+        while records.isEmpty || body.position < end, !outcome.isStopped, let piece = body.next() {
+            metrics.received.increment()
             do throws(MessageError) {
-                let event = try event(piece.bytes, receivedAt: now)
-                let record = OutgoingRecord(
-                    topic: Topic.userEvents.rawValue,
-                    key: Array(event.user.utf8),
-                    value: try event.encoded(),
-                    headers: headers
-                )
-                outcome.records.append(record)
+                records.append(try record(body.bytes, piece.range, receivedAt: now, headers, &outcome.unknown))
             } catch {
-                let isTooLarge = piece.bytes.count > maximumEventByteCount
+                let isTooLarge = piece.range.count > maximumEventByteCount
                 metrics.countRejection(isTooLarge ? .tooLarge : .invalid)
                 outcome.reject(error, at: piece.place, isTooLarge: isTooLarge)
+                if outcome.isFull, body.next() != nil { outcome.stop(after: piece.place) }
             }
+            guard body.position > pause else { continue }
+            await Task.yield()
+            pause = body.position + Self.stretch
         }
-        return outcome
+        return records
     }
 
-    private func event(_ bytes: ArraySlice<UInt8>, receivedAt now: Int64) throws(MessageError) -> Event {
-        guard bytes.count <= maximumEventByteCount else {
-            let reason = "the event has \(bytes.count) bytes: send at most \(maximumEventByteCount)"
+    private func record(
+        _ bytes: [UInt8],
+        _ range: Range<Int>,
+        receivedAt now: Int64,
+        _ headers: [Header],
+        _ unknown: inout UnknownFields
+    ) throws(MessageError) -> OutgoingRecord {
+        guard range.count <= maximumEventByteCount else {
+            let reason = "the event has \(range.count) bytes: send at most \(maximumEventByteCount)"
             throw MessageError(field: nil, reason: reason)
         }
-        return try Event(decoding: Array(bytes), contentType: ContentType.jsonValue, receivedAt: now)
+        let event = try Event(json: bytes, range, receivedAt: now, unknown: &unknown)
+        return OutgoingRecord(
+            topic: Topic.userEvents.rawValue,
+            key: Array(event.user.utf8),
+            value: try event.encoded(),
+            headers: headers
+        )
     }
 
     // MARK: - Deletion
@@ -89,8 +118,9 @@ struct EventRoutes: Sendable {
         return .json(Array("{\"user\":\(JSONText.quoted(user)),\"status\":\"deletion accepted\"}\n".utf8), status: 202)
     }
 
-    private static func response(to failure: EventAppender.Failure) -> HTTPResponse {
-        switch failure {
+    private static func response(to failure: EventAppender.Failure, after acceptedCount: Int = 0) -> HTTPResponse {
+        let taken = acceptedCount == 0 ? "" : "; the first \(acceptedCount) events of this request were taken"
+        return switch failure {
         case .busy:
             .error(
                 429,
@@ -100,58 +130,14 @@ struct EventRoutes: Sendable {
         case .log(.tooLarge(_, let byteCount, let limit)):
             .error(
                 413,
-                "a record of \(byteCount) bytes is over the log's limit of \(limit) bytes: send a smaller event"
+                "a record of \(byteCount) bytes is over the log's limit of \(limit) bytes: send a smaller event\(taken)"
             )
         case .log(let error):
             .error(
                 503,
-                "\(error); some events of this request may have been taken, so give events an event_id before sending again",
+                "\(error)\(taken); some events of this request may have been taken, so give events an event_id before sending again",
                 headers: [("Retry-After", "2")]
             )
         }
-    }
-}
-
-/// Which events of a request are good, and what is wrong with the others.
-struct EventOutcome {
-    /// How many errors a reply tells in full.
-    private static let maximumErrorCount = 1_000
-
-    /// The good ones, ready for the log.
-    var records: [OutgoingRecord] = []
-    private var errors: [String] = []
-    private var rejectedCount = 0
-    private var tooLargeCount = 0
-
-    /// Remembers what is wrong with an event.
-    mutating func reject(_ error: MessageError, at place: EventBody.Place?, isTooLarge: Bool) {
-        rejectedCount += 1
-        if isTooLarge { tooLargeCount += 1 }
-        guard errors.count < Self.maximumErrorCount else { return }
-        var json = "{"
-        switch place {
-        case .line(let line): json += "\"line\":\(line),"
-        case .index(let index): json += "\"index\":\(index),"
-        case nil: break
-        }
-        if let field = error.field { json += "\"field\":\(JSONText.quoted(field))," }
-        errors.append(json + "\"message\":\(JSONText.quoted(error.description))}")
-    }
-
-    /// 202 when all were good; 400 when some were not, 413 when they were only too large; always with the counts.
-    var response: HTTPResponse {
-        var json = "{\"accepted\":\(records.count),\"rejected\":\(rejectedCount)"
-        if rejectedCount > 0 { json += ",\"error\":\(summary),\"errors\":[\(errors.joined(separator: ","))]" }
-        let status = rejectedCount == 0 ? 202 : tooLargeCount == rejectedCount ? 413 : 400
-        return .json(Array((json + "}\n").utf8), status: status)
-    }
-
-    /// The one error, or how many there are.
-    private var summary: String {
-        if rejectedCount == 1, let error = errors.first { return error }
-        let more = rejectedCount > errors.count ? " (the first \(errors.count) are listed)" : ""
-        let others = records.isEmpty ? "" : ", the others taken"
-        let text = "\(rejectedCount) of \(rejectedCount + records.count) events were refused\(more)\(others)"
-        return "{\"message\":\(JSONText.quoted(text))}"
     }
 }

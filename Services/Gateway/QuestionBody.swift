@@ -1,153 +1,133 @@
 import Foundation
 import Identifiers
+import JSON
 import Messages
 import ServiceRuntime
 
 /// Reads a question from the body of a request.
 ///
 /// `user` and `question` (or `text`) are needed. `form`, `items` (or `item_count`), `maximum_tokens`, `temperature`, `seed`,
-/// `minimum_event_count`, `deadline_ms` (from now) or `deadline` (milliseconds since 1970), `asked_at` and `id` may be
-/// there. So a `Question` in its JSON form is taken as it is.
+/// `minimum_event_count`, `deadline_ms` (from now) or `deadline` (a time), `asked_at` and `id` may be there. So a
+/// `Question` in its JSON form is taken as it is.
 struct QuestionBody {
-    private static let fieldNames = [
-        "user", "question", "text", "form", "items", "item_count", "maximum_tokens", "temperature", "seed",
-        "minimum_event_count", "deadline_ms", "deadline", "asked_at", "id",
-    ]
+    private enum Field: Int {
+        case user, question, text, form, items, maximumTokens, temperature, seed, minimumEventCount,
+            deadlineMilliseconds
+        case deadline, askedAt, id
+    }
+
+    /// In the order of `Field`.
+    private static let fields = FieldNames(
+        of: "a question",
+        [
+            ["user", "user_id", "userId"], ["question"], ["text"], ["form"], ["items", "item_count"],
+            ["maximum_tokens"],
+            ["temperature"], ["seed"], ["minimum_event_count"], ["deadline_ms"], ["deadline"], ["asked_at"],
+            ["id", "question_id", "questionId"],
+        ]
+    )
+
     /// The longest time a question may be given.
     private static let maximumMilliseconds: Int64 = 86_400_000
 
-    private let fields: [String: JSONValue]
+    private var user: String?
+    private var question: String?
+    private var text: String?
+    private var form: Question.AnswerForm?
+    private var itemCount: Int?
+    private var maximumTokens: Int?
+    private var temperature: Float?
+    private var seed: UInt64?
+    private var minimumEventCount: UInt64?
+    private var deadlineMilliseconds: Int64?
+    private var deadline: Int64?
+    private var askedAt: Int64?
+    private var id: String?
 
     /// Reads the JSON object.
     init(_ body: [UInt8]) throws(MessageError) {
-        guard String(validating: body, as: UTF8.self) != nil else {
-            throw MessageError(field: "body", reason: "is not UTF-8: send JSON in UTF-8")
-        }
-        let value: JSONValue
-        do {
-            value = try JSONDecoder().decode(JSONValue.self, from: Data(body))
+        var scanner = JSONScanner(body)
+        var unknown = UnknownFields(.refused)
+        do throws(JSONError) {
+            try scanner.readObject(Self.fields, unknown: &unknown) { field, scanner throws(JSONError) in
+                try read(Field(rawValue: field), &scanner)
+            }
+            try scanner.finish()
         } catch {
-            throw MessageError(field: "body", reason: "is not JSON: send {\"user\": \"...\", \"question\": \"...\"}")
+            let advice = error.field == nil ? ": send {\"user\": \"...\", \"question\": \"...\"}" : ""
+            throw MessageError(field: error.field ?? "body", reason: error.detail + advice)
         }
-        guard case .object(let fields) = value else {
-            throw MessageError(
-                field: "body",
-                reason: "is \(value.shown): send an object, {\"user\": \"...\", \"question\": \"...\"}"
-            )
+    }
+
+    private mutating func read(_ field: Field?, _ scanner: inout JSONScanner) throws(JSONError) {
+        switch field {
+        case .user: user = try scanner.identifier()
+        case .question: question = try scanner.string()
+        case .text: text = try scanner.string()
+        case .form: form = try scanner.answerForm()
+        case .items: itemCount = try scanner.integer(in: 0...Limits.itemCount)
+        case .maximumTokens: maximumTokens = try scanner.integer(in: 1...Limits.tokenCount)
+        case .temperature: temperature = try scanner.float()
+        case .seed: seed = try scanner.integer(in: 0...UInt64.max)
+        case .minimumEventCount: minimumEventCount = try scanner.integer(in: 0...UInt64(Int64.max))
+        case .deadlineMilliseconds: deadlineMilliseconds = try scanner.integer(in: 1...Self.maximumMilliseconds)
+        case .deadline: deadline = try scanner.time()
+        case .askedAt: askedAt = try scanner.time()
+        case .id: id = try scanner.identifier()
+        case nil: break
         }
-        for name in fields.keys.sorted() where !Self.fieldNames.contains(name) {
-            throw MessageError(
-                field: name,
-                reason: "is not a field of a question: there are \(Self.fieldNames.joined(separator: ", "))"
-            )
-        }
-        self.fields = fields
     }
 
     /// Makes the question, with an id of its own where the caller gave none.
     func question(now: Int64, defaultDeadline: Duration) throws(MessageError) -> Question {
-        let askedAt = try integer("asked_at", in: Limits.times) ?? now
         let question = Question(
-            id: QuestionID(try text("id") ?? UUID().uuidString.lowercased()),
-            user: UserID(try required("user")),
-            text: try questionText(),
-            form: try form() ?? .known,
-            itemCount: try itemCount(),
-            maximumTokens: Int(try integer("maximum_tokens", in: 1...Int64(Limits.tokenCount)) ?? 32),
-            temperature: try number("temperature") ?? 0,
-            seed: try unsigned("seed") ?? 0,
-            minimumEventCount: UInt64(try integer("minimum_event_count", in: 0...Int64.max) ?? 0),
-            askedAt: askedAt,
+            id: QuestionID(id ?? UUID().uuidString.lowercased()),
+            user: UserID(try required(user, "user")),
+            text: try required(try questionText(), "question"),
+            form: form ?? .known,
+            itemCount: itemCount ?? 10,
+            maximumTokens: maximumTokens ?? 32,
+            temperature: temperature ?? 0,
+            seed: seed ?? 0,
+            minimumEventCount: minimumEventCount ?? 0,
+            askedAt: askedAt ?? now,
             deadline: try deadline(now: now, default: defaultDeadline)
         )
         do throws(MessageError) {
             try question.validate()
         } catch {
             // The caller's word for the text may be another than the record's.
-            guard error.field == "text", value("question") != nil else { throw error }
+            guard error.field == "text", self.question != nil else { throw error }
             throw MessageError(field: "question", reason: error.reason)
         }
         return question
     }
 
-    private func questionText() throws(MessageError) -> String {
-        if let text = try text("question") { return text }
-        return try required("text", shownAs: "question")
-    }
-
-    private func itemCount() throws(MessageError) -> Int {
-        let range: ClosedRange<Int64> = 0...Int64(Limits.itemCount)
-        if let count = try integer("items", in: range) { return Int(count) }
-        return Int(try integer("item_count", in: range) ?? 10)
+    private func questionText() throws(MessageError) -> String? {
+        guard question == nil || text == nil else {
+            throw MessageError(
+                field: "text",
+                reason: "is given besides question, which means the same: send one of them"
+            )
+        }
+        return question ?? text
     }
 
     private func deadline(now: Int64, default duration: Duration) throws(MessageError) -> Int64 {
-        let relative = try integer("deadline_ms", in: 1...Self.maximumMilliseconds)
-        let absolute = try integer("deadline", in: Limits.times)
-        guard relative == nil || absolute == nil else {
+        guard deadlineMilliseconds == nil || deadline == nil else {
             throw MessageError(field: "deadline", reason: "is given twice: send deadline_ms or deadline, not both")
         }
-        if let absolute, absolute - now > Self.maximumMilliseconds {
+        if let deadline, deadline - now > Self.maximumMilliseconds {
             throw MessageError(
                 field: "deadline",
-                reason: "\(absolute) is more than a day ahead: send at most \(now + Self.maximumMilliseconds)"
+                reason: "\(deadline) is more than a day ahead: send at most \(now + Self.maximumMilliseconds)"
             )
         }
-        return absolute ?? now + (relative ?? Int64(duration / .milliseconds(1)))
+        return deadline ?? now + (deadlineMilliseconds ?? Int64(duration / .milliseconds(1)))
     }
 
-    private func form() throws(MessageError) -> Question.AnswerForm? {
-        guard let name = try text("form") else { return nil }
-        return try Question.AnswerForm(named: name)
-    }
-
-    // MARK: - Fields
-
-    /// A field's value; nil when it is missing or null.
-    private func value(_ name: String) -> JSONValue? {
-        guard let value = fields[name], value != .null else { return nil }
+    private func required(_ value: String?, _ name: String) throws(MessageError) -> String {
+        guard let value else { throw MessageError(field: name, reason: "is missing: send a string") }
         return value
-    }
-
-    private func required(_ name: String, shownAs shown: String? = nil) throws(MessageError) -> String {
-        guard let text = try text(name) else {
-            throw MessageError(field: shown ?? name, reason: "is missing: send a string")
-        }
-        return text
-    }
-
-    private func text(_ name: String) throws(MessageError) -> String? {
-        guard let value = value(name) else { return nil }
-        guard case .string(let text) = value else { throw wrong(name, value, "a string") }
-        return text
-    }
-
-    private func integer(_ name: String, in range: ClosedRange<Int64>) throws(MessageError) -> Int64? {
-        guard let value = value(name) else { return nil }
-        let expected = "a whole number from \(range.lowerBound) to \(range.upperBound)"
-        guard case .integer(let number) = value, range.contains(number) else { throw wrong(name, value, expected) }
-        return number
-    }
-
-    private func unsigned(_ name: String) throws(MessageError) -> UInt64? {
-        switch value(name) {
-        case nil: nil
-        case .unsigned(let number)?: number
-        case .integer(let number)? where number >= 0: UInt64(number)
-        case let value?: throw wrong(name, value, "a whole number from 0 to \(UInt64.max)")
-        }
-    }
-
-    private func number(_ name: String) throws(MessageError) -> Float? {
-        switch value(name) {
-        case nil: nil
-        case .number(let number)?: Float(number)
-        case .integer(let number)?: Float(number)
-        case let value?: throw wrong(name, value, "a number")
-        }
-    }
-
-    private func wrong(_ name: String, _ value: JSONValue, _ expected: String) -> MessageError {
-        MessageError(field: name, reason: "\(value.shown) is not allowed: send \(expected)")
     }
 }

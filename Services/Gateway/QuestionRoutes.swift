@@ -1,5 +1,6 @@
 import HTTPServer
 import Identifiers
+import JSON
 import Messages
 import ServiceRuntime
 import StreamProcessing

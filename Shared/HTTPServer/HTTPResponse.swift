@@ -1,3 +1,5 @@
+internal import JSON
+
 /// What a handler answers.
 public struct HTTPResponse: Sendable {
     /// A body: all of it, or one that is written while it is sent.
@@ -41,8 +43,8 @@ public struct HTTPResponse: Sendable {
         field: String? = nil,
         headers: [(name: String, value: String)] = []
     ) -> Self {
-        var json = "{\"error\":{\"message\":\(quoted(message))"
-        if let field { json += ",\"field\":\(quoted(field))" }
+        var json = "{\"error\":{\"message\":\(JSONText.quoted(message))"
+        if let field { json += ",\"field\":\(JSONText.quoted(field))" }
         return .json(Array((json + "}}\n").utf8), status: status, headers: headers)
     }
 
@@ -53,19 +55,5 @@ public struct HTTPResponse: Sendable {
             headers: [("Content-Type", "text/event-stream"), ("Cache-Control", "no-store")],
             body: .stream(body)
         )
-    }
-
-    private static func quoted(_ text: String) -> String {
-        var quoted = "\""
-        for scalar in text.unicodeScalars {
-            switch scalar {
-            case "\"", "\\": quoted += "\\\(scalar)"
-            case _ where scalar.value < 0x20:
-                let digits = String(scalar.value, radix: 16)
-                quoted += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
-            default: quoted.unicodeScalars.append(scalar)
-            }
-        }
-        return quoted + "\""
     }
 }

@@ -10,6 +10,9 @@ public struct FieldNames: Sendable {
     /// What the object is, as in `an event`.
     let object: String
     private let names: [Name]
+    /// Of each name the first bytes and their number: what most comparisons need, close together.
+    private let heads: [UInt64]
+    private let counts: [Int]
     /// The name of each field that is no alias.
     private let fields: [String]
     /// For each field the bits of its names.
@@ -25,6 +28,8 @@ public struct FieldNames: Sendable {
         names = fields.enumerated().flatMap { field, names in
             names.map { Name(head: Self.head(Array($0.utf8), 0..<$0.utf8.count), bytes: Array($0.utf8), field: field) }
         }
+        heads = names.map(\.head)
+        counts = names.map(\.bytes.count)
         self.fields = fields.map { $0.first ?? "" }
         var bits = fields.map { _ in 0 as UInt64 }
         for (number, name) in names.enumerated() { bits[name.field] |= 1 << UInt64(number) }
@@ -38,11 +43,8 @@ public struct FieldNames: Sendable {
     /// The number of a name; nil when there is none.
     func number(_ bytes: [UInt8], _ range: Range<Int>) -> Int? {
         let head = Self.head(bytes, range)
-        for index in names.indices where names[index].head == head && names[index].bytes.count == range.count {
-            let isSame = (8..<max(8, range.count)).allSatisfy {
-                bytes[range.lowerBound + $0] == names[index].bytes[$0]
-            }
-            if isSame { return index }
+        for index in heads.indices where heads[index] == head && counts[index] == range.count {
+            if range.count <= 8 || bytes[range].elementsEqual(names[index].bytes) { return index }
         }
         return nil
     }

@@ -13,7 +13,10 @@ extension JSONScanner {
                     open.close()
                 } else if byte == UInt8(ascii: ",") {
                     index += 1
-                    if syntax == .python, peek() == end { continue }
+                    if peek() == end {
+                        guard syntax == .python else { throw syntaxError("a value after the comma") }
+                        continue
+                    }
                     try skipName(in: end)
                     break
                 } else {

@@ -9,7 +9,7 @@ extension JSONScanner {
     public mutating func string() throws(JSONError) -> String {
         guard isAtString() else { throw try mismatch("a string") }
         let (string, hasEscapes) = try stringRange()
-        guard hasEscapes else { return String(decoding: bytes[string], as: UTF8.self) }
+        guard hasEscapes else { return text(string) }
         var text: [UInt8] = []
         try unescape(string, into: &text)
         return String(decoding: text, as: UTF8.self)
@@ -24,34 +24,40 @@ extension JSONScanner {
     }
 
     /// Where the next value, a string, stands without its quotes, and whether it has escapes; its bytes are UTF-8.
-    mutating func stringRange() throws(JSONError) -> (range: Range<Int>, hasEscapes: Bool) {
+    public mutating func stringRange() throws(JSONError) -> (range: Range<Int>, hasEscapes: Bool) {
         guard isAtString() else { throw syntaxError("a string in quotes") }
-        let quote = bytes[index]
         let start = index + 1
+        let (end, hasEscapes, isASCII) = endOfString(start, quote: bytes[index])
+        guard end < range.upperBound else { throw syntaxError("a string that ends") }
+        guard bytes[end] == bytes[index] else {
+            index = end
+            throw syntaxError("no control character in a string")
+        }
+        // Text in ASCII is the rule, and needs no second look.
+        if !isASCII { try checkText(start..<end) }
+        index = end + 1
+        return (start..<end, hasEscapes)
+    }
+
+    /// Where a string's closing quote stands, or a character that no string may have, or the end of the text.
+    private func endOfString(_ start: Int, quote: UInt8) -> (end: Int, hasEscapes: Bool, isASCII: Bool) {
+        let text = bytes.span
         let end = range.upperBound
         let leastByte: UInt8 = syntax == .python ? 0 : 0x20
         var place = start
         var hasEscapes = false
         var allBits: UInt8 = 0
         while place < end {
-            let byte = bytes[place]
-            if byte == quote {
-                // Text in ASCII is the rule, and needs no second look.
-                if allBits >= 0x80 { try checkText(start..<place) }
-                index = place + 1
-                return (start..<place, hasEscapes)
-            }
+            let byte = text[place]
+            if byte == quote || byte < leastByte { break }
             if byte == UInt8(ascii: "\\") {
                 hasEscapes = true
                 place += 1
-            } else if byte < leastByte {
-                index = place
-                throw syntaxError("no control character in a string")
             }
             allBits |= byte
             place += 1
         }
-        throw syntaxError("a string that ends")
+        return (min(place, end), hasEscapes, allBits < 0x80)
     }
 
     private mutating func checkText(_ string: Range<Int>) throws(JSONError) {
@@ -59,9 +65,15 @@ extension JSONScanner {
             _ = try UTF8Span(validating: bytes.span.extracting(string))
         } catch {
             index = string.lowerBound + error.byteOffsets.lowerBound
-            let digits = String(bytes[index], radix: 16, uppercase: true)
-            throw JSONError(reason: "is not UTF-8 (0x\(digits) at byte \(byteNumber)): send text in UTF-8")
+            throw notUTF8(index)
         }
+    }
+
+    /// Says that a byte is not of UTF-8 text.
+    func notUTF8(_ place: Int) -> JSONError {
+        let digits = String(bytes[place], radix: 16, uppercase: true)
+        let number = place - range.lowerBound + 1
+        return JSONError(reason: "is not UTF-8 (0x\(digits) at byte \(number)): send text in UTF-8")
     }
 
     // MARK: - Escapes

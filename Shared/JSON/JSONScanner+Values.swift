@@ -23,30 +23,34 @@ extension JSONScanner {
 
     /// Reads the next value, a whole number, into any type of those.
     public mutating func integer<Value: FixedWidthInteger>(_ type: Value.Type = Value.self) throws(JSONError) -> Value {
-        let start = self
+        try integer(in: Value.min...Value.max)
+    }
+
+    /// Reads the next value, a whole number of a range.
+    public mutating func integer<Value: FixedWidthInteger>(in range: ClosedRange<Value>) throws(JSONError) -> Value {
+        let start = index
         let number = try number()
-        if let value = Value.isSigned
-            ? integer(number).flatMap({ Value(exactly: $0) }) : unsigned(number).flatMap({ Value(exactly: $0) })
-        {
-            return value
-        }
-        self = start
-        throw try mismatch("a whole number from \(Value.min) to \(Value.max)")
+        let value =
+            Value.isSigned
+            ? integer(number).flatMap { Value(exactly: $0) } : unsigned(number).flatMap { Value(exactly: $0) }
+        if let value, range.contains(value) { return value }
+        index = start
+        throw try mismatch("a whole number from \(range.lowerBound) to \(range.upperBound)")
     }
 
     /// Reads the next value, a number.
     public mutating func float() throws(JSONError) -> Float {
-        let start = self
+        let start = index
         if let value = decimal(try number()) { return value }
-        self = start
+        index = start
         throw try mismatch("a number of at most \(Float.greatestFiniteMagnitude)")
     }
 
     /// Reads the next value, a number.
     public mutating func double() throws(JSONError) -> Double {
-        let start = self
+        let start = index
         if let value = double(try number()) { return value }
-        self = start
+        index = start
         throw try mismatch("a number of at most \(Double.greatestFiniteMagnitude)")
     }
 
@@ -75,11 +79,11 @@ extension JSONScanner {
 
     private mutating func identifierDigits() throws(JSONError) -> Range<Int> {
         let expected = "a string, or a whole number without point and exponent, whose digits are the id"
-        let start = self
+        let start = index
         guard isDigit(peek()) || peek() == UInt8(ascii: "-") else { throw try mismatch(expected) }
         let number = try number()
         for place in number.dropFirst() where !isDigit(bytes[place]) {
-            self = start
+            index = start
             throw try mismatch(expected)
         }
         return number

@@ -20,7 +20,8 @@ public struct JSONScanner: Sendable {
     /// Objects and arrays that may be in each other; a bound, so that no text can exhaust anything.
     public static let maximumDepth = 64
 
-    let bytes: [UInt8]
+    /// Where the text stands.
+    public let bytes: [UInt8]
     let range: Range<Int>
     let syntax: Syntax
     var index: Int
@@ -52,7 +53,16 @@ public struct JSONScanner: Sendable {
     /// The next byte's place.
     public var position: Int { index }
     /// Part of the text.
-    public func text(_ range: Range<Int>) -> String { String(decoding: bytes[range], as: UTF8.self) }
+    public func text(_ range: Range<Int>) -> String {
+        unsafe bytes.withUnsafeBufferPointer {
+            unsafe String(decoding: UnsafeBufferPointer(rebasing: $0[range]), as: UTF8.self)
+        }
+    }
+    /// Goes back to a place where a string or a number began.
+    public mutating func goBack(to position: Int) {
+        precondition(position >= range.lowerBound && position <= index, "\(position) does not lie behind \(index)")
+        index = position
+    }
 
     /// Which of these names a field has; nil for any other.
     public func name(_ field: Range<Int>, among names: [[UInt8]]) -> Int? {
@@ -62,6 +72,14 @@ public struct JSONScanner: Sendable {
         // Its escapes were checked when it was read.
         guard (try? unescape(field, into: &name)) != nil else { return nil }
         return names.firstIndex(of: name)
+    }
+
+    /// A string that stands there, or the name of a field, with its escapes resolved.
+    public func unescaped(_ field: Range<Int>) throws(JSONError) -> String {
+        guard bytes[field].contains(UInt8(ascii: "\\")) else { return text(field) }
+        var name: [UInt8] = []
+        try unescape(field, into: &name)
+        return String(decoding: name, as: UTF8.self)
     }
 
     // MARK: - Objects and arrays
@@ -169,6 +187,9 @@ public struct JSONScanner: Sendable {
     func syntaxError(_ expected: String) -> JSONError {
         let place = min(index, range.upperBound)
         let there = bytes[place..<range.upperBound].prefix(JSONError.shownCount)
+        var decoder = UTF8()
+        var rest = there.makeIterator()
+        if case .error = decoder.decode(&rest) { return notUTF8(place) }
         let name = syntax == .python ? "a Python value" : "JSON"
         return JSONError(
             value: String(decoding: there, as: UTF8.self),

@@ -257,9 +257,9 @@ extension Answer.Item {
 extension JSONScanner {
     /// Reads the name of an answer's status.
     fileprivate mutating func status() throws(JSONError) -> Answer.Status {
-        let start = self
+        let start = position
         if let status = Answer.Status(rawValue: try string()) { return status }
-        self = start
+        goBack(to: start)
         throw try mismatch("one of \(Answer.Status.allCases.map(\.rawValue).joined(separator: ", "))")
     }
 }

@@ -21,7 +21,8 @@ enum Check {
                 reason: "\(quoted(value)) has \(value.utf8.count) bytes: send at most \(limit)"
             )
         }
-        guard !value.utf8.contains(0) else {
+        let hasNUL = value.utf8.withContiguousStorageIfAvailable { $0.contains(0) } ?? value.utf8.contains(0)
+        guard !hasNUL else {
             throw MessageError(field: field, reason: "\(quoted(value)) has a NUL character: remove it")
         }
     }

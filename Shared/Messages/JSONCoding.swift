@@ -63,11 +63,14 @@ struct JSONTime: Encodable {
 }
 
 extension JSONScanner {
-    /// Reads a time whose unit is told by its size, or ISO 8601 text.
-    mutating func time() throws(JSONError) -> Int64 {
-        let start = self
+    /// Reads a time in milliseconds since 1970: a number whose unit is told by its size, or ISO 8601 text.
+    public mutating func time() throws(JSONError) -> Int64 {
+        let start = position
         if isAtString() {
-            if let time = Timestamp.milliseconds(try string().utf8) { return time }
+            let (string, hasEscapes) = try stringRange()
+            let time =
+                hasEscapes ? Timestamp.milliseconds(try unescaped(string).utf8) : Timestamp.milliseconds(bytes, string)
+            if let time { return time }
         } else {
             let number = try number()
             let time =
@@ -78,7 +81,7 @@ extension JSONScanner {
                 }
             if let time { return time }
         }
-        self = start
+        goBack(to: start)
         throw try mismatch(Timestamp.expected)
     }
 

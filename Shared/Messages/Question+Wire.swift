@@ -1,6 +1,6 @@
 import CMessages
 internal import Identifiers
-internal import JSON
+public import JSON
 
 extension Question: WireRecord {
     /// The question as Protocol Buffers (`question.proto`).
@@ -193,21 +193,10 @@ extension Question {
 
 extension JSONScanner {
     /// Reads the name of an answer's form.
-    fileprivate mutating func answerForm() throws(JSONError) -> Question.AnswerForm {
-        let start = self
+    public mutating func answerForm() throws(JSONError) -> Question.AnswerForm {
+        let start = position
         if let form = Question.AnswerForm(rawValue: try string()) { return form }
-        self = start
+        goBack(to: start)
         throw try mismatch("one of \(Question.AnswerForm.allCases.map(\.rawValue).joined(separator: ", "))")
-    }
-}
-
-extension Question.AnswerForm {
-    /// Reads a form's name, as in JSON.
-    public init(named name: String) throws(MessageError) {
-        guard let form = Self(rawValue: name) else {
-            let names = Self.allCases.map(\.rawValue).joined(separator: ", ")
-            throw MessageError(field: "form", reason: "\(quoted(name)) is not known: send one of \(names)")
-        }
-        self = form
     }
 }

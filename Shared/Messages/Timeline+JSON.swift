@@ -113,11 +113,11 @@ extension TimelineEvent {
 extension JSONScanner {
     /// Reads a digest, as `JSONDigest` writes it.
     fileprivate mutating func digest() throws(JSONError) -> UInt64 {
-        let start = self
+        let start = position
         let text = try string()
         let isHexadecimal = text.utf8.allSatisfy { Character(Unicode.Scalar($0)).isHexDigit }
         if text.utf8.count == 16, isHexadecimal, let value = UInt64(text, radix: 16), value != 0 { return value }
-        self = start
+        goBack(to: start)
         throw try mismatch("a text of 16 hexadecimal digits that are not all zero")
     }
 }

@@ -6,7 +6,13 @@ public enum Timestamp {
     ///
     /// A space may stand for `T`. A zone is `Z`, `±hh`, `±hhmm` or `±hh:mm`.
     public static func milliseconds(_ text: some Collection<UInt8>) -> Int64? {
-        var scanner = Scanner(bytes: Array(text))
+        let bytes = Array(text)
+        return milliseconds(bytes, 0..<bytes.count)
+    }
+
+    /// The same of a part of other bytes.
+    public static func milliseconds(_ bytes: [UInt8], _ range: Range<Int>) -> Int64? {
+        var scanner = Scanner(bytes: bytes, end: range.upperBound, position: range.lowerBound)
         guard let year = scanner.number(digits: 4), scanner.take("-"), let month = scanner.number(digits: 2),
             scanner.take("-"), let day = scanner.number(digits: 2), let days = days(year, month, day)
         else { return nil }
@@ -51,18 +57,19 @@ public enum Timestamp {
 
 private struct Scanner {
     let bytes: [UInt8]
-    var position = 0
+    let end: Int
+    var position: Int
 
-    var isAtEnd: Bool { position == bytes.count }
+    var isAtEnd: Bool { position == end }
 
     mutating func take(_ character: Unicode.Scalar) -> Bool {
-        guard position < bytes.count, bytes[position] == UInt8(ascii: character) else { return false }
+        guard position < end, bytes[position] == UInt8(ascii: character) else { return false }
         position += 1
         return true
     }
 
     private mutating func digit() -> Int64? {
-        guard position < bytes.count, (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(bytes[position]) else {
+        guard position < end, (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(bytes[position]) else {
             return nil
         }
         position += 1

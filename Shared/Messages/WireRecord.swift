@@ -46,6 +46,15 @@ public enum ContentType: Sendable {
                     + "send plain JSON or Protocol Buffers (in Kafka Connect a JsonConverter with schemas.enable=false)"
             )
         }
+        // As nearly all write it.
+        if header == nil || header == "application/x-protobuf" {
+            self = Self.isObject(bytes) ? .json : .protobuf
+            return
+        }
+        if header == Self.jsonValue {
+            self = .json
+            return
+        }
         let type = header?.split(separator: ";", omittingEmptySubsequences: false).first.map {
             $0.lowercased().filter { !$0.isWhitespace && $0 != "\"" }
         }

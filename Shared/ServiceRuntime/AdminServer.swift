@@ -1,4 +1,5 @@
 import HTTPServer
+import JSON
 
 /// The page for metrics and health.
 struct AdminServer: Service {

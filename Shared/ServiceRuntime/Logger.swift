@@ -1,5 +1,6 @@
 public import Foundation
 import Glibc
+import JSON
 import Synchronization
 
 /// Writes what happens, for people or for machines; passed in to whoever logs.
@@ -163,27 +164,5 @@ public struct StreamLogHandler: LogHandler {
         date.formatted(
             .iso8601.year().month().day().time(includingFractionalSeconds: true).timeZone(separator: .omitted)
         )
-    }
-}
-
-/// JSON made by hand, where an encoder would be too slow or too much.
-public enum JSONText {
-    /// A JSON string with its quotes.
-    public static func quoted(_ text: String) -> String {
-        var quoted = "\""
-        for scalar in text.unicodeScalars {
-            switch scalar {
-            case "\"": quoted += "\\\""
-            case "\\": quoted += "\\\\"
-            case "\n": quoted += "\\n"
-            case "\r": quoted += "\\r"
-            case "\t": quoted += "\\t"
-            case _ where scalar.value < 0x20:
-                let digits = String(scalar.value, radix: 16)
-                quoted += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
-            default: quoted.unicodeScalars.append(scalar)
-            }
-        }
-        return quoted + "\""
     }
 }

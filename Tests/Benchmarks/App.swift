@@ -11,7 +11,7 @@ struct App {
             summary: "Measures the numerics and the streams, each beside what it is compared with.",
             commands: [
                 EncoderCommand.command, IngestionCommand.command, AppendCommand.command, WorkerCommand.command,
-                WriterCommand.command, FreshnessCommand.command, TimelinesCommand.command,
+                WriterCommand.command, FreshnessCommand.command, TimelinesCommand.command, JSONCommand.command,
             ]
         ).main()
     }

@@ -74,6 +74,7 @@ final class GuardedLog: ForwardingLog {
 func withIngestor(
     _ log: any MessageLog,
     maximumWaitingByteCount: Int = 1 << 20,
+    isStrict: Bool = false,
     _ body: @escaping @Sendable (HTTPClient, String) async throws -> Void
 ) async throws {
     let metrics = EventIngestorMetrics(MetricsRegistry())
@@ -84,7 +85,7 @@ func withIngestor(
         health: Health().condition("log reachable", waitingFor: ""),
         logger: silentLogger
     )
-    let routes = EventRoutes(appender: appender, maximumEventByteCount: 10_000, metrics: metrics)
+    let routes = EventRoutes(appender: appender, maximumEventByteCount: 10_000, isStrict: isStrict, metrics: metrics)
     var configuration = HTTPServerConfiguration()
     configuration.maximumBodyByteCount = 1 << 20
     let server = try HTTPServer(configuration, handler: routes.router.respond)
@@ -107,12 +108,23 @@ struct Reply: Decodable {
         let field: String?
         let message: String
     }
+    struct Stop: Decodable {
+        let line: Int?
+        let index: Int?
+    }
     let accepted: Int?
     let rejected: Int?
+    let ignored: [String]?
+    let stopped: Stop?
     let error: Problem?
     let errors: [Problem]?
 
-    init(_ response: HTTPClientResponse) throws {
-        self = try JSONDecoder().decode(Self.self, from: Data(response.body))
+    enum CodingKeys: String, CodingKey {
+        case accepted, rejected, ignored, error, errors
+        case stopped = "stopped_after"
     }
+
+    init(_ response: HTTPClientResponse) throws { try self.init(response.body) }
+
+    init(_ body: [UInt8]) throws { self = try JSONDecoder().decode(Self.self, from: Data(body)) }
 }

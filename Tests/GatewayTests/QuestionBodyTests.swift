@@ -5,14 +5,16 @@ import Testing
 @testable import Gateway
 
 @Suite struct QuestionBodyTests {
+    private static let now: Int64 = 1_700_000_000_000
+
     private func read(_ text: String) throws -> Question {
-        try QuestionBody(Array(text.utf8)).question(now: 1_000, defaultDeadline: .seconds(30))
+        try QuestionBody(Array(text.utf8)).question(now: Self.now, defaultDeadline: .seconds(30))
     }
 
     @Test func fillsInWhatIsNotGiven() throws {
         let question = try read(#"{"user":"u","question":"what next?"}"#)
         #expect(question.user == "u" && question.text == "what next?" && question.form == .known)
-        #expect(question.askedAt == 1_000 && question.deadline == 31_000 && question.itemCount == 10)
+        #expect(question.askedAt == Self.now && question.deadline == Self.now + 30_000 && question.itemCount == 10)
         #expect(!question.id.text.isEmpty)
         #expect(try read(#"{"user":"u","question":"what next?"}"#).id != question.id)
     }
@@ -21,7 +23,7 @@ import Testing
         let question = try read(
             """
             {"user":"u","text":"t","form":"title","items":3,"maximum_tokens":5,"temperature":0.5,"id":"q1",
-            "seed":18446744073709551615,"minimum_event_count":7,"deadline_ms":250,"asked_at":900}
+            "seed":18446744073709551615,"minimum_event_count":7,"deadline_ms":250,"asked_at":1699999999}
             """
         )
         #expect(
@@ -36,8 +38,8 @@ import Testing
                     temperature: 0.5,
                     seed: .max,
                     minimumEventCount: 7,
-                    askedAt: 900,
-                    deadline: 1_250
+                    askedAt: 1_699_999_999_000,
+                    deadline: Self.now + 250
                 )
         )
     }
@@ -49,9 +51,10 @@ import Testing
     }
 
     @Test(arguments: [
-        ("", "body", "JSON"), ("[]", "body", "an array"), (#"{"user":"u"}"#, "question", "missing"),
+        ("", "body", "JSON"), ("[]", "body", "an array is not a JSON object"), ("{}x", "body", "nothing after"),
+        (#"{"user":"u"}"#, "question", "missing"),
         (#"{"question":"x"}"#, "user", "missing"), (#"{"user":"","question":"x"}"#, "user", "empty"),
-        (#"{"user":7,"question":"x"}"#, "user", "7 is not allowed"),
+        (#"{"user":7.5,"question":"x"}"#, "user", "7.5 must be a string, or a whole number"),
         (#"{"user":"u","question":""}"#, "question", "empty"), (#"{"user":"u","text":""}"#, "text", "empty"),
         (#"{"user":"u","question":"x","form":"poem"}"#, "form", "title"),
         (#"{"user":"u","question":"x","items":1001}"#, "items", "from 0 to 1000"),
@@ -60,8 +63,16 @@ import Testing
         (#"{"user":"u","question":"x","temperature":"hot"}"#, "temperature", "a number"),
         (#"{"user":"u","question":"x","seed":-1}"#, "seed", "-1"),
         (#"{"user":"u","question":"x","deadline_ms":0}"#, "deadline_ms", "from 1"),
-        (#"{"user":"u","question":"x","deadline_ms":5,"deadline":9}"#, "deadline", "not both"),
+        (#"{"user":"u","question":"x","deadline_ms":5,"deadline":1700000009}"#, "deadline", "not both"),
         (#"{"user":"u","question":"x","deadline":253402300799999}"#, "deadline", "more than a day"),
+        (#"{"user":"u","question":"x","deadline":9}"#, "deadline", "for a time after July 1979"),
+        (#"{"user":"u","question":"x","text":"y"}"#, "text", "is given besides question"),
+        (#"{"user":"u","user_id":"u","question":"x"}"#, "user_id", "is given besides user"),
+        (#"{"user":"u","question":"x","seed":1,"seed":1}"#, "seed", "is given twice"),
+        (#"{"user":"u","question":"x","seed":18446744073709551616}"#, "seed", "18446744073709551616"),
+        (#"{"user":"u","question":"x","temperature":1e40}"#, "temperature", "1e40"),
+        (#"{"user":"u","question":"x",}"#, "body", "a value after the comma"),
+        (#"{"user":"u","question":"\ud800"}"#, "question", "surrogate"),
         (#"{"user":"u","question":"x","max_tokens":5}"#, "max_tokens", "maximum_tokens"),
         ("{\"user\":\"u\\u0000\",\"question\":\"x\"}", "user", "NUL"),
     ])
@@ -69,6 +80,34 @@ import Testing
         let error = #expect(throws: MessageError.self) { try read(body) }
         #expect(error?.field == field)
         #expect(error?.reason.contains(part) == true, "\(error?.reason ?? "")")
+    }
+
+    @Test func takesOtherNamesNumericIDsAndTimesOfAnyUnit() throws {
+        let question = try read(
+            #"{"user_id":9007199254740993123,"text":"t","question_id":5,"asked_at":"2023-11-14T22:13:20+00","deadline":1700000001}"#
+        )
+        #expect(question.user == "9007199254740993123" && question.id == "5")
+        #expect(question.askedAt == Self.now && question.deadline == Self.now + 1_000)
+    }
+
+    /// The time that reading takes grows with the body and not with its depth: each level costs one step.
+    @Test func nestedArraysEndAtTheLimitOfDepth() {
+        for depth in [65, 500, 1 << 20] {
+            let bodies = [
+                String(repeating: "[", count: depth) + String(repeating: "]", count: depth),
+                "{\"user\":" + String(repeating: "[", count: depth), String(repeating: "{\"a\":", count: depth),
+                "{\"id\":\"q\",\"text\":" + String(repeating: "[{\"a\":", count: depth),
+            ]
+            for body in bodies {
+                let error = #expect(throws: MessageError.self) { try read(body) }
+                #expect((error?.description.utf8.count ?? 0) < 500)
+            }
+        }
+        // As deep as is allowed, and wide: still only a wrong value.
+        let deep = String(repeating: "[", count: 60) + String(repeating: "]", count: 60)
+        let wide = "[" + Array(repeating: deep, count: 5_000).joined(separator: ",") + "]"
+        let error = #expect(throws: MessageError.self) { try read("{\"user\":\(wide),\"question\":\"x\"}") }
+        #expect(error?.field == "user" && error?.reason.hasPrefix("an array must be a string") == true)
     }
 
     @Test func saysThatABodyIsNotUTF8() {

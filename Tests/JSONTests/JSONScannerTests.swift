@@ -57,6 +57,18 @@ import Testing
         }
     }
 
+    @Test func bytesBetweenValuesThatAreNotUTF8AreNamedAsThat() {
+        var scanner = JSONScanner([0x7B, 0xFC, 0x7D])
+        #expect(throws: JSONError(reason: "is not UTF-8 (0xFC at byte 2): send text in UTF-8")) {
+            try scanner.skipValue()
+        }
+        scanner = JSONScanner(Array("[é]".utf8))
+        #expect(throws: JSONError(value: "é]", reason: "is not valid JSON: expected a value", byte: 2, isSyntax: true))
+        {
+            try scanner.skipValue()
+        }
+    }
+
     @Test(arguments: [
         "{'a': None, \"b\": True}", "(1, 2,)", "()", "[1, 2, ]", #"'it\'s'"#, "{1: 'a'}", "{'a': {'b': ()}, }",
         "'\\xe9\\\n'",
