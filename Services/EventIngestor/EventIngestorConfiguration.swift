@@ -10,7 +10,9 @@ import ServiceRuntime
 /// - `maximum-event-bytes` (integer, 128 KiB): the largest event.
 /// - `maximum-waiting-bytes` (integer, 64 MiB): events that wait for the log; past it 429.
 /// - `maximum-buffered-bytes` (integer, 256 MiB): requests that are not answered yet; past it 503.
-/// - `maximum-connections` (integer, 2,048): connections at once.
+/// - `maximum-connections` (integer, 2,048): connections at once; past it those that say nothing make room.
+/// - `maximum-connections-per-address` (integer, three quarters of these): of one client or proxy.
+/// - `allowed-hosts` (text, none): further names under which it may be asked, and whose pages may ask it.
 /// - `strict` (flag, false): events with fields that are not known are refused; else they are taken and the fields told.
 struct EventIngestorConfiguration: Sendable {
     private static let defaultPort = 8_180
@@ -46,7 +48,7 @@ struct EventIngestorConfiguration: Sendable {
         "maximum-connections",
         default: 2_048,
         in: 1...60_000,
-        help: "Connections at once; more wait in the kernel's queue"
+        help: "Connections at once; past it those that have sent no request make room, oldest first"
     )
     private static let strictKey = ConfigurationKey<Bool>(
         "strict",

@@ -1,23 +1,25 @@
-import Identifiers
 import Messages
 import Synchronization
 
 /// What is known of questions: the pieces of their answers and the answers, for whoever waits for them.
 ///
-/// Holds the newest up to a number and a size; the oldest that nobody waits for go first.
+/// A question is known by its user and its id together. Who asks for an id alone is served as long as only one user has a
+/// question with it. Holds the newest up to a number and a size; the oldest that nobody waits for go first.
 final class AnswerBoard: Sendable {
     /// What somebody who watches a question is told, in order.
     enum News: Sendable {
         case token(AnswerToken)
         /// The last news.
         case answer(Answer)
+        /// The last news: several users have a question with this id, so the user must be named.
+        case ambiguous
         /// Nothing happened for a while.
         case heartbeat
     }
 
     /// Somebody who waits; to be given back with `stop`.
     struct Watch: Sendable {
-        let question: QuestionID
+        let question: String
         let news: AsyncStream<News>
         fileprivate let id: Int
         fileprivate let continuation: AsyncStream<News>.Continuation
@@ -26,25 +28,56 @@ final class AnswerBoard: Sendable {
         func beat() { continuation.yield(.heartbeat) }
     }
 
+    /// What becomes of a question that somebody wants to ask.
+    enum Claim: Equatable {
+        /// It is to be asked.
+        case new
+        /// It was asked already.
+        case known
+        /// This user has asked another question with its id.
+        case differs
+        /// Another user has a question with its id.
+        case taken
+    }
+
     private struct Entry {
         var isAsked = false
+        var fingerprint: Int?
         var tokens: [AnswerToken] = []
         var answer: Answer?
-        var watchers: [Int: AsyncStream<News>.Continuation] = [:]
-        var byteCount = 0
-        var sequence = 0
+        var byteCount: Int
+        var sequence = -1
+
+        /// What somebody who comes now has missed.
+        var news: [News] { tokens.map { .token($0) } + (answer.map { [.answer($0)] } ?? []) }
+    }
+
+    private struct Watcher {
+        /// Whose question it is; who did not name the user belongs to the first one that something is known of.
+        var user: [UInt8]?
+        let isNamed: Bool
+        let continuation: AsyncStream<News>.Continuation
+    }
+
+    /// What lies under one id.
+    private struct Place {
+        var users: Set<[UInt8]> = []
+        var watchers: [Int: Watcher] = [:]
+
+        func isWatched(_ user: [UInt8]) -> Bool { watchers.values.contains { $0.user == nil || $0.user == user } }
     }
 
     private struct State {
-        var entries: [QuestionID: Entry] = [:]
-        /// Ids in the order they came, with the number of their entry; an id that was dropped meanwhile has another.
-        var order: [(id: QuestionID, sequence: Int)] = []
+        var entries: [QuestionKey: Entry] = [:]
+        var places: [[UInt8]: Place] = [:]
+        /// Questions in the order they came, with the number of their entry; one that was dropped meanwhile has another.
+        var order: [(key: QuestionKey, sequence: Int)] = []
         var firstInOrder = 0
         var byteCount = 0
         var nextNumber = 0
     }
 
-    private static let entryByteCount = 256
+    private static let entryByteCount = 512
     private let maximumCount: Int
     private let maximumByteCount: Int
     private let state = Mutex(State())
@@ -56,123 +89,188 @@ final class AnswerBoard: Sendable {
 
     /// How many questions are held.
     var count: Int { state.withLock { $0.entries.count } }
-    /// How many ids are remembered in their order, those of dropped questions included.
+    /// How many ids something is held for, if only somebody who waits.
+    var placeCount: Int { state.withLock { $0.places.count } }
+    /// How many questions are remembered in their order, those that were dropped included.
     var rememberedCount: Int { state.withLock { $0.order.count } }
 
     // MARK: - Who waits
 
     /// Watches a question, which nobody need have asked yet; begins with what is known already.
-    func watch(_ question: QuestionID) -> Watch {
+    ///
+    /// - Parameters:
+    ///   - question: its id.
+    ///   - user: whose question; nil for the only user that has one with this id.
+    func watch(_ question: String, of user: [UInt8]?) -> Watch {
         // Not bounded by itself: an answer has a bounded number of tokens, and each watch belongs to a connection.
         let (news, continuation) = AsyncStream<News>.makeStream()
-        let id = state.withLock { state in
-            let id = state.nextNumber
+        let key = QuestionKey(user: user ?? [], id: question)
+        let number = state.withLock { state in
+            let number = state.nextNumber
             state.nextNumber += 1
-            change(question, &state) { entry in
-                for token in entry.tokens { continuation.yield(.token(token)) }
-                if let answer = entry.answer { continuation.yield(.answer(answer)) }
-                entry.watchers[id] = continuation
+            var place = state.places[key.id] ?? Place()
+            var watcher = Watcher(user: user, isNamed: user != nil, continuation: continuation)
+            if user == nil, place.users.count > 1 {
+                continuation.yield(.ambiguous)
+                continuation.finish()
+            } else if let user = user ?? place.users.first {
+                watcher.user = user
+                for news in state.entries[QuestionKey(user: user, id: question)]?.news ?? [] {
+                    continuation.yield(news)
+                }
             }
-            return id
+            place.watchers[number] = watcher
+            state.places[key.id] = place
+            return number
         }
-        return Watch(question: question, news: news, id: id, continuation: continuation)
+        return Watch(question: question, news: news, id: number, continuation: continuation)
     }
 
     /// Ends a watch.
     func stop(_ watch: Watch) {
         watch.continuation.finish()
+        let id = Array(watch.question.utf8)
         state.withLock { state in
-            guard var entry = state.entries[watch.question] else { return }
-            entry.watchers[watch.id] = nil
-            let isNothing = entry.watchers.isEmpty && entry.answer == nil && entry.tokens.isEmpty && !entry.isAsked
-            state.entries[watch.question] = isNothing ? nil : entry
-            if isNothing { state.byteCount -= entry.byteCount }
+            guard var place = state.places[id] else { return }
+            place.watchers[watch.id] = nil
+            state.places[id] = place.users.isEmpty && place.watchers.isEmpty ? nil : place
             trim(&state)
         }
     }
 
     // MARK: - What comes
 
-    /// Notes that a question is being asked; false when it was already.
-    func claim(_ question: QuestionID) -> Bool {
-        state.withLock { state in
-            guard state.entries[question]?.isAsked != true, state.entries[question]?.answer == nil else { return false }
-            change(question, &state) { $0.isAsked = true }
-            return true
+    /// Notes that a question is being asked, if it may be.
+    func claim(_ question: Question) -> Claim {
+        let key = QuestionKey(question)
+        let fingerprint = question.fingerprint
+        return state.withLock { state in
+            let entry = state.entries[key]
+            guard entry != nil || state.places[key.id]?.users.isEmpty != false else { return .taken }
+            if let earlier = entry?.fingerprint, earlier != fingerprint { return .differs }
+            let isNew = entry?.isAsked != true && entry?.answer == nil
+            change(key, &state) { entry in
+                entry.isAsked = true
+                entry.fingerprint = fingerprint
+                return nil
+            }
+            return isNew ? .new : .known
         }
     }
 
     /// Notes that a question could not be asked after all.
-    func unclaim(_ question: QuestionID) {
-        state.withLock { state in change(question, &state) { $0.isAsked = false } }
+    func unclaim(_ question: Question) {
+        state.withLock { state in
+            let key = QuestionKey(question)
+            guard let entry = state.entries[key] else { return }
+            if entry.answer == nil, entry.tokens.isEmpty {
+                drop(key, &state)
+            } else {
+                change(key, &state) { entry in
+                    entry.isAsked = false
+                    return nil
+                }
+            }
+        }
     }
 
     /// Notes a piece of an answer; one that came before, or after the whole answer, is left out.
-    func add(_ token: AnswerToken) {
+    func add(_ token: AnswerToken, of user: [UInt8]) {
+        let key = QuestionKey(user: user, id: token.questionID)
         state.withLock { state in
-            change(token.questionID, &state) { entry in
+            change(key, &state) { entry in
                 guard entry.answer == nil, token.position > (entry.tokens.last.map { Int64($0.position) } ?? -1) else {
-                    return
+                    return nil
                 }
                 entry.tokens.append(token)
                 entry.byteCount += token.text.utf8.count + 64
-                for watcher in entry.watchers.values { watcher.yield(.token(token)) }
+                return .token(token)
             }
         }
     }
 
     /// Notes an answer; the first one counts.
     func add(_ answer: Answer) {
+        let key = QuestionKey(answer)
         state.withLock { state in
-            change(answer.questionID, &state) { entry in
-                guard entry.answer == nil else { return }
+            change(key, &state) { entry in
+                guard entry.answer == nil else { return nil }
                 entry.answer = answer
                 entry.byteCount += answer.text.utf8.count + answer.reason.utf8.count + 128
                 entry.byteCount += answer.items.reduce(0) { $0 + $1.id.utf8.count + $1.title.utf8.count + 48 }
-                for watcher in entry.watchers.values {
-                    watcher.yield(.answer(answer))
-                    watcher.finish()
-                }
+                return .answer(answer)
             }
+        }
+    }
+
+    /// Changes what is known of a question, and tells those who watch it the news that come of it.
+    private func change(_ key: QuestionKey, _ state: inout State, _ body: (inout Entry) -> News?) {
+        let known = state.entries[key]
+        var entry = known ?? Entry(byteCount: Self.entryByteCount + 2 * (key.user.count + key.id.count))
+        let before = known?.byteCount ?? 0
+        if known == nil {
+            entry.sequence = state.nextNumber
+            state.nextNumber += 1
+            state.order.append((key, entry.sequence))
+            settle(key, &state.places[key.id, default: Place()])
+        }
+        let news = body(&entry)
+        state.byteCount += entry.byteCount - before
+        state.entries[key] = entry
+        if let news { tell(news, of: key, state.places[key.id]) }
+        trim(&state)
+    }
+
+    /// Notes a user's question under its id: the first is that of who named no user, with a second nobody's is.
+    private func settle(_ key: QuestionKey, _ place: inout Place) {
+        place.users.insert(key.user)
+        for (number, watcher) in place.watchers where !watcher.isNamed {
+            if place.users.count > 1 || (watcher.user != nil && watcher.user != key.user) {
+                watcher.continuation.yield(.ambiguous)
+                watcher.continuation.finish()
+            } else {
+                place.watchers[number]?.user = key.user
+            }
+        }
+    }
+
+    private func tell(_ news: News, of key: QuestionKey, _ place: Place?) {
+        guard let place else { return }
+        for watcher in place.watchers.values where watcher.user == key.user {
+            watcher.continuation.yield(news)
+            if case .answer = news { watcher.continuation.finish() }
         }
     }
 
     // MARK: - Bounds
 
-    private func change(_ id: QuestionID, _ state: inout State, _ body: (inout Entry) -> Void) {
-        var entry = state.entries[id] ?? Entry(byteCount: Self.entryByteCount, sequence: -1)
-        let before = entry.sequence < 0 ? 0 : entry.byteCount
-        if entry.sequence < 0 {
-            entry.sequence = state.nextNumber
-            state.nextNumber += 1
-            state.order.append((id, entry.sequence))
-        }
-        body(&entry)
-        state.byteCount += entry.byteCount - before
-        state.entries[id] = entry
-        trim(&state)
+    private func drop(_ key: QuestionKey, _ state: inout State) {
+        guard let entry = state.entries.removeValue(forKey: key) else { return }
+        state.byteCount -= entry.byteCount
+        guard var place = state.places[key.id] else { return }
+        place.users.remove(key.user)
+        state.places[key.id] = place.users.isEmpty && place.watchers.isEmpty ? nil : place
     }
 
     private func trim(_ state: inout State) {
-        var kept: [(id: QuestionID, sequence: Int)] = []
+        var kept: [(key: QuestionKey, sequence: Int)] = []
         while state.entries.count > maximumCount || state.byteCount > maximumByteCount,
             state.firstInOrder < state.order.count
         {
             let oldest = state.order[state.firstInOrder]
             state.firstInOrder += 1
-            guard let entry = state.entries[oldest.id], entry.sequence == oldest.sequence else { continue }
-            if entry.watchers.isEmpty {
-                state.entries[oldest.id] = nil
-                state.byteCount -= entry.byteCount
-            } else {
+            guard let entry = state.entries[oldest.key], entry.sequence == oldest.sequence else { continue }
+            if state.places[oldest.key.id]?.isWatched(oldest.key.user) == true {
                 kept.append(oldest)
+            } else {
+                drop(oldest.key, &state)
             }
         }
         // Somebody waits for these: they are looked at again when they are the newest.
         state.order += kept
-        // Questions that were only looked for leave their ids here, which would grow without limit.
+        // Questions that were dropped leave their names here, which would grow without limit.
         guard state.order.count > 2 * state.entries.count + 1_024 else { return }
-        state.order = state.order[state.firstInOrder...].filter { state.entries[$0.id]?.sequence == $0.sequence }
+        state.order = state.order[state.firstInOrder...].filter { state.entries[$0.key]?.sequence == $0.sequence }
         state.firstInOrder = 0
     }
 }

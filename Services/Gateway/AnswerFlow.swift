@@ -79,7 +79,11 @@ struct AnswerFlow: Service {
     private func take(_ value: [UInt8], of record: Record) throws(MessageError) {
         let contentType = record.header(ContentType.header)
         guard record.source.topic == Topic.answers.rawValue else {
-            return board.add(try AnswerToken(decoding: value, contentType: contentType))
+            // A piece does not say whose it is; its key does.
+            guard let user = record.key else {
+                throw MessageError(field: "key", reason: "is missing: it is the user's id")
+            }
+            return board.add(try AnswerToken(decoding: value, contentType: contentType), of: user)
         }
         let answer = try Answer(decoding: value, contentType: contentType)
         board.add(answer)

@@ -15,7 +15,16 @@ extension App {
             maximumCount: configuration.cachedAnswerCount,
             maximumByteCount: configuration.cachedByteCount
         )
-        let routes = QuestionRoutes(log: log, board: board, configuration: configuration, metrics: metrics)
+        let routes = QuestionRoutes(
+            log: log,
+            board: board,
+            waitingRoom: WaitingRoom(
+                maximumCount: configuration.waiting.maximumCount,
+                maximumCountPerClient: configuration.waiting.maximumCountPerClient
+            ),
+            configuration: configuration,
+            metrics: metrics
+        )
         try await context.run([
             ServiceFunction("log") { shutdown in
                 await shutdown.requested()

@@ -11,7 +11,11 @@ import ServiceRuntime
 /// - `maximum-wait` (duration, 60 s): the longest that a request waits for an answer.
 /// - `heartbeat` (duration, 5 s): how often a stream that has nothing to say shows that it is alive.
 /// - `cached-answers` (integer, 100,000), `cached-bytes` (integer, 256 MiB): answers that are kept to be fetched.
-/// - `maximum-connections` (integer, 4,096): connections at once.
+/// - `maximum-connections` (integer, 4,096): connections at once; past it those that say nothing make room.
+/// - `maximum-connections-per-address` (integer, three quarters of these): of one client or proxy.
+/// - `maximum-waiting` (integer, three quarters of `maximum-connections`): requests that wait for an answer; past it 503.
+/// - `maximum-waiting-per-address` (integer, five eighths of `maximum-connections`): of one client or proxy; past it 429.
+/// - `allowed-hosts` (text, none): further names under which it may be asked, and whose pages may ask it.
 struct GatewayConfiguration: Sendable {
     private static let defaultPort = 8_080
     private static let deadlineKey = ConfigurationKey<Duration>(
@@ -50,13 +54,27 @@ struct GatewayConfiguration: Sendable {
         "maximum-connections",
         default: 4_096,
         in: 1...60_000,
-        help: "Connections at once; more wait in the kernel's queue"
+        help: "Connections at once; past it those that have sent no request make room, oldest first"
+    )
+    private static let waitingKey = ConfigurationKey<Int>(
+        "maximum-waiting",
+        in: 1...60_000,
+        help:
+            "Requests that wait for an answer at once; past it 503; at most, and by default, three quarters of the connections"
+    )
+    private static let waitingPerAddressKey = ConfigurationKey<Int>(
+        "maximum-waiting-per-address",
+        in: 1...60_000,
+        help:
+            "Requests of one client address that wait at once, a proxy being one; past it 429; at most, and by default, five eighths"
     )
 
     /// Every key of the process.
     static let keys: [any AnyConfigurationKey] =
-        [CommonKeys.log, deadlineKey, waitKey, heartbeatKey, cachedAnswersKey, cachedBytesKey, connectionsKey]
-        + HTTPConfiguration.keys(port: defaultPort)
+        [
+            CommonKeys.log, deadlineKey, waitKey, heartbeatKey, cachedAnswersKey, cachedBytesKey, connectionsKey,
+            waitingKey, waitingPerAddressKey,
+        ] + HTTPConfiguration.keys(port: defaultPort)
 
     let log: String
     let http: HTTPConfiguration
@@ -65,6 +83,8 @@ struct GatewayConfiguration: Sendable {
     let heartbeat: Duration
     let cachedAnswerCount: Int
     let cachedByteCount: Int
+    /// Requests that may wait at once, in all and of one client.
+    let waiting: (maximumCount: Int, maximumCountPerClient: Int)
     /// Tells this process from its siblings in the log's records.
     let instance = UUID().uuidString.prefix(8).lowercased()
 
@@ -78,7 +98,13 @@ struct GatewayConfiguration: Sendable {
         cachedByteCount = try reader.value(of: Self.cachedBytesKey)
         var http = try HTTPConfiguration(reader: reader, defaultPort: Self.defaultPort)
         http.server.maximumBodyByteCount = 1 << 20
-        http.server.maximumConnectionCount = try reader.value(of: Self.connectionsKey)
+        let connections = try reader.value(of: Self.connectionsKey)
+        http.server.maximumConnectionCount = connections
+        let available = DescriptorLimit.connectionCount(wanted: connections)
+        waiting = (
+            min(try reader.optionalValue(of: Self.waitingKey) ?? .max, max(1, available * 3 / 4)),
+            min(try reader.optionalValue(of: Self.waitingPerAddressKey) ?? .max, max(1, available * 5 / 8))
+        )
         // Who waits for an answer can wait at another gateway; a stop need not last as long as the longest wait.
         http.server.drainDuration = .seconds(2)
         self.http = http

@@ -1,3 +1,4 @@
+import Foundation
 import HTTPServer
 import Identifiers
 import JSON
@@ -13,6 +14,7 @@ struct QuestionRoutes: Sendable {
 
     let log: any MessageLog
     let board: AnswerBoard
+    let waitingRoom: WaitingRoom
     let configuration: GatewayConfiguration
     let metrics: GatewayMetrics
 
@@ -20,7 +22,7 @@ struct QuestionRoutes: Sendable {
         var router = HTTPRouter()
         router.on("POST", "/v1/questions") { await ask($0) }
         router.on("GET", "/v1/answers/{id}") { await answer($0) }
-        router.on("GET", "/v1/answers/{id}/stream") { stream($0, to: Self.questionID($0)) }
+        router.on("GET", "/v1/answers/{id}/stream") { follow($0) }
         return router
     }
 
@@ -37,17 +39,41 @@ struct QuestionRoutes: Sendable {
         } catch {
             return .error(400, error.description, field: error.field)
         }
+        // Before it is asked, so that a caller who may not wait can send it again.
+        let wantsStream = Self.wantsStream(request)
+        let seat: WaitingRoom.Seat?
+        do throws(WaitingRoom.Refusal) {
+            seat = wantsStream || wait > .zero ? try waitingRoom.enter(request.client) : nil
+        } catch {
+            return Self.response(to: error)
+        }
+        defer { withExtendedLifetime(seat) {} }
         // A caller that sends its question again, with its id, does not ask twice.
-        if board.claim(question.id) {
+        switch board.claim(question) {
+        case .known: break
+        case .new:
             do throws(StreamError) {
                 try await append(question, request)
             } catch {
-                board.unclaim(question.id)
+                board.unclaim(question)
                 return response(to: error)
             }
+        case .differs:
+            return .error(
+                409,
+                "you have asked another question with this id: choose another id, or send none",
+                field: "id"
+            )
+        case .taken:
+            return .error(409, "this id is taken: choose another id, or send none", field: "id")
         }
-        if Self.wantsStream(request) { return stream(request, to: question.id) }
-        if wait > .zero, let answer = await answer(to: question.id, within: wait) { return Self.response(with: answer) }
+        let user = Array(question.user.utf8)
+        if wantsStream {
+            return stream(to: question.id, of: user, within: wait > .zero ? wait : configuration.maximumWait, seat)
+        }
+        if wait > .zero, case .answer(let answer) = await outcome(of: question.id, of: user, within: wait) {
+            return Self.response(with: answer)
+        }
         return Self.accepted(question)
     }
 
@@ -58,7 +84,7 @@ struct QuestionRoutes: Sendable {
         } catch {
             throw .fatal("a question that was checked cannot be encoded: \(error)")
         }
-        let requestID = request.header("x-request-id").map { String($0.prefix(128)) } ?? question.id.text
+        let requestID = request.header("x-request-id").map { String($0.prefix(128)) } ?? question.id
         try await log.append([
             OutgoingRecord(
                 topic: Topic.questions.rawValue,
@@ -79,48 +105,102 @@ struct QuestionRoutes: Sendable {
     }
 
     private static func accepted(_ question: Question) -> HTTPResponse {
-        let id = JSONText.quoted(question.id.text)
-        let path = "/v1/answers/\(PercentEncoder.encode(question.id.text))"
+        let id = JSONText.quoted(question.id)
+        let path = "/v1/answers/\(PercentEncoder.encode(question.id))"
+        // Nobody else has an id like ours; one that its asker chose may be another user's too.
+        let user = UUID(uuidString: question.id) == nil ? "?user=\(PercentEncoder.encode(question.user))" : ""
         let json =
-            "{\"id\":\(id),\"status\":\"pending\",\"user\":\(JSONText.quoted(question.user.text)),"
-            + "\"deadline\":\(question.deadline),\"answer\":\(JSONText.quoted(path)),"
-            + "\"stream\":\(JSONText.quoted(path + "/stream"))}\n"
-        return .json(Array(json.utf8), status: 202, headers: [("Location", path)])
+            "{\"id\":\(id),\"status\":\"pending\",\"user\":\(JSONText.quoted(question.user)),"
+            + "\"deadline\":\(question.deadline),\"answer\":\(JSONText.quoted(path + user)),"
+            + "\"stream\":\(JSONText.quoted(path + "/stream" + user))}\n"
+        return .json(Array(json.utf8), status: 202, headers: [("Location", path + user)])
+    }
+
+    private static func response(to refusal: WaitingRoom.Refusal) -> HTTPResponse {
+        switch refusal {
+        case .client:
+            .error(
+                429,
+                "too many requests of this address wait for answers: ask again later, or without waiting (wait=0)",
+                headers: [("Retry-After", "1")]
+            )
+        case .all:
+            .error(
+                503,
+                "too many requests wait for answers: ask again later, or without waiting (wait=0)",
+                headers: [("Retry-After", "1")]
+            )
+        }
     }
 
     // MARK: - Answers
 
+    /// What is asked for: `/v1/answers/{id}?user=...&wait=...`; the user may be left out when the id is one of ours.
+    private struct Wanted {
+        let id: String
+        let user: [UInt8]?
+        let wait: Duration
+    }
+
+    private func wanted(_ request: HTTPRequest, usualWait: Duration) throws(MessageError) -> Wanted {
+        let id = request.pathParameters["id"] ?? ""
+        let user = request.queryValue("user")
+        for (field, text) in [("id", id), ("user", user ?? "-")] {
+            guard (1...Limits.identifierByteCount).contains(text.utf8.count) else {
+                let reason = "has \(text.utf8.count) bytes: send 1 to \(Limits.identifierByteCount)"
+                throw MessageError(field: field, reason: reason)
+            }
+        }
+        return Wanted(id: id, user: user.map { Array($0.utf8) }, wait: try wait(request) ?? usualWait)
+    }
+
     /// Gives an answer, waiting for it; 404 says that there is none yet.
     private func answer(_ request: HTTPRequest) async -> HTTPResponse {
-        let id = Self.questionID(request)
-        if Self.wantsStream(request) { return stream(request, to: id) }
-        let wait: Duration
+        if Self.wantsStream(request) { return follow(request) }
+        let wanted: Wanted
         do throws(MessageError) {
-            wait = try self.wait(request) ?? min(Self.usualWait, configuration.maximumWait)
+            wanted = try self.wanted(request, usualWait: min(Self.usualWait, configuration.maximumWait))
         } catch {
             return .error(400, error.description, field: error.field)
         }
-        guard let answer = await answer(to: id, within: wait) else {
-            let message = "there is no answer to question \(id) yet: ask again later, or check the id"
+        let seat: WaitingRoom.Seat?
+        do throws(WaitingRoom.Refusal) {
+            seat = wanted.wait > .zero ? try waitingRoom.enter(request.client) : nil
+        } catch {
+            return Self.response(to: error)
+        }
+        defer { withExtendedLifetime(seat) {} }
+        switch await outcome(of: wanted.id, of: wanted.user, within: wanted.wait) {
+        case .answer(let answer): return Self.response(with: answer)
+        case .ambiguous: return Self.ambiguous
+        default:
+            let message = "there is no answer to question \(wanted.id) yet: ask again later, or check the id"
             return .error(404, message, headers: [("Retry-After", "1")])
         }
-        return Self.response(with: answer)
     }
 
-    private static func questionID(_ request: HTTPRequest) -> QuestionID {
-        QuestionID(request.pathParameters["id"] ?? "")
-    }
+    private static let ambiguous = HTTPResponse.error(
+        409,
+        "several users have a question with this id: add ?user= to say whose",
+        field: "user"
+    )
 
-    private func answer(to id: QuestionID, within wait: Duration) async -> Answer? {
-        let watch = board.watch(id)
+    /// The last news of a question; nil when there was none in time.
+    private func outcome(of id: String, of user: [UInt8]?, within wait: Duration) async -> AnswerBoard.News? {
+        let watch = board.watch(id, of: user)
         metrics.waiting.add(1)
         defer {
             board.stop(watch)
             metrics.waiting.add(-1)
         }
-        return await withTaskGroup(of: Answer?.self) { group in
+        return await withTaskGroup(of: AnswerBoard.News?.self) { group in
             group.addTask {
-                for await news in watch.news { if case .answer(let answer) = news { return answer } }
+                for await news in watch.news {
+                    switch news {
+                    case .answer, .ambiguous: return news
+                    default: continue
+                    }
+                }
                 return nil
             }
             group.addTask {
@@ -130,7 +210,7 @@ struct QuestionRoutes: Sendable {
                 return nil
             }
             defer { group.cancelAll() }
-            for await answer in group { if let answer { return answer } }
+            for await news in group { if let news { return news } }
             return nil
         }
     }
@@ -149,16 +229,26 @@ struct QuestionRoutes: Sendable {
         request.header("accept")?.lowercased().contains("text/event-stream") ?? false
     }
 
-    /// Pieces as they come (`token`), then the answer (`answer`); `pending` when it did not come in time.
-    private func stream(_ request: HTTPRequest, to id: QuestionID) -> HTTPResponse {
-        let wait: Duration
-        do throws(MessageError) {
-            wait = try self.wait(request) ?? configuration.maximumWait
-        } catch {
+    private func follow(_ request: HTTPRequest) -> HTTPResponse {
+        do {
+            let wanted = try wanted(request, usualWait: configuration.maximumWait)
+            let seat = try waitingRoom.enter(request.client)
+            return stream(to: wanted.id, of: wanted.user, within: wanted.wait, seat)
+        } catch let error as MessageError {
             return .error(400, error.description, field: error.field)
+        } catch {
+            return Self.response(to: error as? WaitingRoom.Refusal ?? .all)
         }
-        return .serverSentEvents { writer in
-            let watch = board.watch(id)
+    }
+
+    /// Pieces as they come (`token`), then the answer (`answer`); `pending` when it did not come in time, `ambiguous` when
+    /// several users have a question with this id.
+    private func stream(to id: String, of user: [UInt8]?, within wait: Duration, _ seat: WaitingRoom.Seat?)
+        -> HTTPResponse
+    {
+        .serverSentEvents { writer in
+            defer { withExtendedLifetime(seat) {} }
+            let watch = board.watch(id, of: user)
             metrics.waiting.add(1)
             defer {
                 board.stop(watch)
@@ -168,7 +258,7 @@ struct QuestionRoutes: Sendable {
                 group.addTask {
                     await Self.beat(watch, every: configuration.heartbeat, for: wait) { board.stop(watch) }
                 }
-                // A client that is gone shows in a write that fails, at the latest with the next heartbeat.
+                // A client that is gone cancels this task.
                 defer { group.cancelAll() }
                 try await Self.send(watch, to: writer)
             }
@@ -179,6 +269,9 @@ struct QuestionRoutes: Sendable {
         for await news in watch.news {
             switch news {
             case .heartbeat: try await writer.sendHeartbeat()
+            case .ambiguous:
+                let message = JSONText.quoted("several users have a question with this id: add ?user= to say whose")
+                return try await writer.send(event: "ambiguous", data: "{\"message\":\(message)}")
             case .token(let token): try await writer.send(event: "token", data: text(of: token))
             case .answer(let answer):
                 return try await writer.send(
@@ -187,7 +280,7 @@ struct QuestionRoutes: Sendable {
                 )
             }
         }
-        try await writer.send(event: "pending", data: "{\"id\":\(JSONText.quoted(watch.question.text))}")
+        try await writer.send(event: "pending", data: "{\"id\":\(JSONText.quoted(watch.question))}")
     }
 
     private static func text(of token: AnswerToken) -> String {

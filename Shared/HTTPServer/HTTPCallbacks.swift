@@ -6,20 +6,76 @@ import Synchronization
 ///
 /// In a file of its own and outside of any actor, because Swift checks the executor of a callback that is isolated.
 enum HTTPCallbacks {
-    /// How much of a body that is too large is read and thrown away, so that the client reads the answer.
+    /// How much of a body that is not wanted is read and thrown away, so that the client reads the answer.
     private static let discardedByteCount = 16 << 20
 
-    /// Called with the headers, then for each piece of the body, then once more; and again after a resume.
-    static let onRequest: MHD_AccessHandlerCallback = { context, connection, url, method, _, data, dataSize, slot in
-        guard let context, let connection, let url, let method, let dataSize, let slot else { return .NO }
+    /// All of them.
+    static let all = userllm_mhd_callbacks(
+        on_request: onRequest,
+        on_completed: onCompleted,
+        on_connection: onConnection,
+        on_target: onTarget,
+        unescape: keepEscapes,
+        on_message: onMessage
+    )
+
+    /// Called when a connection begins, and when it has ended.
+    private static let onConnection: MHD_NotifyConnectionCallback = { context, connection, slot, code in
+        guard let context, let connection, let slot else { return }
         let server = Unmanaged<HTTPServer>.fromOpaque(context).takeUnretainedValue()
-        guard let pointer = slot.pointee else {
-            let exchange = begin(server, connection, path: String(cString: url), method: String(cString: method))
-            server.add(exchange)
-            slot.pointee = Unmanaged.passRetained(exchange).toOpaque()
+        let descriptor = LibraryConnection.descriptor(of: connection)
+        if userllm_mhd_begins(code) != 0 {
+            let address = LibraryConnection.clientAddress(of: connection)
+            slot.pointee = UnsafeMutableRawPointer(bitPattern: UInt(server.open(descriptor, address).word))
+        } else if let word = slot.pointee {
+            server.close(descriptor, ConnectionTable.ID(word: UInt64(UInt(bitPattern: word))))
+        }
+    }
+
+    /// Called with the target of a request, before anything else of it is read.
+    ///
+    /// The query is taken away here. The library would keep 56 bytes of each argument's name and value, and when its
+    /// memory is used up by them it falls silent instead of refusing the request.
+    private static let onTarget:
+        @convention(c) (UnsafeMutableRawPointer?, UnsafePointer<CChar>?, OpaquePointer?)
+            -> UnsafeMutableRawPointer? = { context, target, connection in
+                guard let context, let connection else { return nil }
+                let server = Unmanaged<HTTPServer>.fromOpaque(context).takeUnretainedValue()
+                var query: [UInt8]?
+                if let target, let mark = strchr(target, Int32(UInt8(ascii: "?"))) {
+                    query = Array(UnsafeRawBufferPointer(start: mark + 1, count: strlen(mark + 1)))
+                    mark[1] = 0
+                }
+                let id = LibraryConnection.id(of: connection)
+                let exchange = HTTPExchange(connection: connection, connectionID: id, query: query)
+                server.add(exchange)
+                return Unmanaged.passRetained(exchange).toOpaque()
+            }
+
+    /// Called with the headers, then for each piece of the body, then once more; and again after a resume.
+    private static let onRequest: MHD_AccessHandlerCallback = {
+        context,
+        connection,
+        url,
+        method,
+        version,
+        data,
+        dataSize,
+        slot in
+        guard let context, let connection, let url, let method, let version, let dataSize, let pointer = slot?.pointee
+        else { return .NO }
+        let server = Unmanaged<HTTPServer>.fromOpaque(context).takeUnretainedValue()
+        let exchange = Unmanaged<HTTPExchange>.fromOpaque(pointer).takeUnretainedValue()
+        guard exchange.hasHead else {
+            exchange.hasHead = true
+            let line = RequestLine(method: method, path: url, query: exchange.query, version: version)
+            guard HeadReader.read(line, into: exchange, server) else {
+                server.onRefusal(HeadReader.tooLarge.status)
+                LibraryConnection.write(HeadReader.tooLarge, to: connection)
+                return .NO
+            }
             return isRefusedUnread(exchange, server) ? proceed(exchange, server) : .YES
         }
-        let exchange = Unmanaged<HTTPExchange>.fromOpaque(pointer).takeUnretainedValue()
         if dataSize.pointee > 0, let data {
             let piece = UnsafeRawBufferPointer(start: data, count: dataSize.pointee)
             dataSize.pointee = 0
@@ -29,7 +85,7 @@ enum HTTPCallbacks {
     }
 
     /// Called when a request is over: answered, refused, or its client gone.
-    static let onCompleted: MHD_RequestCompletedCallback = { context, _, slot, _ in
+    private static let onCompleted: MHD_RequestCompletedCallback = { context, _, slot, _ in
         guard let context, let pointer = slot?.pointee else { return }
         slot?.pointee = nil
         let server = Unmanaged<HTTPServer>.fromOpaque(context).takeUnretainedValue()
@@ -37,66 +93,26 @@ enum HTTPCallbacks {
     }
 
     /// Leaves `%2F` and so on as they are, because a decoded path cannot be split into its parts any more.
-    static let keepEscapes:
+    private static let keepEscapes:
         @convention(c) (UnsafeMutableRawPointer?, OpaquePointer?, UnsafeMutablePointer<CChar>?) -> Int =
             { _, _, text in text.map { strlen($0) } ?? 0 }
 
-    // MARK: - Receiving
-
-    private static func begin(
-        _ server: HTTPServer,
-        _ connection: OpaquePointer,
-        path: String,
-        method: String
-    ) -> HTTPExchange {
-        let headers = values(of: connection, .HEADER_KIND)
-        var query: [(name: String, value: String)] = []
-        var refusal: HTTPExchange.Refusal?
-        for (name, value) in values(of: connection, .GET_ARGUMENT_KIND) {
-            guard let name = PercentEncoding.decode(name), let value = PercentEncoding.decode(value) else {
-                refusal = .badRequest(
-                    "the query is not valid: % must be followed by two hexadecimal digits, and the text be UTF-8"
-                )
-                break
-            }
-            query.append((name, value))
-        }
-        let request = HTTPRequest(method: method, path: path, query: query, headers: headers)
-        if let length = request.header("content-length").flatMap({ Int($0) }),
-            length > server.configuration.maximumBodyByteCount
-        {
-            refusal = .bodyTooLarge
-        }
-        return HTTPExchange(connection: connection, request: request, refusal: refusal)
+    /// Called with what the library has to say; of that, only one thing is not told in another way.
+    private static let onMessage: MHD_LogCallback = { context, format, _ in
+        guard let context, let format, strstr(format, "system resource limit") != nil else { return }
+        Unmanaged<HTTPServer>.fromOpaque(context).takeUnretainedValue().onShortage()
     }
+
+    // MARK: - Receiving
 
     /// Whether a request is answered before its body is read.
     ///
-    /// So it is when the client waits to be told whether to send the body, and when the body is longer than what is thrown
-    /// away: that client would find its connection broken, and no answer.
+    /// So it is when nobody can be sure where the body ends, when the client waits to be told whether to send it, and
+    /// when it is longer than what is thrown away: that client would find its connection broken, and no answer.
     private static func isRefusedUnread(_ exchange: HTTPExchange, _ server: HTTPServer) -> Bool {
-        guard exchange.refusal != nil else { return false }
-        let length = exchange.request.header("content-length").flatMap { Int($0) } ?? 0
-        return exchange.request.header("expect")?.lowercased() == "100-continue"
-            || length > server.configuration.maximumBodyByteCount + discardedByteCount
-    }
-
-    private static func values(of connection: OpaquePointer, _ kind: MHD_ValueKind) -> [(name: String, value: String)] {
-        var found: [(name: String, value: String)] = []
-        _ = withUnsafeMutablePointer(to: &found) { found in
-            MHD_get_connection_values(
-                connection,
-                kind,
-                { found, _, name, value in
-                    guard let found, let name else { return .YES }
-                    found.assumingMemoryBound(to: [(name: String, value: String)].self).pointee
-                        .append((String(cString: name), value.map { String(cString: $0) } ?? ""))
-                    return .YES
-                },
-                found
-            )
-        }
-        return found
+        guard let refusal = exchange.refusal else { return false }
+        let limit = server.configuration.maximumBodyByteCount + discardedByteCount
+        return refusal.isUnread || exchange.expectsContinue || (exchange.contentLength ?? 0) > limit
     }
 
     /// Keeps a piece of the body; false closes the connection.
@@ -104,11 +120,11 @@ enum HTTPCallbacks {
     {
         let limit = server.configuration.maximumBodyByteCount
         exchange.receivedByteCount += piece.count
-        if exchange.receivedByteCount > limit { exchange.refusal = .bodyTooLarge }
+        if exchange.receivedByteCount > limit { exchange.refusal = exchange.refusal ?? bodyTooLarge(server) }
         if exchange.refusal == nil {
             server.state.withLock { state in
                 guard state.bufferedByteCount + piece.count <= server.configuration.maximumBufferedByteCount else {
-                    exchange.refusal = .overloaded
+                    exchange.refusal = overloaded
                     return
                 }
                 state.bufferedByteCount += piece.count
@@ -118,112 +134,39 @@ enum HTTPCallbacks {
         return exchange.receivedByteCount <= limit + discardedByteCount
     }
 
+    static func bodyTooLarge(_ server: HTTPServer) -> RequestRefusal {
+        let limit = server.configuration.maximumBodyByteCount
+        return RequestRefusal(413, "the body is larger than \(limit) bytes: send it in smaller pieces")
+    }
+
+    private static let overloaded = RequestRefusal(
+        503,
+        "too many bytes of requests are waiting: send this request again later",
+        retryAfter: 1
+    )
+    private static let stopping = RequestRefusal(503, "the service is stopping", retryAfter: 1)
+
     /// The request is complete, or was resumed.
     private static func proceed(_ exchange: HTTPExchange, _ server: HTTPServer) -> MHD_Result {
         if let (response, writer) = exchange.takeResponse() {
             let isStopping = server.state.withLock { $0.isStopping }
-            return queue(response, writer, exchange.connection, closing: isStopping)
+            return queue(response, writer, exchange.connection, closing: isStopping || exchange.closesConnection)
         }
         guard exchange.isReceiving else { return .NO }
         let isRefusing = server.state.withLock { $0.isRefusing }
-        if let response = refusal(of: exchange, server, isRefusing: isRefusing) {
-            server.onRefusal(response.status)
-            return queue(response, nil, exchange.connection, closing: true)
+        if let refusal = isRefusing ? stopping : exchange.refusal {
+            server.onRefusal(refusal.status)
+            return queue(refusal.response, nil, exchange.connection, closing: true)
         }
-        exchange.request = HTTPRequest(exchange.request, body: exchange.body)
+        exchange.request.body = exchange.body
         exchange.beginHandling()
         server.requestsContinuation.yield(exchange)
-        // A stop that came between the look and the suspension has not seen this exchange as one to end.
-        if server.state.withLock({ $0.isRefusing }) { exchange.abort() }
+        // A stop or a hang-up that came before the suspension has not seen this exchange as one to end.
+        let (isGone, isStopped) = server.state.withLock { state in
+            (state.connections.becomesBusy(exchange.connectionID), state.isRefusing)
+        }
+        if isGone { exchange.hangUp() }
+        if isStopped { exchange.abort() }
         return .YES
-    }
-
-    private static func refusal(of exchange: HTTPExchange, _ server: HTTPServer, isRefusing: Bool) -> HTTPResponse? {
-        if isRefusing { return .error(503, "the service is stopping", headers: [("Retry-After", "1")]) }
-        switch exchange.refusal {
-        case .bodyTooLarge:
-            let limit = server.configuration.maximumBodyByteCount
-            return .error(413, "the body is larger than \(limit) bytes: send it in smaller pieces")
-        case .overloaded:
-            return .error(
-                503,
-                "too many bytes of requests are waiting: send this request again later",
-                headers: [("Retry-After", "1")]
-            )
-        case .badRequest(let reason): return .error(400, reason, field: "query")
-        case nil: return nil
-        }
-    }
-
-    // MARK: - Sending
-
-    private static func queue(
-        _ response: HTTPResponse,
-        _ writer: HTTPStreamWriter?,
-        _ connection: OpaquePointer,
-        closing: Bool
-    ) -> MHD_Result {
-        guard let made = make(response, writer, connection) else { return .NO }
-        defer { MHD_destroy_response(made) }
-        for (name, value) in response.headers { MHD_add_response_header(made, name, value) }
-        if closing { MHD_add_response_header(made, "Connection", "close") }
-        return MHD_queue_response(connection, UInt32(response.status), made)
-    }
-
-    private static func make(
-        _ response: HTTPResponse,
-        _ writer: HTTPStreamWriter?,
-        _ connection: OpaquePointer
-    ) -> OpaquePointer? {
-        if case .bytes(let bytes) = response.body {
-            // The library copies, so the pointer may be to something that cannot be changed.
-            return bytes.withUnsafeBytes { bytes in
-                MHD_create_response_from_buffer(
-                    bytes.count,
-                    UnsafeMutableRawPointer(mutating: bytes.baseAddress),
-                    .RESPMEM_MUST_COPY
-                )
-            }
-        }
-        guard let writer else { return nil }
-        let source = StreamSource(writer: writer, connection: connection)
-        return MHD_create_response_from_callback(
-            UInt64.max,
-            32 << 10,
-            { context, _, target, count in
-                guard let context, let target else { return -1 }
-                let source = Unmanaged<StreamSource>.fromOpaque(context).takeUnretainedValue()
-                let buffer = UnsafeMutableRawBufferPointer(start: target, count: count)
-                return source.writer.read(HTTPStreamRead(target: buffer, connection: source.connection))
-            },
-            Unmanaged.passRetained(source).toOpaque(),
-            { context in
-                guard let context else { return }
-                Unmanaged<StreamSource>.fromOpaque(context).release()
-            }
-        )
-    }
-
-    /// What the library's reader needs; owned by the library's response.
-    private final class StreamSource {
-        let writer: HTTPStreamWriter
-        let connection: OpaquePointer
-
-        init(writer: HTTPStreamWriter, connection: OpaquePointer) {
-            self.writer = writer
-            self.connection = connection
-        }
-    }
-}
-
-extension HTTPRequest {
-    fileprivate init(_ request: HTTPRequest, body: [UInt8]) {
-        self.init(
-            method: request.method,
-            path: request.path,
-            query: request.query,
-            headers: request.headers,
-            body: body
-        )
     }
 }

@@ -1,10 +1,10 @@
 import CMicrohttpd
 import Synchronization
 
-/// One request and its response, from its headers until the library says that it is over.
+/// One request and its response, from its first line until the library says that it is over.
 ///
 /// `@unchecked`: `body` and the request's parts are touched only by the library's thread until the request is handed
-/// over, and only by its handler after that; the rest is under the lock. The connection's pointer is used by another
+/// over, and only by its handler after that; the rest is under the locks. The connection's pointer is used by another
 /// thread only to resume it, which the library allows while it is suspended.
 final class HTTPExchange: @unchecked Sendable {
     private enum Phase {
@@ -12,34 +12,72 @@ final class HTTPExchange: @unchecked Sendable {
         case handling
         case answered(HTTPResponse, HTTPStreamWriter?)
         case sending(HTTPStreamWriter?)
+        /// The client has gone: nothing is sent any more.
+        case abandoned
         case over
     }
 
-    /// What the server answers without asking a handler.
-    enum Refusal: Sendable {
-        case bodyTooLarge
-        case overloaded
-        case badRequest(String)
+    /// The task that works on a request. `@unchecked`: a task may be cancelled from any thread while it runs, and the
+    /// reference is taken back before it ends.
+    private struct Worker: @unchecked Sendable {
+        let task: UnsafeCurrentTask?
     }
 
     let connection: OpaquePointer
-    var request: HTTPRequest
+    let connectionID: ConnectionTable.ID
+    /// The query as it came; nil when there is none.
+    let query: [UInt8]?
+    var request = HTTPRequest(method: "", path: "")
+    /// Whether the library has shown the head already.
+    var hasHead = false
+    /// How long the body is, when the head says so.
+    var contentLength: Int?
+    /// Whether the client waits to be told whether to send the body.
+    var expectsContinue = false
     var body: [UInt8] = []
     var receivedByteCount = 0
-    var refusal: Refusal?
+    var refusal: RequestRefusal?
+    /// Whose request it is.
+    var client = IPAddress.none
+    /// Whether there were too many connections when this one began.
+    var isOverLimit = false
+    /// Whether the connection ends behind this request, because only the library saw where its body ended.
+    var closesConnection = false
     private let phase = Mutex(Phase.receiving)
+    private let worker = Mutex<Worker?>(nil)
 
-    init(connection: OpaquePointer, request: HTTPRequest, refusal: Refusal?) {
+    init(connection: OpaquePointer, connectionID: ConnectionTable.ID, query: [UInt8]?) {
         self.connection = connection
-        self.request = request
-        self.refusal = refusal
+        self.connectionID = connectionID
+        self.query = query
     }
+
+    // MARK: - Handling
 
     /// Suspends the connection until `respond`; on the library's thread.
     func beginHandling() {
         phase.withLock { phase in
             phase = .handling
             MHD_suspend_connection(connection)
+        }
+    }
+
+    /// Runs the work on the request, to be cancelled when its client goes; leaves it out when it has gone already.
+    func work(_ body: () async -> Void) async {
+        await withUnsafeCurrentTask { task in
+            worker.withLock { $0 = Worker(task: task) }
+            // Behind this line a hang-up finds the task, before it nothing had begun.
+            if !isAbandoned { await body() }
+            worker.withLock { $0 = nil }
+        }
+    }
+
+    private var isAbandoned: Bool {
+        phase.withLock { phase in
+            switch phase {
+            case .abandoned, .over: true
+            default: false
+            }
         }
     }
 
@@ -72,6 +110,24 @@ final class HTTPExchange: @unchecked Sendable {
         phase.withLock { if case .receiving = $0 { true } else { false } }
     }
 
+    // MARK: - Early ends
+
+    /// The client has gone: its request is worked on no longer, and its connection ends.
+    func hangUp() {
+        let writer: HTTPStreamWriter? = phase.withLock { phase in
+            switch phase {
+            case .handling:
+                phase = .abandoned
+                MHD_resume_connection(connection)
+                return nil
+            case .answered(_, let writer), .sending(let writer): return writer
+            default: return nil
+            }
+        }
+        writer?.hangUp()
+        if writer != nil || isAbandoned { worker.withLock { $0?.task?.cancel() } }
+    }
+
     /// Ends it early, so that the connection is not suspended any more: 503, or the end of a stream.
     func abort() {
         respond(.error(503, "the service is stopping", headers: [("Retry-After", "1")]))
@@ -94,6 +150,9 @@ final class HTTPExchange: @unchecked Sendable {
             default: return nil
             }
         }
-        writer?.close()
+        guard let writer else { return }
+        writer.close()
+        // A stream that was broken off; one that is complete has no work left.
+        worker.withLock { $0?.task?.cancel() }
     }
 }

@@ -5,11 +5,13 @@ public struct HTTPRequest: Sendable {
     /// The path as it was sent, percent-encoded, without the query.
     public let path: String
     /// The query's names and values, decoded, in order.
-    public let query: [(name: String, value: String)]
+    public internal(set) var query: [(name: String, value: String)]
     /// Headers in order; names as they were sent.
     public let headers: [(name: String, value: String)]
     /// The body.
-    public let body: [UInt8]
+    public internal(set) var body: [UInt8]
+    /// The client's address; for IPv6, that of its network.
+    public internal(set) var client: IPAddress
     /// What the path's `{name}` parts stand for, decoded; the router fills it.
     public internal(set) var pathParameters: [String: String] = [:]
 
@@ -19,13 +21,15 @@ public struct HTTPRequest: Sendable {
         path: String,
         query: [(name: String, value: String)] = [],
         headers: [(name: String, value: String)] = [],
-        body: [UInt8] = []
+        body: [UInt8] = [],
+        client: IPAddress = .none
     ) {
         self.method = method
         self.path = path
         self.query = query
         self.headers = headers
         self.body = body
+        self.client = client
     }
 
     /// The first header of this name, whatever its case.
@@ -44,35 +48,5 @@ public struct HTTPRequest: Sendable {
         guard let value = header("content-type") else { return nil }
         let type = value.prefix { $0 != ";" }
         return String(type.filter { !$0.isWhitespace }).lowercased()
-    }
-}
-
-/// Decodes `%41` and so on.
-enum PercentEncoding {
-    /// The decoded text; nil when a `%` has no two hexadecimal digits after it, or the bytes are not UTF-8 without NUL.
-    static func decode(_ text: some StringProtocol) -> String? {
-        var bytes: [UInt8] = []
-        var rest = text.utf8[...]
-        while let byte = rest.popFirst() {
-            guard byte == UInt8(ascii: "%") else {
-                bytes.append(byte)
-                continue
-            }
-            guard let high = rest.popFirst().flatMap(digit), let low = rest.popFirst().flatMap(digit) else {
-                return nil
-            }
-            bytes.append(high << 4 | low)
-        }
-        guard !bytes.contains(0) else { return nil }
-        return String(validating: bytes, as: UTF8.self)
-    }
-
-    private static func digit(_ byte: UInt8) -> UInt8? {
-        switch byte {
-        case UInt8(ascii: "0")...UInt8(ascii: "9"): byte - UInt8(ascii: "0")
-        case UInt8(ascii: "a")...UInt8(ascii: "f"): byte - UInt8(ascii: "a") + 10
-        case UInt8(ascii: "A")...UInt8(ascii: "F"): byte - UInt8(ascii: "A") + 10
-        default: nil
-        }
     }
 }

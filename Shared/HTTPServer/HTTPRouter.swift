@@ -43,7 +43,7 @@ public struct HTTPRouter: Sendable {
             guard let parameters = Self.decoded(parameters) else {
                 return .error(
                     400,
-                    "the path \(request.path) is not valid: % must be followed by two hexadecimal digits "
+                    "the path \(Self.shown(request.path)) is not valid: % must be followed by two hexadecimal digits "
                         + "and the text must be UTF-8",
                     field: "path"
                 )
@@ -56,11 +56,15 @@ public struct HTTPRouter: Sendable {
             let list = allowed.joined(separator: ", ")
             return .error(
                 405,
-                "\(request.method) is not possible on \(request.path): use \(list)",
+                "\(request.method) is not possible on \(Self.shown(request.path)): use \(list)",
                 headers: [("Allow", list)]
             )
         }
-        return .error(404, "there is nothing at \(request.path)")
+        return .error(404, "there is nothing at \(Self.shown(request.path))")
+    }
+
+    private static func shown(_ path: String) -> String {
+        path.utf8.count > 200 ? "\(path.prefix(200))..." : path
     }
 
     private static func parts(of path: String) -> [Substring] {
@@ -84,7 +88,7 @@ public struct HTTPRouter: Sendable {
     private static func decoded(_ parameters: [String: Substring]) -> [String: String]? {
         var decoded: [String: String] = [:]
         for (name, value) in parameters {
-            guard let text = PercentEncoding.decode(value) else { return nil }
+            guard let text = PercentEncoding.decode(value.utf8) else { return nil }
             decoded[name] = text
         }
         return decoded

@@ -5,10 +5,13 @@ import Synchronization
 /// An HTTP/1.1 server over libmicrohttpd.
 ///
 /// The library's one thread reads and writes; each complete request is handed to a task of its own, its connection
-/// suspended until the handler has answered. All limits are in the configuration.
+/// suspended until the handler has answered. When the client goes before that, the task is cancelled and the connection
+/// closed. All limits are in the configuration.
 public final class HTTPServer: Sendable {
     struct State {
-        var exchanges: [ObjectIdentifier: HTTPExchange] = [:]
+        var connections: ConnectionTable
+        var hangUps: HangUpWatch?
+        var exchangeCount = 0
         var bufferedByteCount = 0
         var isStarted = false
         var isStopping = false
@@ -18,11 +21,16 @@ public final class HTTPServer: Sendable {
 
     /// The port that was taken.
     public let port: Int
+    /// The most connections at once.
+    public var maximumConnectionCount: Int { configuration.maximumConnectionCount }
     let configuration: HTTPServerConfiguration
-    let state = Mutex(State())
+    let state: Mutex<State>
     let requests: AsyncStream<HTTPExchange>
     let requestsContinuation: AsyncStream<HTTPExchange>.Continuation
     let onRefusal: @Sendable (Int) -> Void
+    let onShortage: @Sendable () -> Void
+    /// What the library may have beyond the limit: connections that are about to make room, or to be refused.
+    private static let spareConnectionCount = 64
     private let socket: Int32
     private let handler: HTTPHandler
 
@@ -31,24 +39,36 @@ public final class HTTPServer: Sendable {
     /// - Parameters:
     ///   - configuration: where to listen, and the limits.
     ///   - onRefusal: called with the status of each answer that the server gives without asking the handler.
-    ///   - handler: answers requests; runs in many tasks at once.
+    ///   - onShortage: called when a connection cannot be taken because the process has no descriptor left.
+    ///   - handler: answers requests; runs in many tasks at once. Its task is cancelled when the client goes.
     /// - Throws: `HTTPServerError` when the port is taken or the host is not an address of this machine.
     public init(
         _ configuration: HTTPServerConfiguration,
         onRefusal: @escaping @Sendable (Int) -> Void = { _ in },
+        onShortage: @escaping @Sendable () -> Void = {},
         handler: @escaping HTTPHandler
     ) throws(HTTPServerError) {
         (socket, port) = try ListeningSocket.open(host: configuration.host, port: configuration.port)
         self.configuration = configuration
         self.handler = handler
         self.onRefusal = onRefusal
+        self.onShortage = onShortage
+        state = Mutex(
+            State(
+                connections: ConnectionTable(
+                    maximumCount: configuration.maximumConnectionCount,
+                    maximumCountPerClient: configuration.maximumConnectionCountPerAddress
+                        ?? max(1, configuration.maximumConnectionCount * 3 / 4)
+                )
+            )
+        )
         // Not bounded here: each connection has at most one request in it, and connections are bounded.
         (requests, requestsContinuation) = AsyncStream.makeStream()
     }
 
     deinit {
         // Once started, the socket is the library's, and closed when it lets go of it.
-        if !state.withLock({ $0.isStarted }) { close(socket) }
+        if !state.withLock({ $0.isStarted }) { Glibc.close(socket) }
     }
 
     /// Serves until `stop` returns, then lets the requests that are being worked on end.
@@ -67,31 +87,31 @@ public final class HTTPServer: Sendable {
         }
         // Blocks only until the library's thread has closed its connections, none of which is suspended.
         MHD_stop_daemon(daemon)
+        state.withLock { $0.hangUps.take() }?.close()
         // Not before: until then the library's thread may use the number, which would be another file's by then.
-        if listening >= 0 { close(listening) }
+        if listening >= 0 { Glibc.close(listening) }
     }
 
     private func startDaemon() throws(HTTPServerError) -> OpaquePointer {
         var settings = userllm_mhd_settings(
             listen_socket: socket,
-            connection_limit: UInt32(configuration.maximumConnectionCount),
-            connection_limit_per_address: UInt32(configuration.maximumConnectionCountPerAddress),
-            idle_timeout_seconds: UInt32(max(1, configuration.idleTimeout.components.seconds)),
+            connection_limit: UInt32(clamping: configuration.maximumConnectionCount + Self.spareConnectionCount),
+            idle_timeout_seconds: UInt32(clamping: max(1, configuration.idleTimeout.components.seconds)),
             header_memory: configuration.maximumHeaderByteCount
         )
-        state.withLock { $0.isStarted = true }
+        var callbacks = HTTPCallbacks.all
+        let hangUps = try HangUpWatch { [weak self] word in self?.hangUp(ConnectionTable.ID(word: word)) }
+        state.withLock { state in
+            state.isStarted = true
+            state.hangUps = hangUps
+        }
         // The server outlives the daemon: `run` holds it and stops the daemon before it returns.
         let context = Unmanaged.passUnretained(self).toOpaque()
         guard
-            let daemon = userllm_mhd_start(
-                &settings,
-                HTTPCallbacks.onRequest,
-                HTTPCallbacks.onCompleted,
-                HTTPCallbacks.keepEscapes,
-                context
-            )
+            let daemon = userllm_mhd_start(&settings, &callbacks, context)
         else {
-            close(socket)
+            hangUps.close()
+            Glibc.close(socket)
             throw HTTPServerError("libmicrohttpd could not start on port \(port): errno \(errno)")
         }
         return daemon
@@ -107,12 +127,14 @@ public final class HTTPServer: Sendable {
     }
 
     private func handle(_ exchange: HTTPExchange) async {
-        let response = await handler(exchange.request)
-        guard let writer = exchange.respond(response), case .stream(let body) = response.body else { return }
-        // A stream that fails ends like one that is complete: the status is sent already, and the reader sees by the
-        // missing last event that something is wrong.
-        try? await body(writer)
-        writer.finish()
+        await exchange.work {
+            let response = await handler(exchange.request)
+            guard let writer = exchange.respond(response), case .stream(let body) = response.body else { return }
+            // A stream that fails ends like one that is complete: the status is sent already, and the reader sees by
+            // the missing last event that something is wrong.
+            try? await body(writer)
+            writer.finish()
+        }
     }
 
     // MARK: - Stopping
@@ -126,7 +148,7 @@ public final class HTTPServer: Sendable {
         await waitUntilIdle(atMost: configuration.drainDuration)
         let rest = state.withLock { state in
             state.isRefusing = true
-            return Array(state.exchanges.values)
+            return state.connections.exchanges
         }
         for exchange in rest { exchange.abort() }
         await waitUntilIdle(atMost: .seconds(1))
@@ -141,7 +163,7 @@ public final class HTTPServer: Sendable {
             }
             await withCheckedContinuation { continuation in
                 let isIdle = state.withLock { state in
-                    if state.exchanges.isEmpty || Task.isCancelled { return true }
+                    if state.exchangeCount == 0 || Task.isCancelled { return true }
                     state.idleWaiter = continuation
                     return false
                 }
@@ -153,18 +175,49 @@ public final class HTTPServer: Sendable {
 
     // MARK: - For the callbacks
 
-    /// Remembers an exchange; false when the server takes no more.
+    /// Notes a new connection; when there are too many, ends the one that has waited longest for a request.
+    func open(_ descriptor: Int32, _ address: IPAddress) -> ConnectionTable.ID {
+        let (id, admission, hangUps) = state.withLock { state in
+            let (id, admission) = state.connections.open(descriptor: descriptor, address: address)
+            return (id, admission, state.hangUps)
+        }
+        // The library hears of it as of any end, and closes it.
+        if case .takenInsteadOf(let oldest) = admission { shutdown(oldest, Int32(SHUT_RDWR)) }
+        hangUps?.add(descriptor, word: id.word)
+        return id
+    }
+
+    /// Forgets a connection, which is closed when this returns.
+    func close(_ descriptor: Int32, _ id: ConnectionTable.ID) {
+        let hangUps = state.withLock { state in
+            state.connections.close(id)
+            return state.hangUps
+        }
+        hangUps?.remove(descriptor)
+    }
+
+    /// Ends what is worked on for a client that has gone; on any thread.
+    private func hangUp(_ id: ConnectionTable.ID) {
+        state.withLock { $0.connections.hangUp(id) }?.hangUp()
+    }
+
+    /// Remembers an exchange.
     func add(_ exchange: HTTPExchange) {
-        state.withLock { $0.exchanges[ObjectIdentifier(exchange)] = exchange }
+        (exchange.client, exchange.isOverLimit) = state.withLock { state in
+            state.exchangeCount += 1
+            state.connections.attach(exchange, to: exchange.connectionID)
+            return state.connections.client(of: exchange.connectionID)
+        }
     }
 
     /// Forgets an exchange and what its body took.
     func remove(_ exchange: HTTPExchange) {
         exchange.end()
         let waiter: CheckedContinuation<Void, Never>? = state.withLock { state in
-            state.exchanges[ObjectIdentifier(exchange)] = nil
+            state.exchangeCount -= 1
+            state.connections.becomesIdle(exchange.connectionID)
             state.bufferedByteCount -= exchange.body.count
-            return state.isStopping && state.exchanges.isEmpty ? state.idleWaiter.take() : nil
+            return state.isStopping && state.exchangeCount == 0 ? state.idleWaiter.take() : nil
         }
         waiter?.resume()
     }

@@ -8,13 +8,19 @@ public struct HTTPServerConfiguration: Sendable {
     public var maximumBodyByteCount: Int
     /// The most bytes of bodies held at once, of all requests that are not answered yet; more is answered with 503.
     public var maximumBufferedByteCount: Int
-    /// The most connections at once; the rest wait in the kernel's queue.
+    /// The names and addresses under which the server may be asked.
+    public var allowedHosts: AllowedHosts
+    /// The most connections at once; past it the one that has waited longest for a request makes room, and when all are
+    /// worked for, requests of new ones are answered with 503.
     public var maximumConnectionCount: Int
-    /// The most connections of one address; 0 sets no limit.
-    public var maximumConnectionCountPerAddress: Int
+    /// The most connections of one address, an IPv6 network of 64 bits counting as one; past it as above. Three quarters
+    /// of all when nil.
+    public var maximumConnectionCountPerAddress: Int?
+    /// The most arguments of a query; more are answered with 414.
+    public var maximumQueryArgumentCount: Int
     /// A connection on which nothing happens for this long is closed; does not run while a request is worked on.
     public var idleTimeout: Duration
-    /// The most bytes of a request's headers.
+    /// The memory of a connection for a request's head: its bytes, and some more for each header.
     public var maximumHeaderByteCount: Int
     /// How long a stop waits for requests that are being worked on, before it answers them with 503.
     public var drainDuration: Duration
@@ -26,7 +32,8 @@ public struct HTTPServerConfiguration: Sendable {
         maximumBodyByteCount = 16 << 20
         maximumBufferedByteCount = 256 << 20
         maximumConnectionCount = 2_048
-        maximumConnectionCountPerAddress = 0
+        maximumQueryArgumentCount = 64
+        allowedHosts = AllowedHosts(listeningOn: host)
         idleTimeout = .seconds(60)
         maximumHeaderByteCount = 32 << 10
         drainDuration = .seconds(10)

@@ -20,6 +20,8 @@ public final class HTTPStreamWriter: @unchecked Sendable {
         var suspended: OpaquePointer?
         var isFinished = false
         var isClosed = false
+        /// The client has gone: the connection is to be closed at once.
+        var isBroken = false
         var waiter: CheckedContinuation<Void, Never>?
 
         var count: Int { buffer.count - first }
@@ -34,14 +36,17 @@ public final class HTTPStreamWriter: @unchecked Sendable {
     ///
     /// - Throws: `HTTPStreamClosed` when nobody reads any more; `CancellationError` when the task was cancelled.
     public func write(_ bytes: [UInt8]) async throws {
-        try Task.checkCancellation()
+        // Asked first: a client that goes cancels the task too.
         let isFull = try state.withLock { state throws(HTTPStreamClosed) in
             guard !state.isClosed else { throw HTTPStreamClosed() }
+            guard !Task.isCancelled else { return false }
             state.buffer += bytes
             Self.wake(&state)
             return state.count > Self.maximumBufferedByteCount
         }
-        if isFull { try await waitForSpace() }
+        if isFull { await waitForSpace() }
+        guard !isClosed else { throw HTTPStreamClosed() }
+        try Task.checkCancellation()
     }
 
     /// Writes one server-sent event.
@@ -56,7 +61,10 @@ public final class HTTPStreamWriter: @unchecked Sendable {
         try await write(Array((text + "\n").utf8))
     }
 
-    /// Writes a comment, which a client of server-sent events ignores; finds out whether it is still there.
+    /// Writes a comment, which a client of server-sent events ignores.
+    ///
+    /// A proxy sees that the stream is alive; a client that vanished without a word, as when its cable was pulled, shows
+    /// when what was written is not acknowledged.
     public func sendHeartbeat() async throws {
         try await write(Array(": \n\n".utf8))
     }
@@ -64,7 +72,7 @@ public final class HTTPStreamWriter: @unchecked Sendable {
     /// Whether nobody reads any more.
     public var isClosed: Bool { state.withLock { $0.isClosed } }
 
-    private func waitForSpace() async throws {
+    private func waitForSpace() async {
         await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
                 let mustWait = state.withLock { state in
@@ -79,7 +87,6 @@ public final class HTTPStreamWriter: @unchecked Sendable {
         } onCancel: {
             state.withLock { $0.waiter.take() }?.resume()
         }
-        try Task.checkCancellation()
     }
 
     // MARK: - For the server
@@ -94,21 +101,34 @@ public final class HTTPStreamWriter: @unchecked Sendable {
 
     /// Says that nobody reads any more.
     func close() {
+        let waiter = state.withLock { Self.close(&$0) }
+        waiter?.resume()
+    }
+
+    /// Says that the client has gone, so that the connection is given up and not only left alone.
+    func hangUp() {
         let waiter = state.withLock { state in
-            state.isClosed = true
-            state.buffer = []
-            state.first = 0
-            return state.waiter.take()
+            state.isBroken = true
+            defer { Self.wake(&state) }
+            return Self.close(&state)
         }
         waiter?.resume()
     }
 
+    private static func close(_ state: inout State) -> CheckedContinuation<Void, Never>? {
+        state.isClosed = true
+        state.buffer = []
+        state.first = 0
+        return state.waiter.take()
+    }
+
     /// Gives the library what there is; suspends the connection when there is nothing.
     ///
-    /// - Returns: the number of bytes copied, 0 when suspended, -1 at the end.
+    /// - Returns: the number of bytes copied, 0 when suspended, -1 at the end, -2 when the client has gone.
     func read(_ read: HTTPStreamRead) -> Int {
         let (count, waiter): (Int, CheckedContinuation<Void, Never>?) = state.withLock { state in
             guard state.count > 0 else {
+                if state.isBroken { return (-2, nil) }
                 if state.isFinished { return (-1, nil) }
                 state.suspended = read.connection
                 MHD_suspend_connection(read.connection)

@@ -1,3 +1,4 @@
+import CMicrohttpd
 import Glibc
 
 /// Why a server could not start.

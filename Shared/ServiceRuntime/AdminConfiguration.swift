@@ -1,7 +1,7 @@
 /// Where the page for metrics and health is.
 ///
 /// **Configuration keys**: `admin-host` (text, `127.0.0.1`), `admin-port` (integer, the service's own default; 0 takes a
-/// free one), `admin-port-file` (text, none).
+/// free one), `admin-port-file` (text, none), `allowed-hosts` (text, none).
 public struct AdminConfiguration: Sendable {
     static let host = ConfigurationKey<String>(
         "admin-host",
@@ -22,16 +22,18 @@ public struct AdminConfiguration: Sendable {
     )
 
     static func keys(port defaultPort: Int) -> [any AnyConfigurationKey] {
-        [host, port(default: defaultPort), portFile]
+        [host, port(default: defaultPort), portFile, HTTPConfiguration.allowedHosts]
     }
 
     let host: String
     let port: Int
     let portFile: String?
+    let allowedHosts: [String]
 
     init(reader: ConfigurationReader, defaultPort: Int) throws(ConfigurationError) {
         host = try reader.value(of: Self.host)
         port = try reader.value(of: Self.port(default: defaultPort))
         portFile = try reader.optionalValue(of: Self.portFile)
+        allowedHosts = try HTTPConfiguration.allowedHosts(reader)
     }
 }

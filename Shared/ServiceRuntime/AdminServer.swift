@@ -3,6 +3,8 @@ import JSON
 
 /// The page for metrics and health.
 struct AdminServer: Service {
+    static let maximumConnectionCount = 64
+
     let name = "admin-server"
     private let service: HTTPService
 
@@ -15,7 +17,9 @@ struct AdminServer: Service {
         router.on("GET", "/readyz") { _ in Self.readiness(of: health) }
         var server = HTTPServerConfiguration(host: configuration.host, port: configuration.port)
         server.maximumBodyByteCount = 64 << 10
-        server.maximumConnectionCount = 64
+        server.maximumConnectionCount = Self.maximumConnectionCount
+        server.idleTimeout = .seconds(10)
+        server.allowedHosts = AllowedHosts(listeningOn: configuration.host, added: configuration.allowedHosts)
         server.drainDuration = .seconds(1)
         service = HTTPService(
             name,

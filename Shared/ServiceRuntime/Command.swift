@@ -45,7 +45,10 @@ public struct Command: Sendable {
 
     var keys: [any AnyConfigurationKey] {
         var keys = ownKeys + CommonKeys.all
-        if case .service(let port) = kind { keys += AdminConfiguration.keys(port: port) }
+        guard case .service(let port) = kind else { return keys }
+        // A key of both servers of a service stands in both lists.
+        let names = Set(keys.map(\.name))
+        keys += AdminConfiguration.keys(port: port).filter { !names.contains($0.name) }
         return keys
     }
 

@@ -9,6 +9,7 @@ public struct HTTPService: Service {
     private let portKey: String
     private let portFile: String?
     private let logger: Logger
+    private let shortage = RareMessage()
     private let onRefusal: @Sendable (Int) -> Void
     private let handler: HTTPHandler
 
@@ -48,6 +49,7 @@ public struct HTTPService: Service {
             "listening",
             metadata: [
                 "http.server": name, "http.host": configuration.host, "http.port": "\(server.port)",
+                "http.connections": "\(server.maximumConnectionCount)",
             ]
         )
         try await server.run(until: { await shutdown.requested() })
@@ -55,7 +57,7 @@ public struct HTTPService: Service {
 
     private func open() throws -> HTTPServer {
         do throws(HTTPServerError) {
-            return try HTTPServer(configuration, onRefusal: onRefusal, handler: handler)
+            return try HTTPServer(limited(), onRefusal: onRefusal, onShortage: tellShortage, handler: handler)
         } catch {
             let advice =
                 error.isPortTaken ? ": end that process, or set --\(portKey) to another port (0 takes a free one)" : ""
@@ -64,6 +66,33 @@ public struct HTTPService: Service {
                 exitCode: error.isPortTaken ? .unavailable : .configuration
             )
         }
+    }
+
+    /// As configured, with no more connections than the process may have descriptors.
+    private func limited() -> HTTPServerConfiguration {
+        var limited = configuration
+        limited.maximumConnectionCount = DescriptorLimit.connectionCount(wanted: configuration.maximumConnectionCount)
+        guard limited.maximumConnectionCount < configuration.maximumConnectionCount else { return limited }
+        limited.maximumConnectionCountPerAddress = configuration.maximumConnectionCountPerAddress.map {
+            min($0, max(1, limited.maximumConnectionCount * 3 / 4))
+        }
+        logger.warning(
+            "fewer connections than configured, because of the limit of open files (ulimit -n)",
+            metadata: [
+                "http.server": name, "http.connections": "\(limited.maximumConnectionCount)",
+                "http.connections.configured": "\(configuration.maximumConnectionCount)",
+                "process.descriptors": "\(DescriptorLimit.count)",
+            ]
+        )
+        return limited
+    }
+
+    private func tellShortage() {
+        guard shortage.isDue() else { return }
+        logger.error(
+            "connections cannot be accepted: the process has no descriptor left (ulimit -n)",
+            metadata: ["http.server": name, "process.descriptors": "\(DescriptorLimit.count)"]
+        )
     }
 
     /// Written whole or not at all, so that who waits for the file never reads half a number.
@@ -76,43 +105,5 @@ public struct HTTPService: Service {
                 exitCode: .configuration
             )
         }
-    }
-}
-
-/// Where a service's own HTTP server listens.
-///
-/// **Configuration keys**: `host` (text, `127.0.0.1`), `port` (integer, the service's own default; 0 takes a free one),
-/// `port-file` (text, none).
-public struct HTTPConfiguration: Sendable {
-    private static let host = ConfigurationKey<String>(
-        "host",
-        default: "127.0.0.1",
-        help: "The address on which requests are taken; 0.0.0.0 for all of this machine's"
-    )
-    private static func port(default port: Int) -> ConfigurationKey<Int> {
-        ConfigurationKey("port", default: port, in: 0...65_535, help: "The port for requests; 0 takes a free one")
-    }
-    private static let portFile = ConfigurationKey<String>(
-        "port-file",
-        help: "A file into which the port that was taken is written"
-    )
-
-    /// The keys, for a command's list.
-    public static func keys(port defaultPort: Int) -> [any AnyConfigurationKey] {
-        [host, port(default: defaultPort), portFile]
-    }
-
-    /// Where to listen, with the limits that suit a service.
-    public var server: HTTPServerConfiguration
-    /// A file into which the port is written.
-    public var portFile: String?
-
-    /// Reads the keys.
-    public init(reader: ConfigurationReader, defaultPort: Int) throws(ConfigurationError) {
-        server = try HTTPServerConfiguration(
-            host: reader.value(of: Self.host),
-            port: reader.value(of: Self.port(default: defaultPort))
-        )
-        portFile = try reader.optionalValue(of: Self.portFile)
     }
 }

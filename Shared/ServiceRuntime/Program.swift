@@ -27,6 +27,7 @@ public struct Program: Sendable {
         IdleSignals.endCleanly()
         // A client that is gone shows as an error of the write, not as the end of the process.
         signal(SIGPIPE, SIG_IGN)
+        DescriptorLimit.raise()
         let code = await run(
             Array(CommandLine.arguments.dropFirst()),
             environment: ProcessInfo.processInfo.environment
@@ -61,6 +62,7 @@ public struct Program: Sendable {
 
     private func run(_ command: Command, _ context: ProcessContext) async -> ExitCode {
         do {
+            try DescriptorLimit.check(command.kind)
             for warning in try FailurePlan.check() { context.logger.warning("\(warning)") }
             try await command.run(context)
             return .success

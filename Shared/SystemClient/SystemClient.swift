@@ -1,6 +1,5 @@
 import Foundation
 public import HTTPClient
-public import Identifiers
 public import Messages
 
 /// A running system as its callers see it: events and deletions in, questions in, answers out, all over HTTP.
@@ -46,8 +45,8 @@ public struct SystemClient: Sendable {
     /// Forgets a user.
     ///
     /// - Throws: `SystemClientError` when the system does not take the deletion in time.
-    public func delete(user: UserID, within limit: Duration = .seconds(60)) async throws {
-        let request = HTTPClientRequest("DELETE", "\(ingestor)/v1/users/\(Self.escaped(user.text))")
+    public func delete(user: String, within limit: Duration = .seconds(60)) async throws {
+        let request = HTTPClientRequest("DELETE", "\(ingestor)/v1/users/\(Self.escaped(user))")
         _ = try await send(request, within: limit, expecting: 202)
     }
 
@@ -58,7 +57,7 @@ public struct SystemClient: Sendable {
     public func ask(_ question: Question) async throws -> Answer {
         let patience = Duration.milliseconds(question.deadline - question.askedAt) + .seconds(15)
         try await post(question, within: patience)
-        return try await answer(to: question.id, within: patience)
+        return try await answer(to: question.id, of: question.user, within: patience)
     }
 
     /// Asks a question without waiting for the answer.
@@ -78,8 +77,9 @@ public struct SystemClient: Sendable {
     /// Waits for the answer to a question.
     ///
     /// - Throws: `SystemClientError` when it does not come in time.
-    public func answer(to id: QuestionID, within limit: Duration) async throws -> Answer {
-        let request = HTTPClientRequest("GET", "\(gateway)/v1/answers/\(Self.escaped(id.text))", timeout: limit)
+    public func answer(to id: String, of user: String? = nil, within limit: Duration) async throws -> Answer {
+        let query = user.map { "?user=\(Self.escaped($0))" } ?? ""
+        let request = HTTPClientRequest("GET", "\(gateway)/v1/answers/\(Self.escaped(id))\(query)", timeout: limit)
         let response = try await send(request, within: limit, expecting: 200)
         return try Answer(decoding: response.body, contentType: "application/json")
     }

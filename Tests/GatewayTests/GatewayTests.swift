@@ -1,100 +1,30 @@
 import Foundation
 import HTTPClient
-import HTTPServer
-import Identifiers
 import MessageLogs
 import Messages
+import ServiceRuntime
 import Streams
 import Synchronization
 import TestSupport
 import Testing
 
 @testable import Gateway
-@testable import ServiceRuntime
-
-private struct SilentLogHandler: LogHandler {
-    func log(_ entry: LogEntry) {}
-}
-
-/// One gateway on a real log: its server and its flow of answers.
-private struct Gateway: Sendable {
-    let log: any MessageLog
-    let board = AnswerBoard(maximumCount: 1_000, maximumByteCount: 1 << 20)
-    let metrics = GatewayMetrics(MetricsRegistry())
-    let health = Health()
-    let server: HTTPServer
-    private let flow: AnswerFlow
-    var url: String { "http://127.0.0.1:\(server.port)" }
-
-    init(_ log: any MessageLog) throws {
-        self.log = log
-        let reader = try ConfigurationReader(
-            keys: GatewayConfiguration.keys,
-            flags: ["heartbeat": "20ms", "maximum-wait": "40s"]
-        )
-        let configuration = try GatewayConfiguration(reader: reader)
-        let routes = QuestionRoutes(log: log, board: board, configuration: configuration, metrics: metrics)
-        server = try HTTPServer(HTTPServerConfiguration(), handler: routes.router.respond)
-        flow = AnswerFlow(
-            log: log,
-            board: board,
-            instance: UUID().uuidString,
-            metrics: metrics,
-            health: health.condition("answers followed", waitingFor: "not connected yet"),
-            logger: Logger(label: "test", handler: SilentLogHandler())
-        )
-    }
-
-    func run(until shutdown: Shutdown) async throws {
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask { try await flow.run(until: shutdown) }
-            group.addTask { try await server.run(until: { await shutdown.requested() }) }
-            try await group.waitForAll()
-        }
-    }
-}
 
 @Suite(.timeLimit(.minutes(2)))
 struct GatewayTests {
-    private let user = UserID("gateway-\(UUID().uuidString)")
-
-    /// Runs gateways on one log around a body of requests.
-    private func withGateways(
-        _ count: Int = 1,
-        _ body: @escaping @Sendable (any MessageLog, [Gateway], HTTPClient) async throws -> Void
-    ) async throws {
-        let log = try await openLog(PrivatePostgres.shared().makeDatabase())
-        let topics: [Topic] = [.questions, .answers, .answerTokens]
-        try await log.createTopics(
-            topics.map {
-                TopicSpecification(name: $0.rawValue, partitionCount: 2, cleanup: .delete(after: .seconds(3_600)))
-            }
-        )
-        let gateways = try (0..<count).map { _ in try Gateway(log) }
-        let shutdown = Shutdown()
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            for gateway in gateways { group.addTask { try await gateway.run(until: shutdown) } }
-            group.addTask {
-                defer { shutdown.request() }
-                while !gateways.allSatisfy(\.health.isReady) { try await Task.sleep(for: .milliseconds(5)) }
-                try await body(log, gateways, HTTPClient())
-            }
-            try await group.waitForAll()
-        }
-        await log.close()
-    }
+    private let user = "gateway-\(UUID().uuidString)"
 
     private func ask(_ gateway: Gateway, _ client: HTTPClient, query: String = "") async throws -> HTTPClientResponse {
         let body = Array(#"{"user":"\#(user)","question":"what next?","form":"title"}"#.utf8)
         return try await client.send(.init("POST", "\(gateway.url)/v1/questions\(query)", body: body))
     }
 
-    private func id(_ response: HTTPClientResponse) throws -> QuestionID {
-        struct Accepted: Decodable { let id: QuestionID }
+    private func id(_ response: HTTPClientResponse) throws -> String {
+        struct Accepted: Decodable { let id: String }
         return try JSONDecoder().decode(Accepted.self, from: Data(response.body)).id
     }
 
-    private func answer(_ id: QuestionID) -> Answer {
+    private func answer(_ id: String) -> Answer {
         Answer(questionID: id, user: user, status: .answered, text: "Alien", askedAt: 1, answeredAt: 2)
     }
 
@@ -103,7 +33,7 @@ struct GatewayTests {
         try await log.append([OutgoingRecord(topic: Topic.answers.rawValue, key: key, value: answer.encoded())])
     }
 
-    private func append(_ tokens: [String], of id: QuestionID, _ log: any MessageLog) async throws {
+    private func append(_ tokens: [String], of id: String, _ log: any MessageLog) async throws {
         let records = try tokens.enumerated().map { position, text in
             OutgoingRecord(
                 topic: Topic.answerTokens.rawValue,
@@ -196,7 +126,7 @@ struct GatewayTests {
 
     @Test func aReaderThatIsGoneLeavesNothing() async throws {
         try await withGateways { log, gateways, client in
-            let id = QuestionID(UUID().uuidString)
+            let id = UUID().uuidString
             try await append(["Al"], of: id, log)
             for try await _ in client.serverSentEvents(.init("GET", "\(gateways[0].url)/v1/answers/\(id)/stream")) {
                 break
@@ -207,7 +137,7 @@ struct GatewayTests {
 
     @Test func aRecordThatCannotBeReadIsPassedOver() async throws {
         try await withGateways { log, gateways, client in
-            let id = QuestionID(UUID().uuidString)
+            let id = UUID().uuidString
             let broken = OutgoingRecord(topic: Topic.answers.rawValue, key: Array(user.utf8), value: [0xFF, 1, 2])
             try await log.append([broken])
             try await append(answer(id), log)
@@ -219,7 +149,7 @@ struct GatewayTests {
     @Test func aQuestionSentTwiceIsAskedOnceAndBadOnesAreNamed() async throws {
         try await withGateways { log, gateways, client in
             let url = "\(gateways[0].url)/v1/questions"
-            let id = QuestionID(UUID().uuidString)
+            let id = UUID().uuidString
             let body = Array(#"{"user":"\#(user)","question":"what next?","id":"\#(id)"}"#.utf8)
             for _ in 0..<2 { #expect(try await client.send(.init("POST", url, body: body)).status == 202) }
             #expect(gateways[0].metrics.questions.count == 1)
