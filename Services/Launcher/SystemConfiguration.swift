@@ -14,6 +14,7 @@ import ServiceRuntime
 /// - `partitions` (integer, 8): of topics that do not exist yet.
 /// - `encoder-workers`, `embedding-writers`, `llm-responders`, `gateways`, `event-ingestors` (integer, 1 each).
 /// - `host` (text, `127.0.0.1`): where gateways and ingestors listen.
+/// - `allowed-hosts` (text, none): further names under which the services may be asked, handed on to all of them.
 /// - `gateway-port` (integer, 8080), `ingestor-port` (integer, 8180): the first's; the next has the next port. 0: free ones.
 /// - `ready-within` (duration, 2 min): how long the services may take to be ready.
 struct SystemConfiguration: Sendable {
@@ -96,7 +97,7 @@ struct SystemConfiguration: Sendable {
     static let keys: [any AnyConfigurationKey] =
         [
             dataKey, logKey, databaseKey, bundleKey, acceptNewModelKey, partitionsKey, hostKey, gatewayPortKey,
-            ingestorPortKey, readyWithinKey,
+            ingestorPortKey, readyWithinKey, HTTPConfiguration.allowedHosts,
         ] + ServiceKind.allCases.map { countKey($0) }
 
     let data: String
@@ -106,6 +107,7 @@ struct SystemConfiguration: Sendable {
     let acceptsNewModel: Bool
     let partitions: Int
     let host: String
+    let allowedHosts: String?
     let gatewayPort: Int
     let ingestorPort: Int
     let readyWithin: Duration
@@ -120,6 +122,7 @@ struct SystemConfiguration: Sendable {
         acceptsNewModel = try reader.value(of: Self.acceptNewModelKey)
         partitions = try reader.value(of: Self.partitionsKey)
         host = try reader.value(of: Self.hostKey)
+        allowedHosts = try reader.optionalValue(of: HTTPConfiguration.allowedHosts)
         gatewayPort = try reader.value(of: Self.gatewayPortKey)
         ingestorPort = try reader.value(of: Self.ingestorPortKey)
         readyWithin = try reader.value(of: Self.readyWithinKey)

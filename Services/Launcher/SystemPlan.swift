@@ -95,6 +95,7 @@ struct SystemPlan: Sendable {
         if member.kind != .gateway, member.kind != .eventIngestor { arguments += ["--instance", "\(member.instance)"] }
         if member.kind.needsBundle { arguments += ["--bundle", configuration.bundle] }
         if let port = member.port { arguments += ["--host", configuration.host, "--port", "\(port)"] }
+        if let hosts = configuration.allowedHosts { arguments += ["--allowed-hosts", hosts] }
         var environment = ProcessInfo.processInfo.environment.filter { name, _ in
             !name.hasPrefix("USERLLM_") || name == "USERLLM_LOG_LEVEL"
         }

@@ -149,11 +149,11 @@ enum HTTPCallbacks {
     /// The request is complete, or was resumed.
     private static func proceed(_ exchange: HTTPExchange, _ server: HTTPServer) -> MHD_Result {
         if let (response, writer) = exchange.takeResponse() {
-            let isStopping = server.state.withLock { $0.isStopping }
+            let isStopping = server.isStopping.load(ordering: .sequentiallyConsistent)
             return queue(response, writer, exchange.connection, closing: isStopping || exchange.closesConnection)
         }
         guard exchange.isReceiving else { return .NO }
-        let isRefusing = server.state.withLock { $0.isRefusing }
+        let isRefusing = server.isRefusing.load(ordering: .sequentiallyConsistent)
         if let refusal = isRefusing ? stopping : exchange.refusal {
             server.onRefusal(refusal.status)
             return queue(refusal.response, nil, exchange.connection, closing: true)
@@ -162,11 +162,8 @@ enum HTTPCallbacks {
         exchange.beginHandling()
         server.requestsContinuation.yield(exchange)
         // A stop or a hang-up that came before the suspension has not seen this exchange as one to end.
-        let (isGone, isStopped) = server.state.withLock { state in
-            (state.connections.becomesBusy(exchange.connectionID), state.isRefusing)
-        }
-        if isGone { exchange.hangUp() }
-        if isStopped { exchange.abort() }
+        if server.state.withLock({ $0.connections.becomesBusy(exchange.connectionID) }) { exchange.hangUp() }
+        if server.isRefusing.load(ordering: .sequentiallyConsistent) { exchange.abort() }
         return .YES
     }
 }

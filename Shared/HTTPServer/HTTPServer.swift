@@ -14,8 +14,6 @@ public final class HTTPServer: Sendable {
         var exchangeCount = 0
         var bufferedByteCount = 0
         var isStarted = false
-        var isStopping = false
-        var isRefusing = false
         var idleWaiter: CheckedContinuation<Void, Never>?
     }
 
@@ -25,6 +23,10 @@ public final class HTTPServer: Sendable {
     public var maximumConnectionCount: Int { configuration.maximumConnectionCount }
     let configuration: HTTPServerConfiguration
     let state: Mutex<State>
+    /// Whether a stop has begun: connections are closed behind their answers.
+    let isStopping = Atomic(false)
+    /// Whether the stop waits no longer: requests are answered with 503.
+    let isRefusing = Atomic(false)
     let requests: AsyncStream<HTTPExchange>
     let requestsContinuation: AsyncStream<HTTPExchange>.Continuation
     let onRefusal: @Sendable (Int) -> Void
@@ -143,13 +145,11 @@ public final class HTTPServer: Sendable {
     ///
     /// - Returns: the socket that was listened on, to be closed once the daemon has stopped; negative when there is none.
     private func drain(_ daemon: OpaquePointer) async -> Int32 {
-        state.withLock { $0.isStopping = true }
+        isStopping.store(true, ordering: .sequentiallyConsistent)
         let listening = MHD_quiesce_daemon(daemon)
         await waitUntilIdle(atMost: configuration.drainDuration)
-        let rest = state.withLock { state in
-            state.isRefusing = true
-            return state.connections.exchanges
-        }
+        isRefusing.store(true, ordering: .sequentiallyConsistent)
+        let rest = state.withLock { $0.connections.exchanges }
         for exchange in rest { exchange.abort() }
         await waitUntilIdle(atMost: .seconds(1))
         return listening
@@ -217,7 +217,7 @@ public final class HTTPServer: Sendable {
             state.exchangeCount -= 1
             state.connections.becomesIdle(exchange.connectionID)
             state.bufferedByteCount -= exchange.body.count
-            return state.isStopping && state.exchangeCount == 0 ? state.idleWaiter.take() : nil
+            return state.exchangeCount == 0 ? state.idleWaiter.take() : nil
         }
         waiter?.resume()
     }

@@ -35,7 +35,8 @@ public struct HTTPServerConfiguration: Sendable {
         maximumQueryArgumentCount = 64
         allowedHosts = AllowedHosts(listeningOn: host)
         idleTimeout = .seconds(60)
-        maximumHeaderByteCount = 32 << 10
+        // The library clears it after each request, so it is no larger than it need be.
+        maximumHeaderByteCount = 24 << 10
         drainDuration = .seconds(10)
     }
 }

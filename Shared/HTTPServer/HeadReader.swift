@@ -137,9 +137,7 @@ enum HeadReader {
         guard path.first == UInt8(ascii: "/") else {
             throw .framing("the target must begin with a slash", field: "path")
         }
-        guard isPlain(path), exchange.query.map(isPlain) ?? true,
-            let text = String(validating: path, as: UTF8.self)
-        else {
+        guard isPlain(path), exchange.query.map(isPlain) ?? true, let text = String(validatingCString: line.path) else {
             throw .framing("the target has a blank, a control character or what is not UTF-8 in it", field: "path")
         }
         return HTTPRequest(

@@ -24,7 +24,8 @@ public struct HTTPConfiguration: Sendable {
         in: 1...60_000,
         help: "Connections of one client address at once, a proxy being one; by default three quarters of all"
     )
-    static let allowedHosts = ConfigurationKey<String>(
+    /// The names that are allowed beside those of the machine itself; for commands that hand it on to services.
+    public static let allowedHosts = ConfigurationKey<String>(
         "allowed-hosts",
         help:
             "Names, separated by commas, under which requests are taken beside localhost and the address listened on; "

@@ -1,5 +1,6 @@
 import Foundation
 import HTTPClient
+import HTTPServer
 import MessageLogs
 import Messages
 import ServiceRuntime

@@ -28,7 +28,7 @@ import Testing
         let server = RawServer()
         try await server.run { port in
             for size in Array(stride(from: 1_000, to: 36_000, by: 500))
-                + Array(stride(from: 27_000, to: 34_000, by: 41))
+                + Array(stride(from: 18_000, to: 26_000, by: 41))
             {
                 let long = String(repeating: "x", count: size)
                 let (path, headers) =
