@@ -111,7 +111,7 @@ let package = Package(
         shared("Streams", ["Messages"], safe),
         shared("Kafka", ["Streams", "Messages", "Executors", "Failpoints", "CRdkafka"]),
         shared("Postgres", ["Identifiers", "Streams", "Messages", "Executors", "Failpoints", "CLibpq"]),
-        shared("HTTPServer", ["JSON", "CMicrohttpd"]),
+        shared("HTTPServer", ["JSON", "CMicrohttpd", "Executors"]),
         shared("HTTPClient", ["CCurl"]),
         shared("ServiceRuntime", ["JSON", "HTTPServer", "Executors", "Failpoints"]),
         shared("StreamProcessing", ["Streams", "Messages", "ServiceRuntime"], safe),
@@ -198,7 +198,7 @@ let package = Package(
             name: "TestSupport",
             dependencies: [
                 "Identifiers", "NeuralNetwork", "Tensors", "RandomNumbers", "Postgres", "Kafka", "Streams", "Messages",
-                "ServiceRuntime", "TCPProxy",
+                "ServiceRuntime", "Executors", "TCPProxy",
             ],
             path: "Tests/TestSupport",
             swiftSettings: strict

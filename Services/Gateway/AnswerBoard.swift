@@ -1,3 +1,4 @@
+import Identifiers
 import Messages
 import Synchronization
 
@@ -19,7 +20,7 @@ final class AnswerBoard: Sendable {
 
     /// Somebody who waits; to be given back with `stop`.
     struct Watch: Sendable {
-        let question: String
+        let question: QuestionID
         let news: AsyncStream<News>
         fileprivate let id: Int
         fileprivate let continuation: AsyncStream<News>.Continuation
@@ -54,22 +55,22 @@ final class AnswerBoard: Sendable {
 
     private struct Watcher {
         /// Whose question it is; who did not name the user belongs to the first one that something is known of.
-        var user: [UInt8]?
+        var user: UserID?
         let isNamed: Bool
         let continuation: AsyncStream<News>.Continuation
     }
 
     /// What lies under one id.
     private struct Place {
-        var users: Set<[UInt8]> = []
+        var users: Set<UserID> = []
         var watchers: [Int: Watcher] = [:]
 
-        func isWatched(_ user: [UInt8]) -> Bool { watchers.values.contains { $0.user == nil || $0.user == user } }
+        func isWatched(_ user: UserID) -> Bool { watchers.values.contains { $0.user == nil || $0.user == user } }
     }
 
     private struct State {
         var entries: [QuestionKey: Entry] = [:]
-        var places: [[UInt8]: Place] = [:]
+        var places: [QuestionID: Place] = [:]
         /// Questions in the order they came, with the number of their entry; one that was dropped meanwhile has another.
         var order: [(key: QuestionKey, sequence: Int)] = []
         var firstInOrder = 0
@@ -101,14 +102,13 @@ final class AnswerBoard: Sendable {
     /// - Parameters:
     ///   - question: its id.
     ///   - user: whose question; nil for the only user that has one with this id.
-    func watch(_ question: String, of user: [UInt8]?) -> Watch {
+    func watch(_ question: QuestionID, of user: UserID?) -> Watch {
         // Not bounded by itself: an answer has a bounded number of tokens, and each watch belongs to a connection.
         let (news, continuation) = AsyncStream<News>.makeStream()
-        let key = QuestionKey(user: user ?? [], id: question)
         let number = state.withLock { state in
             let number = state.nextNumber
             state.nextNumber += 1
-            var place = state.places[key.id] ?? Place()
+            var place = state.places[question] ?? Place()
             var watcher = Watcher(user: user, isNamed: user != nil, continuation: continuation)
             if user == nil, place.users.count > 1 {
                 continuation.yield(.ambiguous)
@@ -120,7 +120,7 @@ final class AnswerBoard: Sendable {
                 }
             }
             place.watchers[number] = watcher
-            state.places[key.id] = place
+            state.places[question] = place
             return number
         }
         return Watch(question: question, news: news, id: number, continuation: continuation)
@@ -129,7 +129,7 @@ final class AnswerBoard: Sendable {
     /// Ends a watch.
     func stop(_ watch: Watch) {
         watch.continuation.finish()
-        let id = Array(watch.question.utf8)
+        let id = watch.question
         state.withLock { state in
             guard var place = state.places[id] else { return }
             place.watchers[watch.id] = nil
@@ -175,7 +175,7 @@ final class AnswerBoard: Sendable {
     }
 
     /// Notes a piece of an answer; one that came before, or after the whole answer, is left out.
-    func add(_ token: AnswerToken, of user: [UInt8]) {
+    func add(_ token: AnswerToken, of user: UserID) {
         let key = QuestionKey(user: user, id: token.questionID)
         state.withLock { state in
             change(key, &state) { entry in
@@ -206,7 +206,7 @@ final class AnswerBoard: Sendable {
     /// Changes what is known of a question, and tells those who watch it the news that come of it.
     private func change(_ key: QuestionKey, _ state: inout State, _ body: (inout Entry) -> News?) {
         let known = state.entries[key]
-        var entry = known ?? Entry(byteCount: Self.entryByteCount + 2 * (key.user.count + key.id.count))
+        var entry = known ?? Entry(byteCount: Self.entryByteCount + 2 * (key.user.utf8.count + key.id.utf8.count))
         let before = known?.byteCount ?? 0
         if known == nil {
             entry.sequence = state.nextNumber

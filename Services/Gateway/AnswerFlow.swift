@@ -1,3 +1,4 @@
+import Identifiers
 import Messages
 import ServiceRuntime
 import StreamProcessing
@@ -80,10 +81,10 @@ struct AnswerFlow: Service {
         let contentType = record.header(ContentType.header)
         guard record.source.topic == Topic.answers.rawValue else {
             // A piece does not say whose it is; its key does.
-            guard let user = record.key else {
-                throw MessageError(field: "key", reason: "is missing: it is the user's id")
+            guard let user = record.key.flatMap({ String(validating: $0, as: UTF8.self) }) else {
+                throw MessageError(field: "key", reason: "is missing or not UTF-8: it is the user's id")
             }
-            return board.add(try AnswerToken(decoding: value, contentType: contentType), of: user)
+            return board.add(try AnswerToken(decoding: value, contentType: contentType), of: UserID(user))
         }
         let answer = try Answer(decoding: value, contentType: contentType)
         board.add(answer)

@@ -67,7 +67,7 @@ struct QuestionRoutes: Sendable {
         case .taken:
             return .error(409, "this id is taken: choose another id, or send none", field: "id")
         }
-        let user = Array(question.user.utf8)
+        let user = question.user
         if wantsStream {
             return stream(to: question.id, of: user, within: wait > .zero ? wait : configuration.maximumWait, seat)
         }
@@ -84,7 +84,7 @@ struct QuestionRoutes: Sendable {
         } catch {
             throw .fatal("a question that was checked cannot be encoded: \(error)")
         }
-        let requestID = request.header("x-request-id").map { String($0.prefix(128)) } ?? question.id
+        let requestID = request.header("x-request-id").map { String($0.prefix(128)) } ?? question.id.text
         try await log.append([
             OutgoingRecord(
                 topic: Topic.questions.rawValue,
@@ -105,12 +105,12 @@ struct QuestionRoutes: Sendable {
     }
 
     private static func accepted(_ question: Question) -> HTTPResponse {
-        let id = JSONText.quoted(question.id)
-        let path = "/v1/answers/\(PercentEncoder.encode(question.id))"
+        let id = JSONText.quoted(question.id.text)
+        let path = "/v1/answers/\(PercentEncoder.encode(question.id.text))"
         // Nobody else has an id like ours; one that its asker chose may be another user's too.
-        let user = UUID(uuidString: question.id) == nil ? "?user=\(PercentEncoder.encode(question.user))" : ""
+        let user = UUID(uuidString: question.id.text) == nil ? "?user=\(PercentEncoder.encode(question.user.text))" : ""
         let json =
-            "{\"id\":\(id),\"status\":\"pending\",\"user\":\(JSONText.quoted(question.user)),"
+            "{\"id\":\(id),\"status\":\"pending\",\"user\":\(JSONText.quoted(question.user.text)),"
             + "\"deadline\":\(question.deadline),\"answer\":\(JSONText.quoted(path + user)),"
             + "\"stream\":\(JSONText.quoted(path + "/stream" + user))}\n"
         return .json(Array(json.utf8), status: 202, headers: [("Location", path + user)])
@@ -137,8 +137,8 @@ struct QuestionRoutes: Sendable {
 
     /// What is asked for: `/v1/answers/{id}?user=...&wait=...`; the user may be left out when the id is one of ours.
     private struct Wanted {
-        let id: String
-        let user: [UInt8]?
+        let id: QuestionID
+        let user: UserID?
         let wait: Duration
     }
 
@@ -151,7 +151,7 @@ struct QuestionRoutes: Sendable {
                 throw MessageError(field: field, reason: reason)
             }
         }
-        return Wanted(id: id, user: user.map { Array($0.utf8) }, wait: try wait(request) ?? usualWait)
+        return Wanted(id: QuestionID(id), user: user.map { UserID($0) }, wait: try wait(request) ?? usualWait)
     }
 
     /// Gives an answer, waiting for it; 404 says that there is none yet.
@@ -186,7 +186,7 @@ struct QuestionRoutes: Sendable {
     )
 
     /// The last news of a question; nil when there was none in time.
-    private func outcome(of id: String, of user: [UInt8]?, within wait: Duration) async -> AnswerBoard.News? {
+    private func outcome(of id: QuestionID, of user: UserID?, within wait: Duration) async -> AnswerBoard.News? {
         let watch = board.watch(id, of: user)
         metrics.waiting.add(1)
         defer {
@@ -243,7 +243,7 @@ struct QuestionRoutes: Sendable {
 
     /// Pieces as they come (`token`), then the answer (`answer`); `pending` when it did not come in time, `ambiguous` when
     /// several users have a question with this id.
-    private func stream(to id: String, of user: [UInt8]?, within wait: Duration, _ seat: WaitingRoom.Seat?)
+    private func stream(to id: QuestionID, of user: UserID?, within wait: Duration, _ seat: WaitingRoom.Seat?)
         -> HTTPResponse
     {
         .serverSentEvents { writer in
@@ -280,7 +280,7 @@ struct QuestionRoutes: Sendable {
                 )
             }
         }
-        try await writer.send(event: "pending", data: "{\"id\":\(JSONText.quoted(watch.question))}")
+        try await writer.send(event: "pending", data: "{\"id\":\(JSONText.quoted(watch.question.text))}")
     }
 
     private static func text(of token: AnswerToken) -> String {

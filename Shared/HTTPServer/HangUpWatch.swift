@@ -1,23 +1,21 @@
 import CMicrohttpd
-import Dispatch
+import Executors
 import Glibc
 
 /// Hears when a client ends its connection, also while the library does not look at it.
 ///
 /// The library takes a suspended connection out of its own epoll set, so a client that goes while its request is worked
 /// on would be noticed only by the write of the answer. Each connection is put into one set of ours when it begins, for
-/// its end alone, which costs a request nothing. Dispatch waits for the set itself, so no thread is blocked.
+/// its end alone, which costs a request nothing. The set is itself a descriptor that is listened to, so no thread waits.
 ///
 /// A client that shuts down only its sending side looks like one that has gone, and is taken for one, as nginx does.
-///
-/// `@unchecked`: descriptors may be used from any thread, and so may a Dispatch source, whose Swift type does not say so.
-final class HangUpWatch: @unchecked Sendable {
+final class HangUpWatch: Sendable {
     private let set: Int32
-    private let source: any DispatchSourceRead
+    private let listener: DescriptorListener
 
     /// Begins to watch.
     ///
-    /// - Parameter onHangUp: called with the connection's word, on a thread of Dispatch.
+    /// - Parameter onHangUp: called with the connection's word, on another thread than the library's.
     /// - Throws: `HTTPServerError` when there is no descriptor left.
     init(onHangUp: @escaping @Sendable (UInt64) -> Void) throws(HTTPServerError) {
         let set = epoll_create1(Int32(EPOLL_CLOEXEC))
@@ -25,8 +23,7 @@ final class HangUpWatch: @unchecked Sendable {
             throw HTTPServerError("connections cannot be watched: \(String(cString: strerror(errno)))")
         }
         self.set = set
-        source = DispatchSource.makeReadSource(fileDescriptor: set, queue: DispatchQueue(label: "http-hang-ups"))
-        source.setEventHandler {
+        listener = DescriptorListener(set, label: "http-hang-ups") { set in
             var events = [epoll_event](repeating: epoll_event(), count: 64)
             while true {
                 let count = epoll_wait(set, &events, Int32(events.count), 0)
@@ -34,8 +31,6 @@ final class HangUpWatch: @unchecked Sendable {
                 for event in events.prefix(Int(count)) { onHangUp(event.data.u64) }
             }
         }
-        source.setCancelHandler { Glibc.close(set) }
-        source.activate()
     }
 
     /// Watches a connection until it is closed.
@@ -54,6 +49,6 @@ final class HangUpWatch: @unchecked Sendable {
 
     /// Watches nothing any more.
     func close() {
-        source.cancel()
+        listener.close()
     }
 }

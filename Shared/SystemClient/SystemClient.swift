@@ -1,5 +1,6 @@
 import Foundation
 public import HTTPClient
+public import Identifiers
 public import Messages
 
 /// A running system as its callers see it: events and deletions in, questions in, answers out, all over HTTP.
@@ -45,8 +46,8 @@ public struct SystemClient: Sendable {
     /// Forgets a user.
     ///
     /// - Throws: `SystemClientError` when the system does not take the deletion in time.
-    public func delete(user: String, within limit: Duration = .seconds(60)) async throws {
-        let request = HTTPClientRequest("DELETE", "\(ingestor)/v1/users/\(Self.escaped(user))")
+    public func delete(user: UserID, within limit: Duration = .seconds(60)) async throws {
+        let request = HTTPClientRequest("DELETE", "\(ingestor)/v1/users/\(Self.escaped(user.text))")
         _ = try await send(request, within: limit, expecting: 202)
     }
 
@@ -77,9 +78,9 @@ public struct SystemClient: Sendable {
     /// Waits for the answer to a question.
     ///
     /// - Throws: `SystemClientError` when it does not come in time.
-    public func answer(to id: String, of user: String? = nil, within limit: Duration) async throws -> Answer {
-        let query = user.map { "?user=\(Self.escaped($0))" } ?? ""
-        let request = HTTPClientRequest("GET", "\(gateway)/v1/answers/\(Self.escaped(id))\(query)", timeout: limit)
+    public func answer(to id: QuestionID, of user: UserID? = nil, within limit: Duration) async throws -> Answer {
+        let query = user.map { "?user=\(Self.escaped($0.text))" } ?? ""
+        let request = HTTPClientRequest("GET", "\(gateway)/v1/answers/\(Self.escaped(id.text))\(query)", timeout: limit)
         let response = try await send(request, within: limit, expecting: 200)
         return try Answer(decoding: response.body, contentType: "application/json")
     }

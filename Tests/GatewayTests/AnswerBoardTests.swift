@@ -1,20 +1,21 @@
+import Identifiers
 import Messages
 import Testing
 
 @testable import Gateway
 
 @Suite(.timeLimit(.minutes(1))) struct AnswerBoardTests {
-    private let user = Array("u".utf8)
+    private let user: UserID = "u"
 
-    private func question(_ id: String, user: String = "u", _ text: String = "what?") -> Question {
+    private func question(_ id: QuestionID, user: UserID = "u", _ text: String = "what?") -> Question {
         Question(id: id, user: user, text: text, askedAt: 0, deadline: 1)
     }
 
-    private func answer(_ id: String, _ text: String = "yes", user: String = "u") -> Answer {
+    private func answer(_ id: QuestionID, _ text: String = "yes", user: UserID = "u") -> Answer {
         Answer(questionID: id, user: user, status: .answered, text: text, askedAt: 0, answeredAt: 1)
     }
 
-    private func token(_ id: String, _ position: UInt32, _ text: String) -> AnswerToken {
+    private func token(_ id: QuestionID, _ position: UInt32, _ text: String) -> AnswerToken {
         AnswerToken(questionID: id, position: position, text: text)
     }
 
@@ -119,13 +120,13 @@ import Testing
         board.add(answer("cafe\u{301}", "decomposed", user: "jose\u{301}"))
         #expect(board.count == 2)
         #expect(await news(board.watch("caf\u{E9}", of: nil)) == ["composed"])
-        #expect(await news(board.watch("cafe\u{301}", of: Array("jose\u{301}".utf8))) == ["decomposed"])
+        #expect(await news(board.watch("cafe\u{301}", of: "jose\u{301}")) == ["decomposed"])
         #expect(board.claim(question("caf\u{E9}", user: "jose\u{301}")) == .taken)
     }
 
     @Test func eachUserSeesItsOwnAnswer() async {
         let board = AnswerBoard(maximumCount: 10, maximumByteCount: 1 << 20)
-        let (a, b) = (Array("a".utf8), Array("b".utf8))
+        let (a, b): (UserID, UserID) = ("a", "b")
         let waiting = [board.watch("q", of: a), board.watch("q", of: b)]
         board.add(token("q", 0, "to b"), of: b)
         board.add(answer("q", "for a", user: "a"))
@@ -138,7 +139,7 @@ import Testing
 
     @Test func whoNamesNoUserIsNeverShownAnothers() async {
         let board = AnswerBoard(maximumCount: 10, maximumByteCount: 1 << 20)
-        let (a, b) = (Array("a".utf8), Array("b".utf8))
+        let (a, b): (UserID, UserID) = ("a", "b")
         let early = board.watch("q", of: nil)
         board.add(token("q", 0, "to a"), of: a)
         let late = board.watch("q", of: nil)

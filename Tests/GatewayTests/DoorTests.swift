@@ -1,6 +1,7 @@
 import Foundation
 import HTTPClient
 import HTTPServer
+import Identifiers
 import MessageLogs
 import Messages
 import ServiceRuntime
@@ -17,7 +18,7 @@ struct DoorTests {
         "GET \(target) HTTP/1.1\r\n\(headers)\r\n\(close ? "Connection: close\r\n" : "")\r\n"
     }
 
-    private func append(_ text: String, to user: String, _ id: String, _ log: any MessageLog) async throws {
+    private func append(_ text: String, to user: UserID, _ id: QuestionID, _ log: any MessageLog) async throws {
         let answer = Answer(questionID: id, user: user, status: .answered, text: text, askedAt: 1, answeredAt: 2)
         let (key, value) = (Array(user.utf8), try answer.encoded())
         try await log.append([OutgoingRecord(topic: Topic.answers.rawValue, key: key, value: value)])

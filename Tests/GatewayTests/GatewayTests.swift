@@ -1,6 +1,7 @@
 import Foundation
 import HTTPClient
 import HTTPServer
+import Identifiers
 import MessageLogs
 import Messages
 import ServiceRuntime
@@ -13,19 +14,19 @@ import Testing
 
 @Suite(.timeLimit(.minutes(2)))
 struct GatewayTests {
-    private let user = "gateway-\(UUID().uuidString)"
+    private let user = UserID("gateway-\(UUID().uuidString)")
 
     private func ask(_ gateway: Gateway, _ client: HTTPClient, query: String = "") async throws -> HTTPClientResponse {
         let body = Array(#"{"user":"\#(user)","question":"what next?","form":"title"}"#.utf8)
         return try await client.send(.init("POST", "\(gateway.url)/v1/questions\(query)", body: body))
     }
 
-    private func id(_ response: HTTPClientResponse) throws -> String {
-        struct Accepted: Decodable { let id: String }
+    private func id(_ response: HTTPClientResponse) throws -> QuestionID {
+        struct Accepted: Decodable { let id: QuestionID }
         return try JSONDecoder().decode(Accepted.self, from: Data(response.body)).id
     }
 
-    private func answer(_ id: String) -> Answer {
+    private func answer(_ id: QuestionID) -> Answer {
         Answer(questionID: id, user: user, status: .answered, text: "Alien", askedAt: 1, answeredAt: 2)
     }
 
@@ -34,7 +35,7 @@ struct GatewayTests {
         try await log.append([OutgoingRecord(topic: Topic.answers.rawValue, key: key, value: answer.encoded())])
     }
 
-    private func append(_ tokens: [String], of id: String, _ log: any MessageLog) async throws {
+    private func append(_ tokens: [String], of id: QuestionID, _ log: any MessageLog) async throws {
         let records = try tokens.enumerated().map { position, text in
             OutgoingRecord(
                 topic: Topic.answerTokens.rawValue,
@@ -127,7 +128,7 @@ struct GatewayTests {
 
     @Test func aReaderThatIsGoneLeavesNothing() async throws {
         try await withGateways { log, gateways, client in
-            let id = UUID().uuidString
+            let id = QuestionID(UUID().uuidString)
             try await append(["Al"], of: id, log)
             for try await _ in client.serverSentEvents(.init("GET", "\(gateways[0].url)/v1/answers/\(id)/stream")) {
                 break
@@ -138,7 +139,7 @@ struct GatewayTests {
 
     @Test func aRecordThatCannotBeReadIsPassedOver() async throws {
         try await withGateways { log, gateways, client in
-            let id = UUID().uuidString
+            let id = QuestionID(UUID().uuidString)
             let broken = OutgoingRecord(topic: Topic.answers.rawValue, key: Array(user.utf8), value: [0xFF, 1, 2])
             try await log.append([broken])
             try await append(answer(id), log)
@@ -150,7 +151,7 @@ struct GatewayTests {
     @Test func aQuestionSentTwiceIsAskedOnceAndBadOnesAreNamed() async throws {
         try await withGateways { log, gateways, client in
             let url = "\(gateways[0].url)/v1/questions"
-            let id = UUID().uuidString
+            let id = QuestionID(UUID().uuidString)
             let body = Array(#"{"user":"\#(user)","question":"what next?","id":"\#(id)"}"#.utf8)
             for _ in 0..<2 { #expect(try await client.send(.init("POST", url, body: body)).status == 202) }
             #expect(gateways[0].metrics.questions.count == 1)

@@ -1,10 +1,9 @@
-import Dispatch
-import Foundation
+import Executors
 import Glibc
 
 /// A TCP connection that sends exactly what a test wrote, right or wrong.
 ///
-/// Its calls block threads of Dispatch, not those of the tests. `@unchecked`: a descriptor may be used from any thread.
+/// Its calls block a thread of its own, not those of the tests. `@unchecked`: a descriptor may be used from any thread.
 public final class RawConnection: @unchecked Sendable {
     /// Why something on a connection failed.
     public struct Failure: Error, CustomStringConvertible {
@@ -15,7 +14,14 @@ public final class RawConnection: @unchecked Sendable {
         public init(description: String) { self.description = description }
     }
 
-    private static let queue = DispatchQueue(label: "raw-connections", attributes: .concurrent)
+    private actor Caller {
+        private let executor = BlockingExecutor(label: "raw-connection")
+        nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
+
+        func call<Value: Sendable>(_ body: @Sendable () -> Value) -> Value { body() }
+    }
+
+    private let caller = Caller()
     private let descriptor: Int32
     private var isOpen = true
 
@@ -104,9 +110,7 @@ public final class RawConnection: @unchecked Sendable {
 
     private func blocking<Value: Sendable>(_ body: @escaping @Sendable (Int32) -> Value) async -> Value {
         let descriptor = descriptor
-        return await withCheckedContinuation { continuation in
-            Self.queue.async { continuation.resume(returning: body(descriptor)) }
-        }
+        return await caller.call { body(descriptor) }
     }
 
     private static func failure(_ call: String) -> Failure {
