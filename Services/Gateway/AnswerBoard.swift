@@ -102,6 +102,7 @@ final class AnswerBoard: Sendable {
     /// - Parameters:
     ///   - question: its id.
     ///   - user: whose question; nil for the only user that has one with this id.
+    /// - Returns: the watch, to be ended with `stop`.
     func watch(_ question: QuestionID, of user: UserID?) -> Watch {
         // Not bounded by itself: an answer has a bounded number of tokens, and each watch belongs to a connection.
         let (news, continuation) = AsyncStream<News>.makeStream()

@@ -17,8 +17,9 @@ final class HTTPExchange: @unchecked Sendable {
         case over
     }
 
-    /// The task that works on a request. `@unchecked`: a task may be cancelled from any thread while it runs, and the
-    /// reference is taken back before it ends.
+    /// The task that works on a request.
+    ///
+    /// `@unchecked`: a task may be cancelled from any thread while it runs, and the reference is taken back before it ends.
     private struct Worker: @unchecked Sendable {
         let task: UnsafeCurrentTask?
     }

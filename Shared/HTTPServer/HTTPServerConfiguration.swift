@@ -13,8 +13,9 @@ public struct HTTPServerConfiguration: Sendable {
     /// The most connections at once; past it the one that has waited longest for a request makes room, and when all are
     /// worked for, requests of new ones are answered with 503.
     public var maximumConnectionCount: Int
-    /// The most connections of one address, an IPv6 network of 64 bits counting as one; past it as above. Three quarters
-    /// of all when nil.
+    /// The most connections of one address, past which the same is done; three quarters of all when nil.
+    ///
+    /// An IPv6 network of 64 bits counts as one address.
     public var maximumConnectionCountPerAddress: Int?
     /// The most arguments of a query; more are answered with 414.
     public var maximumQueryArgumentCount: Int

@@ -6,6 +6,7 @@ enum RequestQuery {
     ///   - bytes: as they came, without the question mark.
     ///   - maximumCount: the most arguments.
     /// - Returns: names and values in order; the value of a name without `=` is empty.
+    /// - Throws: what the request is refused with.
     static func parse(
         _ bytes: some Collection<UInt8>,
         maximumCount: Int

@@ -31,6 +31,7 @@ public final class RawConnection: @unchecked Sendable {
     ///   - port: the port.
     ///   - host: the address to connect to.
     ///   - source: the address to connect from; every one of 127.0.0.0/8 is this machine's.
+    /// - Throws: `Failure` with the call that failed.
     public init(port: Int, host: String = "127.0.0.1", from source: String = "127.0.0.1") throws {
         descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
         guard descriptor >= 0 else { throw Self.failure("socket") }
