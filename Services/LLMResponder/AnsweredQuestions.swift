@@ -1,151 +1,87 @@
-import Identifiers
 import Messages
-import StreamProcessing
 import Streams
-import Synchronization
 
-/// The questions of the last minutes that have their answer, so that none gets a second.
+/// The questions that have their answer, so that none gets a second.
 ///
-/// A question may be in the log twice: when its asker sends it again because the first time was in doubt, and when the
-/// log's producer does so (librdkafka 2.0.2 after a time out, under a new epoch). It may also be read twice, when the log
-/// tells an offset that is too small. Who takes over a partition learns from the answers themselves what has one.
+/// A question may be read twice, because the offset that is committed is that of the first question that still waits, and
+/// those behind it are answered meanwhile. Who takes over a partition learns from the answers themselves, of as far back as
+/// the offset demands, which of them have one (`RestoredQuestions`).
+///
+/// A question may also be in the log twice: when its asker sends it again because the first time was in doubt, and when
+/// the log's producer does so (librdkafka 2.0.2 after a time out, under a new epoch). A record of a question that was
+/// appended before ten minutes after its answer is such a copy; one that was appended later asks anew.
 struct AnsweredQuestions {
-    /// Two users may have chosen the same id.
-    struct Key: Hashable, Sendable {
-        private let user: UserID
-        private let id: QuestionID
+    private struct Known {
+        var times: [QuestionKey: Int64] = [:]
+        /// In the order they were answered, to forget the oldest.
+        var order: [(key: QuestionKey, time: Int64)] = []
 
-        init(_ question: Question) {
-            user = question.user
-            id = question.id
-        }
-
-        init(_ answer: Answer) {
-            user = answer.user
-            id = answer.questionID
+        mutating func forget(_ count: Int) {
+            for entry in order.prefix(count) where times[entry.key] == entry.time { times[entry.key] = nil }
+            order.removeFirst(count)
         }
     }
 
-    private struct Entry {
-        var key: Key
-        var since: ContinuousClock.Instant
-    }
+    /// How long after its answer a question that comes again is a copy, in milliseconds.
+    private static let copyMilliseconds: Int64 = 600_000
+    /// How long answers are known, for copies may be read late, and how many of one partition.
+    private static let knownMilliseconds = copyMilliseconds + Limits.waitingMilliseconds
+    private static let knownCount = 100_000
 
-    private static let age: Duration = .seconds(600)
-    /// How far back answers are looked at when questions are taken over, in offsets of a partition of `answers`.
-    private static let restoredCount: Int64 = 4_000
-    /// At least the largest batch: of a commit that broke off not all answers may be there.
-    private static let slack: Int64 = 1_000
+    private var known: [TopicPartition: Known] = [:]
+    private var restored: [TopicPartition: RestoredQuestions] = [:]
 
-    private let restoredCount: Int64
-    private let slack: Int64
-    private var known: [TopicPartition: Set<Key>] = [:]
-    /// In the order they were answered, to forget the oldest.
-    private var order: [TopicPartition: [Entry]] = [:]
-    /// Questions that had their answers when the partition was taken over, by their offsets.
-    private var restored: [TopicPartition: [Int64: Key]] = [:]
-
-    /// Begins with nothing.
-    ///
-    /// - Parameters:
-    ///   - restoredCount: how far back answers are looked at.
-    ///   - slack: how many questions before the oldest of those may come again.
-    init(restoredCount: Int64 = Self.restoredCount, slack: Int64 = Self.slack) {
-        self.restoredCount = restoredCount
-        self.slack = slack
+    /// Takes over a partition.
+    mutating func begin(_ partition: TopicPartition, _ restored: RestoredQuestions) {
+        known[partition] = nil
+        self.restored[partition] = restored
     }
 
     /// Whether a question has its answer.
-    func contains(_ question: Question, in record: Record) -> Bool {
-        let key = Key(question)
-        return restored[record.source]?[record.offset] == key || known[record.source]?.contains(key) == true
+    func contains(_ question: PlacedQuestion, appendedAt: Int64) -> Bool {
+        let partition = question.place.partition
+        if let restored = restored[partition] {
+            let isAnswered = restored.answers(to: question.key).contains {
+                $0.offset == question.place.offset || Self.isCopy(appendedAt, of: $0.time)
+            }
+            if isAnswered { return true }
+        }
+        guard let time = known[partition]?.times[question.key] else { return false }
+        return Self.isCopy(appendedAt, of: time)
     }
 
-    /// Notes questions of a partition whose answers are committed, and forgets old ones.
+    /// Whether a record was rejected before it came to this process.
+    func isRejected(_ record: Record) -> Bool {
+        restored[record.source]?.rejectedOffsets.contains(record.offset) == true
+    }
+
+    /// Notes questions whose answers are committed.
     ///
     /// - Parameters:
     ///   - keys: the questions.
     ///   - partition: theirs.
-    ///   - since: when they were answered, not before those that were noted earlier.
+    ///   - time: when they were answered, in milliseconds since 1970.
+    ///   - position: how far the partition is read.
     mutating func insert(
-        _ keys: some Sequence<Key>,
+        _ keys: some Sequence<QuestionKey>,
         in partition: TopicPartition,
-        since: ContinuousClock.Instant = .now
+        at time: Int64,
+        position: Int64
     ) {
-        for key in keys where known[partition, default: []].insert(key).inserted {
-            order[partition, default: []].append(Entry(key: key, since: since))
+        var known = self.known.removeValue(forKey: partition) ?? Known()
+        for key in keys {
+            known.times[key] = time
+            known.order.append((key, time))
         }
-        let now = ContinuousClock.now
-        let old = order[partition, default: []].prefix { now - $0.since > Self.age }
-        for entry in old { known[partition]?.remove(entry.key) }
-        order[partition]?.removeFirst(old.count)
-    }
-
-    /// The record of an answer, with its question's place in the log.
-    static func record(_ answer: Answer, to question: Record) throws(MessageError) -> OutgoingRecord {
-        OutgoingRecord(
-            topic: Topic.answers.rawValue,
-            key: Array(answer.user.utf8),
-            value: try answer.encoded(),
-            headers: [Header(Answer.sourceHeader, "\(question.source.partition) \(question.offset)")]
-        )
-    }
-
-    /// Learns from the last answers which questions of newly assigned partitions have one.
-    ///
-    /// - Returns: for a partition whose answers go further back than was looked, an offset before which all have theirs.
-    /// - Throws: what the log throws.
-    mutating func restore(
-        _ partitions: [TopicPartition],
-        from log: any MessageLog
-    ) async throws -> [TopicPartition: Int64] {
-        let answerCount = try await log.partitionCount(of: Topic.answers.rawValue) ?? 0
-        let questionCount = try await log.partitionCount(of: Topic.questions.rawValue)
-        // Answers have their questions' keys, so with as many partitions they lie in those of the same numbers.
-        let numbers = answerCount == questionCount ? partitions.map(\.partition) : Array(0..<answerCount)
-        let found = Mutex<[Int32: [Found]]>([:])
-        var isWhole = true
-        for number in numbers {
-            let place = TopicPartition(Topic.answers.rawValue, number)
-            let (low, high) = try await log.watermarks(of: place)
-            isWhole = isWhole && high - low <= restoredCount
-            try await log.replay(place, last: restoredCount) { records in
-                let more = Dictionary(grouping: records.compactMap { Found($0) }, by: \.partition)
-                found.withLock { $0.merge(more) { $0 + $1 } }
-            }
-        }
-        let (now, milliseconds) = (ContinuousClock.now, WallClock.milliseconds)
-        var floors: [TopicPartition: Int64] = [:]
-        for partition in partitions {
-            let answers = found.withLock { $0[partition.partition] ?? [] }
-            restored[partition] = Dictionary(answers.map { ($0.offset, $0.key) }) { $1 }
-            for answer in answers.sorted(by: { $0.time < $1.time }) {
-                let age = Duration.milliseconds(max(0, milliseconds - answer.time))
-                insert([answer.key], in: partition, since: now - age)
-            }
-            if !isWhole, let first = answers.map(\.offset).min() { floors[partition] = first - slack }
-        }
-        return floors
-    }
-
-    /// An answer in the log, and its question's place.
-    private struct Found: Sendable {
-        let key: Key
-        let partition: Int32
-        let offset: Int64
-        let time: Int64
-
-        init?(_ record: Record) {
-            let source = record.header(Answer.sourceHeader)?.split(separator: " ").compactMap { Int64($0) } ?? []
-            // Anybody may have written it: what is no offset must not become one by arithmetic.
-            guard source.count == 2, let partition = Int32(exactly: source[0]), source[1] >= 0,
-                let value = record.value,
-                let answer = try? Answer(decoding: value, contentType: record.header(ContentType.header))
-            else { return nil }
-            key = Key(answer)
-            self.partition = partition
-            offset = source[1]
-            time = record.timestamp
+        let (oldest, _) = time.subtractingReportingOverflow(Self.knownMilliseconds)
+        let excess = max(0, known.order.count - Self.knownCount)
+        let old = max(excess, known.order.prefix { $0.time < oldest }.count)
+        // Some at a time, for all that stay are moved.
+        if old >= 1_000 { known.forget(old) }
+        self.known[partition] = known
+        // What is read from here on comes for the first time, and copies of what was restored do not come any more.
+        if let restored = restored[partition], position >= restored.end, restored.newestTime < oldest {
+            self.restored[partition] = nil
         }
     }
 
@@ -153,8 +89,12 @@ struct AnsweredQuestions {
     mutating func forget(_ partitions: [TopicPartition]) {
         for partition in partitions {
             known[partition] = nil
-            order[partition] = nil
             restored[partition] = nil
         }
+    }
+
+    private static func isCopy(_ appendedAt: Int64, of answeredAt: Int64) -> Bool {
+        let (end, isTooLate) = answeredAt.addingReportingOverflow(copyMilliseconds)
+        return isTooLate || appendedAt <= end
     }
 }

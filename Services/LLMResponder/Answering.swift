@@ -15,22 +15,32 @@ struct Answering: Sendable {
     let otherVersions: [String]
     let health: HealthCondition
 
-    /// Looks at a question: its deadline first, then its user's row, then the model.
+    /// Looks at a question: its time first, then its user's row, then the model.
     ///
     /// - Throws: what reading the row throws.
-    func attempt(_ question: Question) async throws -> QuestionOutcome {
+    func attempt(_ placed: PlacedQuestion) async throws -> QuestionOutcome {
         let start = ContinuousClock.now
-        guard WallClock.milliseconds < question.deadline else {
-            return .answered(ended(question, .expired, reason: "the deadline passed before it could be answered"))
-        }
+        guard WallClock.milliseconds < placed.due else { return .answered(expired(placed)) }
         do {
-            return try await attempt(question, since: start)
+            return try await attempt(placed.question, since: start)
         } catch let error as PostgresError where error.kind == .connection || error.kind == .retry {
             // The question has time until its deadline, and perhaps the database is back before.
-            health.fails(error.description)
-            return .mustWait
+            return .mustWaitForDatabase(error.description)
         }
     }
+
+    /// The answer to a question whose time is over.
+    func expired(_ placed: PlacedQuestion) -> Answer {
+        let isCut = placed.due < placed.question.deadline
+        let reason =
+            isCut
+            ? "a day passed before it could be answered, and no question waits longer"
+            : "the deadline passed before it could be answered"
+        return ended(placed.question, .expired, reason: reason)
+    }
+
+    /// The answer to a question that cannot be answered now, and cannot wait either.
+    func refused(_ placed: PlacedQuestion, reason: String) -> Answer { ended(placed.question, .failed, reason: reason) }
 
     private func attempt(_ question: Question, since start: ContinuousClock.Instant) async throws -> QuestionOutcome {
         let row = try await table.row(user: question.user, modelVersion: modelVersion)
@@ -38,7 +48,7 @@ struct Answering: Sendable {
         if let row, row.eventCount >= question.minimumEventCount {
             return .answered(await answer(question, from: row, since: start))
         }
-        if question.minimumEventCount > 0 { return .mustWait }
+        if question.minimumEventCount > 0 { return .mustWaitForEvents }
         if row == nil, let other = try await otherVersion(of: question.user) {
             let reason =
                 "the user's row is of model version \(other), this responder has \(modelVersion): "
@@ -118,6 +128,8 @@ struct Answering: Sendable {
 enum QuestionOutcome: Sendable {
     /// It is answered, for better or worse.
     case answered(Answer)
-    /// The row does not know enough events yet, and the deadline has not passed.
-    case mustWait
+    /// The row does not know enough events yet, and its time is not over.
+    case mustWaitForEvents
+    /// The database does not answer, for this reason, and its time is not over.
+    case mustWaitForDatabase(String)
 }

@@ -34,7 +34,7 @@ extension App {
             as: .group(ConsumerGroup.llmResponder)
         )
         options.holdsNewPartitions = true
-        options.outputTopics = [Topic.answers.rawValue, Topic.questions.rawValue, Topic.questions.rejected]
+        options.outputTopics = [Topic.answers.rawValue, Topic.questions.rejected]
         let subscription = try await log.subscribe(options)
         let tokens = TokenPublisher(log: log, logger: logger)
         let answering = Answering(
@@ -45,10 +45,14 @@ extension App {
             otherVersions: try await table.modelVersions().map(\.version).filter { $0 != bundle.version },
             health: database
         )
+        let embeddings = try EmbeddingWatch(database: configuration.database)
         try await context.run([
             ServiceFunction("log") { shutdown in
                 await metrics.stream.watchLag(until: shutdown) {
-                    try await log.lags(group: ConsumerGroup.llmResponder, topic: Topic.questions.rawValue)
+                    // What is parked is not behind the group, but it was read.
+                    metrics.unread(
+                        try await log.lags(group: ConsumerGroup.llmResponder, topic: Topic.questions.rawValue)
+                    )
                 }
                 await log.close()
             },
@@ -57,6 +61,8 @@ extension App {
                 log,
                 subscription,
                 answering,
+                watch: { RowWatch(embeddings, modelVersion: bundle.version, health: database, signal: $0) },
+                parking: configuration.parking,
                 rejectionRate: configuration.member.rejectionRate,
                 metrics: metrics,
                 health: health,

@@ -7,8 +7,25 @@ import StreamProcessing
 /// - `log` (text, `postgresql://localhost/userllm`): the message log.
 /// - `database` (text, `postgresql://localhost/userllm`): the database with the rows.
 /// - `bundle` (text, required): the folder of the model bundle.
+/// - `waiting-questions` (integer, 10,000): how many questions may wait in memory for their user's row to know enough
+///   events; one more is answered `failed` at once.
+/// - `waiting-megabytes` (integer, 64): how much memory they may take.
 struct LLMResponderConfiguration: Sendable {
     private static let bundleKey = ConfigurationKey<String>("bundle", help: "The folder of the model bundle")
+    private static let waitingCountKey = ConfigurationKey<Int>(
+        "waiting-questions",
+        default: 10_000,
+        in: 1...100_000,
+        unit: "questions",
+        help: "The most questions that wait for their user's events; one more fails at once"
+    )
+    private static let waitingMegabytesKey = ConfigurationKey<Int>(
+        "waiting-megabytes",
+        default: 64,
+        in: 1...4_096,
+        unit: "MB",
+        help: "The most memory that questions that wait may take"
+    )
     private static let memberKeys = MemberConfiguration.Keys(
         batchCount: (default: 4, most: 1_000),
         batchHelp: "The most questions that are answered in one commit",
@@ -16,11 +33,13 @@ struct LLMResponderConfiguration: Sendable {
     )
 
     /// Every key of the process.
-    static let keys: [any AnyConfigurationKey] = [CommonKeys.log, CommonKeys.database, bundleKey] + memberKeys.all
+    static let keys: [any AnyConfigurationKey] =
+        [CommonKeys.log, CommonKeys.database, bundleKey, waitingCountKey, waitingMegabytesKey] + memberKeys.all
 
     let log: String
     let database: String
     let bundle: String
+    let parking: ParkingLimit
     let member: MemberConfiguration
 
     /// Reads the keys.
@@ -28,6 +47,10 @@ struct LLMResponderConfiguration: Sendable {
         log = try reader.value(of: CommonKeys.log)
         database = try reader.value(of: CommonKeys.database)
         bundle = try reader.value(of: Self.bundleKey)
+        parking = ParkingLimit(
+            count: try reader.value(of: Self.waitingCountKey),
+            byteCount: try reader.value(of: Self.waitingMegabytesKey) << 20
+        )
         member = try MemberConfiguration(Self.memberKeys, reader: reader)
     }
 }

@@ -1,14 +1,21 @@
+import Identifiers
 import Messages
 import ServiceRuntime
 import StreamProcessing
 import Streams
+import Synchronization
 
 /// The metrics of the LLM responder.
-struct LLMResponderMetrics: Sendable {
+final class LLMResponderMetrics: Sendable {
     /// What every stream service has.
     let stream: StreamMetrics
     private let answers: [Answer.Status: Counter]
-    private let postponed: Counter
+    private let parked: Gauge
+    private let parkedBytes: Gauge
+    private let parkings: Counter
+    private let waits: [WaitEnd: Counter]
+    private let ahead: Gauge
+    private let readAhead = Mutex<[TopicPartition: Int64]>([:])
     private let waitDuration: Histogram
     private let computeDuration: Histogram
 
@@ -26,9 +33,28 @@ struct LLMResponderMetrics: Sendable {
                 return (status, counter)
             }
         )
-        postponed = metrics.counter(
-            "\(prefix)_questions_postponed_total",
-            help: "Looks at questions whose row did not know enough events yet"
+        parked = metrics.gauge(
+            "\(prefix)_questions_parked",
+            help: "Questions that wait in memory for their user's row, or for the database"
+        )
+        parkedBytes = metrics.gauge("\(prefix)_questions_parked_bytes", help: "About how much memory they take")
+        parkings = metrics.counter(
+            "\(prefix)_questions_parked_total",
+            help: "Questions that had to wait; those that are read again after a rebalance count again"
+        )
+        waits = Dictionary(
+            uniqueKeysWithValues: WaitEnd.allCases.map { end in
+                let counter = metrics.counter(
+                    "\(prefix)_question_waits_total",
+                    help: "Waits that ended: woken by the row, expired, or refused because too many wait",
+                    labels: ["end": end.rawValue]
+                )
+                return (end, counter)
+            }
+        )
+        ahead = metrics.gauge(
+            "\(prefix)_questions_read_ahead",
+            help: "Offsets that were read and are not behind the group, for a question before them waits: no lag"
         )
         waitDuration = metrics.histogram(
             "\(prefix)_question_to_answer_seconds",
@@ -40,18 +66,46 @@ struct LLMResponderMetrics: Sendable {
         )
     }
 
-    /// Counts a committed batch.
-    func count(
-        _ batch: Batch,
-        _ answers: [Answer],
-        waiting: Int,
-        _ rejections: [RejectedRecord],
-        since start: ContinuousClock.Instant
-    ) {
-        stream.countBatch(batch.records.count - waiting, rejections: rejections, since: start)
-        postponed.increment(by: waiting)
-        for answer in answers {
-            self.answers[answer.status]?.increment()
+    /// How a question's wait ended.
+    enum WaitEnd: String, CaseIterable, Sendable {
+        /// Its row knew enough, or the database was back.
+        case woken
+        /// Its time was over.
+        case expired
+        /// There was no room for it, or its offset stayed too far behind.
+        case refused
+    }
+
+    /// Counts a wait that ended.
+    func count(_ end: WaitEnd) { waits[end]?.increment() }
+
+    /// Shows what waits.
+    func show(_ state: RespondingState) {
+        parked.set(Double(state.parked.count))
+        parkedBytes.set(Double(state.parked.byteCount))
+        let offsets = state.readAhead
+        ahead.set(Double(offsets.values.reduce(0, +)))
+        readAhead.withLock { $0 = offsets }
+    }
+
+    /// What of a group's lag is still to be read: questions that wait here, and those behind them, were read.
+    func unread(_ lags: [TopicPartition: Int64]) -> [TopicPartition: Int64] {
+        let ahead = readAhead.withLock { $0 }
+        return Dictionary(uniqueKeysWithValues: lags.map { ($0, max(0, $1 - ahead[$0, default: 0])) })
+    }
+
+    /// Counts what was committed, or needed no commit.
+    func count(_ work: RespondingState.Work, since start: ContinuousClock.Instant) {
+        parkings.increment(by: work.parkedCount)
+        if work.receivedCount > 0 {
+            stream.countBatch(
+                max(work.rejections.count, work.receivedCount - work.parkedCount),
+                rejections: work.rejections,
+                since: start
+            )
+        }
+        for (_, answer) in work.answers {
+            answers[answer.status]?.increment()
             waitDuration.observe(Double(max(0, answer.answeredAt - answer.askedAt)) / 1_000)
             computeDuration.observe(Double(answer.computeMicroseconds) / 1e6)
         }

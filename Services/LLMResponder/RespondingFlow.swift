@@ -1,181 +1,205 @@
+import Executors
+import Identifiers
 import Messages
 import ServiceRuntime
 import StreamProcessing
 import Streams
 
 /// `questions` in, `answers` out: each answer and its question's offset in one commit.
+///
+/// A question that must wait is parked: it stays in memory, and its partition's offset is committed no further than it,
+/// while those behind it are answered. It is looked at again when its user's row has changed (`RowWatch`) and when its time
+/// is over; until then it costs its siblings nothing and the log nothing.
 struct RespondingFlow: Service {
-    /// How long one look at questions that must wait may hold up those behind them.
-    static let patience: Duration = .milliseconds(100)
-    private static let pause: Duration = .milliseconds(4)
+    /// How far the offset of a partition may stay behind what was read; what waits longer is given up.
+    static let window: Int64 = 1_000_000
+    /// For how long fresh questions are looked for between parked ones that may be answered.
+    private static let glance: Duration = .milliseconds(2)
 
     let name = "responding-flow"
-    private let log: any MessageLog
-    private let subscription: any Subscription
-    private let answering: Answering
+    let subscription: any Subscription
+    let answering: Answering
+    let watch: RowWatch
+    private let restores: QuestionRestores
+    private let parking: ParkingLimit
     private let rejectionRate: RejectionRate
-    private let metrics: LLMResponderMetrics
+    let window: Int64
+    let signal: Signal
+    let metrics: LLMResponderMetrics
     private let health: HealthCondition
-    private let logger: Logger
+    let logger: Logger
 
     /// Joins the parts.
+    ///
+    /// - Parameters:
+    ///   - log: where answers are looked for.
+    ///   - subscription: the questions; new partitions are held.
+    ///   - answering: answers one question.
+    ///   - makeWatch: makes what looks after rows; it raises the signal.
+    ///   - parking: how many questions may wait.
+    ///   - window: how far the offset of a partition may stay behind what was read.
+    ///   - rejectionRate: how many records may be no questions.
+    ///   - metrics: counts.
+    ///   - health: whether partitions are assigned and answered.
+    ///   - logger: takes warnings.
     init(
         _ log: any MessageLog,
         _ subscription: any Subscription,
         _ answering: Answering,
+        watch makeWatch: (Signal) -> RowWatch,
+        parking: ParkingLimit,
+        window: Int64 = Self.window,
         rejectionRate: RejectionRate = RejectionRate(),
         metrics: LLMResponderMetrics,
         health: HealthCondition,
         logger: Logger
     ) {
-        self.log = log
         self.subscription = subscription
         self.answering = answering
+        self.parking = parking
+        self.window = window
         self.rejectionRate = rejectionRate
         self.metrics = metrics
         self.health = health
         self.logger = logger
+        signal = Signal()
+        watch = makeWatch(signal)
+        restores = QuestionRestores(log, most: Int(clamping: window), signal: signal, logger: logger)
     }
 
     /// Takes batches until the service is to stop.
     func run(until shutdown: Shutdown) async throws {
-        var rate = rejectionRate
-        var held: Set<TopicPartition> = []
-        var answered = AnsweredQuestions()
-        while let event = try await subscription.next(until: shutdown) {
-            switch event {
-            case .assigned(let partitions):
-                guard let floors = try await restore(partitions, &answered, until: shutdown) else { return }
-                subscription.resume(partitions, notBefore: floors)
-                held.formUnion(partitions)
-                metrics.stream.partitions.add(partitions, isReady: true)
-            case .revoked(let partitions, _):
-                held.subtract(partitions)
-                // What was answered last may have to be answered again; what is still there is learnt anew.
-                answered.forget(partitions)
-                metrics.stream.partitions.remove(partitions)
-            case .batch(let batch): try await process(batch, &answered, &rate)
-            }
-            if held.isEmpty { health.fails("no partitions are assigned") } else { health.holds() }
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await watch.run() }
+            group.addTask { try await restores.run() }
+            group.addTask { try await respond(until: shutdown) }
+            // The first to end is the flow itself, or one that failed.
+            try await group.next()
+            group.cancelAll()
+            try await group.waitForAll()
         }
     }
 
-    /// Nil when the service is to stop.
-    private func restore(
-        _ partitions: [TopicPartition],
-        _ answered: inout AnsweredQuestions,
-        until shutdown: Shutdown
-    ) async throws -> [TopicPartition: Int64]? {
-        var backoff = Backoff()
-        while !shutdown.isRequested {
-            do {
-                let result = try await shutdown.cancelling { [answered, log] in
-                    var learnt = answered
-                    return (floors: try await learnt.restore(partitions, from: log), learnt: learnt)
-                }
-                guard let result else { return nil }
-                answered = result.learnt
-                return result.floors
-            } catch let error as StreamError {
-                // A read that is cancelled ends with an error of the log.
-                if shutdown.isRequested { return nil }
-                guard case .unavailable = error else { throw error }
-                logger.warning("cannot see what is answered already", metadata: ["error": error.description])
+    private func respond(until shutdown: Shutdown) async throws {
+        var state = RespondingState(parking: parking)
+        var rate = rejectionRate
+        while true {
+            takeNews(&state)
+            try await answerParked(&state)
+            show(state)
+            switch try await subscription.next(until: shutdown, orWhen: wake(state)) {
+            case .stopped: return
+            case .woken: continue
+            case .event(.assigned(let partitions)):
+                restores.begin(partitions)
+                metrics.stream.partitions.add(partitions, isReady: false)
+            case .event(.revoked(let partitions, _)):
+                restores.cancel(partitions)
+                drop(partitions, &state)
+                metrics.stream.partitions.remove(partitions)
+            case .event(.batch(let batch)): try await process(batch, &state, &rate, until: shutdown)
             }
-            try? await shutdown.wait(atMost: backoff.next())
         }
-        return nil
     }
+
+    /// Ends when there is something else to do than to wait for an event.
+    private func wake(_ state: RespondingState) -> @Sendable () async -> Void {
+        if state.hasReady || (state.parked.nextDue ?? .max) <= WallClock.milliseconds {
+            return { try? await Task.sleep(for: Self.glance) }
+        }
+        return { [signal, nextDue = state.parked.nextDue] in await Self.wait(for: signal, until: nextDue) }
+    }
+
+    /// Waits for the signal, or for a time; after a minute it looks at the clock again, which may have been set.
+    static func wait(for signal: Signal, until time: Int64?) async {
+        guard let time else { return await signal.wait() }
+        let rest = time.subtractingReportingOverflow(WallClock.milliseconds).partialValue
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { await signal.wait() }
+            group.addTask { try? await Task.sleep(for: .milliseconds(min(60_000, max(0, rest)))) }
+            await group.next()
+            group.cancelAll()
+        }
+    }
+
+    // MARK: - Partitions
+
+    /// Takes what the others found out.
+    private func takeNews(_ state: inout RespondingState) {
+        for found in restores.take() {
+            state.sharesPartitions = found.sharesPartitions
+            for (partition, restored) in found.partitions {
+                state.begin(partition, restored)
+                if restored.goneCount > 0 {
+                    logger.warning(
+                        "questions were deleted before they were answered: the log keeps them for a day",
+                        metadata: ["log.partition": "\(partition)", "records.count": "\(restored.goneCount)"]
+                    )
+                }
+            }
+            subscription.resume(Array(found.partitions.keys), notBefore: found.partitions.mapValues(\.start))
+            metrics.stream.partitions.add(found.partitions.keys, isReady: true)
+        }
+        let news = watch.takeNews()
+        if news.isBack { state.makeReady(state.parked.places) }
+        for (user, eventCount) in news.found { state.makeReady(state.parked.places(of: user, knowing: eventCount)) }
+    }
+
+    /// Others have these partitions now, and read what waits here from the log.
+    func drop(_ partitions: [TopicPartition], _ state: inout RespondingState) {
+        for user in state.drop(partitions) { watch.want(user, state.parked.leastEventCount(of: user)) }
+    }
+
+    private func show(_ state: RespondingState) {
+        metrics.show(state)
+        if let waiting = restores.waiting {
+            health.fails("the answers to \(waiting) are being looked at")
+        } else if state.isEmpty {
+            health.fails("no partitions are assigned")
+        } else {
+            health.holds()
+        }
+    }
+
+    // MARK: - Questions
 
     private func process(
         _ batch: Batch,
-        _ answered: inout AnsweredQuestions,
-        _ rate: inout RejectionRate
+        _ state: inout RespondingState,
+        _ rate: inout RejectionRate,
+        until shutdown: Shutdown
     ) async throws {
         let start = ContinuousClock.now
         metrics.stream.received.increment(by: batch.records.count)
-        let (questions, rejections) = decode(batch.records)
-        let failure = rate.count(
-            received: batch.records.count,
-            rejected: rejections.count,
-            lastReason: rejections.last?.reason
-        )
-        let (answers, waiting) = try await answer(Self.open(questions, answered))
-        let outputs =
-            try answers.map { try AnsweredQuestions.record($0.1, to: $0.0) } + waiting.map(Self.again)
-            + rejections.map { $0.outgoing(service: "llm-responder") }
-        if case .refused(let reason) = try await subscription.commitResult(of: batch, producing: outputs) {
-            // Nobody has seen these answers; whoever has the partition now answers again.
-            metrics.stream.refusedCommits.increment()
-            return logger.warning("the commit of answers was refused", metadata: ["reason": reason])
+        var rejectedCount = 0
+        var lastReason: String?
+        for record in batch.records where state.holds(record.source) {
+            state.work.receivedCount += 1
+            state.work.partitions.insert(record.source)
+            switch Self.question(in: record) {
+            case .success(let question):
+                guard try await take(question, appendedAt: record.timestamp, &state, until: shutdown) else { return }
+            case .failure(let error) where !state.answered.isRejected(record):
+                rejectedCount += 1
+                lastReason = error.description
+                state.work.rejections.append(RejectedRecord(record, kind: .decode, reason: error.description))
+            case .failure: break
+            }
+            state.advance(past: record)
         }
-        for (partition, answers) in Dictionary(grouping: answers, by: \.0.source) {
-            answered.insert(answers.map { AnsweredQuestions.Key($0.1) }, in: partition)
-        }
-        metrics.count(batch, answers.map(\.1), waiting: waiting.count, rejections, since: start)
+        let failure = rate.count(received: batch.records.count, rejected: rejectedCount, lastReason: lastReason)
+        giveUpStragglers(&state)
+        try await commit(&state, since: start)
         if let failure { throw failure }
     }
 
-    /// Those that have no answer yet, each once.
-    private static func open(
-        _ questions: [(Record, Question)],
-        _ answered: AnsweredQuestions
-    ) -> [(Record, Question)] {
-        var seen: Set<AnsweredQuestions.Key> = []
-        return questions.filter { record, question in
-            !answered.contains(question, in: record) && seen.insert(AnsweredQuestions.Key(question)).inserted
-        }
-    }
-
-    private func decode(_ records: [Record]) -> (questions: [(Record, Question)], rejections: [RejectedRecord]) {
-        var questions: [(Record, Question)] = []
-        var rejections: [RejectedRecord] = []
-        for record in records {
-            do throws(MessageError) {
-                guard let value = record.value else {
-                    throw MessageError(field: nil, reason: "a question without a value cannot be answered")
-                }
-                questions.append(
-                    (record, try Question(decoding: value, contentType: record.header(ContentType.header)))
-                )
-            } catch {
-                rejections.append(RejectedRecord(record, kind: .decode, reason: error.description))
+    private static func question(in record: Record) -> Result<PlacedQuestion, MessageError> {
+        Result { () throws(MessageError) in
+            guard let value = record.value else {
+                throw MessageError(field: nil, reason: "a question without a value cannot be answered")
             }
+            let question = try Question(decoding: value, contentType: record.header(ContentType.header))
+            return PlacedQuestion(question, in: record, now: WallClock.milliseconds)
         }
-        return (questions, rejections)
-    }
-
-    /// Answers what can be answered, and looks again at the rest for a moment if there was nothing else to do.
-    private func answer(
-        _ questions: [(Record, Question)]
-    ) async throws -> (answers: [(Record, Answer)], waiting: [Record]) {
-        let end = ContinuousClock.now + Self.patience
-        var answers: [(Record, Answer)] = []
-        var open = questions
-        while true {
-            var waiting: [(Record, Question)] = []
-            for (record, question) in open {
-                switch try await answering.attempt(question) {
-                case .answered(let answer): answers.append((record, answer))
-                case .mustWait: waiting.append((record, question))
-                }
-            }
-            open = waiting
-            guard !open.isEmpty, answers.isEmpty, ContinuousClock.now < end else { break }
-            try await Task.sleep(for: Self.pause)
-        }
-        return (answers, open.map(\.0))
-    }
-
-    /// A question that must wait goes to the end of its partition, in the commit that steps over it: it stays exactly
-    /// once in the log, and those behind it need not wait.
-    private static func again(_ record: Record) -> OutgoingRecord {
-        OutgoingRecord(
-            topic: record.source.topic,
-            partition: record.source.partition,
-            key: record.key,
-            value: record.value,
-            headers: record.headers
-        )
     }
 }

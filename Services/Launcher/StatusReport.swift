@@ -23,7 +23,7 @@ struct StatusReport: Codable, Sendable {
         var work: WorkReport?
     }
 
-    /// How many records a group has still to read.
+    /// How many records a group has still to read; of questions those that wait in a responder were read.
     struct Lag: Codable, Sendable {
         var group: String
         var topic: String
@@ -93,12 +93,14 @@ struct StatusReport: Codable, Sendable {
             freshness: MetricsPage.quantiles(of: "userllm_embedding_writer_event_to_row_seconds", in: pages),
             problems: []
         )
-        await report.addLags(state)
+        // Questions that wait in the responders' memory, and those behind them, are not behind the group but were read.
+        let ahead = pages.compactMap { $0.value(of: "userllm_llm_responder_questions_read_ahead") }.reduce(0, +)
+        await report.addLags(state, questionsReadAhead: Int64(exactly: ahead.rounded()) ?? 0)
         await report.addRows(state)
         return report
     }
 
-    private mutating func addLags(_ state: SystemState) async {
+    private mutating func addLags(_ state: SystemState, questionsReadAhead: Int64) async {
         let groups: [(String, Topic)] = [
             (ConsumerGroup.encoderWorker, .userEvents), (ConsumerGroup.embeddingWriter, .userEmbeddings),
             (ConsumerGroup.llmResponder, .questions),
@@ -108,7 +110,8 @@ struct StatusReport: Codable, Sendable {
             for (group, topic) in groups {
                 do {
                     let records = try await log.lag(group: group, topic: topic.rawValue)
-                    lags.append(Lag(group: group, topic: topic.rawValue, records: records))
+                    let ahead = topic == .questions ? questionsReadAhead : 0
+                    lags.append(Lag(group: group, topic: topic.rawValue, records: max(0, records - ahead)))
                 } catch {
                     problems.append("lag of \(group): \(error)")
                 }

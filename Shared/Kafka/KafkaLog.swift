@@ -67,6 +67,7 @@ public final class KafkaLog: MessageLog {
     public func replay(
         _ partition: TopicPartition,
         last count: Int64?,
+        waitingForOpenTransactions waits: Bool,
         _ body: @Sendable ([Record]) async throws -> Void
     ) async throws {
         let ranges = try await administrator.watermarks(of: [partition]).mapValues { range in
@@ -76,7 +77,7 @@ public final class KafkaLog: MessageLog {
         let reader = try PartitionReader(
             configuration,
             ranges: ranges,
-            waitsForOpenTransactions: count == nil && !Protection.restoreBarrier.isOff
+            waitsForOpenTransactions: waits && !Protection.restoreBarrier.isOff
         )
         do {
             var next = try await reader.next()

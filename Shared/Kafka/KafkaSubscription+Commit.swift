@@ -3,30 +3,36 @@ internal import Failpoints
 internal import Streams
 
 extension KafkaSubscription {
-    /// Makes the batch's offsets and the outputs visible together, or neither.
-    func commit(_ batch: Batch, producing outputs: [OutgoingRecord]) async throws(StreamError) {
+    /// Makes offsets and outputs visible together, or neither.
+    func commit(
+        _ offsets: [TopicPartition: Int64],
+        producing outputs: [OutgoingRecord]
+    ) async throws(StreamError) {
         guard !isClosed else { throw .closed }
         switch options.membership {
         case .group:
-            if Protection.atomicCommit.isOff { return try await commitApart(batch, outputs) }
+            if Protection.atomicCommit.isOff { return try await commitApart(offsets, outputs) }
             do throws(StreamError) {
-                try transact(batch, outputs)
+                try transact(offsets, outputs)
             } catch {
-                refused.formUnion(owned.intersection(batch.nextOffsets.keys))
+                refused.formUnion(owned.intersection(offsets.keys))
                 throw error
             }
         case .groupWithOwnOffsets:
             if !outputs.isEmpty { try await appender.append(outputs) }
-            note(advice: batch.nextOffsets)
+            note(advice: offsets)
         case .tail:
             if !outputs.isEmpty { try await appender.append(outputs) }
         }
     }
 
     /// What a commit is without transactions: a process that ends in the middle has lost what the batch produced.
-    private func commitApart(_ batch: Batch, _ outputs: [OutgoingRecord]) async throws(StreamError) {
-        let offsets = PartitionList(batch.nextOffsets)
-        let code = rd_kafka_commit(client.handle, offsets.pointer, 0)
+    private func commitApart(
+        _ offsets: [TopicPartition: Int64],
+        _ outputs: [OutgoingRecord]
+    ) async throws(StreamError) {
+        let list = PartitionList(offsets)
+        let code = rd_kafka_commit(client.handle, list.pointer, 0)
         guard code == RD_KAFKA_RESP_ERR_NO_ERROR else {
             throw client.streamError(KafkaError(code, operation: "commit offsets"))
         }
@@ -48,8 +54,16 @@ extension KafkaSubscription {
         )
     }
 
-    private func transact(_ batch: Batch, _ outputs: [OutgoingRecord]) throws(StreamError) {
-        let partitions = Set(batch.nextOffsets.keys)
+    private func transact(
+        _ offsets: [TopicPartition: Int64],
+        _ outputs: [OutgoingRecord]
+    ) throws(StreamError) {
+        guard !offsets.isEmpty else {
+            // Without offsets the broker would not look who sends it.
+            guard outputs.isEmpty else { throw .ownerless(outputs.count) }
+            return
+        }
+        let partitions = Set(offsets.keys)
         guard partitions.isSubset(of: owned), partitions.isDisjoint(with: refused), !isLost else {
             let missing = partitions.subtracting(owned.subtracting(refused))
             throw .commitRefused("\(options.memberName) does not own \(Self.sorted(missing)) any more")
@@ -61,8 +75,8 @@ extension KafkaSubscription {
         outputTopics.formUnion(outputs.map(\.topic))
         commitCount += 1
         let note = "\(options.memberName) \(UInt64.random(in: 0 ... .max)) \(commitCount)"
-        var commit = Commit(offsets: batch.nextOffsets, note: note, outputs: outputs)
-        let offsets = PartitionList(batch.nextOffsets, note: note)
+        var commit = Commit(offsets: offsets, note: note, outputs: outputs)
+        let list = PartitionList(offsets, note: note)
         var attempts = 0
         while true {
             guard let member = GroupMember(of: client) else {
@@ -71,7 +85,7 @@ extension KafkaSubscription {
             }
             attempts += 1
             do throws(TransactionFailure) {
-                try openedTransactions().run(outputs, offsets: offsets, member: member.metadata)
+                try openedTransactions().run(outputs, offsets: list, member: member.metadata)
                 commit.isAcknowledged = true
                 lastCommit = commit
                 isInDoubt = transactions?.takeConnectionLoss() ?? true

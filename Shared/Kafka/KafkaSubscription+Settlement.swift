@@ -155,7 +155,11 @@ extension KafkaSubscription {
         let found = try onlooking { onlooker throws(StreamError) in
             try onlooker.committedOffsets(of: commit.offsets.keys, timeout: Self.patience)
         }
-        return commit.offsets.allSatisfy { (found[$0]?.offset ?? -1) < $1 }
+        // A commit may say an offset again, and then only its note tells it from the one before.
+        return commit.offsets.allSatisfy { partition, offset in
+            guard let known = found[partition] else { return true }
+            return known.offset < offset || known.offset == offset && known.note != commit.note
+        }
     }
 
     private func endOpenRecords(committing isCommit: Bool) throws(StreamError) {

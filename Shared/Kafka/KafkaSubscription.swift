@@ -130,7 +130,19 @@ actor KafkaSubscription: Subscription {
     }
 
     /// Waits for the next event; nil after `close`, or when the task is cancelled.
-    func next() throws(StreamError) -> SubscriptionEvent? {
+    nonisolated func next() async throws(StreamError) -> SubscriptionEvent? {
+        try await withTaskCancellationHandler {
+            await nextResult()
+        } onCancel: {
+            client.wake()
+        }.get()
+    }
+
+    private func nextResult() -> Result<SubscriptionEvent?, StreamError> {
+        Result { () throws(StreamError) in try waitForNext() }
+    }
+
+    private func waitForNext() throws(StreamError) -> SubscriptionEvent? {
         guard !isClosed else { return nil }
         giveAdvice()
         try clearDoubtIfPossible()

@@ -20,6 +20,9 @@ public enum Limits {
     public static let tokenCount = 8_192
     /// Numbers of one vector or context.
     public static let numberCount = 1_048_576
+    /// How long a question may wait for its answer after it was asked, in milliseconds, whatever its deadline says: a day,
+    /// for so long the log keeps it.
+    public static let waitingMilliseconds: Int64 = 86_400_000
     /// Times: from 1970 to the end of the year 9999, in milliseconds.
     public static let times: ClosedRange<Int64> = 0...253_402_300_799_999
 }

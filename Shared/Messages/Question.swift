@@ -65,4 +65,16 @@ public struct Question: Sendable, Equatable {
         self.askedAt = askedAt
         self.deadline = deadline
     }
+
+    /// When the question ends without an answer: at its deadline, but at most `Limits.waitingMilliseconds` after it came.
+    ///
+    /// - Parameters:
+    ///   - appendedAt: when the log took it, in milliseconds since 1970, as its producer may have chosen it: what lies in
+    ///     the future, or is no time, counts as now.
+    ///   - now: the present, in milliseconds since 1970.
+    public func due(appendedAt: Int64, now: Int64) -> Int64 {
+        let start = (1...max(1, now)).contains(appendedAt) ? appendedAt : now
+        let (end, isTooLate) = start.addingReportingOverflow(Limits.waitingMilliseconds)
+        return isTooLate ? deadline : min(deadline, end)
+    }
 }

@@ -5,7 +5,7 @@ extension SchemaMigration {
         schema: "public",
         versionTable: "user_embeddings_version",
         lock: 0x5553_4C4C_0003,
-        steps: [embeddingTables + embeddingFunctions]
+        steps: [embeddingTables + embeddingFunctions, changes]
     )
 
     private static let embeddingTables = """
@@ -37,6 +37,22 @@ extension SchemaMigration {
             PRIMARY KEY (group_name, topic, partition)
         ) WITH (fillfactor = 20);
 
+        """
+
+    /// Tells those who wait for a user's row that rows have changed.
+    ///
+    /// A notification makes commits wait for each other, so there is none while nobody waits. Who waits holds the lock shared
+    /// and looks once it has it; a writer that got it alone found nobody, and has committed before anybody can wait.
+    private static let changes = """
+        CREATE FUNCTION public.userllm_embeddings_changed() RETURNS trigger LANGUAGE plpgsql AS $function$
+        BEGIN
+            IF NOT pg_try_advisory_xact_lock(\(EmbeddingWatch.lock)) THEN
+                PERFORM pg_notify('\(EmbeddingWatch.channel)', '');
+            END IF;
+            RETURN NULL;
+        END $function$;
+        CREATE TRIGGER user_embeddings_changed AFTER INSERT OR UPDATE ON public.user_embeddings
+            FOR EACH STATEMENT EXECUTE FUNCTION public.userllm_embeddings_changed();
         """
 
     private static let embeddingFunctions = """

@@ -155,10 +155,12 @@ public final class PostgresLog: MessageLog {
         return subscription
     }
 
-    /// Reads all live records of a partition, from its start up to its end at the time of the call.
+    /// Reads the live records of a partition up to its end at the time of the call; a transaction that is adding records
+    /// now is always waited for, for it takes no longer than a commit.
     public func replay(
         _ partition: TopicPartition,
         last count: Int64?,
+        waitingForOpenTransactions waits: Bool,
         _ body: @Sendable ([Record]) async throws -> Void
     ) async throws {
         let identifier = try await self.identifier(of: partition)

@@ -3,23 +3,31 @@ import Foundation
 import Streams
 
 extension PostgresSubscription {
-    func commit(_ batch: Batch, producing outputs: [OutgoingRecord]) async throws(StreamError) {
+    func commit(
+        _ offsets: [TopicPartition: Int64],
+        producing outputs: [OutgoingRecord]
+    ) async throws(StreamError) {
         guard let group else { throw .configuration("a tail has no group to commit for") }
         guard !isClosed else { throw .closed }
+        guard !offsets.isEmpty || outputs.isEmpty else { throw .ownerless(outputs.count) }
         do throws(StreamError) {
             // Sizes and topics are checked before anything is sent.
             let produced = try await log.batches(outputs).first ?? AppendBatch()
-            if Protection.atomicCommit.isOff { return try await commitApart(batch, outputs, group) }
-            try await commit(batch.nextOffsets, produced, group)
+            if Protection.atomicCommit.isOff { return try await commitApart(offsets, outputs, group) }
+            try await commit(offsets, produced, group)
         } catch {
-            goBack(batch)
+            goBack(offsets.keys)
             throw error
         }
     }
 
     /// What a commit is without transactions: a process that ends in the middle has lost what the batch produced.
-    private func commitApart(_ batch: Batch, _ outputs: [OutgoingRecord], _ group: String) async throws(StreamError) {
-        try await commit(batch.nextOffsets, AppendBatch(), group)
+    private func commitApart(
+        _ offsets: [TopicPartition: Int64],
+        _ outputs: [OutgoingRecord],
+        _ group: String
+    ) async throws(StreamError) {
+        try await commit(offsets, AppendBatch(), group)
         Failpoint.betweenOffsetsAndOutputs.reach()
         try await log.append(outputs)
     }
@@ -85,12 +93,12 @@ extension PostgresSubscription {
         }
     }
 
-    /// After a commit that failed: the reader drops what it made of the batch, and reads on from the last commit.
+    /// After a commit that failed: the reader drops what it made since, and reads on from the last commit.
     ///
     /// The partitions are forgotten; the next look at the group gives back those that are still this member's.
-    private func goBack(_ batch: Batch) {
+    private func goBack(_ partitions: some Sequence<TopicPartition>) {
         var again: [TopicPartition] = []
-        for partition in batch.nextOffsets.keys {
+        for partition in partitions {
             guard let identifier = identifier(of: partition), places[identifier] != nil else { continue }
             places[identifier] = nil
             again.append(partition)

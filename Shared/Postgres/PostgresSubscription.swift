@@ -1,3 +1,4 @@
+import Executors
 import Streams
 import Synchronization
 
@@ -33,8 +34,8 @@ actor PostgresSubscription: Subscription {
     var events: [SubscriptionEvent] = []
     /// Partitions that the reader knows of and has not resumed.
     private var held: Set<TopicPartition> = []
-    /// What the reader has resumed, from any task.
-    private nonisolated let resumed = Mutex<Set<TopicPartition>>([])
+    /// What the reader has resumed, from any task, and what it knows to be behind the group.
+    private nonisolated let resumed = Mutex<[TopicPartition: Int64]>([:])
     /// Offsets of a reader that keeps its own which the group does not know yet.
     private var unadvised: [Int32: Int64] = [:]
     var isClosed = false
@@ -92,7 +93,9 @@ actor PostgresSubscription: Subscription {
         switch event {
         case .assigned(let partitions):
             // What was resumed belongs to an earlier assignment.
-            resumed.withLock { $0.subtract(partitions) }
+            resumed.withLock { resumed in
+                for partition in partitions { resumed[partition] = nil }
+            }
             held.formUnion(partitions)
         case .revoked(let partitions, _): held.subtract(partitions)
         case .batch: break
@@ -100,9 +103,11 @@ actor PostgresSubscription: Subscription {
         return event
     }
 
-    /// Floors say nothing new: offsets and outputs are of one transaction of the database.
+    /// Floors say nothing new but where records are gone: offsets and outputs are of one transaction of the database.
     nonisolated func resume(_ partitions: [TopicPartition], notBefore floors: [TopicPartition: Int64]) {
-        resumed.withLock { $0.formUnion(partitions) }
+        resumed.withLock { resumed in
+            for partition in partitions { resumed[partition] = floors[partition] ?? 0 }
+        }
         member.signal.raise()
     }
 
@@ -229,14 +234,21 @@ actor PostgresSubscription: Subscription {
 
     /// What is there now, after which reading goes on behind it.
     private func fetch(_ count: Int, until deadline: ContinuousClock.Instant) async throws(StreamError) -> [Record] {
-        for place in places.values {
+        let floors = resumed.withLock { resumed in
+            defer { resumed = [:] }
+            return resumed
+        }
+        held.subtract(floors.keys)
+        for (identifier, place) in places {
+            guard let position = place.position, position < place.low, let floor = floors[place.partition] else {
+                continue
+            }
+            places[identifier]?.position = max(position, floor)
+        }
+        for place in places.values where !held.contains(place.partition) {
             if let position = place.position, position < place.low {
                 throw .offsetGone(place.partition, committed: position, low: place.low)
             }
-        }
-        resumed.withLock { resumed in
-            held.subtract(resumed)
-            resumed = []
         }
         let positions = places.compactMapValues { held.contains($0.partition) ? nil : $0.position }
         guard !positions.isEmpty else { return [] }

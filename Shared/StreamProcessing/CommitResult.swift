@@ -20,8 +20,22 @@ extension Subscription {
         of batch: Batch,
         producing outputs: [OutgoingRecord]
     ) async throws(StreamError) -> CommitResult {
+        try await commitResult(of: batch.nextOffsets, producing: outputs)
+    }
+
+    /// Commits offsets, and tells a refusal apart from a failure.
+    ///
+    /// - Parameters:
+    ///   - offsets: where each partition goes on.
+    ///   - outputs: what was produced.
+    /// - Returns: whether it was committed.
+    /// - Throws: every `StreamError` but `commitRefused`.
+    public func commitResult(
+        of offsets: [TopicPartition: Int64],
+        producing outputs: [OutgoingRecord]
+    ) async throws(StreamError) -> CommitResult {
         do throws(StreamError) {
-            try await commit(batch, producing: outputs)
+            try await commit(offsets, producing: outputs)
             return .committed
         } catch {
             guard case .commitRefused(let reason) = error else { throw error }

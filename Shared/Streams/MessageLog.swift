@@ -11,17 +11,19 @@ public protocol MessageLog: Sendable {
 
     /// Reads the live records of a partition, from its start up to its end at the time of the call.
     ///
-    /// The end is the true high watermark, also when transactions are open: records of a transaction that is still open
-    /// are waited for. Of a compacted topic, earlier records of a key may still come before the newest.
+    /// The end is the true high watermark, also when transactions are open. Of a compacted topic, earlier records of a key
+    /// may still come before the newest.
     /// - Parameters:
     ///   - partition: what to read.
-    ///   - count: how many offsets before the end to begin, for a look at what is there: records behind a transaction that
-    ///     is still open are then left out. Nil begins at the start and waits for them.
+    ///   - count: how many offsets before the end to begin; nil begins at the start.
+    ///   - waits: whether records of a transaction that is still open are waited for, as who restores a state must. A look
+    ///     at what is there leaves them out, and what is behind them.
     ///   - body: called with the records in order, in pieces of at most some thousand.
     /// - Throws: `StreamError`, and what `body` throws.
     func replay(
         _ partition: TopicPartition,
         last count: Int64?,
+        waitingForOpenTransactions waits: Bool,
         _ body: @Sendable ([Record]) async throws -> Void
     ) async throws
 
@@ -62,12 +64,21 @@ extension [TopicSpecification] {
 }
 
 extension MessageLog {
-    /// Reads all live records of a partition.
+    /// Reads all live records of a partition, and waits for those of transactions that are still open.
     public func replay(
         _ partition: TopicPartition,
         _ body: @Sendable ([Record]) async throws -> Void
     ) async throws {
-        try await replay(partition, last: nil, body)
+        try await replay(partition, last: nil, waitingForOpenTransactions: true, body)
+    }
+
+    /// Looks at the last records of a partition that are there.
+    public func replay(
+        _ partition: TopicPartition,
+        last count: Int64,
+        _ body: @Sendable ([Record]) async throws -> Void
+    ) async throws {
+        try await replay(partition, last: count, waitingForOpenTransactions: false, body)
     }
 
     /// How many records of a topic a group has still to read, over all partitions.
@@ -130,10 +141,11 @@ public struct SubscriptionOptions: Sendable {
 
 /// A reader's place in the log: events in order, pulled one at a time.
 public protocol Subscription: Sendable {
-    /// Waits for the next event; nil after `close`.
+    /// Waits for the next event; nil after `close`, and soon after the task is cancelled.
     ///
     /// Asking for the next event says that the last is dealt with. An open batch that was not committed is not given
-    /// again, unless `commit` threw.
+    /// again, unless `commit` threw. A cancelled wait loses nothing: it gives the event that was there already, or nil, and
+    /// who asks again waits on.
     func next() async throws(StreamError) -> SubscriptionEvent?
 
     /// The next batch if its records are there already, asked for while the last one is still worked on: reading, working
@@ -144,12 +156,20 @@ public protocol Subscription: Sendable {
     /// - Returns: nil when there is nothing to read yet, or another event is due; commit what is open, then ask `next`.
     func readyBatch() async throws(StreamError) -> Batch?
 
-    /// Makes the batch's offsets and the outputs visible together, or neither.
+    /// Makes offsets and outputs visible together, or neither.
     ///
+    /// The offsets are those to go on from, of partitions of which something was read; the rest keep theirs. A reader that
+    /// still works on earlier records than the last it read commits up to the first of them, and outputs of later ones all
+    /// the same: whoever takes over then reads some records again, so it must find out which of them are done. The offset
+    /// of an earlier commit may be committed again, with further outputs: the commit is fenced as any other. Outputs need at
+    /// least one partition, for it is the ownership of it that lets them in.
     /// - Throws: `.commitRefused` when this member no longer owns a partition, was fenced, or the outcome had to be read
     ///   back and was "not committed": nothing of it is visible, the events that follow are `.revoked` with `lost` for the
     ///   partitions concerned and, if they are still or again this member's, `.assigned` from the last committed offset.
-    func commit(_ batch: Batch, producing outputs: [OutgoingRecord]) async throws(StreamError)
+    func commit(
+        _ offsets: [TopicPartition: Int64],
+        producing outputs: [OutgoingRecord]
+    ) async throws(StreamError)
 
     /// Lets records flow after `.assigned`, with `groupWithOwnOffsets`; partitions that are missing start at their low
     /// watermark.
@@ -164,7 +184,8 @@ public protocol Subscription: Sendable {
     /// - Parameters:
     ///   - partitions: what is to flow.
     ///   - floors: offsets that the outputs of earlier commits, where the reader restored its state from, show to be behind
-    ///     the group. A log whose servers may forget commits goes on from there if they say less.
+    ///     the group, or that the reader begins with because what is before them was deleted. A log whose servers may forget
+    ///     commits goes on from there if they say less.
     func resume(_ partitions: [TopicPartition], notBefore floors: [TopicPartition: Int64])
 
     /// Leaves the group; partitions go to others at once.
@@ -172,6 +193,11 @@ public protocol Subscription: Sendable {
 }
 
 extension Subscription {
+    /// Makes the end of a batch and the outputs visible together, or neither.
+    public func commit(_ batch: Batch, producing outputs: [OutgoingRecord]) async throws(StreamError) {
+        try await commit(batch.nextOffsets, producing: outputs)
+    }
+
     /// Lets records of assigned partitions flow from what is committed.
     public func resume(_ partitions: [TopicPartition]) { resume(partitions, notBefore: [:]) }
 }

@@ -43,3 +43,10 @@ public enum StreamError: Error, Sendable, Equatable, CustomStringConvertible {
         }
     }
 }
+
+extension StreamError {
+    /// A commit of outputs without offsets, which nothing would fence.
+    public static func ownerless(_ count: Int) -> StreamError {
+        .configuration("a commit of \(count) outputs names no partition: give the offset of one that the member owns")
+    }
+}

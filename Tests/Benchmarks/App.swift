@@ -12,6 +12,7 @@ struct App {
             commands: [
                 EncoderCommand.command, IngestionCommand.command, AppendCommand.command, WorkerCommand.command,
                 WriterCommand.command, FreshnessCommand.command, TimelinesCommand.command, JSONCommand.command,
+                WaitingCommand.command,
             ]
         ).main()
     }

@@ -11,85 +11,176 @@ import Testing
 @Suite struct AnsweredQuestionsTests {
     private static let partition = TopicPartition(Topic.questions.rawValue, 0)
 
-    private func record(_ id: QuestionID, offset: Int64) -> (question: Question, record: Record) {
-        let question = Question(id: id, user: "ann", text: "What now?", form: .title, askedAt: 0, deadline: 1)
-        let record = Record(source: Self.partition, offset: offset, timestamp: 0, key: [1], value: [])
-        return (question, record)
-    }
-
-    private func log(partitionCount: Int32 = 1) async throws -> PostgresLog {
+    /// A log with as many questions in its one partition, and the group's offset among them.
+    private func log(questions count: Int, committed: Int64? = nil) async throws -> PostgresLog {
         let log = try await PostgresLog(address: try PrivatePostgres.shared().makeDatabase())
-        try await log.createTopics(TopicSpecification.system(partitionCount: partitionCount))
+        try await log.createTopics(TopicSpecification.system(partitionCount: 1))
+        let records = (0..<count).map { _ in OutgoingRecord(topic: Topic.questions.rawValue, key: [1], value: [1]) }
+        if count > 0 { try await log.append(records) }
+        guard let committed else { return log }
+        let subscription = try await log.subscribe(
+            SubscriptionOptions(
+                topics: [Topic.questions.rawValue],
+                membership: .group(ConsumerGroup.llmResponder),
+                memberName: "operator"
+            )
+        )
+        while let event = try await subscription.next() {
+            guard case .assigned = event else { continue }
+            try await subscription.commit([Self.partition: committed], producing: [])
+            break
+        }
+        await subscription.close()
         return log
     }
 
-    private func answer(_ id: QuestionID, offset: Int64) throws -> OutgoingRecord {
-        let answer = Answer(questionID: id, user: "ann", status: .answered, text: "That.", askedAt: 0, answeredAt: 1)
-        return try AnsweredQuestions.record(answer, to: record(id, offset: offset).record)
+    private func placed(_ id: String, at offset: Int64) -> PlacedQuestion {
+        let question = Question(
+            id: QuestionID(id),
+            user: "ann",
+            text: "What now?",
+            askedAt: 0,
+            deadline: 1
+        )
+        let record = Record(source: Self.partition, offset: offset, timestamp: 0, key: [1], value: [])
+        return PlacedQuestion(question, in: record, now: 0)
     }
 
-    private func isAnswered(_ id: QuestionID, at offset: Int64, _ answered: AnsweredQuestions) -> Bool {
-        let (question, record) = record(id, offset: offset)
-        return answered.contains(question, in: record)
+    private func answer(_ id: String, _ offset: Int64, floor: Int64, end: Int64) throws -> OutgoingRecord {
+        let answer = Answer(
+            questionID: QuestionID(id),
+            user: "ann",
+            status: .answered,
+            text: "That.",
+            askedAt: 0,
+            answeredAt: 1
+        )
+        let place = PlacedQuestion.Place(partition: Self.partition, offset: offset)
+        return try AnswerProgress(floor: floor, end: end).record(answer, to: place, sharesPartitions: true)
+    }
+
+    private func restored(_ log: PostgresLog, most: Int = 1_000, least: Int64 = 100) async throws -> RestoredQuestions {
+        let found = try await RestoredQuestions.read([Self.partition], from: log, most: most, least: least)
+        return try #require(found.partitions[Self.partition])
+    }
+
+    private func isAnswered(_ id: String, at offset: Int64, _ restored: RestoredQuestions, appendedAt: Int64 = .max)
+        -> Bool
+    {
+        var answered = AnsweredQuestions()
+        answered.begin(Self.partition, restored)
+        return answered.contains(placed(id, at: offset), appendedAt: appendedAt)
     }
 
     @Test func whoTakesOverKnowsTheAnswersThatAreThere() async throws {
-        let log = try await log()
-        try await log.append([try answer("a", offset: 3), try answer("b", offset: 5)])
-        // One of an older version, which does not say where its question lies.
-        try await log.append([OutgoingRecord(topic: Topic.answers.rawValue, key: [1], value: [0xff])])
-        var answered = AnsweredQuestions()
-        #expect(try await answered.restore([Self.partition], from: log).isEmpty)
-        #expect(isAnswered("a", at: 3, answered))
+        let log = try await log(questions: 20)
+        try await log.append([
+            try answer("a", 3, floor: 0, end: 4), try answer("b", 5, floor: 0, end: 6),
+            // One of an older version, which says nothing, and one that cannot be read.
+            OutgoingRecord(topic: Topic.answers.rawValue, key: [1], value: [0xff]),
+            OutgoingRecord(
+                topic: Topic.answers.rawValue,
+                key: [1],
+                value: nil,
+                headers: [Header("question-source", "0 1")]
+            ),
+        ])
+        let restored = try await restored(log)
+        #expect(restored.start == 0 && restored.end == 6)
+        #expect(isAnswered("a", at: 3, restored))
         // The same question once more in the log, and others, one of them in a topic that was made anew.
+        let now = WallClock.milliseconds
+        #expect(isAnswered("b", at: 9, restored, appendedAt: now) && !isAnswered("b", at: 9, restored))
         #expect(
-            isAnswered("b", at: 9, answered) && !isAnswered("c", at: 4, answered) && !isAnswered("d", at: 3, answered)
+            !isAnswered("c", at: 4, restored, appendedAt: now) && !isAnswered("d", at: 3, restored, appendedAt: now)
         )
-        answered.forget([Self.partition])
-        #expect(!isAnswered("a", at: 3, answered) && !isAnswered("b", at: 9, answered))
         await log.close()
     }
 
-    /// Who may write answers may write any place of a question into their headers.
+    /// Behind a question that has waited for long lie many answers, more than are looked at in any case.
+    @Test func answersAreLookedAtAsFarBackAsTheOffsetDemands() async throws {
+        let log = try await log(questions: 600, committed: 100)
+        // Those before the offset, then those behind a question that waits there; the last comes out of order.
+        let order = Array(Int64(0)..<100) + Array(Int64(101)..<600) + []
+        for start in stride(from: 0, to: order.count, by: 50) {
+            let part = order[start..<min(start + 50, order.count)]
+            let end = (part.last ?? 0) + 1
+            try await log.append(
+                try part.map { try answer("q\($0)", $0, floor: min(100, part.first ?? 0), end: end) }
+            )
+        }
+        for least: Int64 in [1, 7, 100, 10_000] {
+            let restored = try await restored(log, least: least)
+            #expect(restored.start == 100 && restored.end == 600)
+            #expect(!isAnswered("q100", at: 100, restored))
+            for offset in Int64(101)..<600 { #expect(isAnswered("q\(offset)", at: offset, restored)) }
+        }
+        // Memory is bounded whatever the log holds.
+        let some = try await restored(log, most: 10, least: 10_000)
+        #expect((101..<600).filter { isAnswered("q\($0)", at: $0, some) }.count <= 10)
+        await log.close()
+    }
+
+    /// The floor of the newest answer counts where the group's offset says less, but not past the end of the topic.
+    @Test func anAnswerTellsWhatIsBehindTheGroup() async throws {
+        let log = try await log(questions: 50, committed: 10)
+        try await log.append([try answer("q20", 20, floor: 18, end: 21)])
+        #expect(try await restored(log).start == 18)
+        try await log.append([try answer("q21", 21, floor: 4_000, end: 5_000)])
+        #expect(try await restored(log).start == 10)
+        await log.close()
+    }
+
+    /// What somebody else may have written to the topic: no number of it breaks a sum or takes memory.
     @Test(arguments: [
-        "0 -9223372036854775808", "0 -1", "0 9223372036854775808", "99999999999 1", "-1 -1", "0", "", "0 1 2", "x y",
+        "0 -9223372036854775808", "0 9223372036854775807", "9223372036854775807 3", "-1 3", "0", "", "a b", "0 3 4",
+        "0 99999999999999999999", " ", "0  3",
     ])
-    func aPlaceThatCannotBeIsNoPlace(header: String) async throws {
-        let log = try await log()
-        var hostile = try answer("a", offset: 0)
-        hostile.headers = [Header(Answer.sourceHeader, header)]
-        let good = try answer("b", offset: 9)
-        try await log.append([hostile, hostile, hostile, good, good, hostile])
-        var answered = AnsweredQuestions(restoredCount: 5, slack: 7)
-        #expect(try await answered.restore([Self.partition], from: log) == [Self.partition: 9 - 7])
-        #expect(isAnswered("b", at: 9, answered))
+    func noHeaderBreaksIt(source: String) async throws {
+        let log = try await log(questions: 10)
+        var record = try answer("q", 3, floor: 0, end: 4)
+        for progress in [
+            "-9223372036854775808 9223372036854775807", "9223372036854775807 9223372036854775807", "5 4", "x",
+        ] {
+            record.headers = [Header("question-source", source), Header("question-progress", progress)]
+            try await log.append([record])
+        }
+        let rejection = [
+            Header("rejected-topic", Topic.questions.rawValue), Header("rejected-partition", "0"),
+            Header("rejected-offset", "-9223372036854775808"),
+        ]
+        try await log.append([
+            OutgoingRecord(topic: Topic.questions.rejected, key: nil, value: [1], headers: rejection)
+        ])
+        let restored = try await restored(log)
+        #expect(restored.start == 0 && restored.end <= 10)
+        var answered = AnsweredQuestions()
+        answered.begin(Self.partition, restored)
+        answered.insert([placed("x", at: 4).key], in: Self.partition, at: .min, position: .max)
+        answered.insert([placed("y", at: 5).key], in: Self.partition, at: .max, position: .min)
+        #expect(answered.contains(placed("y", at: 9), appendedAt: .max))
         await log.close()
     }
 
-    /// Older answers than were looked at: everything a batch and more before them is behind the group.
-    @Test func theFloorIsBeforeTheOldestAnswerThatWasLookedAt() async throws {
-        let log = try await log()
-        for offset in Int64(0)..<20 { try await log.append([try answer("q\(offset)", offset: 2 * offset)]) }
-        var answered = AnsweredQuestions(restoredCount: 5, slack: 7)
-        #expect(try await answered.restore([Self.partition], from: log) == [Self.partition: 30 - 7])
-        #expect(isAnswered("q15", at: 30, answered) && !isAnswered("q14", at: 28, answered))
-        #expect(!isAnswered("waits", at: 31, answered))
+    @Test func whatWasRejectedIsKnown() async throws {
+        let log = try await log(questions: 10, committed: 4)
+        let rejected = [2, 5, 7].map { (offset: Int64) in
+            let record = Record(source: Self.partition, offset: offset, timestamp: 0, key: nil, value: [0xff])
+            return RejectedRecord(record, kind: .decode, reason: "bad").outgoing(service: "llm-responder")
+        }
+        try await log.append(rejected)
+        #expect(try await restored(log).rejectedOffsets == [5, 7])
         await log.close()
     }
 
     @Test func aQuestionMayBeAskedAgainOnceItsAnswerIsOld() {
         var answered = AnsweredQuestions()
-        let (old, record) = record("old", offset: 1)
-        answered.insert([AnsweredQuestions.Key(old)], in: Self.partition, since: .now - .seconds(601))
-        #expect(!answered.contains(old, in: record))
-        answered.insert([AnsweredQuestions.Key(old)], in: Self.partition)
-        #expect(answered.contains(old, in: record))
-    }
-
-    @Test func questionsThatDifferInBytesAloneAreDifferent() {
-        var answered = AnsweredQuestions()
-        answered.insert([AnsweredQuestions.Key(record("\u{E9}", offset: 1).question)], in: Self.partition)
-        #expect(isAnswered("\u{E9}", at: 2, answered))
-        #expect(!isAnswered("e\u{301}", at: 3, answered))
+        let question = placed("old", at: 1)
+        answered.insert([question.key], in: Self.partition, at: 1_000_000, position: 2)
+        #expect(answered.contains(question, appendedAt: 900_000))
+        #expect(answered.contains(question, appendedAt: 1_600_000))
+        #expect(!answered.contains(question, appendedAt: 1_600_001))
+        answered.forget([Self.partition])
+        #expect(!answered.contains(question, appendedAt: 900_000))
     }
 }

@@ -19,9 +19,10 @@ extension ForwardingLog {
     public func replay(
         _ partition: TopicPartition,
         last count: Int64?,
+        waitingForOpenTransactions waits: Bool,
         _ body: @Sendable ([Record]) async throws -> Void
     ) async throws {
-        try await log.replay(partition, last: count, body)
+        try await log.replay(partition, last: count, waitingForOpenTransactions: waits, body)
     }
 
     /// Creates topics of the other log.

@@ -19,6 +19,10 @@ public struct LogConformance: Sendable {
         case uncommittedBatchComesAgainAfterClose
         case skippedBatchIsNotGivenAgain
         case commitAfterLosingAPartitionIsRefused
+        case commitsMayStayBehindWhatWasRead
+        case anOffsetThatIsSaidAgainIsFenced
+        case outputsNeedAPartition
+        case aWaitThatIsCancelledLosesNothing
         case closeEndsAWaitingReader
         case ownOffsetsAreTheReadersOwn
         case ownOffsetsAreToldToTheGroup
@@ -88,6 +92,10 @@ public struct LogConformance: Sendable {
         case .uncommittedBatchComesAgainAfterClose: try await stage.uncommittedBatchComesAgainAfterClose()
         case .skippedBatchIsNotGivenAgain: try await stage.skippedBatchIsNotGivenAgain()
         case .commitAfterLosingAPartitionIsRefused: try await stage.commitAfterLosingAPartitionIsRefused()
+        case .commitsMayStayBehindWhatWasRead: try await stage.commitsMayStayBehindWhatWasRead()
+        case .anOffsetThatIsSaidAgainIsFenced: try await stage.anOffsetThatIsSaidAgainIsFenced()
+        case .outputsNeedAPartition: try await stage.outputsNeedAPartition()
+        case .aWaitThatIsCancelledLosesNothing: try await stage.aWaitThatIsCancelledLosesNothing()
         case .closeEndsAWaitingReader: try await stage.closeEndsAWaitingReader()
         case .heldPartitionsFlowOnceResumed: try await stage.heldPartitionsFlowOnceResumed()
         case .readyBatchesComeBeforeTheCommit: try await stage.readyBatchesComeBeforeTheCommit()

@@ -1,0 +1,209 @@
+import Identifiers
+import Messages
+import StreamProcessing
+import Streams
+import Synchronization
+
+extension RestoredQuestions {
+    /// What `read` gives.
+    struct Found: Sendable {
+        var partitions: [TopicPartition: RestoredQuestions]
+        /// Whether answers lie in the partitions of their questions' numbers.
+        var sharesPartitions: Bool
+    }
+
+    /// How far back answers are looked at in any case, in offsets of a partition of `answers`.
+    private static let leastCount: Int64 = 4_000
+    /// How far back records that were rejected are looked at, at least and at most.
+    private static let rejectedCounts: ClosedRange<Int64> = 1_000...64_000
+
+    /// Learns from the log what became of the questions of newly assigned partitions from the committed offset on.
+    ///
+    /// Answers whose commit is just under way are waited for: they are the predecessor's, or count as not there. From the
+    /// end of `answers` it looks back until an answer says that all before it are answers to questions before the committed
+    /// offset.
+    /// - Parameters:
+    ///   - partitions: of `questions`.
+    ///   - log: the log.
+    ///   - group: whose offsets count.
+    ///   - most: how many answers of a partition are kept at most.
+    ///   - least: how far back answers are looked at in any case.
+    /// - Returns: what became of each partition's questions.
+    /// - Throws: what the log throws.
+    static func read(
+        _ partitions: [TopicPartition],
+        from log: any MessageLog,
+        group: String = ConsumerGroup.llmResponder,
+        most: Int,
+        least: Int64 = Self.leastCount
+    ) async throws -> Found {
+        let committed = try await log.committedOffsets(group: group, topic: Topic.questions.rawValue)
+        var ranges: [TopicPartition: Range<Int64>] = [:]
+        var gone: [TopicPartition: Int64] = [:]
+        for partition in partitions {
+            let (low, high) = try await log.watermarks(of: partition)
+            let start = committed[partition] ?? low
+            ranges[partition] = max(start, low)..<max(start, low, high)
+            gone[partition] = max(0, low - max(0, start))
+        }
+        let answerCount = try await log.partitionCount(of: Topic.answers.rawValue) ?? 0
+        let questionCount = try await log.partitionCount(of: Topic.questions.rawValue)
+        let sharesPartitions = answerCount == questionCount
+        var found: [Int32: AnswerCollection] = [:]
+        if sharesPartitions {
+            for (partition, range) in ranges {
+                let place = TopicPartition(Topic.answers.rawValue, partition.partition)
+                found[partition.partition] = try await answers(
+                    in: place,
+                    to: [partition.partition: range],
+                    of: log,
+                    most,
+                    least
+                )[partition.partition]
+            }
+        } else {
+            let numbered = Dictionary(uniqueKeysWithValues: ranges.map { ($0.key.partition, $0.value) })
+            for number in 0..<answerCount {
+                let place = TopicPartition(Topic.answers.rawValue, number)
+                let more = try await answers(in: place, to: numbered, of: log, most, .max)
+                found.merge(more) { $0.joined(with: $1, most) }
+            }
+        }
+        let rejected = try await rejectedOffsets(from: ranges.mapValues(\.lowerBound), of: log)
+        var restored: [TopicPartition: RestoredQuestions] = [:]
+        for (partition, range) in ranges {
+            let answers = found[partition.partition]
+            restored[partition] = RestoredQuestions(
+                start: [range.lowerBound, answers?.floor ?? 0].filter { $0 <= range.upperBound }.max()
+                    ?? range.lowerBound,
+                goneCount: gone[partition] ?? 0,
+                answers: answers?.found ?? [],
+                rejectedOffsets: rejected[partition] ?? []
+            )
+        }
+        return Found(partitions: restored, sharesPartitions: sharesPartitions)
+    }
+
+    /// Looks back through a partition of answers until everything is seen that can be an answer to questions in the ranges,
+    /// each time four times as far.
+    private static func answers(
+        in place: TopicPartition,
+        to ranges: [Int32: Range<Int64>],
+        of log: any MessageLog,
+        _ most: Int,
+        _ least: Int64
+    ) async throws -> [Int32: AnswerCollection] {
+        var count = least
+        while true {
+            let (low, high) = try await log.watermarks(of: place)
+            let isWhole = high - low <= count
+            let collections = Mutex(
+                ranges.mapValues { AnswerCollection($0, recent: max(0, high - leastCount), most: most) }
+            )
+            try await log.replay(place, last: count, waitingForOpenTransactions: true) { records in
+                collections.withLock { collections in
+                    for record in records {
+                        guard let source = Answer.source(of: record) else { continue }
+                        collections[source.partition]?.take(record, to: source.offset)
+                    }
+                }
+            }
+            let found = collections.withLock { $0 }
+            if isWhole || found.values.allSatisfy(\.isComplete) { return found }
+            count = count.multipliedReportingOverflow(by: 4).overflow ? .max : count * 4
+        }
+    }
+
+    /// Offsets of questions that were rejected, of those from the starts on.
+    ///
+    /// They are rejected in the order of their offsets, so one of a partition before its start ends the look back for it.
+    private static func rejectedOffsets(
+        from starts: [TopicPartition: Int64],
+        of log: any MessageLog
+    ) async throws -> [TopicPartition: Set<Int64>] {
+        struct Rejected {
+            var offsets: [TopicPartition: Set<Int64>] = [:]
+            var complete: Set<TopicPartition> = []
+        }
+        let topic = Topic.questions.rejected
+        var offsets: [TopicPartition: Set<Int64>] = [:]
+        for number in 0..<(try await log.partitionCount(of: topic) ?? 0) {
+            let place = TopicPartition(topic, number)
+            var count = rejectedCounts.lowerBound
+            while true {
+                let (low, high) = try await log.watermarks(of: place)
+                let rejected = Mutex(Rejected())
+                try await log.replay(place, last: count, waitingForOpenTransactions: true) { records in
+                    rejected.withLock { rejected in
+                        for rejection in records.compactMap({ Rejection(headersOf: $0) }) {
+                            guard let start = starts[rejection.source] else { continue }
+                            if rejection.offset < start {
+                                rejected.complete.insert(rejection.source)
+                            } else {
+                                rejected.offsets[rejection.source, default: []].insert(rejection.offset)
+                            }
+                        }
+                    }
+                }
+                let found = rejected.withLock { $0 }
+                if high - low <= count || count >= rejectedCounts.upperBound || found.complete.count == starts.count {
+                    offsets.merge(found.offsets) { $0.union($1) }
+                    break
+                }
+                count *= 4
+            }
+        }
+        return offsets
+    }
+}
+
+/// The answers to questions of one partition.
+private struct AnswerCollection: Sendable {
+    private let range: Range<Int64>
+    /// Answers from this offset of `answers` on are kept, whichever questions they are to.
+    private let recent: Int64
+    private let most: Int
+    private(set) var found: [RestoredQuestions.Answered] = []
+    /// Every question before this is done with.
+    private(set) var floor: Int64 = 0
+    /// Whether all answers before those that were seen are to questions before the range.
+    private(set) var isComplete = false
+
+    init(_ range: Range<Int64>, recent: Int64, most: Int) {
+        self.range = range
+        self.recent = recent
+        self.most = most
+    }
+
+    mutating func take(_ record: Record, to offset: Int64) {
+        if let progress = AnswerProgress(record) {
+            if progress.end <= range.lowerBound { isComplete = true }
+            // Of the newest, for older ones may be of a topic that was made anew since.
+            floor = progress.floor
+        }
+        // What lies past the end is of a topic that was made anew since.
+        guard offset < range.upperBound, offset >= range.lowerBound || record.offset >= recent, found.count < most,
+            let value = record.value,
+            let answer = try? Answer(decoding: value, contentType: record.header(ContentType.header))
+        else { return }
+        found.append(.init(key: QuestionKey(answer), offset: offset, time: record.timestamp))
+    }
+
+    func joined(with other: AnswerCollection, _ most: Int) -> AnswerCollection {
+        var both = self
+        both.found = Array((found + other.found).prefix(most))
+        both.floor = max(floor, other.floor)
+        return both
+    }
+}
+
+extension Answer {
+    /// Where an answer's question lies; nil when its record does not say it, or says what cannot be.
+    fileprivate static func source(of record: Record) -> (partition: Int32, offset: Int64)? {
+        let numbers = record.header(sourceHeader)?.split(separator: " ").map { Int64($0) } ?? []
+        guard numbers.count == 2, let partition = numbers[0].flatMap({ Int32(exactly: $0) }), let offset = numbers[1],
+            offset >= 0
+        else { return nil }
+        return (partition, offset)
+    }
+}

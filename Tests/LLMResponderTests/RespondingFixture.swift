@@ -1,0 +1,249 @@
+import Datasets
+import Foundation
+import Identifiers
+import Messages
+import Postgres
+import ServiceRuntime
+import StreamProcessing
+import Streams
+import Synchronization
+import TestSupport
+import UserModels
+import Verification
+
+@testable import LLMResponder
+
+/// A real log, rows in a real database, and responders on them.
+struct RespondingFixture: Sendable {
+    private struct Silent: LogHandler {
+        func log(_ entry: LogEntry) {}
+    }
+
+    let log: any MessageLog
+    let table: EmbeddingTable
+    let database: String
+    let bundle: ModelBundle
+    let folder: String
+    private let broker: PrivateKafka?
+
+    /// Makes a log with its topics.
+    ///
+    /// - Parameters:
+    ///   - kafka: whether the log is a broker of its own.
+    ///   - cluster: where the rows are, and without Kafka the log is in the shared one.
+    ///   - partitions: of `questions`.
+    ///   - answerPartitions: of `answers`, if not as many.
+    /// - Throws: what the log or the database throws.
+    init(
+        kafka: Bool = false,
+        cluster: PrivatePostgres? = nil,
+        partitions: Int32 = 2,
+        answerPartitions: Int32? = nil
+    ) async throws {
+        folder = try LocalSystem.makeFolder()
+        try SmallBundle.write(to: "\(folder)/bundle", catalogue: SyntheticWorld().catalogue)
+        bundle = try ModelBundle.load("\(folder)/bundle")
+        let address = try PrivatePostgres.shared().makeDatabase()
+        database = try cluster?.makeDatabase() ?? address
+        broker = kafka ? try await PrivateKafka.separate() : nil
+        if let broker { log = try await broker.openLog() } else { log = try await PostgresLog(address: address) }
+        try await log.createTopics(
+            TopicSpecification.system(partitionCount: partitions).map { topic in
+                var topic = topic
+                if topic.name == Topic.answers.rawValue { topic.partitionCount = answerPartitions ?? partitions }
+                return topic
+            }
+        )
+        table = try await EmbeddingTable(database: database)
+        try await table.migrate()
+    }
+
+    /// Writes a user's row; without a version, the bundle's.
+    func write(_ user: String, count: UInt64, version: String? = nil) async throws {
+        let timeline = (0..<5).map { TimelineEvent(item: "f\($0 + 1)", rating: 4, time: Int64($0) * 60_000) }
+        let encoded = try bundle.makeEncodingEngine(threads: 1).encode([timeline])[0]
+        let row = UserEmbedding(
+            user: UserID(user),
+            modelVersion: version ?? bundle.version,
+            generation: 0,
+            eventCount: count,
+            sourcePartition: 0,
+            sourceOffset: 0,
+            eventTime: 0,
+            rows: bundle.contextRows,
+            columns: bundle.contextColumns,
+            context: encoded.context,
+            pooled: encoded.pooled
+        )
+        try await table.upsert([row], deletions: [], offsets: [:], group: "test", owner: "test")
+    }
+
+    /// Asks, in the partition of the user or in another.
+    func ask(
+        _ id: String,
+        _ user: String,
+        knowing count: UInt64 = 0,
+        milliseconds: Int64 = 600_000,
+        in partition: Int32? = nil
+    ) async throws {
+        let now = WallClock.milliseconds
+        let question = Question(
+            id: QuestionID(id),
+            user: UserID(user),
+            text: "What will the user watch next?",
+            form: .title,
+            itemCount: 3,
+            minimumEventCount: count,
+            askedAt: now,
+            deadline: now + milliseconds
+        )
+        try await log.append([
+            OutgoingRecord(
+                topic: Topic.questions.rawValue,
+                partition: partition,
+                key: Array(user.utf8),
+                value: try question.encoded()
+            )
+        ])
+    }
+
+    func answers() async throws -> [Answer] {
+        try await records(of: Topic.answers.rawValue).compactMap(\.value)
+            .map { try Answer(decoding: $0, contentType: nil) }
+    }
+
+    func answer(_ id: String) async throws -> Answer? { try await answers().first { $0.questionID.text == id } }
+
+    /// Waits for answers to some questions.
+    func answered(_ ids: String...) async throws {
+        for id in ids {
+            try await poll("\(id) is answered", within: .seconds(240)) { try await answer(id) != nil }
+        }
+    }
+
+    /// The ids of all answers, sorted: one that has two is there twice.
+    func answeredIDs() async throws -> [String] { try await answers().map(\.questionID.text).sorted() }
+
+    func records(of topic: String) async throws -> [Record] {
+        let records = Mutex<[Record]>([])
+        for partition in 0..<(try await log.partitionCount(of: topic) ?? 0) {
+            try await log.replay(TopicPartition(topic, partition)) { more in records.withLock { $0 += more } }
+        }
+        return records.withLock { $0 }
+    }
+
+    /// The group's offset of a partition of questions.
+    func committed(_ partition: Int32) async throws -> Int64? {
+        let offsets = try await log.committedOffsets(
+            group: ConsumerGroup.llmResponder,
+            topic: Topic.questions.rawValue
+        )
+        return offsets[TopicPartition(Topic.questions.rawValue, partition)]
+    }
+
+    /// Sets the group's offsets back to behind the first question of each partition.
+    func rewindQuestions() async throws {
+        var first: [TopicPartition: Record] = [:]
+        for record in try await records(of: Topic.questions.rawValue) where first[record.source] == nil {
+            first[record.source] = record
+        }
+        let subscription = try await log.subscribe(
+            SubscriptionOptions(
+                topics: [Topic.questions.rawValue],
+                membership: .group(ConsumerGroup.llmResponder),
+                memberName: "operator"
+            )
+        )
+        while let event = try await subscription.next() {
+            guard case .assigned(let partitions) = event else { continue }
+            try await subscription.commit(Batch(records: partitions.compactMap { first[$0] }), producing: [])
+            break
+        }
+        await subscription.close()
+    }
+
+    /// What a responder that runs shows.
+    struct Running: Sendable {
+        let metrics: MetricsRegistry
+        let health: Health
+
+        /// A number of its page of metrics; 0 when it is not there.
+        func metric(_ name: String) -> Double {
+            metrics.text.split(separator: "\n").first { $0.hasPrefix("\(name) ") }
+                .flatMap { $0.split(separator: " ").last }.flatMap { Double($0) } ?? 0
+        }
+
+        /// Waits until so many questions wait in it.
+        func parks(_ count: Int) async throws {
+            try await poll("\(count) questions are parked", within: .seconds(240)) {
+                metric("userllm_llm_responder_questions_parked") == Double(count)
+            }
+        }
+    }
+
+    /// Runs a responder while `body` runs.
+    func whileRunning(
+        member: String = "llm-responder-test",
+        parking: ParkingLimit = ParkingLimit(count: 1_000, byteCount: 1 << 20),
+        window: Int64 = RespondingFlow.window,
+        _ body: (Running) async throws -> Void
+    ) async throws {
+        let subscription = try await log.subscribe(
+            SubscriptionOptions(
+                topics: [Topic.questions.rawValue],
+                membership: .group(ConsumerGroup.llmResponder),
+                maximumBatchCount: 4,
+                linger: .zero,
+                memberName: member,
+                holdsNewPartitions: true,
+                outputTopics: [Topic.answers.rawValue, Topic.questions.rejected]
+            )
+        )
+        let running = Running(metrics: MetricsRegistry(), health: Health())
+        let logger = Logger(label: "test", handler: Silent())
+        let tokens = TokenPublisher(log: log, logger: logger)
+        let answering = Answering(
+            table: table,
+            responder: try Responder(bundle: bundle),
+            tokens: tokens,
+            modelVersion: bundle.version,
+            otherVersions: try await table.modelVersions().map(\.version).filter { $0 != bundle.version },
+            health: running.health.condition("database", waitingFor: "start")
+        )
+        let embeddings = try EmbeddingWatch(database: database)
+        let flow = RespondingFlow(
+            log,
+            subscription,
+            answering,
+            watch: {
+                RowWatch(embeddings, modelVersion: bundle.version, health: answering.health, signal: $0)
+            },
+            parking: parking,
+            window: window,
+            metrics: LLMResponderMetrics(running.metrics),
+            health: running.health.condition("partitions", waitingFor: "start"),
+            logger: logger
+        )
+        let shutdown = Shutdown()
+        async let responding: Void = flow.run(until: shutdown)
+        async let publishing: Void = tokens.run(until: shutdown)
+        do {
+            try await body(running)
+        } catch {
+            shutdown.request()
+            try await responding
+            try await publishing
+            throw error
+        }
+        shutdown.request()
+        try await responding
+        try await publishing
+    }
+
+    func close() async {
+        await table.close()
+        await log.close()
+        await broker?.stop()
+        try? FileManager.default.removeItem(atPath: folder)
+    }
+}
