@@ -89,11 +89,11 @@ final class QuestionRestores: Sendable {
                     state.withLock { $0.found.append((request.number, found)) }
                     signal.raise()
                     break
-                } catch let error as StreamError {
+                } catch {
                     // A read that is cancelled ends with an error of the log.
                     if Task.isCancelled { return }
-                    guard case .unavailable = error else { throw error }
-                    logger.warning("cannot see what is answered already", metadata: ["error": error.description])
+                    guard let failure = error as? StreamError, case .unavailable = failure else { throw error }
+                    logger.warning("cannot see what is answered already", metadata: ["error": failure.description])
                 }
                 try? await Task.sleep(for: backoff.next())
             }
