@@ -124,6 +124,7 @@ let package = Package(
         shared("Tokenization", ["Identifiers", "CPCRE2"]),
         shared("Digests", ["CSodium"]),
         shared("InputFiles", ["CZlib"]),
+        shared("Sorting", []),
         shared("Datasets", ["Identifiers", "JSON", "Messages", "Digests", "InputFiles", "RandomNumbers"], safe),
         shared(
             "UserModels",
@@ -140,7 +141,7 @@ let package = Package(
             [
                 "Identifiers", "JSON",
                 "HTTPServer", "StreamProcessing", "MessageLogs", "Streams", "Messages", "Datasets", "Digests",
-                "Failpoints",
+                "Executors", "Failpoints", "InputFiles", "Sorting",
             ]
         ),
         service(
@@ -170,7 +171,8 @@ let package = Package(
         service(
             "Trainer",
             [
-                "Identifiers", "UserModels", "NeuralNetwork", "Tensors", "Tokenization", "Datasets", "Messages",
+                "Identifiers", "UserModels", "NeuralNetwork", "Tensors", "Tokenization", "Datasets", "InputFiles",
+                "Messages",
                 "Executors",
             ]
         ),
@@ -192,6 +194,7 @@ let package = Package(
         tests("NeuralNetworkTests", ["NeuralNetwork", "Tensors"]),
         tests("TokenizationTests", ["Identifiers", "Tokenization"]),
         tests("InputFilesTests", ["InputFiles"]),
+        tests("SortingTests", ["Sorting", "RandomNumbers"]),
         tests("DatasetsTests", ["Identifiers", "Datasets", "Messages"]),
         .target(name: "TCPProxy", path: "Tests/TCPProxy", swiftSettings: strict),
         .target(
@@ -289,9 +292,7 @@ let package = Package(
         tests(
             "EventIngestorTests",
             [
-                "Identifiers", "JSON", "EventIngestor", "MessageLogs", "HTTPServer", "HTTPClient", "ServiceRuntime",
-                "Streams",
-                "Messages",
+                "Identifiers", "JSON", "EventIngestor", "MessageLogs", "HTTPServer", "HTTPClient", "ServiceRuntime", "Streams", "Messages", "Datasets", "Digests", "RandomNumbers",
             ]
         ),
         tests(
