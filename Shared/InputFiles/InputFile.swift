@@ -14,27 +14,40 @@ public final class InputFile {
     /// Whether the file is compressed.
     public let isCompressed: Bool
 
+    /// Whether reading is to stop, asked before each piece of any file; for a process that was told to end.
+    ///
+    /// Bound to a task for as long as its work takes, so that no reader on the way needs to hand it on: a reader that
+    /// passes over millions of bad lines stops as well.
+    @TaskLocal public static var isStopped: @Sendable () -> Bool = { false }
+
     private let descriptor: Int32
     private let inflater: Inflater?
 
     /// Opens a file.
     ///
-    /// - Throws: `InputFileError` when there is no such file, when it cannot be read, or when it is called `.gz` and is
-    ///   not compressed with gzip.
+    /// - Throws: `InputFileError` when there is no such file, when it is no stored file (a pipe, a device), when it
+    ///   cannot be read, or when it is called `.gz` and is not compressed with gzip.
     public init(_ path: String) throws(InputFileError) {
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        try RegularFile.check(path)
+        // Something else may have taken its place since, and that must not be waited for.
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
         guard descriptor >= 0 else {
-            throw InputFileError(path, errno == ENOENT ? "does not exist" : "cannot be opened: \(Self.lastError)")
+            throw InputFileError(
+                path,
+                errno == ENOENT ? "does not exist" : "cannot be opened: \(RegularFile.lastError)"
+            )
         }
         var status = stat()
         guard fstat(descriptor, &status) == 0 else {
-            let error = InputFileError(path, "cannot be read: \(Self.lastError)")
+            let error = InputFileError(path, "cannot be read: \(RegularFile.lastError)")
             close(descriptor)
             throw error
         }
-        guard status.st_mode & S_IFMT != S_IFDIR else {
+        do throws(InputFileError) {
+            try RegularFile.check(status, path)
+        } catch {
             close(descriptor)
-            throw InputFileError(path, "is a folder; give a file")
+            throw error
         }
         var head: (UInt8, UInt8) = (0, 0)
         let isCompressed = pread(descriptor, &head, 2, 0) == 2 && head == (0x1F, 0x8B)
@@ -57,9 +70,10 @@ public final class InputFile {
     ///   - buffer: where the bytes go.
     ///   - start: the index of the first byte in the buffer; there must be room after it.
     /// - Returns: how many bytes were read; 0 at the end of the file.
-    /// - Throws: `InputFileError` when the disk fails, or the file is cut off or damaged.
+    /// - Throws: `InputFileError` when the disk fails, the file is cut off or damaged, or reading is to stop.
     public func read(into buffer: inout [UInt8], from start: Int) throws(InputFileError) -> Int {
         precondition(start >= 0 && start < buffer.count, "\(start) leaves no room in \(buffer.count) bytes")
+        guard !Self.isStopped() else { throw InputFileError(path, "is not read on: the process is to end") }
         let result: Result<Int, InputFileError> = buffer.withUnsafeMutableBytes { bytes in
             let room = UnsafeMutableRawBufferPointer(rebasing: bytes[start...])
             do throws(InputFileError) {
@@ -81,19 +95,45 @@ public final class InputFile {
     public func skip(toByte offset: UInt64) throws(InputFileError) {
         guard offset > 0 else { return }
         guard isCompressed else {
-            guard lseek(descriptor, Int(offset), SEEK_SET) >= 0 else {
-                throw InputFileError(path, "cannot be read from byte \(offset) on: \(Self.lastError)")
+            guard let place = Int(exactly: offset), place <= byteCount else { throw tooShort(offset, byteCount) }
+            guard lseek(descriptor, place, SEEK_SET) >= 0 else {
+                throw InputFileError(path, "cannot be read from byte \(offset) on: \(RegularFile.lastError)")
             }
-            bytesRead = Int(offset)
+            bytesRead = place
             return
         }
         var buffer = [UInt8](repeating: 0, count: 1 << 16)
-        var rest = Int(offset)
+        var rest = offset
         while rest > 0 {
-            if rest < buffer.count { buffer = [UInt8](repeating: 0, count: rest) }
+            if rest < UInt64(buffer.count) { buffer = [UInt8](repeating: 0, count: Int(rest)) }
             let count = try read(into: &buffer, from: 0)
-            guard count > 0 else { throw InputFileError(path, "ends before byte \(offset), from which to go on") }
-            rest -= count
+            guard count > 0 else { throw tooShort(offset, Int(offset - rest)) }
+            rest -= UInt64(count)
+        }
+    }
+
+    private func tooShort(_ offset: UInt64, _ count: Int) -> InputFileError {
+        InputFileError(path, "ends after \(count) bytes, before byte \(offset), from which to go on")
+    }
+
+    /// What a small file holds.
+    ///
+    /// - Parameters:
+    ///   - path: the file.
+    ///   - limit: how many bytes it may hold.
+    /// - Returns: its bytes, uncompressed.
+    /// - Throws: `InputFileError` when it holds more, or as the initializer and `read` do.
+    public static func contents(of path: String, limit: Int) throws(InputFileError) -> [UInt8] {
+        let file = try InputFile(path)
+        var bytes: [UInt8] = []
+        var buffer = [UInt8](repeating: 0, count: 1 << 16)
+        while true {
+            let count = try file.read(into: &buffer, from: 0)
+            if count == 0 { return bytes }
+            guard bytes.count + count <= limit else {
+                throw InputFileError(path, "holds more than \(limit) bytes; is this the right file?")
+            }
+            bytes.append(contentsOf: buffer[..<count])
         }
     }
 
@@ -104,9 +144,7 @@ public final class InputFile {
                 bytesRead += count
                 return count
             }
-            if errno != EINTR { throw InputFileError(path, "cannot be read: \(Self.lastError)") }
+            if errno != EINTR { throw InputFileError(path, "cannot be read: \(RegularFile.lastError)") }
         }
     }
-
-    private static var lastError: String { String(cString: strerror(errno)) }
 }

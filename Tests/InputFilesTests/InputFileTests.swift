@@ -1,5 +1,7 @@
 import Foundation
+import Glibc
 import InputFiles
+import Synchronization
 import Testing
 
 @Suite struct InputFileTests {
@@ -86,6 +88,82 @@ import Testing
     @Test func missingFilesAndFoldersAreNamed() throws {
         #expect(reason("/nowhere/a").contains("/nowhere/a: does not exist"))
         #expect(reason("/tmp").contains("is a folder"))
+    }
+
+    /// Nothing is opened that may make its reader wait; links lead to what they name.
+    @Test func whatIsNoStoredFileIsNamedAndNotOpened() throws {
+        let file = try File("a", Array("abc\n".utf8))
+        let folder = (file.path as NSString).deletingLastPathComponent
+        let pipe = "\(folder)/pipe"
+        #expect(mkfifo(pipe, 0o600) == 0)
+        let socket = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
+        defer { close(socket) }
+        var address = sockaddr_un()
+        address.sun_family = sa_family_t(AF_UNIX)
+        let name = Array("\(folder)/socket".utf8)
+        try #require(name.count < MemoryLayout.size(ofValue: address.sun_path))
+        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: name) }
+        let isBound = withUnsafePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                bind(socket, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
+            }
+        }
+        #expect(isBound == 0)
+        for (path, kind) in [
+            (pipe, "is a pipe"), ("\(folder)/socket", "is a socket"), (folder, "is a folder"),
+            ("/dev/zero", "is a device"),
+            ("/dev/tty", "is a device"), ("/proc/kmsg", "by the kernel"), ("/proc/self/status", "by the kernel"),
+            ("/sys/kernel/notes", "by the kernel"),
+        ] where FileManager.default.fileExists(atPath: path) {
+            #expect(reason(path).contains("\(path): \(kind)") || reason(path).contains(kind), "\(path)")
+            #expect(!RegularFile.exists(path))
+            let link = "\(folder)/link-\(UUID().uuidString)"
+            try FileManager.default.createSymbolicLink(atPath: link, withDestinationPath: path)
+            #expect(reason(link).contains(kind), "\(path)")
+        }
+        let link = "\(folder)/link"
+        try FileManager.default.createSymbolicLink(atPath: link, withDestinationPath: file.path)
+        #expect(try all(link) == Array("abc\n".utf8))
+        let loop = "\(folder)/loop"
+        try FileManager.default.createSymbolicLink(atPath: loop, withDestinationPath: loop)
+        #expect(reason(loop).contains("cannot be opened"))
+    }
+
+    @Test(arguments: [9, UInt64(Int.max), UInt64(Int.max) + 1, .max])
+    func aPlaceBehindTheEndIsAnError(offset: UInt64) throws {
+        let plain = try File("a", Array("abc\ndef\n".utf8))
+        let compressed = try File("a.gz", Self.abc + Self.def)
+        for path in [plain.path, compressed.path] {
+            let error = #expect(throws: InputFileError.self) { try InputFile(path).skip(toByte: offset) }
+            #expect(error?.reason.contains("ends after 8 bytes, before byte \(offset)") == true)
+            try InputFile(path).skip(toByte: 8)
+        }
+    }
+
+    @Test func readingStopsWhenTheProcessIsToEnd() throws {
+        let plain = try File("a", Array("abc\ndef\n".utf8))
+        let compressed = try File("a.gz", Self.abc + Self.def)
+        for path in [plain.path, compressed.path] {
+            let asked = Mutex(0)
+            let isStopped: @Sendable () -> Bool = {
+                asked.withLock { asked in
+                    asked += 1
+                    return asked > 3
+                }
+            }
+            InputFile.$isStopped.withValue(isStopped) {
+                #expect(throws: InputFileError.self) { try all(path, room: 1) }
+            }
+            #expect(asked.withLock { $0 } == 4)
+            #expect(try all(path).count == 8)
+        }
+    }
+
+    @Test func smallFilesAreReadWholeUpToALimit() throws {
+        let file = try File("a", Array("abc\ndef\n".utf8))
+        #expect(try InputFile.contents(of: file.path, limit: 8) == Array("abc\ndef\n".utf8))
+        let error = #expect(throws: InputFileError.self) { try InputFile.contents(of: file.path, limit: 7) }
+        #expect(error?.reason.contains("more than 7 bytes") == true)
     }
 
     @Test func findsAndComparesBytes() {

@@ -1,4 +1,6 @@
+import Datasets
 import Foundation
+import InputFiles
 import ServiceRuntime
 import Tensors
 
@@ -111,7 +113,17 @@ extension ProcessContext {
     }
 
     /// Does work that blocks its thread, away from the threads that wait for signals.
+    ///
+    /// When the process is told to end, whatever file it reads is not read on.
     func compute(_ name: String, _ body: @escaping @Sendable (Shutdown) throws -> Void) async throws {
-        try await run(name) { shutdown in try await ComputingThread().run { try body(shutdown) } }
+        try await run(name) { shutdown in
+            try await ComputingThread().run {
+                do {
+                    try InputFile.$isStopped.withValue({ shutdown.isRequested }) { try body(shutdown) }
+                } catch let error as DatasetError where shutdown.isRequested {
+                    throw ProcessFailure("stopped: \(error)", exitCode: .interrupted)
+                }
+            }
+        }
     }
 }

@@ -1,0 +1,51 @@
+internal import Glibc
+
+/// Looks at what a path names before it is opened.
+///
+/// To open a pipe waits for somebody who writes into it, and to read a device or what the kernel makes up may never end: no
+/// reader of files that people name does either.
+public enum RegularFile {
+    /// Where the kernel shows itself as files that have no end, or wait.
+    private static let kernelFolders = ["/proc/", "/sys/"]
+
+    /// Checks that a path names a file that is stored somewhere, or a link to one.
+    ///
+    /// - Throws: `InputFileError` when there is nothing, or something else, and what to do then.
+    public static func check(_ path: String) throws(InputFileError) {
+        var status = stat()
+        guard stat(path, &status) == 0 else {
+            throw InputFileError(path, errno == ENOENT ? "does not exist" : "cannot be opened: \(lastError)")
+        }
+        try check(status, path)
+        guard let place = realpath(path, nil) else { return }
+        defer { free(place) }
+        let real = String(cString: place)
+        if kernelFolders.contains(where: real.hasPrefix) {
+            throw InputFileError(path, "is made up by the kernel and no stored file; copy what it says to a file")
+        }
+    }
+
+    /// Whether a path names a file that is stored somewhere, or a link to one.
+    public static func exists(_ path: String) -> Bool {
+        do throws(InputFileError) {
+            try check(path)
+            return true
+        } catch {
+            return false
+        }
+    }
+
+    static func check(_ status: stat, _ path: String) throws(InputFileError) {
+        switch status.st_mode & S_IFMT {
+        case S_IFREG: return
+        case S_IFDIR: throw InputFileError(path, "is a folder; give a file")
+        case S_IFIFO:
+            throw InputFileError(path, "is a pipe, which can be read only once; write what comes out of it to a file")
+        case S_IFSOCK: throw InputFileError(path, "is a socket; give a file")
+        case S_IFCHR, S_IFBLK: throw InputFileError(path, "is a device; give a file")
+        default: throw InputFileError(path, "is no file")
+        }
+    }
+
+    static var lastError: String { String(cString: strerror(errno)) }
+}
