@@ -9,7 +9,9 @@ import ServiceRuntime
 /// - `log` (text, `postgresql://localhost/userllm`): the message log.
 /// - `format` (`auto`, `movielens`, `amazon`, `google-local`, `sequences`, `ndjson`; `auto`): what the file holds; `auto`
 ///   sees it by its name and first line.
-/// - `order` (`file`, `interleaved`; `file`): in which order events are sent.
+/// - `order` (`time`, `file`, `interleaved`; `time`, or `file` for a set without times): in which order events are sent.
+/// - `sort-memory` (integer, 256 MB): what sorting may take; more is sorted on the disk, in the folder `TMPDIR`, or beside
+///   the state where that is not set.
 /// - `rate` (number, 0): events per second; 0 is as fast as the log takes them.
 /// - `batch-events` (integer, 5,000): events that are appended together.
 /// - `state` (text, beside the file): where it is kept how far the import is.
@@ -30,17 +32,31 @@ struct ImportConfiguration: Sendable {
 
     /// In which order events are sent.
     enum Order: String, CaseIterable, ConfigurationValue {
+        /// By time, those of one time as in the file: so each user's are in the order that `trainer prepare` has them in.
+        case time
         /// As they stand in the file.
         case file
         /// Each user's first event, then each user's second, and so on, each user's in order of time.
         case interleaved
     }
 
+    /// The most events that are appended together.
+    static let largestBatch = 50_000
+
     private static let formatKey = ConfigurationKey<Format>("format", default: .automatic, help: "What the file holds")
     private static let orderKey = ConfigurationKey<Order>(
         "order",
-        default: .file,
-        help: "file: as they stand there; interleaved: all users at once, each one's events by time (held in memory)"
+        default: .time,
+        help:
+            "time: by time, as trainer prepare has each user's; file: as they stand there, the default without times; "
+            + "interleaved: all users at once, each one's by time"
+    )
+    private static let memoryKey = ConfigurationKey<Int>(
+        "sort-memory",
+        default: 256,
+        in: 1...65_536,
+        unit: "MB",
+        help: "What sorting may take; more is sorted on the disk, in TMPDIR or beside the state"
     )
     private static let rateKey = ConfigurationKey<Double>(
         "rate",
@@ -52,7 +68,7 @@ struct ImportConfiguration: Sendable {
     private static let batchKey = ConfigurationKey<Int>(
         "batch-events",
         default: 5_000,
-        in: 1...50_000,
+        in: 1...largestBatch,
         unit: "events",
         help: "Events that are appended together"
     )
@@ -68,7 +84,7 @@ struct ImportConfiguration: Sendable {
 
     /// Every key of the command.
     static let keys: [any AnyConfigurationKey] = [
-        CommonKeys.log, formatKey, orderKey, rateKey, batchKey, stateKey, skipKey,
+        CommonKeys.log, formatKey, orderKey, memoryKey, rateKey, batchKey, stateKey, skipKey,
     ]
 
     /// The file or folder as given.
@@ -76,6 +92,10 @@ struct ImportConfiguration: Sendable {
     let log: String
     let format: Format
     let order: Order
+    /// Whether the order was asked for; else a set without times is sent as it stands.
+    let isOrderGiven: Bool
+    /// What sorting may take, in bytes.
+    var sortMemory: Int
     let rate: Double
     let batchCount: Int
     let skipsBadLines: Bool
@@ -87,16 +107,32 @@ struct ImportConfiguration: Sendable {
         log = try reader.value(of: CommonKeys.log)
         format = try reader.value(of: Self.formatKey)
         order = try reader.value(of: Self.orderKey)
+        isOrderGiven = reader.isSet(Self.orderKey)
+        sortMemory = try reader.value(of: Self.memoryKey) << 20
         rate = try reader.value(of: Self.rateKey)
         batchCount = try reader.value(of: Self.batchKey)
         state = try reader.optionalValue(of: Self.stateKey)
         skipsBadLines = try reader.value(of: Self.skipKey)
     }
 
-    /// Where it is kept how far the import is: one file for each log and order.
+    /// Where it is kept how far the import is: one file for each log.
     func statePath(for file: String) -> String {
         if let state { return state }
-        let target = SHA256.hexDigest(of: Array("\(Redaction.address(log))\n\(order.rawValue)".utf8)).prefix(8)
-        return "\(file).import-\(target)"
+        return "\(file).import-\(Self.target(Redaction.address(log)))"
+    }
+
+    /// Where versions before this kept it: one file for each log and order.
+    func earlierStatePaths(for file: String) -> [String] {
+        guard state == nil else { return [] }
+        return ["file", "interleaved"].map { "\(file).import-\(Self.target("\(Redaction.address(log))\n\($0)"))" }
+    }
+
+    private static func target(_ text: String) -> Substring { SHA256.hexDigest(of: Array(text.utf8)).prefix(8) }
+
+    /// The folder for what is sorted on the disk.
+    static func sortFolder(state: String) -> String {
+        if let folder = ProcessInfo.processInfo.environment["TMPDIR"], !folder.isEmpty { return folder }
+        let folder = (state as NSString).deletingLastPathComponent
+        return folder.isEmpty ? "." : folder
     }
 }

@@ -1,19 +1,17 @@
 import Datasets
-import Identifiers
+import InputFiles
 import Messages
 import ServiceRuntime
+import Sorting
 import StreamProcessing
 import Streams
-import Synchronization
 
-/// Sends the events of a file to the log, each exactly once.
+/// Sends the events of a file to the log, each exactly once, and each user's in order.
 ///
-/// Each record carries a header with the import's fingerprint and the event's number. Before an append, the state file
-/// says which numbers are under way; after a crash, or an append whose outcome is not known, the log is read back for
-/// those numbers, and only the missing ones are sent.
+/// Each record carries a header with the import's id and the event's number. Before an append, the state file says which
+/// numbers are under way; after a crash, or an append whose outcome is not known, the log is read back for those numbers,
+/// and only the missing ones are sent.
 struct ImportFlow: Service {
-    static let headerName = "import"
-
     let name = "import"
     let configuration: ImportConfiguration
     let source: ImportSource
@@ -23,127 +21,152 @@ struct ImportFlow: Service {
 
     func run(until shutdown: Shutdown) async throws {
         let path = configuration.statePath(for: source.file)
-        var state = try ImportState(path: path, fingerprint: source.fingerprint)
-        try await checkLogHasWhatIsDone(state, path: path, until: shutdown)
-        if state.isComplete {
-            return logger.notice(
-                "all events are imported already; delete the state to import them again",
-                metadata: ["import.events": "\(state.doneCount)", "import.state": path]
+        for earlier in configuration.earlierStatePaths(for: source.file) where RegularFile.exists(earlier) {
+            throw ImportState.ofFirstVersion(earlier, nil)
+        }
+        let found = try ImportState.read(path)
+        let state = found ?? ImportState(order: source.order.rawValue, format: source.format)
+        try check(state, path)
+        var run = ImportRun(self, state, path, until: shutdown)
+        do {
+            // Whoever reads a file for this task ends soon after the process is told to.
+            try await InputFile.$isStopped.withValue({ shutdown.isRequested }) { try await send(&run) }
+        } catch {
+            guard shutdown.isRequested, Self.isStop(error) else { throw error }
+        }
+        guard run.isComplete else {
+            throw ProcessFailure(
+                "stopped after \(run.state.doneCount) events: the same command goes on from there",
+                exitCode: .interrupted
             )
         }
-        var events = try source.events(after: state.doneCount, from: state.position)
-        let bar = progressBar(events, state)
-        defer { bar.finish() }
-        try await finishPending(&state, &events, path)
-        var pace = Pace(rate: configuration.rate)
-        while !shutdown.isRequested {
-            let batch = try events.take(pace.batchCount(atMost: configuration.batchCount))
-            bar.update(progress(events, state), note: "\(state.doneCount) events")
-            if batch.isEmpty { return try complete(&state, events, path) }
-            try await send(batch, &state, events.position, path, missing: nil, until: shutdown)
-            bar.update(progress(events, state), note: "\(state.doneCount) events")
-            await pace.wait(afterSending: batch.count, until: shutdown)
-        }
-        throw ProcessFailure(
-            "stopped after \(state.doneCount) events: the same command goes on from there",
-            exitCode: .interrupted
-        )
     }
 
-    // MARK: - One batch
+    /// Whether an error only says that the process is to end.
+    private static func isStop(_ error: any Error) -> Bool {
+        error is DatasetError || error is InputFileError || error as? SortError == .stopped
+    }
 
-    /// Sends what an earlier process had under way, without what it had sent.
-    private func finishPending(_ state: inout ImportState, _ events: inout ImportEvents, _ path: String) async throws {
-        guard state.pendingCount > 0 else { return }
-        let batch = try events.take(state.pendingCount)
-        let missing = try await numbersMissing(in: state)
+    private func check(_ state: ImportState, _ path: String) throws(ProcessFailure) {
+        guard state.format == source.format else {
+            throw ProcessFailure(
+                "\(path) says that \(source.file) was read as \(state.format), and now it would be as \(source.format): "
+                    + "say --format \(state.format), or name another state with --state",
+                exitCode: .badInput
+            )
+        }
+        guard state.order == source.order.rawValue else {
+            throw ProcessFailure(
+                "\(path) says that \(state.doneCount) events of \(source.file) were sent with --order \(state.order), and "
+                    + "now it would be \(source.order.rawValue): go on with --order \(state.order); deleting that file sends all "
+                    + "events again",
+                exitCode: .badInput
+            )
+        }
+    }
+
+    // MARK: - All there is to send
+
+    private func send(_ run: inout ImportRun) async throws {
+        try await checkLogHasWhatIsDone(run.state, path: run.path, until: run.shutdown)
         logger.notice(
-            "going on with an import that was interrupted",
-            metadata: ["import.done": "\(state.doneCount)", "import.missing": "\(missing.count)"]
+            "importing",
+            metadata: ["import.file": source.file, "import.order": source.order.rawValue, "import.why": source.reason]
         )
-        try await send(batch, &state, events.position, path, missing: missing, until: Shutdown())
-    }
-
-    /// Appends a batch and keeps in the state that it is done; tries again while the log is away.
-    private func send(
-        _ batch: [Event],
-        _ state: inout ImportState,
-        _ position: ReadPosition?,
-        _ path: String,
-        missing: Set<Int>?,
-        until shutdown: Shutdown
-    ) async throws {
-        state.pendingCount = batch.count
-        try state.write(to: path)
-        var missing = missing
-        var isOutcomeKnown = true
-        var backoff = Backoff()
-        while true {
-            do throws(StreamError) {
-                if !isOutcomeKnown { missing = try await numbersMissing(in: state) }
-                isOutcomeKnown = false
-                try await log.append(try records(of: batch, from: state.doneCount, only: missing))
-                break
-            } catch {
-                guard case .unavailable = error, !shutdown.isRequested else { throw error }
-                logger.warning("the log did not take events, trying again", metadata: ["error": "\(error)"])
-            }
-            try await shutdown.wait(atMost: backoff.next())
+        let before = run.state.doneCount
+        run.state = try await run.reader.prove(run.state, path: run.path)
+        switch source.order {
+        case .file: try await sendFile(&run)
+        case .time, .interleaved: try await sendParts(&run)
         }
-        state.doneCount += batch.count
-        state.pendingCount = 0
-        state.position = position
+        if run.isComplete { try await complete(&run, sent: run.state.doneCount - before) }
     }
 
-    private func records(
-        of batch: [Event],
-        from number: Int,
-        only missing: Set<Int>?
-    ) throws(StreamError) -> [OutgoingRecord] {
-        var records: [OutgoingRecord] = []
-        records.reserveCapacity(batch.count)
-        for (index, event) in batch.enumerated() where missing?.contains(number + index) ?? true {
-            do throws(MessageError) {
-                records.append(try record(of: event, number: number + index))
-            } catch {
-                throw .fatal("event \(number + index) of \(source.file): \(error)")
-            }
+    private func sendFile(_ run: inout ImportRun) async throws {
+        try await run.reader.open(from: run.state.position ?? .start)
+        let bar = ProgressBar("importing", total: source.byteCount, unit: "bytes")
+        defer { bar.finish() }
+        try await run.sendAll { batch, state in
+            bar.update(batch.bytesRead, note: "\(state.doneCount) events")
         }
-        return records
     }
 
-    private func record(of event: Event, number: Int) throws(MessageError) -> OutgoingRecord {
-        OutgoingRecord(
-            topic: Topic.userEvents.rawValue,
-            key: Array(event.user.utf8),
-            value: try event.encoded(),
-            headers: [Header(Self.headerName, "\(source.fingerprint)/\(number)")]
+    /// Sends what is left of the last part, and then what the file holds behind it as another.
+    private func sendParts(_ run: inout ImportRun) async throws {
+        if let part = run.state.part, run.state.doneCount < part.endEvent {
+            let (reader, state) = (run.reader, run.state)
+            try await reading { progress in try await reader.resume(part, state, progress) }
+            try await sendPart(&run)
+            guard run.isComplete else { return }
+            run.isComplete = false
+        }
+        guard try await beginPart(&run) else {
+            run.isComplete = !run.shutdown.isRequested
+            return
+        }
+        try await sendPart(&run)
+    }
+
+    private func beginPart(_ run: inout ImportRun) async throws -> Bool {
+        let start = run.state.part?.end ?? .start
+        let (reader, before) = (run.reader, run.state)
+        let begun = try await reading { progress in try await reader.begin(from: start, before, progress) }
+        guard let begun, let part = begun.part else { return false }
+        run.state = begun
+        let runs = await reader.runCount
+        logger.info(
+            part.isSorted ? "the events are sorted" : "the events are in order of time already",
+            metadata: ["import.events": "\(part.eventCount)", "import.runs": "\(runs)"]
+        )
+        if part.lateCount > 0 {
+            logger.warning(
+                "new events are older than some that their users had before; they come after those, as what was sent cannot "
+                    + "be taken back",
+                metadata: ["import.late": "\(part.lateCount)"]
+            )
+        }
+        return true
+    }
+
+    /// Reads a part, with a bar that shows how far.
+    private func reading<Value: Sendable>(
+        _ body: (_ progress: @escaping @Sendable (Int) -> Void) async throws -> Value
+    ) async throws -> Value {
+        let bar = ProgressBar("reading", total: source.byteCount, unit: "bytes")
+        defer { bar.finish() }
+        return try await body { bar.update($0) }
+    }
+
+    private func sendPart(_ run: inout ImportRun) async throws {
+        guard let part = run.state.part else { return }
+        let bar = ProgressBar("importing", total: part.endEvent, unit: "events", done: run.state.doneCount)
+        defer { bar.finish() }
+        try await run.sendAll { _, state in bar.update(state.doneCount) }
+    }
+
+    private func complete(_ run: inout ImportRun, sent: Int) async throws {
+        guard sent > 0 else {
+            guard run.state.doneCount > 0 else {
+                return logger.warning("the file holds no event", metadata: ["import.file": source.file])
+            }
+            return logger.notice(
+                "all events are imported already; events that are added to the file will be sent by the same command",
+                metadata: ["import.events": "\(run.state.doneCount)", "import.state": run.path]
+            )
+        }
+        let skipped = await run.reader.skippedLines
+        logger.info(
+            "imported all events",
+            metadata: [
+                "import.events": "\(run.state.doneCount)", "import.sent": "\(sent)",
+                "import.skipped": "\(skipped)",
+                "import.late": "\(run.state.part?.lateCount ?? 0)",
+                "import.overtaken": "\(run.overtakenCount)",
+            ]
         )
     }
 
-    /// The numbers of the batch under way that the log does not have; reads all of the topic.
-    private func numbersMissing(in state: ImportState) async throws(StreamError) -> Set<Int> {
-        let prefix = "\(source.fingerprint)/"
-        let pending = state.doneCount..<(state.doneCount + state.pendingCount)
-        let found = FoundNumbers()
-        for partition in 0..<partitionCount {
-            do {
-                try await log.replay(TopicPartition(Topic.userEvents.rawValue, partition)) { records in
-                    for record in records {
-                        guard let value = record.header(Self.headerName), value.hasPrefix(prefix),
-                            let number = Int(value.dropFirst(prefix.count)), pending.contains(number)
-                        else { continue }
-                        found.insert(number)
-                    }
-                }
-            } catch {
-                throw error as? StreamError ?? .fatal("\(error)")
-            }
-        }
-        return Set(pending).subtracting(found.numbers)
-    }
-
-    // MARK: - Beginning and end
+    // MARK: - The log
 
     /// A log that was made anew at the same address has none of what the state says is done.
     private func checkLogHasWhatIsDone(_ state: ImportState, path: String, until shutdown: Shutdown) async throws {
@@ -165,7 +188,9 @@ struct ImportFlow: Service {
             do throws(StreamError) {
                 var end: Int64 = 0
                 for partition in 0..<partitionCount {
-                    end += try await log.watermarks(of: TopicPartition(Topic.userEvents.rawValue, partition)).high
+                    let high = try await log.watermarks(of: TopicPartition(Topic.userEvents.rawValue, partition)).high
+                    let (sum, isOver) = end.addingReportingOverflow(max(0, high))
+                    end = isOver ? .max : sum
                 }
                 return end
             } catch {
@@ -174,36 +199,6 @@ struct ImportFlow: Service {
             }
             try await shutdown.wait(atMost: backoff.next())
         }
-    }
-
-    private func complete(_ state: inout ImportState, _ events: ImportEvents, _ path: String) throws {
-        state.isComplete = true
-        try state.write(to: path)
-        logger.info(
-            "imported all events",
-            metadata: ["import.events": "\(state.doneCount)", "import.skipped": "\(events.skippedLines)"]
-        )
-    }
-
-    /// Counts bytes of the file where the number of events is not known before the end.
-    private func progressBar(_ events: ImportEvents, _ state: ImportState) -> ProgressBar {
-        ProgressBar(
-            "importing",
-            total: events.total ?? source.byteCount,
-            unit: events.total == nil ? "bytes" : "events",
-            done: progress(events, state)
-        )
-    }
-
-    private func progress(_ events: ImportEvents, _ state: ImportState) -> Int {
-        events.total == nil ? events.bytesRead : state.doneCount
-    }
-
-    /// What a replay found.
-    private final class FoundNumbers: Sendable {
-        private let state = Mutex<Set<Int>>([])
-        var numbers: Set<Int> { state.withLock { $0 } }
-        func insert(_ number: Int) { _ = state.withLock { $0.insert(number) } }
     }
 }
 

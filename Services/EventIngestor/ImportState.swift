@@ -1,63 +1,245 @@
 import Datasets
+import Digests
 import Foundation
+import InputFiles
 import ServiceRuntime
 
 /// How far an import is, kept in a small file, so that a process that was killed goes on where it was.
 ///
 /// Written before each append: what was done is in the log, what is under way may be there in part. Who goes on reads the
-/// log back to see which of those events it has.
-struct ImportState: Codable, Equatable {
-    /// Tells the file and order.
-    let fingerprint: String
+/// log back to see which of those events it has. Digests of what the file held show later whether that is unchanged.
+///
+/// The file of the state may be old, damaged or edited; whatever it says is checked before it is used.
+struct ImportState: Codable, Equatable, Sendable {
+    /// Events that were read and put in order together, before any of them was sent.
+    struct Part: Codable, Equatable, Sendable {
+        /// The number of its first event.
+        var firstEvent: Int
+        /// How many events it has.
+        var eventCount: Int
+        /// Where in the file it begins.
+        var start: ReadPosition
+        /// Where it ends.
+        var end: ReadPosition
+        /// Whether its events were sorted; else they stand in the file as they are sent.
+        var isSorted: Bool
+        /// How many of its events are older than some that their users had in earlier parts.
+        var lateCount = 0
+
+        /// One past the number of its last event.
+        var endEvent: Int { firstEvent + eventCount }
+    }
+
+    /// Tells the records of this import from all others; never the same twice.
+    let id: String
+    /// In which order events are sent.
+    let order: String
+    /// What the file holds.
+    let format: String
     /// Events that the log has for certain.
     var doneCount = 0
-    /// Where in the file the last of those ended; nil when they do not come in the file's order.
-    var position: ReadPosition?
     /// Events after those that an append was begun for.
     var pendingCount = 0
-    /// Whether all is in the log.
-    var isComplete = false
+    /// Where in the file the last of the done ones ended; nil when they do not come in the file's order.
+    var position: ReadPosition?
+    /// The same for the last one under way.
+    var pendingPosition: ReadPosition?
+    /// What is being sent where events are put in order first, or was sent last.
+    var part: Part?
+    /// The greatest time of an event in any part.
+    var latestTime: Int64?
+    /// What the file held; the last one reaches as far as anything that was sent, or was put in order.
+    var checkpoints: [Checkpoint] = []
 
-    init(fingerprint: String) { self.fingerprint = fingerprint }
+    /// Begins a new import.
+    init(order: String, format: String) {
+        var random = SystemRandomNumberGenerator()
+        id = String(UInt64.random(in: (1 << 60)...UInt64.max, using: &random), radix: 16)
+        self.order = order
+        self.format = format
+    }
 
-    /// Reads the state; a new one when there is no file.
+    // MARK: - The file
+
+    static let version = 2
+    private static let byteLimit = 1 << 20
+
+    /// The state with what shows whether it is whole and as it was written.
+    private struct Sealed: Codable {
+        var version: Int
+        var sha256: String
+        var state: ImportState
+    }
+
+    /// What tells of which version a file is, and how far an import of the first one was.
+    private struct Outline: Decodable {
+        var version: Int?
+        var fingerprint: String?
+        var doneCount: Int?
+    }
+
+    /// Reads a state; nil when there is no file.
     ///
-    /// - Throws: when the file is of another import, or cannot be read.
-    init(path: String, fingerprint: String) throws(ProcessFailure) {
-        guard FileManager.default.fileExists(atPath: path) else {
-            self.init(fingerprint: fingerprint)
-            return
-        }
-        do {
-            self = try JSONDecoder().decode(Self.self, from: Data(contentsOf: URL(fileURLWithPath: path)))
+    /// - Throws: when the file is of another version, is not as it was written, or cannot be.
+    static func read(_ path: String) throws(ProcessFailure) -> ImportState? {
+        guard FileManager.default.fileExists(atPath: path) else { return nil }
+        let bytes: [UInt8]
+        do throws(InputFileError) {
+            bytes = try InputFile.contents(of: path, limit: byteLimit)
         } catch {
-            throw ProcessFailure(
-                "the state of the import in \(path) cannot be read: delete it to import all events again (\(error))",
-                exitCode: .badInput
-            )
+            throw failure(path, "cannot be read: \(error.reason)")
         }
-        guard self.fingerprint == fingerprint else {
-            throw ProcessFailure(
-                "\(path) is the state of another import: the file, its order or --skip-bad-lines changed since; "
-                    + "delete it to import all events, or name another with --state",
-                exitCode: .badInput
-            )
+        return try decoded(bytes, path)
+    }
+
+    /// Reads a state from the bytes of a file.
+    static func decoded(_ bytes: [UInt8], _ path: String) throws(ProcessFailure) -> ImportState {
+        let sealed: Sealed
+        do {
+            let outline = try JSONDecoder().decode(Outline.self, from: Data(bytes))
+            if outline.version == nil, outline.fingerprint != nil { throw ofFirstVersion(path, outline.doneCount) }
+            if let version = outline.version, version != Self.version {
+                throw failure(path, "has version \(version), which this program does not know: use the newer one")
+            }
+            sealed = try JSONDecoder().decode(Sealed.self, from: Data(bytes))
+        } catch let error as ProcessFailure {
+            throw error
+        } catch let error as DecodingError {
+            throw failure(path, "cannot be read: \(error.reason)")
+        } catch {
+            throw failure(path, "cannot be read: \(error)")
+        }
+        try sealed.state.check(path)
+        guard try sealed.sha256 == SHA256.hexDigest(of: sealed.state.encoded(path)) else {
+            throw failure(path, "is not as it was written: sha256 is of another state, so some field was changed")
+        }
+        return sealed.state
+    }
+
+    /// The bytes of the file.
+    func sealed(_ path: String) throws(ProcessFailure) -> [UInt8] {
+        let digest = SHA256.hexDigest(of: try encoded(path))
+        return try Self.json(Sealed(version: Self.version, sha256: digest, state: self), path)
+    }
+
+    private func encoded(_ path: String) throws(ProcessFailure) -> [UInt8] { try Self.json(self, path) }
+
+    private static func json(_ value: some Encodable, _ path: String) throws(ProcessFailure) -> [UInt8] {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        do {
+            return Array(try encoder.encode(value))
+        } catch {
+            throw failure(path, "cannot be written: \(error)")
         }
     }
 
     /// Writes the state whole or not at all, and onto the disk.
     func write(to path: String) throws(ProcessFailure) {
-        do {
-            let url = URL(fileURLWithPath: path)
-            try JSONEncoder().encode(self).write(to: url, options: .atomic)
-            let handle = try FileHandle(forUpdating: url)
-            try handle.synchronize()
-            try handle.close()
+        let bytes = try sealed(path)
+        do throws(StateFile.Failure) {
+            try StateFile.write(bytes, to: path)
         } catch {
             throw ProcessFailure(
-                "the state of the import cannot be written to \(path): name a place for it with --state (\(error))",
+                "the state of the import cannot be written: name a place for it with --state (\(error))",
                 exitCode: .configuration
             )
         }
+    }
+
+    // MARK: - What it may say
+
+    private static let numbers = 0...1 << 50
+
+    /// Refuses what no import can have written; every number that is used later is in range afterwards.
+    private func check(_ path: String) throws(ProcessFailure) {
+        try Self.check(path, "doneCount", doneCount, Self.numbers)
+        try Self.check(path, "pendingCount", pendingCount, 0...ImportConfiguration.largestBatch)
+        try Self.check(path, "position", position)
+        try Self.check(path, "pendingPosition", pendingPosition)
+        try Self.check(path, "checkpoints", checkpoints.count, 0...64)
+        var before: UInt64 = 0
+        for checkpoint in checkpoints {
+            try Self.check(path, "checkpoints.byteOffset", checkpoint.byteOffset, before...Self.byteOffsets.upperBound)
+            before = checkpoint.byteOffset
+        }
+        for place in [position, pendingPosition, part?.end].compactMap(\.self) {
+            try Self.check(path, "byteOffset (checkpoints end before it)", place.byteOffset, 0...before)
+        }
+        guard doneCount + pendingCount == 0 || !checkpoints.isEmpty else {
+            throw Self.failure(path, "says doneCount \(doneCount), but has no checkpoints")
+        }
+        guard let part else {
+            guard doneCount == 0 || position != nil else {
+                throw Self.failure(path, "says doneCount \(doneCount), but has no position")
+            }
+            return
+        }
+        guard part.isSorted || position != nil else {
+            throw Self.failure(path, "says part.isSorted false, but has no position")
+        }
+        try Self.check(path, "part.firstEvent", part.firstEvent, 0...doneCount)
+        try Self.check(path, "part.eventCount", part.eventCount, Self.numbers)
+        try Self.check(path, "part.lateCount", part.lateCount, 0...part.eventCount)
+        try Self.check(path, "part.start", part.start)
+        try Self.check(path, "part.end", part.end)
+        try Self.check(path, "doneCount and pendingCount", doneCount + pendingCount, part.firstEvent...part.endEvent)
+    }
+
+    private static let byteOffsets: ClosedRange<UInt64> = 0...1 << 60
+
+    private static func check(_ path: String, _ field: String, _ position: ReadPosition?) throws(ProcessFailure) {
+        guard let position else { return }
+        try check(path, "\(field).byteOffset", position.byteOffset, byteOffsets)
+        try check(path, "\(field).line", position.line, numbers)
+        try check(path, "\(field).events", position.events, numbers)
+        try check(path, "\(field).eventsOfLine", position.eventsOfLine, numbers)
+    }
+
+    private static func check<Value: Comparable>(
+        _ path: String,
+        _ field: String,
+        _ value: Value,
+        _ range: ClosedRange<Value>
+    ) throws(ProcessFailure) {
+        guard !range.contains(value) else { return }
+        throw failure(path, "says \(field) \(value), which is not in \(range.lowerBound)...\(range.upperBound)")
+    }
+
+    // MARK: - What is wrong with it
+
+    private static func failure(_ path: String, _ reason: String) -> ProcessFailure {
+        ProcessFailure(
+            "the state of the import in \(path) \(reason); delete it only if all events are to be sent again, as those "
+                + "that were sent before are in the log twice then",
+            exitCode: .badInput
+        )
+    }
+
+    /// The first version kept no proof of what the file held, so that nothing can go on from there.
+    static func ofFirstVersion(_ path: String, _ count: Int?) -> ProcessFailure {
+        let sent = count.map { "\(max($0, 0)) events were sent" } ?? "events were sent"
+        return ProcessFailure(
+            "\(path) is the state of an import by an earlier version, according to which \(sent): an import that is not "
+                + "finished is finished by that version; delete the file if all events are to be sent again, or move it away "
+                + "and import only what is new, as a file of its own",
+            exitCode: .badInput
+        )
+    }
+}
+
+extension DecodingError {
+    /// The field, and what is wrong with it.
+    fileprivate var reason: String {
+        switch self {
+        case .typeMismatch(_, let context), .valueNotFound(_, let context), .dataCorrupted(let context):
+            "\(Self.path(context.codingPath))\(context.debugDescription)"
+        case .keyNotFound(let key, let context): "\(Self.path(context.codingPath + [key]))is missing"
+        @unknown default: "\(self)"
+        }
+    }
+
+    private static func path(_ keys: [any CodingKey]) -> String {
+        keys.isEmpty ? "" : keys.map(\.stringValue).joined(separator: ".") + ": "
     }
 }

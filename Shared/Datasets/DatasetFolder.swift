@@ -40,6 +40,9 @@ public struct DatasetFolder: Sendable {
         metadataPath = metadata
     }
 
+    /// Whether its events have times; else a reader gives them times that keep their order.
+    public var hasTimes: Bool { kind != .sequences }
+
     /// A reader of the events, in the file's order.
     ///
     /// - Parameters:

@@ -1,3 +1,4 @@
+import Datasets
 import Foundation
 import HTTPClient
 import Identifiers
@@ -46,12 +47,19 @@ enum Scenarios {
     /// Must be the suite's first: rows of other users would be too many.
     static func replayWithKills() async throws {
         let shared = try SharedSystem.required()
-        let source = try EventSource.synthetic(shared.world, viewers: 60, in: shared.folder)
+        // Out of order in the file, as most published sets are; what the rows must be is what `trainer prepare` makes of it.
+        let source = try EventSource.shuffled(
+            (0..<60).map { shared.world.viewer($0).events },
+            catalogue: shared.world.catalogue,
+            seed: 14,
+            in: "\(shared.folder)/shuffled",
+            label: "60 viewers of an invented world, in no order"
+        )
         let result = try await ReplayVerification(
             shared.system,
             source,
             bundle: shared.bundle,
-            order: "interleaved",
+            order: "time",
             kills: ["encoder-worker", "embedding-writer", "llm-responder", "event-ingestor", "gateway"],
             within: .seconds(240)
         ).run()

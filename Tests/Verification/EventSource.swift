@@ -2,6 +2,7 @@ public import Datasets
 import Foundation
 import Identifiers
 public import Messages
+import RandomNumbers
 
 /// Events to send through the system, as a file that `event-ingestor import` reads.
 public struct EventSource: Sendable {
@@ -71,10 +72,47 @@ public struct EventSource: Sendable {
         return histories
     }
 
+    /// Some users' events in no order, written into a folder with the items, as `trainer prepare` reads them too.
+    public static func shuffled(
+        _ histories: [[Event]],
+        catalogue: Catalogue,
+        seed: UInt64,
+        in folder: String,
+        label: String
+    ) throws -> EventSource {
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        var random = SeededRandom(seed: seed)
+        let path = "\(folder)/events.ndjson"
+        var bytes: [UInt8] = []
+        for event in histories.joined().shuffled(using: &random) {
+            bytes += try event.encodedJSON()
+            bytes.append(UInt8(ascii: "\n"))
+        }
+        try Data(bytes).write(to: URL(fileURLWithPath: path))
+        try catalogue.write(to: "\(folder)/catalogue.json")
+        return EventSource(path: path, format: "ndjson", label: label)
+    }
+
     /// Reads all events again, and keeps of each user what the encoder needs.
-    public func offlineRows(length: Int) throws -> OfflineRows {
+    ///
+    /// - Parameters:
+    ///   - length: of the timelines.
+    ///   - order: `file`; or another, in which each user's events are in order of time. Where there is a catalogue, that
+    ///     order is what `trainer prepare` makes of the data, and not told by what imports them.
+    /// - Returns: what the rows must be.
+    /// - Throws: what reading throws.
+    public func offlineRows(length: Int, order: String = "file") throws -> OfflineRows {
         var rows = OfflineRows(length: length)
-        try forEach { rows.add($0) }
+        guard order != "file" else {
+            try forEach { rows.add($0) }
+            return rows
+        }
+        let dataset = try DatasetFolder(path: path, format: DatasetFormat(rawValue: format))
+        if dataset.metadataPath != nil {
+            rows.add(try dataset.prepared())
+        } else {
+            for history in try histories() { history.sorted { $0.time < $1.time }.forEach { rows.add($0) } }
+        }
         return rows
     }
 

@@ -1,3 +1,4 @@
+public import Datasets
 public import Identifiers
 public import Messages
 import Postgres
@@ -72,6 +73,15 @@ public struct OfflineRows: Sendable {
         var history = histories.removeValue(forKey: event.user) ?? History()
         history.add(event, length: length)
         histories[event.user] = history
+    }
+
+    /// Adds all events of a data set that was prepared for training, in the order it has them in.
+    public mutating func add(_ dataset: PreparedDataset) {
+        for (index, user) in dataset.users.enumerated() {
+            for event in dataset.timeline(user: index, 0..<dataset.eventCount(ofUser: index)) {
+                add(Event(user: user, item: event.item, rating: event.rating, time: event.time))
+            }
+        }
     }
 
     /// How many events of a user count; 0 for one without a history.

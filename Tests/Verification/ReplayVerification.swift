@@ -40,7 +40,7 @@ public struct ReplayVerification: Sendable {
     ///   - system: a system that has had no events.
     ///   - source: the events.
     ///   - bundle: the folder of the system's model bundle.
-    ///   - order: `file` or `interleaved`, as `event-ingestor import` has them.
+    ///   - order: `time`, `file` or `interleaved`, as `event-ingestor import` has them.
     ///   - kills: services to end with `kill -9`, one after the other, evenly over the events.
     ///   - limit: how long it may take.
     ///   - say: is told what happens.
@@ -65,7 +65,7 @@ public struct ReplayVerification: Sendable {
     /// Runs it.
     public func run() async throws -> Result {
         let length = try ModelBundle.load(bundle).timelineLength
-        let expected = try source.offlineRows(length: length)
+        let expected = try source.offlineRows(length: length, order: order)
         let state = try system.state()
         let log = try await openLog(state.log)
         do {

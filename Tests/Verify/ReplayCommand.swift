@@ -8,6 +8,7 @@ import Verification
 /// `verify replay`: every row equals the offline encoding of its user's full history.
 enum ReplayCommand {
     private enum Order: String, CaseIterable, ConfigurationValue {
+        case time
         case file
         case interleaved
     }
@@ -24,8 +25,8 @@ enum ReplayCommand {
     )
     private static let orderKey = ConfigurationKey<Order>(
         "order",
-        default: .file,
-        help: "file: as they stand there; interleaved: all users at once"
+        default: .time,
+        help: "time: as import's default; file: as they stand there; interleaved: all users at once"
     )
     private static let killKey = ConfigurationKey<Bool>(
         "kill",

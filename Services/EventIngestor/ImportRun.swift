@@ -1,0 +1,178 @@
+import Datasets
+import Messages
+import ServiceRuntime
+import StreamProcessing
+import Streams
+import Synchronization
+
+/// One run of an import: sends batches, and keeps in the state what was sent.
+struct ImportRun {
+    static let headerName = "import"
+
+    /// How far the import is.
+    var state: ImportState
+    /// Whether all there is was sent.
+    var isComplete = false
+    /// Events that came behind later ones of their users, as the log had taken those and not these.
+    private(set) var overtakenCount = 0
+    /// Where the state is kept.
+    let path: String
+    let reader: ImportReader
+    let shutdown: Shutdown
+
+    private let source: ImportSource
+    private let log: any MessageLog
+    private let partitionCount: Int32
+    private let batchCount: Int
+    private let logger: Logger
+    private var pace: Pace
+
+    init(_ flow: ImportFlow, _ state: ImportState, _ path: String, until shutdown: Shutdown) {
+        self.state = state
+        self.path = path
+        self.shutdown = shutdown
+        reader = ImportReader(flow.source)
+        source = flow.source
+        log = flow.log
+        partitionCount = flow.partitionCount
+        batchCount = flow.configuration.batchCount
+        logger = flow.logger
+        pace = Pace(rate: flow.configuration.rate)
+    }
+
+    /// Sends all that the reader has, first what an earlier process had under way.
+    mutating func sendAll(_ progress: (ImportBatch, ImportState) -> Void) async throws {
+        isComplete = false
+        try await finishPending()
+        do {
+            while !shutdown.isRequested {
+                let batch = try await reader.take(pace.batchCount(atMost: batchCount))
+                isComplete = batch.events.isEmpty
+                if isComplete { break }
+                try await send(batch, missing: nil)
+                progress(batch, state)
+                await pace.wait(afterSending: batch.events.count, until: shutdown)
+            }
+        } catch {
+            // A bad line: what was appended before it need not be looked for in the log next time.
+            if state.pendingCount == 0 { try state.write(to: path) }
+            throw error
+        }
+        try state.write(to: path)
+    }
+
+    // MARK: - One batch
+
+    /// Sends what an earlier process had under way, without what it had sent.
+    private mutating func finishPending() async throws {
+        guard state.pendingCount > 0 else { return }
+        let batch = try await reader.take(state.pendingCount)
+        guard batch.events.count == state.pendingCount else {
+            throw ProcessFailure(
+                "\(path) says that \(state.pendingCount) events were under way after \(state.doneCount), and \(source.file) "
+                    + "has only \(batch.events.count) more: was --skip-bad-lines left out?",
+                exitCode: .badInput
+            )
+        }
+        let missing = try await numbersMissing()
+        logger.notice(
+            "going on with an import that was interrupted",
+            metadata: ["import.done": "\(state.doneCount)", "import.missing": "\(missing.count)"]
+        )
+        try await send(batch, missing: missing)
+    }
+
+    /// Appends a batch and keeps in the state that it is done; tries again while the log is away.
+    private mutating func send(_ batch: ImportBatch, missing: Set<Int>?) async throws {
+        state.pendingCount = batch.events.count
+        state.pendingPosition = batch.position
+        if let checkpoint = batch.checkpoint { state.checkpoints.keep(checkpoint) }
+        try state.write(to: path)
+        var missing = missing
+        var isOutcomeKnown = true
+        var backoff = Backoff()
+        while true {
+            do throws(StreamError) {
+                if !isOutcomeKnown { missing = try await numbersMissing() }
+                if let missing { countOvertaken(batch.events, missing) }
+                isOutcomeKnown = false
+                try await log.append(records(of: batch.events, only: missing))
+                break
+            } catch {
+                guard case .unavailable = error, !shutdown.isRequested else { throw error }
+                logger.warning("the log did not take events, trying again", metadata: ["error": "\(error)"])
+            }
+            try await shutdown.wait(atMost: backoff.next())
+        }
+        state.doneCount += batch.events.count
+        state.pendingCount = 0
+        state.position = batch.position
+        state.pendingPosition = nil
+    }
+
+    private func records(of events: [ImportEvent], only missing: Set<Int>?) -> [OutgoingRecord] {
+        var records: [OutgoingRecord] = []
+        records.reserveCapacity(missing?.count ?? events.count)
+        for (index, event) in events.enumerated() where missing?.contains(state.doneCount + index) ?? true {
+            records.append(
+                OutgoingRecord(
+                    topic: Topic.userEvents.rawValue,
+                    key: event.user,
+                    value: event.value,
+                    headers: [Header(Self.headerName, "\(state.id)/\(state.doneCount + index)")]
+                )
+            )
+        }
+        return records
+    }
+
+    /// Tells of events that are missing while the log has later ones of their users: those cannot be put before them.
+    ///
+    /// A log takes a batch in order, so this needs a part of it to time out and the rest not to.
+    private mutating func countOvertaken(_ events: [ImportEvent], _ missing: Set<Int>) {
+        var later: Set<[UInt8]> = []
+        var count = 0
+        for (index, event) in events.enumerated().reversed() {
+            if !missing.contains(state.doneCount + index) {
+                later.insert(event.user)
+            } else if later.contains(event.user) {
+                count += 1
+            }
+        }
+        guard count > 0 else { return }
+        overtakenCount += count
+        logger.warning(
+            "the log took events and not earlier ones of the same users, which come after them now",
+            metadata: ["import.overtaken": "\(count)"]
+        )
+    }
+
+    /// The numbers of the batch under way that the log does not have; reads all of the topic.
+    private func numbersMissing() async throws(StreamError) -> Set<Int> {
+        let prefix = "\(state.id)/"
+        let pending = state.doneCount..<(state.doneCount + state.pendingCount)
+        let found = FoundNumbers()
+        for partition in 0..<partitionCount {
+            do {
+                try await log.replay(TopicPartition(Topic.userEvents.rawValue, partition)) { records in
+                    for record in records {
+                        guard let value = record.header(Self.headerName), value.hasPrefix(prefix),
+                            let number = Int(value.dropFirst(prefix.count)), pending.contains(number)
+                        else { continue }
+                        found.insert(number)
+                    }
+                }
+            } catch {
+                throw error as? StreamError ?? .fatal("\(error)")
+            }
+        }
+        return Set(pending).subtracting(found.numbers)
+    }
+
+    /// What a replay found.
+    private final class FoundNumbers: Sendable {
+        private let state = Mutex<Set<Int>>([])
+        var numbers: Set<Int> { state.withLock { $0 } }
+        func insert(_ number: Int) { _ = state.withLock { $0.insert(number) } }
+    }
+}
