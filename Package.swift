@@ -141,7 +141,7 @@ let package = Package(
             [
                 "Identifiers", "JSON",
                 "HTTPServer", "StreamProcessing", "MessageLogs", "Streams", "Messages", "Datasets", "Digests",
-                "Executors", "Failpoints", "InputFiles", "Sorting",
+                "Executors", "Failpoints", "InputFiles", "JSON", "Sorting",
             ]
         ),
         service(

@@ -3,7 +3,7 @@ import Digests
 import InputFiles
 
 /// What a file held up to a place, as a digest of it; of a compressed file, what it holds.
-struct Checkpoint: Codable, Equatable, Sendable {
+struct Checkpoint: Encodable, Equatable, Sendable {
     var byteOffset: UInt64
     var sha256: String
 }

@@ -2,6 +2,7 @@ import Datasets
 import Digests
 import Foundation
 import InputFiles
+import JSON
 import ServiceRuntime
 
 /// How far an import is, kept in a small file, so that a process that was killed goes on where it was.
@@ -10,9 +11,9 @@ import ServiceRuntime
 /// log back to see which of those events it has. Digests of what the file held show later whether that is unchanged.
 ///
 /// The file of the state may be old, damaged or edited; whatever it says is checked before it is used.
-struct ImportState: Codable, Equatable, Sendable {
+struct ImportState: Encodable, Equatable, Sendable {
     /// Events that were read and put in order together, before any of them was sent.
-    struct Part: Codable, Equatable, Sendable {
+    struct Part: Encodable, Equatable, Sendable {
         /// The number of its first event.
         var firstEvent: Int
         /// How many events it has.
@@ -53,10 +54,12 @@ struct ImportState: Codable, Equatable, Sendable {
 
     /// Begins a new import.
     init(order: String, format: String) {
-        var random = SystemRandomNumberGenerator()
-        id = String(UInt64.random(in: (1 << 60)...UInt64.max, using: &random), radix: 16)
-        self.order = order
-        self.format = format
+        let id = UInt64.random(in: (1 << 60)...UInt64.max)
+        self.init(id: String(id, radix: 16), order: order, format: format)
+    }
+
+    init(id: String, order: String, format: String) {
+        (self.id, self.order, self.format) = (id, order, format)
     }
 
     // MARK: - The file
@@ -65,17 +68,10 @@ struct ImportState: Codable, Equatable, Sendable {
     private static let byteLimit = 1 << 20
 
     /// The state with what shows whether it is whole and as it was written.
-    private struct Sealed: Codable {
+    private struct Sealed: Encodable {
         var version: Int
         var sha256: String
         var state: ImportState
-    }
-
-    /// What tells of which version a file is, and how far an import of the first one was.
-    private struct Outline: Decodable {
-        var version: Int?
-        var fingerprint: String?
-        var doneCount: Int?
     }
 
     /// Reads a state; nil when there is no file.
@@ -94,26 +90,22 @@ struct ImportState: Codable, Equatable, Sendable {
 
     /// Reads a state from the bytes of a file.
     static func decoded(_ bytes: [UInt8], _ path: String) throws(ProcessFailure) -> ImportState {
-        let sealed: Sealed
-        do {
-            let outline = try JSONDecoder().decode(Outline.self, from: Data(bytes))
-            if outline.version == nil, outline.fingerprint != nil { throw ofFirstVersion(path, outline.doneCount) }
-            if let version = outline.version, version != Self.version {
-                throw failure(path, "has version \(version), which this program does not know: use the newer one")
-            }
-            sealed = try JSONDecoder().decode(Sealed.self, from: Data(bytes))
-        } catch let error as ProcessFailure {
-            throw error
-        } catch let error as DecodingError {
-            throw failure(path, "cannot be read: \(error.reason)")
+        let sealed: SealedImportState
+        do throws(JSONError) {
+            sealed = try SealedImportState(bytes)
         } catch {
             throw failure(path, "cannot be read: \(error)")
         }
-        try sealed.state.check(path)
-        guard try sealed.sha256 == SHA256.hexDigest(of: sealed.state.encoded(path)) else {
-            throw failure(path, "is not as it was written: sha256 is of another state, so some field was changed")
+        if sealed.isOfFirstVersion { throw ofFirstVersion(path, sealed.earlierCount) }
+        guard let state = sealed.state else {
+            let version = sealed.version.map { "version \($0)" } ?? "no version"
+            throw failure(path, "has \(version), and this program knows version \(Self.version) only")
         }
-        return sealed.state
+        try state.check(path)
+        guard try sealed.sha256 == SHA256.hexDigest(of: state.encoded(path)) else {
+            throw failure(path, "is not as it was written: sha256 is that of another state, so some field was changed")
+        }
+        return state
     }
 
     /// The bytes of the file.
@@ -225,21 +217,5 @@ struct ImportState: Codable, Equatable, Sendable {
                 + "and import only what is new, as a file of its own",
             exitCode: .badInput
         )
-    }
-}
-
-extension DecodingError {
-    /// The field, and what is wrong with it.
-    fileprivate var reason: String {
-        switch self {
-        case .typeMismatch(_, let context), .valueNotFound(_, let context), .dataCorrupted(let context):
-            "\(Self.path(context.codingPath))\(context.debugDescription)"
-        case .keyNotFound(let key, let context): "\(Self.path(context.codingPath + [key]))is missing"
-        @unknown default: "\(self)"
-        }
-    }
-
-    private static func path(_ keys: [any CodingKey]) -> String {
-        keys.isEmpty ? "" : keys.map(\.stringValue).joined(separator: ".") + ": "
     }
 }

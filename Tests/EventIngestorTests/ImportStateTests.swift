@@ -53,16 +53,12 @@ struct ImportStateTests {
     @Test func isReadAsItWasWritten() throws {
         let path = "\(stage.folder)/state"
         #expect(try ImportState.read(path) == nil)
+        let state = state
         try state.write(to: path)
-        let bytes = try state.sealed(path)
-        #expect(
-            try ImportState.decoded(bytes, path) == (try JSONDecoder().decode(Sealed.self, from: Data(bytes))).state
-        )
-        #expect(try ImportState.read(path)?.part == state.part)
+        #expect(try ImportState.decoded(try state.sealed(path), path) == state)
+        #expect(try ImportState.read(path) == state)
         #expect(try FileManager.default.contentsOfDirectory(atPath: stage.folder) == ["state"])
     }
-
-    private struct Sealed: Decodable { let state: ImportState }
 
     /// Every number of a state, made as large and as small as it goes: the file, the field, and no trap.
     @Test func numbersOutOfRangeAreRefused() throws {

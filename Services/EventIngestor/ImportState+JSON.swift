@@ -1,0 +1,194 @@
+import Datasets
+import JSON
+
+/// The doors have a scanner of this name of their own.
+private typealias Scanner = JSON.JSONScanner
+
+/// What the file of a state says, before any of it is believed.
+struct SealedImportState {
+    /// Which form of the file it is; nil in the first.
+    var version: Int?
+    /// The digest of the state as it was written.
+    var sha256: String?
+    /// The state; nil in a file of another form.
+    var state: ImportState?
+    /// Only in the first form: how many events were sent.
+    var earlierCount: Int?
+    /// Whether it is of the first form.
+    var isOfFirstVersion = false
+
+    private enum Field: Int { case version, sha256, state, fingerprint, doneCount }
+    /// In the order of `Field`.
+    private static let fields = FieldNames(
+        of: "the state of an import",
+        [["version"], ["sha256"], ["state"], ["fingerprint"], ["doneCount"]]
+    )
+
+    /// Reads the bytes of a file.
+    init(_ bytes: [UInt8]) throws(JSONError) {
+        var scanner = Scanner(bytes)
+        var file = (version: nil as Int?, sha256: nil as String?, earlierCount: nil as Int?, isFirst: false)
+        var stateScanner: Scanner?
+        // The first form has fields that are of no use any more, and a newer one may have others.
+        var unknown = UnknownFields(.ignored)
+        try scanner.readObject(Self.fields, unknown: &unknown) { field, scanner throws(JSONError) in
+            switch Field(rawValue: field) {
+            case .version: file.version = try scanner.integer()
+            case .sha256: file.sha256 = try scanner.string()
+            case .state:
+                stateScanner = scanner
+                try scanner.skipValue()
+            case .fingerprint:
+                file.isFirst = true
+                try scanner.skipValue()
+            case .doneCount: file.earlierCount = try scanner.integer()
+            case nil: break
+            }
+        }
+        try scanner.finish()
+        (version, sha256, earlierCount) = (file.version, file.sha256, file.earlierCount)
+        isOfFirstVersion = file.isFirst && file.version == nil
+        guard version == ImportState.version else { return }
+        guard var stateScanner else { throw JSONError(field: "state", reason: "is missing") }
+        do throws(JSONError) {
+            state = try ImportState(&stateScanner)
+        } catch {
+            throw error.inField("state")
+        }
+    }
+}
+
+extension ImportState {
+    private enum Field: Int {
+        case id, order, format, doneCount, pendingCount, position, pendingPosition, part, latestTime, checkpoints
+    }
+    /// In the order of `Field`.
+    private static let fields = FieldNames(
+        of: "the state of an import",
+        [
+            ["id"], ["order"], ["format"], ["doneCount"], ["pendingCount"], ["position"], ["pendingPosition"], ["part"],
+            ["latestTime"], ["checkpoints"],
+        ]
+    )
+
+    fileprivate init(_ scanner: inout Scanner) throws(JSONError) {
+        var (id, order, format): (String?, String?, String?)
+        var (doneCount, pendingCount): (Int?, Int?)
+        var (position, pendingPosition): (ReadPosition?, ReadPosition?)
+        var (part, latestTime, checkpoints): (Part?, Int64?, [Checkpoint]?)
+        var unknown = UnknownFields(.refused)
+        try scanner.readObject(Self.fields, unknown: &unknown) { field, scanner throws(JSONError) in
+            switch Field(rawValue: field) {
+            case .id: id = try scanner.string()
+            case .order: order = try scanner.string()
+            case .format: format = try scanner.string()
+            case .doneCount: doneCount = try scanner.integer()
+            case .pendingCount: pendingCount = try scanner.integer()
+            case .position: position = try ReadPosition(&scanner)
+            case .pendingPosition: pendingPosition = try ReadPosition(&scanner)
+            case .part: part = try Part(&scanner)
+            case .latestTime: latestTime = try scanner.integer()
+            case .checkpoints:
+                checkpoints = try scanner.readArray { scanner throws(JSONError) in try Checkpoint(&scanner) }
+            case nil: break
+            }
+        }
+        self.init(
+            id: try required(id, "id"),
+            order: try required(order, "order"),
+            format: try required(format, "format")
+        )
+        self.doneCount = try required(doneCount, "doneCount")
+        self.pendingCount = try required(pendingCount, "pendingCount")
+        (self.position, self.pendingPosition) = (position, pendingPosition)
+        (self.part, self.latestTime) = (part, latestTime)
+        self.checkpoints = try required(checkpoints, "checkpoints")
+    }
+}
+
+extension ImportState.Part {
+    private enum Field: Int { case firstEvent, eventCount, start, end, isSorted, lateCount }
+    /// In the order of `Field`.
+    private static let fields = FieldNames(
+        of: "a part",
+        [["firstEvent"], ["eventCount"], ["start"], ["end"], ["isSorted"], ["lateCount"]]
+    )
+
+    fileprivate init(_ scanner: inout Scanner) throws(JSONError) {
+        var (firstEvent, eventCount, lateCount): (Int?, Int?, Int?)
+        var (start, end, isSorted): (ReadPosition?, ReadPosition?, Bool?)
+        var unknown = UnknownFields(.refused)
+        try scanner.readObject(Self.fields, unknown: &unknown) { field, scanner throws(JSONError) in
+            switch Field(rawValue: field) {
+            case .firstEvent: firstEvent = try scanner.integer()
+            case .eventCount: eventCount = try scanner.integer()
+            case .start: start = try ReadPosition(&scanner)
+            case .end: end = try ReadPosition(&scanner)
+            case .isSorted: isSorted = try scanner.bool()
+            case .lateCount: lateCount = try scanner.integer()
+            case nil: break
+            }
+        }
+        self.init(
+            firstEvent: try required(firstEvent, "firstEvent"),
+            eventCount: try required(eventCount, "eventCount"),
+            start: try required(start, "start"),
+            end: try required(end, "end"),
+            isSorted: try required(isSorted, "isSorted"),
+            lateCount: try required(lateCount, "lateCount")
+        )
+    }
+}
+
+extension Checkpoint {
+    private enum Field: Int { case byteOffset, sha256 }
+    /// In the order of `Field`.
+    private static let fields = FieldNames(of: "a checkpoint", [["byteOffset"], ["sha256"]])
+
+    fileprivate init(_ scanner: inout Scanner) throws(JSONError) {
+        var (byteOffset, sha256): (UInt64?, String?)
+        var unknown = UnknownFields(.refused)
+        try scanner.readObject(Self.fields, unknown: &unknown) { field, scanner throws(JSONError) in
+            switch Field(rawValue: field) {
+            case .byteOffset: byteOffset = try scanner.integer()
+            case .sha256: sha256 = try scanner.string()
+            case nil: break
+            }
+        }
+        self.init(byteOffset: try required(byteOffset, "byteOffset"), sha256: try required(sha256, "sha256"))
+    }
+}
+
+extension ReadPosition {
+    private enum Field: Int { case line, byteOffset, eventsOfLine, events }
+    /// In the order of `Field`.
+    private static let fields = FieldNames(
+        of: "a position",
+        [["line"], ["byteOffset"], ["eventsOfLine"], ["events"]]
+    )
+
+    fileprivate init(_ scanner: inout Scanner) throws(JSONError) {
+        var (line, byteOffset, eventsOfLine, events): (Int?, UInt64?, Int?, Int?)
+        var unknown = UnknownFields(.refused)
+        try scanner.readObject(Self.fields, unknown: &unknown) { field, scanner throws(JSONError) in
+            switch Field(rawValue: field) {
+            case .line: line = try scanner.integer()
+            case .byteOffset: byteOffset = try scanner.integer()
+            case .eventsOfLine: eventsOfLine = try scanner.integer()
+            case .events: events = try scanner.integer()
+            case nil: break
+            }
+        }
+        self.init(
+            line: try required(line, "line"),
+            byteOffset: try required(byteOffset, "byteOffset"),
+            eventsOfLine: try required(eventsOfLine, "eventsOfLine"),
+            events: try required(events, "events")
+        )
+    }
+}
+
+private func required<Value>(_ value: Value?, _ field: String) throws(JSONError) -> Value {
+    guard let value else { throw JSONError(field: field, reason: "is missing") }
+    return value
+}
