@@ -1,4 +1,5 @@
 internal import Foundation
+internal import InputFiles
 
 extension SyntheticWorld {
     /// Makes the world again that `write(to:)` wrote into a folder.
@@ -8,13 +9,14 @@ extension SyntheticWorld {
         let file = folder + "/world.json"
         let configuration: Configuration
         do {
-            let data = try Data(contentsOf: URL(fileURLWithPath: file))
-            configuration = try JSONDecoder().decode(Configuration.self, from: data)
+            let data = try InputFile.contents(of: file, limit: 1 << 20)
+            configuration = try JSONDecoder().decode(Configuration.self, from: Data(data))
         } catch {
             throw DatasetError(
                 file: file,
                 reason:
-                    "is not that of a synthetic world, make one with `trainer synthesize`: \(error.localizedDescription)"
+                    "is not that of a synthetic world, make one with `trainer synthesize`: "
+                    + ((error as? InputFileError)?.reason ?? error.localizedDescription)
             )
         }
         try self.init(configuration)
