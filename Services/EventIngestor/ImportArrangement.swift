@@ -1,4 +1,5 @@
 import Datasets
+import Identifiers
 import InputFiles
 import Messages
 import ServiceRuntime

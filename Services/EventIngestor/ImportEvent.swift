@@ -1,5 +1,6 @@
 import Datasets
 import Digests
+import Identifiers
 import Messages
 import Sorting
 

@@ -1,5 +1,6 @@
 import Datasets
 import Foundation
+import Identifiers
 import Messages
 import RandomNumbers
 import ServiceRuntime
@@ -33,7 +34,7 @@ struct ImportOrderTests {
     private func prepared() throws -> [String] {
         let dataset = try DatasetFolder(path: stage.folder).prepared()
         let items = dataset.users.indices.map { user in
-            let index = Int("\(dataset.users[user])".dropFirst(stage.user.count)) ?? -1
+            let index = Int(dataset.users[user].text.dropFirst(stage.user.count)) ?? -1
             let events = dataset.timeline(user: user, 0..<dataset.eventCount(ofUser: user))
             return (index, events.map { "\(index):\($0.item)" })
         }

@@ -1,4 +1,5 @@
 import Foundation
+import Identifiers
 import Messages
 import ServiceRuntime
 import Streams
@@ -73,7 +74,7 @@ final class ImportStage: Sendable {
             .map { try Event(decoding: $0.value ?? [], contentType: nil) }
         var byUser: [Int: [String]] = [:]
         for event in events {
-            let index = try #require(Int("\(event.user)".dropFirst(user.count)))
+            let index = try #require(Int(event.user.text.dropFirst(user.count)))
             byUser[index, default: []].append("\(index):\(event.item)")
         }
         return byUser.sorted { $0.key < $1.key }.flatMap(\.value)
