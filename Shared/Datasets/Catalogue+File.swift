@@ -3,17 +3,10 @@ internal import Foundation
 extension Catalogue {
     /// Reads a catalogue from a JSON file.
     ///
-    /// - Throws: `DatasetError` naming the file and what is wrong with it.
-    public init(contentsOf path: String) throws(DatasetError) {
-        do {
-            self = try JSONDecoder().decode(Self.self, from: Data(contentsOf: URL(fileURLWithPath: path)))
-        } catch var error as DatasetError {
-            error.file = path
-            throw error
-        } catch {
-            throw DatasetError(file: path, reason: "cannot be read as a catalogue: \(error.localizedDescription)")
-        }
-    }
+    /// An id that is a number is its digits; an item without a title is called by its id.
+    ///
+    /// - Throws: `DatasetError` naming the file, the item, the field and the value.
+    public init(contentsOf path: String) throws(DatasetError) { self = try KnownItems(catalogue: path).catalogue }
 
     /// Writes the catalogue as JSON, whole or not at all; the same catalogue gives the same bytes.
     ///

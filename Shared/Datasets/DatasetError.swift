@@ -26,6 +26,32 @@ public struct DatasetError: Error, Sendable, Equatable, CustomStringConvertible 
         if let file { text += line.map { "\(file):\($0): " } ?? "\(file): " }
         if let field { text += "\(field) " }
         if let value { text += "\"\(value.prefix(80))\" " }
-        return text + reason
+        return Self.plain(text + reason)
+    }
+
+    /// The error about a field of an object that is there twice: readers of JSON differ in which they take.
+    static func givenTwice(_ field: String) -> DatasetError {
+        DatasetError(field: field, reason: "is given twice in one object; keep one")
+    }
+
+    /// With the way out where a value is none of JSON's, as Python writes it.
+    func advised() -> DatasetError {
+        guard let value, ["NaN", "Infinity", "-Infinity", "nan"].contains(where: value.hasPrefix) else { return self }
+        var error = self
+        error.reason += "; NaN and Infinity are no JSON: write null"
+        return error
+    }
+
+    /// Without control characters, which a file may have and a terminal obeys.
+    private static func plain(_ text: String) -> String {
+        var plain = ""
+        for scalar in text.unicodeScalars {
+            if scalar.properties.generalCategory == .control {
+                plain += scalar.escaped(asASCII: true)
+            } else {
+                plain.unicodeScalars.append(scalar)
+            }
+        }
+        return plain
     }
 }

@@ -6,10 +6,18 @@ public struct PreparationOptions: Sendable {
     public var minimumUserEvents: Int
     /// Items with fewer events are left out.
     public var minimumItemEvents: Int
+    /// Whether of several events of one user, item and time only the first in the file is kept, whatever its rating is.
+    public var dropsDuplicates: Bool
 
     /// Makes options; without any, nothing is left out.
-    public init(skipsBadLines: Bool = false, minimumUserEvents: Int = 1, minimumItemEvents: Int = 1) {
+    public init(
+        skipsBadLines: Bool = false,
+        minimumUserEvents: Int = 1,
+        minimumItemEvents: Int = 1,
+        dropsDuplicates: Bool = false
+    ) {
         self.skipsBadLines = skipsBadLines
+        self.dropsDuplicates = dropsDuplicates
         self.minimumUserEvents = minimumUserEvents
         self.minimumItemEvents = minimumItemEvents
     }
@@ -44,40 +52,44 @@ extension DatasetFolder {
     ) throws(DatasetError) -> PreparedDataset {
         var builder = PreparedDatasetBuilder(options)
         try knowCatalogue(&builder)
-        try gather(&builder, progress)
+        builder.counts[.filesPassedOver] = passedOver.count
+        let firstSkipped = try gather(&builder, progress)
         guard builder.eventCount > 0 else {
-            throw DatasetError(file: eventsPath, reason: "holds no event; is this the right file, and is it whole?")
+            var reason = "holds no event; is this the right file, and is it whole?"
+            if let firstSkipped { reason += " \(builder.skippedLines) bad lines were left out, the first is \(firstSkipped)" }
+            throw DatasetError(file: eventsPath, reason: reason)
         }
         try builder.keepCore(file: eventsPath)
-        if let fields = kind.metadataFields { try describe(&builder, fields, progress) }
+        if let metadataPath, !hasCompleteCatalogue { try describe(&builder, metadataPath, progress) }
         return try builder.build(format: format.rawValue)
     }
 
+    /// Whether the file of items says which there are, and is read before the events.
+    private var hasCompleteCatalogue: Bool { format == .movieLens || format == .ndjson }
+
     /// Where the catalogue is complete, it says which items there are.
     private func knowCatalogue(_ builder: inout PreparedDatasetBuilder) throws(DatasetError) {
-        switch kind {
-        case .movieLensRatings:
-            guard let metadataPath else { return }
-            let films = try MovieLensFolder.films(metadataPath, skipsBadLines: builder.options.skipsBadLines)
-            builder.know(films.catalogue)
-            builder.skippedLines += films.skippedLines
-        case .events:
-            guard let metadataPath else {
-                throw DatasetError(
-                    file: "catalogue.json",
-                    reason: "does not exist beside \(eventsPath), which needs it: "
-                        + #"{"items": [{"id": ..., "title": ..., "categories": [...]}]}"#
-                )
+        guard hasCompleteCatalogue else { return }
+        if let metadataPath {
+            if format == .ndjson {
+                builder.know(try KnownItems(catalogue: metadataPath))
+            } else {
+                builder.know(try KnownItems(films: metadataPath, skipsBadLines: builder.options.skipsBadLines))
             }
-            builder.know(try Catalogue(contentsOf: metadataPath))
-        default: break
+        } else if format == .ndjson {
+            throw DatasetError(
+                file: "catalogue.json",
+                reason: "does not exist beside \(eventsPath), which needs it: "
+                    + #"{"items": [{"id": ..., "title": ..., "categories": [...]}]}"#
+            )
         }
     }
 
+    /// Reads the events; gives the first bad line that was left out.
     private func gather(
         _ builder: inout PreparedDatasetBuilder,
         _ progress: (PreparationProgress) -> Void
-    ) throws(DatasetError) {
+    ) throws(DatasetError) -> DatasetError? {
         var reader = try events(skipsBadLines: builder.options.skipsBadLines, readsText: false)
         var state = PreparationProgress(
             stage: "reading \(eventsPath.split(separator: "/").last ?? "events")",
@@ -87,7 +99,7 @@ extension DatasetFolder {
         )
         var row = EventRow()
         while try reader.next(&row) {
-            try builder.add(row, file: eventsPath, line: reader.position.line)
+            try builder.add(row, file: eventsPath, line: reader.line)
             state.events += 1
             if state.events & 0xFFFF == 0 {
                 state.bytesRead = reader.bytesRead
@@ -96,39 +108,35 @@ extension DatasetFolder {
         }
         state.bytesRead = state.byteCount
         progress(state)
-        builder.skippedLines += reader.skippedLines
+        builder.counts += reader.counts
+        return reader.firstSkipped
     }
 
     /// Reads titles and categories of the items that are left.
     private func describe(
         _ builder: inout PreparedDatasetBuilder,
-        _ fields: ItemMetadata.Fields,
+        _ metadataPath: String,
         _ progress: (PreparationProgress) -> Void
     ) throws(DatasetError) {
-        guard let metadataPath else { return }
         var state = PreparationProgress(
             stage: "reading \(metadataPath.split(separator: "/").last ?? "metadata")",
             bytesRead: 0,
             byteCount: FolderCheck.size(of: metadataPath),
             events: builder.eventCount
         )
-        try builder.describe(metadataPath, fields) {
+        try builder.describe(metadataPath, try itemForm(metadataPath)) {
             state.bytesRead = $0
             progress(state)
         }
         state.bytesRead = state.byteCount
         progress(state)
     }
-}
 
-extension FileKind {
-    /// What the fields of the metadata are called; nil where the catalogue is complete.
-    fileprivate var metadataFields: ItemMetadata.Fields? {
-        switch self {
-        case .amazon2014Reviews, .amazon2023Reviews: .amazon
-        case .googleLocalReviews: .googleLocal
-        case .sequences: .items
-        default: nil
-        }
+    /// How the file of items is written: a table says it by its head, JSON is what goes with the events.
+    private func itemForm(_ path: String) throws(DatasetError) -> ItemLines.Form {
+        let look = try FileLook(path)
+        if case .itemTable(let form) = look.kind { return form }
+        if case .table = kind { return look.kind.itemForm ?? .json(.items) }
+        return kind.itemForm ?? .json(.items)
     }
 }

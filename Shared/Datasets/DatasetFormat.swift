@@ -1,13 +1,16 @@
-import Identifiers
-
 /// The forms of data sets that can be read.
 public enum DatasetFormat: String, CaseIterable, Sendable {
-    /// MovieLens: `ratings.dat` and `movies.dat`, or `ratings.csv` and `movies.csv`.
+    /// MovieLens: `ratings.dat` and `movies.dat`, `ratings.csv` and `movies.csv`, Kaggle's `rating.csv` and `movie.csv`, or
+    /// `u.data` and `u.item`.
     case movieLens = "movielens"
     /// Amazon reviews and metadata of 2014, 2018 and 2023: a JSON object in each line.
     case amazon
     /// Google Local reviews and metadata of 2021: a JSON object in each line.
     case googleLocal = "google-local"
+    /// RecBole's atomic files: `NAME.inter` and `NAME.item`, whose heads name columns and types.
+    case recBole = "recbole"
+    /// Any other table whose first line names its columns.
+    case csv
     /// Lines of `user item item ...`, with `items.jsonl` beside it where there are titles.
     case sequences
     /// Our own events and items: `events.ndjson` and `catalogue.json`.
@@ -15,21 +18,25 @@ public enum DatasetFormat: String, CaseIterable, Sendable {
 
     /// What is looked for, for the error where nothing is found.
     static let expectation = """
-        MovieLens (ratings.dat or ratings.csv, with movies.dat or movies.csv), Amazon reviews (JSON lines with \
-        reviewerID and asin, or user_id and parent_asin), Google Local reviews (JSON lines with user_id and gmap_id), \
-        sequences (a .txt file of lines "user item item ..."), or our own events.ndjson with catalogue.json; \
-        each file also as .gz
+        MovieLens (ratings.dat or ratings.csv, with movies.dat or movies.csv; u.data with u.item), Amazon reviews (JSON \
+        lines with reviewerID and asin, or user_id and parent_asin), Google Local reviews (JSON lines with user_id and \
+        gmap_id), RecBole (NAME.inter with NAME.item), a table (.csv or .tsv whose first line names user, item, rating, \
+        timestamp), sequences (a .txt file of lines "user item item ..."), or our own events.ndjson with \
+        catalogue.json; each file also as .gz
         """
 }
 
-/// What a file holds, as far as its first lines say.
+/// What a file holds, as far as its name and its first lines say.
 enum FileKind: Equatable {
-    case movieLensRatings
+    /// A table of events.
+    case table(TableLayout)
     case amazon2014Reviews
     case amazon2023Reviews
     case googleLocalReviews
     case sequences
     case events
+    /// A table of items, or `u.item`.
+    case itemTable(ItemLines.Form)
     case amazonMetadata
     case googleLocalMetadata
     case items
@@ -38,81 +45,39 @@ enum FileKind: Equatable {
     /// The format of a file of events; nil for any other file.
     var format: DatasetFormat? {
         switch self {
-        case .movieLensRatings: .movieLens
+        case .table(let layout):
+            switch layout.form {
+            case .movieLens: .movieLens
+            case .recBole: .recBole
+            case .plain: .csv
+            }
         case .amazon2014Reviews, .amazon2023Reviews: .amazon
         case .googleLocalReviews: .googleLocal
         case .sequences: .sequences
         case .events: .ndjson
-        case .amazonMetadata, .googleLocalMetadata, .items, .unknown: nil
+        case .itemTable, .amazonMetadata, .googleLocalMetadata, .items, .unknown: nil
         }
     }
 
-    /// The kind of file that describes the items of such a file of events.
-    var metadata: FileKind? {
+    /// Whether this is a file that describes the items of such a file of events.
+    func describesItems(of events: FileKind) -> Bool {
+        switch events {
+        case .amazon2014Reviews, .amazon2023Reviews: self == .amazonMetadata
+        case .googleLocalReviews: self == .googleLocalMetadata
+        case .sequences: self == .items
+        case .table: format == nil && self != .unknown
+        default: false
+        }
+    }
+
+    /// How a file of this kind that describes items is read; nil when it is none.
+    var itemForm: ItemLines.Form? {
         switch self {
-        case .amazon2014Reviews, .amazon2023Reviews: .amazonMetadata
-        case .googleLocalReviews: .googleLocalMetadata
-        case .sequences: .items
-        default: nil
+        case .itemTable(let form): form
+        case .amazonMetadata, .amazon2014Reviews, .amazon2023Reviews: .json(.amazon)
+        case .googleLocalMetadata, .googleLocalReviews: .json(.googleLocal)
+        case .items, .sequences: .json(.items)
+        case .table, .events, .unknown: nil
         }
-    }
-
-    /// So many lines are looked at, as the first ones may be damaged.
-    private static let lineCount = 20
-
-    /// Looks at a file: its first line that says what it is decides.
-    ///
-    /// - Parameters:
-    ///   - path: the file.
-    ///   - wanted: the format that was asked for; a line of it decides before one of another.
-    /// - Throws: `DatasetError` when it cannot be read.
-    init(ofFile path: String, wanted: DatasetFormat? = nil) throws(DatasetError) {
-        let name = path.split(separator: "/").last.map(String.init) ?? path
-        let plain = name.hasSuffix(".gz") ? String(name.dropLast(3)) : name
-        if plain.hasSuffix(".dat") || plain.hasSuffix(".csv") {
-            self = plain.hasPrefix("movies") ? .unknown : .movieLensRatings
-            return
-        }
-        var lines = try LineReader(path)
-        var (found, looked) = (FileKind.unknown, 0)
-        while looked < Self.lineCount, let line = try lines.next() {
-            if line.isEmpty { continue }
-            // Words make sequences in a first line only: some line of any text has two.
-            let kind = Self.kind(lines.bytes, line, isText: looked == 0 && plain.hasSuffix(".txt"))
-            looked += 1
-            if found == .unknown { found = kind }
-            if kind != .unknown, wanted == nil || kind.format == wanted {
-                self = kind
-                return
-            }
-        }
-        self = found
-    }
-
-    private static func kind(_ bytes: [UInt8], _ line: Range<Int>, isText: Bool) -> FileKind {
-        guard let fields = try? fieldNames(bytes, line) else {
-            let words = bytes[line].split { $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\t") }
-            let isObject = bytes[line.lowerBound] == UInt8(ascii: "{")
-            return isText && !isObject && words.count >= 2 ? .sequences : .unknown
-        }
-        func has(_ names: TextKey...) -> Bool { names.allSatisfy(fields.contains) }
-        if has("reviewerID", "asin") { return .amazon2014Reviews }
-        if has("user_id", "parent_asin") { return .amazon2023Reviews }
-        if has("user_id", "gmap_id") { return .googleLocalReviews }
-        if has("user", "item") { return .events }
-        if has("parent_asin") || has("asin") { return .amazonMetadata }
-        if has("gmap_id") { return .googleLocalMetadata }
-        return has("id") ? .items : .unknown
-    }
-
-    private static func fieldNames(_ bytes: [UInt8], _ line: Range<Int>) throws(DatasetError) -> Set<TextKey> {
-        var names: Set<TextKey> = []
-        var scanner = ValueScanner(bytes, line, .syntax(of: bytes, line))
-        try scanner.beginObject()
-        while let name = try scanner.nextField(isFirst: names.isEmpty) {
-            names.insert(TextKey(scanner.text(name)))
-            try scanner.skipValue()
-        }
-        return names
     }
 }

@@ -34,7 +34,7 @@ struct EventGatherer {
     /// Every item, by number.
     var items = IDTable()
     /// How many events there are.
-    private(set) var count = 0
+    var count = 0
 
     private var chunks: [Chunk] = []
     private var current = Chunk()
@@ -43,9 +43,17 @@ struct EventGatherer {
     private var lastUserNumber = -1
 
     /// Adds an event of an item that has a number.
-    mutating func add(_ row: EventRow, item: Int) {
+    ///
+    /// - Throws: `DatasetError` when the user's id is none.
+    mutating func add(_ row: EventRow, item: Int) throws(DatasetError) {
         if lastUserNumber < 0 || row.user != lastUser {
-            lastUserNumber = users.number(of: row.user, 0..<row.user.count)
+            let id = 0..<row.user.count
+            if let number = users.knownNumber(of: row.user, id) {
+                lastUserNumber = number
+            } else {
+                _ = try IDCheck.text(row.user, "user")
+                lastUserNumber = users.number(of: row.user, id)
+            }
             lastUser.removeAll(keepingCapacity: true)
             lastUser.append(contentsOf: row.user)
         }
@@ -70,7 +78,7 @@ struct EventGatherer {
         var userCounts = [Int32](repeating: 0, count: users.count)
         var itemCounts = [Int32](repeating: 0, count: items.count)
         for chunk in chunks {
-            for index in chunk.users.indices {
+            for index in chunk.users.indices where chunk.users[index] >= 0 {
                 userCounts[Int(chunk.users[index])] += 1
                 itemCounts[Int(chunk.items[index])] += 1
             }
@@ -180,11 +188,26 @@ struct EventGatherer {
         }
     }
 
-    private mutating func finishChunks() {
+    mutating func finishChunks() {
         guard !current.users.isEmpty else { return }
         chunks.append(current)
         current = Chunk()
     }
+
+    // MARK: - Events by their place in the order they came
+
+    /// Calls `body` with the user and the place of each event that is not left out.
+    func forEachEvent(_ body: (_ user: Int, _ place: Int) -> Void) {
+        for (number, chunk) in chunks.enumerated() {
+            for (index, user) in chunk.users.enumerated() where user >= 0 {
+                body(Int(user), number * Chunk.capacity + index)
+            }
+        }
+    }
+
+    func item(at place: Int) -> Int32 { chunks[place / Chunk.capacity].items[place % Chunk.capacity] }
+    func time(at place: Int) -> Int64 { chunks[place / Chunk.capacity].times[place % Chunk.capacity] }
+    mutating func leaveOut(at place: Int) { chunks[place / Chunk.capacity].users[place % Chunk.capacity] = -1 }
 }
 
 extension EventGatherer.Grouped {

@@ -4,8 +4,10 @@ internal import Messages
 protocol LineParser {
     /// The type of these events.
     var eventType: String { get }
-    /// Whether a wrong first line means a wrong file, also where bad lines are skipped.
-    var hasHeader: Bool { get }
+    /// What is between the fields of a table in which a field may have line breaks in quotes; nil where a line is a line.
+    var recordDelimiter: UInt8? { get }
+    /// What was decoded or assumed.
+    var counts: ReadingCounts { get }
     /// Reads a line into a row that is empty.
     ///
     /// - Parameters:
@@ -28,7 +30,9 @@ struct EventLines<Parser: LineParser>: EventReader {
     private var lines: LineReader
     private var parser: Parser
     private let skipsBadLines: Bool
+    private let recordDelimiter: UInt8?
     private(set) var skippedLines = 0
+    private(set) var firstSkipped: DatasetError?
 
     init(
         _ path: String,
@@ -39,17 +43,31 @@ struct EventLines<Parser: LineParser>: EventReader {
         lines = try LineReader(path, from: position)
         self.parser = parser
         self.skipsBadLines = skipsBadLines
+        recordDelimiter = parser.recordDelimiter
     }
 
     var position: ReadPosition { lines.position }
     var bytesRead: Int { lines.bytesRead }
+    var line: Int { recordDelimiter == nil ? lines.position.line : lines.recordLine }
+
+    var counts: ReadingCounts {
+        var counts = parser.counts
+        counts[.badLines] += skippedLines
+        counts[.recordsOfSeveralLines] += lines.longRecords
+        return counts
+    }
+
+    private mutating func nextLine() throws(DatasetError) -> Range<Int>? {
+        if let recordDelimiter { return try lines.nextRecord(delimiter: recordDelimiter) }
+        return try lines.next()
+    }
 
     mutating func next(_ row: inout EventRow) throws(DatasetError) -> Bool {
-        while let line = try lines.next() {
+        while let line = try nextLine() {
             if line.isEmpty { continue }
             row.clear()
             do throws(DatasetError) {
-                if try parser.parse(lines.bytes, line, number: lines.position.line, into: &row) { return true }
+                if try parser.parse(lines.bytes, line, number: self.line, into: &row) { return true }
             } catch {
                 try skip(error)
             }
@@ -71,13 +89,11 @@ struct EventLines<Parser: LineParser>: EventReader {
 
     /// Counts a bad line, or says where it is.
     private mutating func skip(_ error: DatasetError) throws(DatasetError) {
-        if skipsBadLines, lines.position.line > 1 || !parser.hasHeader {
-            skippedLines += 1
-            return
-        }
-        var error = error
+        var error = error.advised()
         error.file = lines.path
-        error.line = lines.position.line
-        throw error
+        error.line = line
+        guard skipsBadLines else { throw error }
+        skippedLines += 1
+        if firstSkipped == nil { firstSkipped = error }
     }
 }

@@ -1,29 +1,40 @@
 public import Messages
 
-/// Reads MovieLens ratings as events of type `rating`; the categories are left to the catalogue.
+/// Reads ratings of a table as events of type `rating`; the categories are left to the catalogue.
 public struct MovieLensEventReader: EventReader {
-    private var lines: EventLines<MovieLensRatingParser>
+    private var lines: EventLines<TableEventParser>
 
-    /// Opens a file of ratings; `.dat` or `.dat.gz` means the `::` form, anything else CSV.
+    /// Opens a file of ratings: `.dat`, or a table whose head names its columns.
     ///
-    /// - Throws: `DatasetError` when the file cannot be opened.
+    /// - Throws: `DatasetError` when the file cannot be opened, or is no table of events.
     public init(
         path: String,
         from position: ReadPosition = .start,
         skipsBadLines: Bool = false
     ) throws(DatasetError) {
-        lines = try EventLines(
-            path,
-            MovieLensRatingParser(format: MovieLensFormat(path: path)),
-            from: position,
-            skipsBadLines: skipsBadLines
-        )
+        try self.init(path, try TableLayout.ofRatings(path), from: position, skipsBadLines: skipsBadLines)
+    }
+
+    init(_ path: String, _ layout: TableLayout, from position: ReadPosition, skipsBadLines: Bool) throws(DatasetError) {
+        let parser: TableEventParser
+        do throws(DatasetError) {
+            parser = try TableEventParser(layout)
+        } catch {
+            throw DatasetError(file: path, line: layout.headLine, reason: error.reason)
+        }
+        lines = try EventLines(path, parser, from: position, skipsBadLines: skipsBadLines)
     }
 
     /// After the last line that was read.
     public var position: ReadPosition { lines.position }
+    /// The line at which the last rating began.
+    public var line: Int { lines.line }
     /// How many bad lines were skipped.
     public var skippedLines: Int { lines.skippedLines }
+    /// The first bad line that was skipped.
+    public var firstSkipped: DatasetError? { lines.firstSkipped }
+    /// What was left out, decoded or assumed.
+    public var counts: ReadingCounts { lines.counts }
     /// How much of the file on disk has been read.
     public var bytesRead: Int { lines.bytesRead }
 

@@ -1,9 +1,9 @@
 internal import Foundation
-internal import Identifiers
 
-/// A MovieLens data set on disk: `movies.dat` and `ratings.dat`, or `movies.csv` and `ratings.csv`, each also as `.gz`.
+/// A MovieLens data set on disk: `movies.dat` and `ratings.dat`, `movies.csv` and `ratings.csv`, Kaggle's `movie.csv` and
+/// `rating.csv`, or `u.item` and `u.data`, each also as `.gz`.
 ///
-/// - Source: the README files of the MovieLens 1M, 10M, 20M, 25M, 32M and latest data sets.
+/// - Source: the README files of the MovieLens 100K, 1M, 10M, 20M, 25M, 32M and latest data sets.
 public struct MovieLensFolder: Sendable {
     /// The folder.
     public let path: String
@@ -19,40 +19,54 @@ public struct MovieLensFolder: Sendable {
         guard FolderCheck.isFolder(path) else {
             throw DatasetError(file: path, reason: "is not a folder; give the folder that holds the data set")
         }
-        let (movies, ratings) = (Self.find("movies", in: path), Self.find("ratings", in: path))
+        let (movies, ratings) = (Self.find(Self.movieNames, in: path), Self.find(Self.ratingNames, in: path))
         guard movies != nil || ratings != nil else {
             throw DatasetError(
                 file: path,
-                reason:
-                    "holds no MovieLens data set: expected movies.dat and ratings.dat, or movies.csv and ratings.csv"
+                reason: "holds no MovieLens data set: expected movies.dat and ratings.dat, movies.csv and ratings.csv, "
+                    + "or u.item and u.data"
             )
         }
         guard let ratings else {
-            let isDat = movies.map { MovieLensFormat(path: $0) == .dat } ?? false
-            throw DatasetError(file: "\(path)/ratings.\(isDat ? "dat" : "csv")", reason: "does not exist")
+            throw DatasetError(file: Self.missing("ratings", like: movies, in: path), reason: "does not exist")
         }
         guard let movies = Self.moviesPath(beside: ratings) else {
-            let isDat = MovieLensFormat(path: ratings) == .dat
-            throw DatasetError(file: "\(path)/movies.\(isDat ? "dat" : "csv")", reason: "does not exist")
+            throw DatasetError(file: Self.missing("movies", like: ratings, in: path), reason: "does not exist")
         }
         self.path = path
         moviesPath = movies
         ratingsPath = ratings
     }
 
-    /// A file of the set in any of the forms that it is published in; nil when there is none.
-    static func find(_ name: String, in folder: String) -> String? {
-        ["dat", "csv", "dat.gz", "csv.gz"].map { "\(folder)/\(name).\($0)" }
+    private static let ratingNames = ["ratings.dat", "ratings.csv", "rating.csv", "u.data"]
+    private static let movieNames = ["movies.dat", "movies.csv", "movie.csv", "u.item"]
+
+    private static func missing(_ name: String, like other: String?, in folder: String) -> String {
+        if other?.contains("/u.") == true { return "\(folder)/\(name == "ratings" ? "u.data" : "u.item")" }
+        return "\(folder)/\(name).\(other.map(isDat) == true ? "dat" : "csv")"
+    }
+
+    private static func isDat(_ path: String) -> Bool { path.hasSuffix(".dat") || path.hasSuffix(".dat.gz") }
+
+    private static func find(_ names: [String], in folder: String) -> String? {
+        names.flatMap { ["\(folder)/\($0)", "\(folder)/\($0).gz"] }
             .first { FileManager.default.fileExists(atPath: $0) }
     }
+
+    /// The file of ratings in any of the forms that it is published in; nil when there is none.
+    static func ratingsPath(in folder: String) -> String? { find(ratingNames, in: folder) }
+
+    /// Whether there is a file of films.
+    static func hasMovies(in folder: String) -> Bool { find(movieNames, in: folder) != nil }
 
     /// The file of films of the same form, in the folder of a file of ratings; nil when there is none.
     static func moviesPath(beside ratings: String) -> String? {
         let folder = (ratings as NSString).deletingLastPathComponent
-        let path =
-            (folder.isEmpty ? "" : folder + "/") + "movies."
-            + (MovieLensFormat(path: ratings) == .dat ? "dat" : "csv")
-        return [path, path + ".gz"].first { FileManager.default.fileExists(atPath: $0) }
+        let name = (ratings as NSString).lastPathComponent
+        let names =
+            isDat(ratings)
+            ? ["movies.dat"] : name.hasPrefix("u.data") ? ["u.item"] : ["movies.csv", "movie.csv"]
+        return find(names, in: folder.isEmpty ? "." : folder)
     }
 
     /// All films.
@@ -61,25 +75,7 @@ public struct MovieLensFolder: Sendable {
     /// - Returns: the films in the file's order.
     /// - Throws: `DatasetError` naming file, line, field and value.
     public func catalogue(skipsBadLines: Bool = false) throws(DatasetError) -> Catalogue {
-        try Self.films(moviesPath, skipsBadLines: skipsBadLines).catalogue
-    }
-
-    /// All films of a file, and how many lines were skipped.
-    static func films(
-        _ path: String,
-        skipsBadLines: Bool
-    ) throws(DatasetError) -> (catalogue: Catalogue, skippedLines: Int) {
-        var lines = try FieldReader(path: path, columns: ["movieId", "title", "genres"], skipsBadLines: skipsBadLines)
-        var items: [CatalogueItem] = []
-        while let item = try lines.next({ (fields) throws(DatasetError) in try Self.item(fields) }) {
-            items.append(item)
-        }
-        guard !items.isEmpty else { throw DatasetError(file: path, reason: "holds no film") }
-        do throws(DatasetError) {
-            return (try Catalogue(items: items), lines.skippedLines)
-        } catch {
-            throw DatasetError(file: path, field: error.field, value: error.value, reason: error.reason)
-        }
+        try KnownItems(films: moviesPath, skipsBadLines: skipsBadLines).catalogue
     }
 
     /// A reader of the ratings, in the file's order.
@@ -90,16 +86,5 @@ public struct MovieLensFolder: Sendable {
         skipsBadLines: Bool = false
     ) throws(DatasetError) -> MovieLensEventReader {
         try MovieLensEventReader(path: ratingsPath, from: position, skipsBadLines: skipsBadLines)
-    }
-
-    private static func item(_ fields: [String]) throws(DatasetError) -> CatalogueItem {
-        guard !fields[0].isEmpty else { throw DatasetError(field: "movieId", value: "", reason: "is empty") }
-        guard !fields[1].isEmpty else { throw DatasetError(field: "title", value: "", reason: "is empty") }
-        let genres = fields[2].split(separator: "|").map(String.init)
-        return CatalogueItem(
-            id: ItemID(fields[0]),
-            title: fields[1],
-            categories: genres == ["(no genres listed)"] ? [] : genres
-        )
     }
 }

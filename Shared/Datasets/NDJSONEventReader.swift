@@ -9,6 +9,10 @@ public struct NDJSONEventReader: EventReader {
     private let skipsBadLines: Bool
     /// How many bad lines were skipped.
     public private(set) var skippedLines = 0
+    /// The first bad line that was skipped.
+    public private(set) var firstSkipped: DatasetError?
+    private var times = TimeReader(.milliseconds)
+    private var numericIDs = 0
 
     /// Opens a file.
     ///
@@ -26,6 +30,13 @@ public struct NDJSONEventReader: EventReader {
     public var position: ReadPosition { lines.position }
     /// How much of the file on disk has been read.
     public var bytesRead: Int { lines.bytesRead }
+    /// Bad lines, ids that are numbers, and times that are no milliseconds.
+    public var counts: ReadingCounts {
+        var counts = times.counts
+        counts[.badLines] = skippedLines
+        counts[.numericIDs] = numericIDs
+        return counts
+    }
 
     /// Reads the next event into a row; false at the end.
     ///
@@ -34,7 +45,10 @@ public struct NDJSONEventReader: EventReader {
         while let line = try lines.next() {
             if line.isEmpty { continue }
             row.clear()
-            if EventScanner.read(lines.bytes, line, into: &row) { return true }
+            if let number = EventScanner.read(lines.bytes, line, into: &row), let time = times.milliseconds(number) {
+                row.time = time
+                return true
+            }
             // Whatever is written in a rare way, or wrong, is looked at by the reader of records, which says why.
             guard let event = try event(line) else { continue }
             row.clear()
@@ -62,17 +76,19 @@ public struct NDJSONEventReader: EventReader {
     /// The event of a line; nil when it is bad and skipped.
     private mutating func event(_ line: Range<Int>) throws(DatasetError) -> Event? {
         do throws(MessageError) {
-            return try Event(decoding: Array(lines.bytes[line]), contentType: "application/json")
+            let event = try Event(decoding: Array(lines.bytes[line]), contentType: "application/json")
+            EventScanner.count(lines.bytes, line, &times, numericIDs: &numericIDs)
+            return event
         } catch {
-            guard skipsBadLines else {
-                throw DatasetError(
-                    file: lines.path,
-                    line: lines.position.line,
-                    field: error.field,
-                    reason: error.reason
-                )
-            }
+            let error = DatasetError(
+                file: lines.path,
+                line: lines.position.line,
+                field: error.field,
+                reason: error.reason
+            )
+            guard skipsBadLines else { throw error }
             skippedLines += 1
+            if firstSkipped == nil { firstSkipped = error }
             return nil
         }
     }
@@ -83,12 +99,33 @@ private enum EventScanner {
     private enum Field: Int { case user, item, rating, time, text, type, id }
     private static let names = ["user", "item", "rating", "time", "text", "type", "event_id"].map { Array($0.utf8) }
 
-    /// Reads a line into an empty row; false when it takes a closer look.
-    static func read(_ bytes: [UInt8], _ line: Range<Int>, into row: inout EventRow) -> Bool {
+    private static let idNames = ["user", "user_id", "userId", "item", "item_id", "itemId"].map { Array($0.utf8) }
+    private static let timeNames = ["time", "timestamp", "ts", "event_time", "eventTime"].map { Array($0.utf8) }
+
+    /// Counts what the reader of records made of numbers in a line that it read.
+    static func count(_ bytes: [UInt8], _ line: Range<Int>, _ times: inout TimeReader, numericIDs: inout Int) {
+        var scanner = ValueScanner(bytes, line)
+        var isFirst = true
+        guard (try? scanner.beginObject()) != nil else { return }
+        while let name = try? scanner.nextField(isFirst: isFirst) {
+            isFirst = false
+            let (isID, isTime) = (
+                scanner.name(name, among: idNames) != nil, scanner.name(name, among: timeNames) != nil
+            )
+            guard isID || isTime, !scanner.isAtString(), !scanner.takeNull(), let number = try? scanner.number() else {
+                guard (try? scanner.skipValue()) != nil else { return }
+                continue
+            }
+            if isID { numericIDs += 1 } else if let time = scanner.integer(number) { _ = times.milliseconds(time) }
+        }
+    }
+
+    /// Reads a line into an empty row, but for its time, whose number is given; nil when it takes a closer look.
+    static func read(_ bytes: [UInt8], _ line: Range<Int>, into row: inout EventRow) -> Int64? {
         do throws(DatasetError) {
             return try scan(bytes, line, into: &row)
         } catch {
-            return false
+            return nil
         }
     }
 
@@ -96,9 +133,10 @@ private enum EventScanner {
         _ bytes: [UInt8],
         _ line: Range<Int>,
         into row: inout EventRow
-    ) throws(DatasetError) -> Bool {
+    ) throws(DatasetError) -> Int64? {
         var scanner = ValueScanner(bytes, line)
         var found = 0
+        var time: Int64 = 0
         var isFirst = true
         // Not of the row, but wrong where it is wrong.
         var (type, id): ([UInt8], [UInt8]) = ([], [])
@@ -107,10 +145,10 @@ private enum EventScanner {
             isFirst = false
             guard let field = scanner.name(name, among: names).flatMap(Field.init) else {
                 // Categories and fields that are not known are checked there too.
-                return false
+                return nil
             }
             // Of a field that is there twice, the reader of records decides which counts.
-            guard found & 1 << field.rawValue == 0 else { return false }
+            guard found & 1 << field.rawValue == 0 else { return nil }
             found |= 1 << field.rawValue
             switch field {
             case .user: try scanner.string(into: &row.user)
@@ -119,23 +157,23 @@ private enum EventScanner {
             case .type: try scanner.string(into: &type)
             case .id:
                 try scanner.string(into: &id)
-                if id.isEmpty { return false }
+                if id.isEmpty { return nil }
             case .rating:
-                guard let rating = scanner.decimal(try scanner.number()) else { return false }
+                guard let rating = scanner.decimal(try scanner.number()) else { return nil }
                 row.rating = rating
             case .time:
-                guard let time = scanner.integer(try scanner.number()).flatMap(Timestamp.milliseconds(ofNumber:)) else {
-                    return false
-                }
-                row.time = time
+                guard let number = scanner.integer(try scanner.number()) else { return nil }
+                time = number
             }
         }
         try scanner.finish()
         let needed = 1 << Field.user.rawValue | 1 << Field.item.rawValue | 1 << Field.time.rawValue
-        return found & needed == needed && Limits.times.contains(row.time) && !row.user.isEmpty && !row.item.isEmpty
+        let isGood =
+            found & needed == needed && !row.user.isEmpty && !row.item.isEmpty
             && isGood(row.user, Limits.identifierByteCount) && isGood(row.item, Limits.identifierByteCount)
             && isGood(row.text, Limits.textByteCount) && isGood(type, Limits.nameByteCount)
             && isGood(id, Limits.identifierByteCount)
+        return isGood ? time : nil
     }
 
     /// Whether a text is not too long, and plain.

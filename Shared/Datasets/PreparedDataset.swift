@@ -37,6 +37,25 @@ public struct PreparedDataset: Sendable, Equatable {
         public var removedEvents = 0
         /// Items without a title, which are called by their id.
         public var untitledItems = 0
+        /// What was left out, decoded or assumed.
+        public var counts = ReadingCounts()
+
+        init() {}
+
+        /// Reads what was written; folders that were prepared before have no counts.
+        public init(from decoder: any Decoder) throws {
+            let fields = try decoder.container(keyedBy: CodingKeys.self)
+            format = try fields.decode(String.self, forKey: .format)
+            eventsRead = try fields.decode(Int.self, forKey: .eventsRead)
+            skippedLines = try fields.decode(Int.self, forKey: .skippedLines)
+            minimumUserEvents = try fields.decode(Int.self, forKey: .minimumUserEvents)
+            minimumItemEvents = try fields.decode(Int.self, forKey: .minimumItemEvents)
+            removedUsers = try fields.decode(Int.self, forKey: .removedUsers)
+            removedItems = try fields.decode(Int.self, forKey: .removedItems)
+            removedEvents = try fields.decode(Int.self, forKey: .removedEvents)
+            untitledItems = try fields.decode(Int.self, forKey: .untitledItems)
+            counts = try fields.decodeIfPresent(ReadingCounts.self, forKey: .counts) ?? ReadingCounts()
+        }
     }
 
     /// The items that occur.
@@ -97,11 +116,11 @@ public struct PreparedDataset: Sendable, Equatable {
         skipsBadLines: Bool = false
     ) throws(DatasetError) {
         var builder = PreparedDatasetBuilder(PreparationOptions(skipsBadLines: skipsBadLines))
-        builder.know(catalogue)
+        builder.know(KnownItems(catalogue))
         var row = EventRow()
-        while try reader.next(&row) { try builder.add(row, file: nil, line: reader.position.line) }
+        while try reader.next(&row) { try builder.add(row, file: nil, line: reader.line) }
         guard builder.eventCount > 0 else { throw DatasetError(reason: "the data set holds no event") }
-        builder.skippedLines += reader.skippedLines
+        builder.counts += reader.counts
         self = try builder.build(format: "events")
     }
 

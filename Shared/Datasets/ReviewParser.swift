@@ -9,8 +9,8 @@ struct ReviewParser: LineParser {
         var item: String
         var rating: String
         var time: String
-        /// What one unit of `time` is in milliseconds.
-        var timeUnit: Int64
+        /// What `time` is published in.
+        var timeUnit: TimeReader.Unit
         var summary: String?
         var text: String
 
@@ -20,7 +20,7 @@ struct ReviewParser: LineParser {
             item: "asin",
             rating: "overall",
             time: "unixReviewTime",
-            timeUnit: 1_000,
+            timeUnit: .seconds,
             summary: "summary",
             text: "reviewText"
         )
@@ -30,7 +30,7 @@ struct ReviewParser: LineParser {
             item: "parent_asin",
             rating: "rating",
             time: "timestamp",
-            timeUnit: 1,
+            timeUnit: .milliseconds,
             summary: "title",
             text: "text"
         )
@@ -40,15 +40,17 @@ struct ReviewParser: LineParser {
             item: "gmap_id",
             rating: "rating",
             time: "time",
-            timeUnit: 1,
+            timeUnit: .milliseconds,
             summary: nil,
             text: "text"
         )
     }
 
     let eventType = "review"
-    let hasHeader = false
+    let recordDelimiter: UInt8? = nil
     private let fields: Fields
+    private var times: TimeReader
+    private var numericIDs = 0
     /// In the order of `Field`.
     private let names: [[UInt8]]
     private let readsText: Bool
@@ -62,9 +64,16 @@ struct ReviewParser: LineParser {
     init(_ fields: Fields, readsText: Bool) {
         self.fields = fields
         self.readsText = readsText
+        times = TimeReader(fields.timeUnit)
         var names = [fields.user, fields.item, fields.rating, fields.time]
         if readsText { names += [fields.text] + (fields.summary.map { [$0] } ?? []) }
         self.names = names.map { Array($0.utf8) }
+    }
+
+    var counts: ReadingCounts {
+        var counts = times.counts
+        counts[.numericIDs] = numericIDs
+        return counts
     }
 
     mutating func parse(
@@ -75,18 +84,24 @@ struct ReviewParser: LineParser {
     ) throws(DatasetError) -> Bool {
         summary.removeAll(keepingCapacity: true)
         var hasTime = false
+        var seen = 0
         var scanner = ValueScanner(bytes, line, .syntax(of: bytes, line))
         try scanner.beginObject()
         var isFirst = true
         while let name = try scanner.nextField(isFirst: isFirst) {
             isFirst = false
-            switch scanner.name(name, among: names).flatMap(Field.init) {
+            let field = scanner.name(name, among: names).flatMap(Field.init)
+            if let field {
+                guard seen & 1 << field.rawValue == 0 else { throw .givenTwice(scanner.text(name)) }
+                seen |= 1 << field.rawValue
+            }
+            switch field {
             case .user:
                 row.user.removeAll(keepingCapacity: true)
-                try scanner.identifier(fields.user, into: &row.user)
+                if try scanner.identifier(fields.user, into: &row.user) { numericIDs += 1 }
             case .item:
                 row.item.removeAll(keepingCapacity: true)
-                try scanner.identifier(fields.item, into: &row.item)
+                if try scanner.identifier(fields.item, into: &row.item) { numericIDs += 1 }
             case .rating: row.rating = try rating(&scanner)
             case .time:
                 row.time = try time(&scanner)
@@ -119,19 +134,19 @@ struct ReviewParser: LineParser {
         )
     }
 
-    private func time(_ scanner: inout ValueScanner) throws(DatasetError) -> Int64 {
-        let unit = fields.timeUnit == 1 ? "milliseconds" : "seconds"
+    private mutating func time(_ scanner: inout ValueScanner) throws(DatasetError) -> Int64 {
         let start = scanner
-        if let number = try? scanner.number(), let time = scanner.integer(number),
-            (0...100_000_000_000_000 / fields.timeUnit).contains(time)
+        if let number = try? scanner.number(), let value = scanner.integer(number),
+            let time = times.milliseconds(value)
         {
-            return time * fields.timeUnit
+            return time
         }
         scanner = start
+        let unit = fields.timeUnit == .seconds ? "seconds" : "milliseconds"
         throw DatasetError(
             field: fields.time,
             value: try scanner.valueText(),
-            reason: "is not a time in whole \(unit) since 1970"
+            reason: "is not a time in \(unit) since 1970, after July 1979"
         )
     }
 

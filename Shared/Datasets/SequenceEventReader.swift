@@ -8,6 +8,7 @@ struct SequenceEventReader: EventReader {
     private var lines: LineReader
     private let skipsBadLines: Bool
     private(set) var skippedLines = 0
+    private(set) var firstSkipped: DatasetError?
     /// What is left of the present line, and its user.
     private var user: Range<Int>?
     private var rest = 0..<0
@@ -28,6 +29,13 @@ struct SequenceEventReader: EventReader {
     }
 
     var bytesRead: Int { lines.bytesRead }
+
+    var counts: ReadingCounts {
+        var counts = ReadingCounts()
+        counts[.badLines] = skippedLines
+        counts[.timesFromOrder] = events
+        return counts
+    }
 
     var position: ReadPosition {
         let isInLine = user != nil
@@ -107,13 +115,11 @@ struct SequenceEventReader: EventReader {
     }
 
     private mutating func skip(_ error: DatasetError) throws(DatasetError) {
-        if skipsBadLines {
-            skippedLines += 1
-            return
-        }
         var error = error
         error.file = lines.path
         error.line = lines.position.line
-        throw error
+        guard skipsBadLines else { throw error }
+        skippedLines += 1
+        if firstSkipped == nil { firstSkipped = error }
     }
 }

@@ -31,7 +31,7 @@ extension SyntheticWorld {
             var movies = "movieId,title,genres\n"
             for item in catalogue.items {
                 movies +=
-                    "\(item.id),\(MovieLensFormat.csvQuoted(item.title)),\(item.categories.joined(separator: "|"))\n"
+                    "\(item.id),\(TableFields.quoted(item.title)),\(item.categories.joined(separator: "|"))\n"
             }
             var ratings = "userId,movieId,rating,timestamp\n"
             var events = ""

@@ -77,9 +77,13 @@ struct ValueScanner {
     }
 
     /// Reads an id: a string that is not empty, or a whole number, whose digits are the id.
-    mutating func identifier(_ name: String, into id: inout [UInt8]) throws(DatasetError) {
+    ///
+    /// - Returns: whether it was a number.
+    mutating func identifier(_ name: String, into id: inout [UInt8]) throws(DatasetError) -> Bool {
+        let isString = isAtString()
         do { try scanner.identifier(into: &id) } catch { throw DatasetError(error.inField(name)) }
         if id.isEmpty { throw DatasetError(field: name, value: "", reason: "is empty") }
+        return !isString
     }
 }
 

@@ -1,12 +1,18 @@
 internal import CZlib
 
-/// Makes the bytes of a gzip file what they were before; several compressed parts one after the other are one file.
+/// Makes the bytes of a gzip file what they were before; several compressed parts one after the other are one file,
+/// and zeros after a part are padding, as gzip(1) has it.
 final class Inflater {
     // zlib keeps the address of its stream, so that must not move.
     private let stream: UnsafeMutablePointer<z_stream>
     private let input: UnsafeMutableRawBufferPointer
     private var isStarted = false
     private var isBetweenParts = true
+    /// How many parts were begun, and where in the file the last one did.
+    private var parts = 0
+    private var partStart = 0
+    /// Compressed bytes read so far.
+    private var inputByteCount = 0
 
     init() {
         stream = .allocate(capacity: 1)
@@ -39,15 +45,17 @@ final class Inflater {
             if stream.pointee.avail_in == 0 {
                 let count = try read(input)
                 if count == 0 {
-                    guard isBetweenParts else {
-                        throw InputFileError(path, "is cut off: its compressed data does not end; get the file again")
-                    }
+                    guard isBetweenParts else { throw cutOff(path) }
                     break
                 }
+                inputByteCount += count
                 stream.pointee.next_in = input.baseAddress?.assumingMemoryBound(to: UInt8.self)
                 stream.pointee.avail_in = UInt32(count)
             }
-            if isBetweenParts { try begin(path) }
+            if isBetweenParts {
+                if parts > 0, skipsZeros() { continue }
+                try begin(path)
+            }
             let code = CZlib.inflate(stream, Z_NO_FLUSH)
             switch code {
             case Z_OK: break
@@ -60,7 +68,18 @@ final class Inflater {
         return room.count - Int(stream.pointee.avail_out)
     }
 
+    /// Passes over zeros between parts, with which tapes and some tools fill a file up; true when the input ends first.
+    private func skipsZeros() -> Bool {
+        while stream.pointee.avail_in > 0, stream.pointee.next_in?.pointee == 0 {
+            stream.pointee.next_in += 1
+            stream.pointee.avail_in -= 1
+        }
+        return stream.pointee.avail_in == 0
+    }
+
     private func begin(_ path: String) throws(InputFileError) {
+        partStart = inputByteCount - Int(stream.pointee.avail_in)
+        if parts > 0, stream.pointee.next_in?.pointee != 0x1F { throw trailing(path) }
         // 15 bits of window, and 16 more for a gzip header and checksum.
         let code =
             isStarted
@@ -69,10 +88,30 @@ final class Inflater {
         guard code == Z_OK else { throw damage(path, code) }
         isStarted = true
         isBetweenParts = false
+        parts += 1
+    }
+
+    private func cutOff(_ path: String) -> InputFileError {
+        let part = parts > 1 ? "its part \(parts), which begins at byte \(partStart)," : "its compressed data"
+        return InputFileError(path, "is cut off: \(part) does not end; get the file again")
     }
 
     private func damage(_ path: String, _ code: Int32) -> InputFileError {
         let text = stream.pointee.msg.map { String(cString: $0) } ?? "zlib's code \(code)"
-        return InputFileError(path, "is damaged: its compressed data is wrong (\(text)); get the file again")
+        let byte = inputByteCount - Int(stream.pointee.avail_in)
+        // A part of which not even the head is right is none.
+        if parts > 1, code == Z_DATA_ERROR, byte - partStart <= 2 { return trailing(path) }
+        return InputFileError(
+            path,
+            "is damaged: its compressed data is wrong at byte \(byte) (\(text)); get the file again"
+        )
+    }
+
+    private func trailing(_ path: String) -> InputFileError {
+        InputFileError(
+            path,
+            "has bytes after its compressed data, from byte \(partStart) on, that are neither compressed data nor zeros; "
+                + "get the file again, or keep its first \(partStart) bytes"
+        )
     }
 }

@@ -47,7 +47,7 @@ import Testing
         #expect(table.text(bad) == nil)
     }
 
-    @Test func eventsOfOneTimeKeepTheirOrder() {
+    @Test func eventsOfOneTimeKeepTheirOrder() throws {
         var gatherer = EventGatherer()
         var row = EventRow()
         for (user, item, time) in [("a", 0, 5), ("b", 1, 1), ("a", 2, 5), ("a", 3, 1), ("b", 4, 1), ("a", 5, 5)] {
@@ -55,7 +55,7 @@ import Testing
             row.time = Int64(time)
             row.rating = Float(item)
             let id = Array("\(item)".utf8)
-            gatherer.add(row, item: gatherer.items.number(of: id, 0..<1))
+            try gatherer.add(row, item: gatherer.items.number(of: id, 0..<1))
         }
         let grouped = gatherer.group(newItems: [10, 11, 12, 13, 14, 15])
         #expect(grouped.offsets == [0, 4, 6] && grouped.users == [0, 1])

@@ -14,7 +14,7 @@ import Testing
         }
     }
 
-    private let review = #"{"user_id": "A", "parent_asin": "B", "rating": 5, "timestamp": 1}"#
+    private let review = #"{"user_id": "A", "parent_asin": "B", "rating": 5, "timestamp": 1588687728923}"#
 
     @Test func aFolderWithoutDataSaysWhatWasLookedFor() throws {
         let folder = try TemporaryFolder()
@@ -26,13 +26,14 @@ import Testing
         #expect(message(folder.path).contains("holds no data set that can be read"))
         #expect(message(folder.path, .amazon).contains("holds no data set of the format amazon"))
         #expect(message(folder.path + "/none").contains("does not exist"))
-        #expect(message(folder.path + "/other.json").contains("looked for"))
+        #expect(message(folder.path + "/other.json").contains("other.json:1"))
+        #expect(message(folder.path + "/other.json").contains("none of the fields that tell users and items"))
     }
 
     @Test(arguments: [DatasetFormat.amazon, .googleLocal], ["{\"user_id\": \"A\", \"par", "nonsense"])
     func aDamagedFirstLineIsNamedOrSkippedAndHidesNoFormat(format: DatasetFormat, damage: String) throws {
         let folder = try TemporaryFolder()
-        let place = #"{"user_id": "A", "gmap_id": "B", "rating": 5, "time": 1}"#
+        let place = #"{"user_id": "A", "gmap_id": "B", "rating": 5, "time": 1588687728923}"#
         let whole = format == .amazon ? review : place
         try folder.write("R.json", "\n\(damage)\n\(whole)\n")
         let file = folder.path + "/R.json"
@@ -54,7 +55,7 @@ import Testing
     @Test func aLineOfTheFormatThatIsAskedForDecidesBeforeOneOfAnother() throws {
         let folder = try TemporaryFolder()
         // Without its user the first line looks like one of metadata.
-        try folder.write("R.jsonl", #"{"parent_asin": "B", "rating": 5, "timestamp": 1}"# + "\n\(review)\n")
+        try folder.write("R.jsonl", #"{"parent_asin": "B", "rating": 5, "timestamp": 1588687728923}"# + "\n\(review)\n")
         let file = folder.path + "/R.jsonl"
         #expect(message(file, .amazon).contains("R.jsonl:1"), "\(message(file, .amazon))")
         let kept = try DatasetFolder(path: file, format: .amazon).prepared(PreparationOptions(skipsBadLines: true))

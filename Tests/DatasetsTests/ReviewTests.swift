@@ -77,7 +77,7 @@ import Testing
         reviews: (
             "review-Vermont_10.json",
             #"""
-            {"user_id": "A1", "name": "Jay", "time": 1393545600000, "rating": 5, "text": "good\nCafé 😀", "pics": null, "resp": {"time": 1, "text": "Thank you"}, "gmap_id": "B1"}
+            {"user_id": "A1", "name": "Jay", "time": 1393545600000, "rating": 5, "text": "good\nCafé 😀", "pics": null, "resp": {"time": 1588687728923, "text": "Thank you"}, "gmap_id": "B1"}
             {"user_id": "A1", "name": "Jay", "time": 1293545600000, "rating": 1, "text": "bad", "pics": [{"url": ["https://x"]}], "resp": null, "gmap_id": "B2"}
             {"user_id": "A2", "name": "Kay", "time": 1393545601000, "rating": 3, "text": "ok", "pics": null, "resp": null, "gmap_id": "B1"}
             """#
@@ -158,22 +158,22 @@ import Testing
     }
 
     private static let badLines: [(line: String, field: String?, value: String?)] = [
-        (#"{"user_id": 1.5, "parent_asin": "B", "rating": 5, "timestamp": 1}"#, "user_id", "1.5"),
-        (#"{"user_id": "A", "parent_asin": "", "rating": 5, "timestamp": 1}"#, "parent_asin", ""),
-        (#"{"user_id": "A", "rating": 5, "timestamp": 1}"#, "parent_asin", nil),
-        (#"{"user_id": "A", "parent_asin": "B", "rating": "5 stars", "timestamp": 1}"#, "rating", "\"5 stars\""),
-        (#"{"user_id": "A", "parent_asin": "B", "rating": 50, "timestamp": 1}"#, "rating", "50"),
+        (#"{"user_id": 1.5, "parent_asin": "B", "rating": 5, "timestamp": 1588687728923}"#, "user_id", "1.5"),
+        (#"{"user_id": "A", "parent_asin": "", "rating": 5, "timestamp": 1588687728923}"#, "parent_asin", ""),
+        (#"{"user_id": "A", "rating": 5, "timestamp": 1588687728923}"#, "parent_asin", nil),
+        (#"{"user_id": "A", "parent_asin": "B", "rating": "5 stars", "timestamp": 1588687728923}"#, "rating", "\"5 stars\""),
+        (#"{"user_id": "A", "parent_asin": "B", "rating": 50, "timestamp": 1588687728923}"#, "rating", "50"),
         (#"{"user_id": "A", "parent_asin": "B", "rating": 5, "timestamp": 1.5}"#, "timestamp", "1.5"),
         (#"{"user_id": "A", "parent_asin": "B", "rating": 5}"#, "timestamp", nil),
-        (#"{"user_id": "A", "parent_asin": "B", "rating": 5, "timestamp": 1"#, nil, ""),
-        (#"{"user_id": "A", "parent_asin": "B" "rating": 5, "timestamp": 1}"#, nil, #""rating": 5, "timestamp": 1}"#),
+        (#"{"user_id": "A", "parent_asin": "B", "rating": 5, "timestamp": 1588687728923"#, nil, ""),
+        (#"{"user_id": "A", "parent_asin": "B" "rating": 5, "timestamp": 1588687728923}"#, nil, #""rating": 5, "timestamp": 1588687728923}"#),
         ("not JSON at all", nil, "not JSON at all"),
     ]
 
     @Test(arguments: badLines)
     func namesFileLineFieldAndValueOfABadLine(line: String, field: String?, value: String?) throws {
         let folder = try TemporaryFolder()
-        let good = #"{"user_id": "A", "parent_asin": "B", "rating": 5, "timestamp": 1}"#
+        let good = #"{"user_id": "A", "parent_asin": "B", "rating": 5, "timestamp": 1588687728923}"#
         try folder.write("R.jsonl", "\(good)\n\(line)\n\(good)\n")
         let source = try DatasetFolder(path: folder.path)
         do {
@@ -189,9 +189,9 @@ import Testing
 
     @Test func aReviewWithoutRatingHasNone() throws {
         let folder = try TemporaryFolder()
-        try folder.write("r.json", #"{"user_id": "A", "gmap_id": "B", "rating": null, "time": 1, "text": null}"#)
+        try folder.write("r.json", #"{"user_id": "A", "gmap_id": "B", "rating": null, "time": 1588687728923, "text": null}"#)
         let data = try DatasetFolder(path: folder.path).prepared()
-        #expect(data.entry(user: 0, 0).rating == nil && data.entry(user: 0, 0).time == 1)
+        #expect(data.entry(user: 0, 0).rating == nil && data.entry(user: 0, 0).time == 1_588_687_728_923)
     }
 
     @Test func aCategoryOfNearlyAllItemsIsLeftOut() throws {
@@ -224,7 +224,7 @@ import Testing
 
     @Test func aFileThatIsCutOffIsNamed() throws {
         let folder = try TemporaryFolder()
-        let line = #"{"user_id": "A", "parent_asin": "B", "rating": 5, "timestamp": 1}"# + "\n"
+        let line = #"{"user_id": "A", "parent_asin": "B", "rating": 5, "timestamp": 1588687728923}"# + "\n"
         let bytes = TemporaryFolder.gzip(String(repeating: line, count: 20_000))
         try folder.write("R.jsonl.gz", bytes: Array(bytes[..<(bytes.count - 100)]))
         do {

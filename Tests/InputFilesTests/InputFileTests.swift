@@ -81,8 +81,35 @@ import Testing
         checksum[checksum.count - 6] ^= 1
         let wrong = try File("a.gz", checksum)
         #expect(reason(wrong.path).contains("is damaged"))
-        let garbage = try File("a.gz", Self.abc + Array("garbage".utf8))
-        #expect(reason(garbage.path).contains("is damaged"))
+    }
+
+    /// Tapes, and tools that write whole blocks, fill a file up with zeros.
+    @Test(arguments: [1, 3, 512, 300_000])
+    func zerosAfterCompressedDataArePadding(count: Int) throws {
+        let zeros = [UInt8](repeating: 0, count: count)
+        let padded = try File("a.gz", Self.abc + zeros)
+        #expect(try all(padded.path) == Array("abc\n".utf8))
+        #expect(try all(padded.path, room: 4) == Array("abc\n".utf8))
+        let between = try File("a.gz", Self.abc + zeros + Self.def + zeros)
+        #expect(try all(between.path) == Array("abc\ndef\n".utf8))
+    }
+
+    @Test(arguments: ["garbage", "\u{1F}garbage", "\u{0}\u{0}garbage", "g", "\u{1F}g"])
+    func anythingElseAfterCompressedDataIsNamedWithItsPlace(garbage: String) throws {
+        let file = try File("a.gz", Self.abc + Array(garbage.utf8))
+        let place = Self.abc.count + garbage.utf8.prefix { $0 == 0 }.count
+        #expect(reason(file.path).contains("has bytes after its compressed data, from byte \(place) on"))
+    }
+
+    @Test func aPartThatIsCutOffIsNamed() throws {
+        for count in [4, 12, Self.def.count - 1] {
+            let file = try File("a.gz", Self.abc + Array(Self.def[..<count]))
+            #expect(reason(file.path).contains("is cut off: its part 2, which begins at byte \(Self.abc.count)"))
+        }
+        var wrong = Self.def
+        wrong[wrong.count - 6] ^= 1
+        let damaged = try File("a.gz", Self.abc + wrong)
+        #expect(reason(damaged.path).contains("is damaged"))
     }
 
     @Test func missingFilesAndFoldersAreNamed() throws {

@@ -38,6 +38,7 @@ enum AllCommand {
                 let json = try reader.value(of: TrainerKeys.json)
                 try await context.compute("training") { shutdown in
                     let dataset = try PrepareCommand.prepare(data, into: output + "/prepared", preparation)
+                    PrepareCommand.say("reading: \(dataset.origin.counts)")
                     try stages.run(dataset, output: output, until: shutdown)
                     let bundle = try ExportCommand.export(dataset, run: stages.userLLM.folder, to: output + "/bundle")
                     guard users != 0 else { return }

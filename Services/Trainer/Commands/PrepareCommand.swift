@@ -32,9 +32,15 @@ enum PrepareCommand {
         help: "Leave out items with fewer"
     )
 
+    static let dropDuplicates = ConfigurationKey<Bool>(
+        "drop-duplicates",
+        default: false,
+        help: "Of events of one user, item and time keep the first in the file, whatever its rating; else all count"
+    )
+
     /// What decides which data are read, and how; also keys of `trainer all`.
     static let keys: [any AnyConfigurationKey] = [
-        format, metadata, minimumUserEvents, minimumItemEvents, TrainerKeys.skipBadLines,
+        format, metadata, minimumUserEvents, minimumItemEvents, dropDuplicates, TrainerKeys.skipBadLines,
     ]
 
     static var command: Command {
@@ -76,6 +82,7 @@ enum PrepareCommand {
             options.skipsBadLines = try reader.value(of: TrainerKeys.skipBadLines)
             options.minimumUserEvents = try reader.value(of: PrepareCommand.minimumUserEvents)
             options.minimumItemEvents = try reader.value(of: PrepareCommand.minimumItemEvents)
+            options.dropsDuplicates = try reader.value(of: PrepareCommand.dropDuplicates)
         }
     }
 
@@ -92,6 +99,9 @@ enum PrepareCommand {
                     + "categories; name the file with --metadata if there is one"
             )
         }
+        if !source.passedOver.isEmpty {
+            say("passed over, as they hold no events: \(source.passedOver.joined(separator: ", "))")
+        }
         var bars = StageBars()
         let dataset = try source.prepared(settings.options) { bars.show($0) }
         bars.finish()
@@ -100,7 +110,8 @@ enum PrepareCommand {
         return dataset
     }
 
-    private static func say(_ text: String) {
+    /// Tells people something.
+    static func say(_ text: String) {
         FileHandle.standardError.write(Data("prepare: \(text)\n".utf8))
     }
 
@@ -140,6 +151,7 @@ enum PrepareCommand {
         report.add("items_without_title", origin.untitledItems)
         report.add("users_without_test", dataset.users.count - dataset.evaluatedUsers.count)
         report.add("data_hash", dataset.dataHash)
+        report.add("reading", origin.counts)
         return report
     }
 }

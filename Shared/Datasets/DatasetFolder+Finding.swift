@@ -1,0 +1,163 @@
+internal import Foundation
+
+extension DatasetFolder {
+    /// A file of events.
+    struct Found {
+        var path: String
+        var kind: FileKind
+        /// Names of files beside it that hold none.
+        var passedOver: [String] = []
+
+        init(_ path: String, _ kind: FileKind) {
+            self.path = path
+            self.kind = kind
+        }
+    }
+
+    private static func files(in folder: String) -> [String] {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
+        return names.sorted().filter { !$0.hasPrefix(".") && !FolderCheck.isFolder("\(folder)/\($0)") }
+    }
+
+    /// The file of events of a folder.
+    static func events(in folder: String, _ format: DatasetFormat?) throws(DatasetError) -> Found {
+        func has(_ name: String) -> Bool { FileManager.default.fileExists(atPath: "\(folder)/\(name)") }
+        func isWanted(_ one: DatasetFormat) -> Bool { format == nil || format == one }
+        let ratings = isWanted(.movieLens) ? MovieLensFolder.ratingsPath(in: folder) : nil
+        for name in ["events.ndjson", "events.ndjson.gz"] where isWanted(.ndjson) && has(name) {
+            // The synthetic world is written in both forms; ours is the one that says more.
+            if has("catalogue.json") || ratings == nil { return Found("\(folder)/\(name)", .events) }
+        }
+        if let ratings { return Found(ratings, .table(try movieLens(ratings))) }
+        if format == .movieLens || (isWanted(.movieLens) && MovieLensFolder.hasMovies(in: folder)) {
+            let path = try MovieLensFolder(path: folder).ratingsPath
+            return Found(path, .table(try movieLens(path)))
+        }
+        return try onlyEvents(in: folder, format)
+    }
+
+    private static func movieLens(_ path: String) throws(DatasetError) -> TableLayout {
+        var layout = try TableLayout.ofRatings(path)
+        if layout.form == .plain { layout.form = .movieLens }
+        return layout
+    }
+
+    /// The one file of events among those whose names allow it.
+    private static func onlyEvents(in folder: String, _ format: DatasetFormat?) throws(DatasetError) -> Found {
+        var looks: [(name: String, look: FileLook)] = []
+        for name in files(in: folder) where FileName(name).isCandidate {
+            looks.append((name, try FileLook("\(folder)/\(name)", wanted: format)))
+        }
+        var events = looks.filter { one in
+            one.look.kind.format.map { format == nil || format == $0 } ?? false
+        }
+        // What may be text as well as sequences is text where there is something better.
+        if events.contains(where: { !$0.look.isDoubtful }) { events.removeAll { $0.look.isDoubtful } }
+        guard let first = events.first else {
+            throw nothing(at: folder, format, looks.compactMap(\.look.problem).first)
+        }
+        guard events.count == 1 else {
+            throw DatasetError(
+                file: folder,
+                reason: "holds several files of events: "
+                    + events.map { "\($0.name) (\($0.look.kind.format?.rawValue ?? ""))" }.joined(separator: ", ")
+                    + "; give the path of one of them"
+            )
+        }
+        var found = Found("\(folder)/\(first.name)", first.look.kind)
+        found.passedOver = looks.filter { $0.name != first.name && ($0.look.kind == .unknown || $0.look.isDoubtful) }
+            .map(\.name)
+        return found
+    }
+
+    /// What a file of events is.
+    static func kind(of file: String, _ format: DatasetFormat?) throws(DatasetError) -> FileKind {
+        // Names do not tell sequences from other text, and of events even the first line may be wrong.
+        switch format {
+        case .sequences: return .sequences
+        case .ndjson: return .events
+        case .movieLens: return .table(try movieLens(file))
+        default: break
+        }
+        let look = try FileLook(file, wanted: format)
+        var kind = look.kind
+        // A table with a head can be called by either name.
+        if case .table(var layout) = kind, format == .csv || format == .recBole {
+            layout.form = format == .csv ? .plain : .recBole
+            kind = .table(layout)
+        }
+        // What is called so is meant so, and the reader says what is wrong with its first line.
+        switch format {
+        case .amazon where kind == .unknown: kind = .amazon2023Reviews
+        case .googleLocal where kind == .unknown: kind = .googleLocalReviews
+        case nil where kind == .unknown && FileName(file).isEvents && (look.problem == nil || look.problem?.line != nil): kind = .events
+        default: break
+        }
+        guard let found = kind.format, format == nil || format == found else {
+            throw nothing(at: file, format, look.problem)
+        }
+        return kind
+    }
+
+    /// The error where nothing can be read, with what is wrong with what looks most like data.
+    static func nothing(
+        at path: String,
+        _ format: DatasetFormat?,
+        _ problem: DatasetError? = nil
+    ) -> DatasetError {
+        let wanted = format.map { "no data set of the format \($0.rawValue)" } ?? "no data set that can be read"
+        guard var problem else {
+            return DatasetError(file: path, reason: "holds \(wanted); looked for: \(DatasetFormat.expectation)")
+        }
+        problem.reason += " (\(path) holds \(wanted))"
+        return problem
+    }
+
+    // MARK: - Metadata
+
+    /// The file that describes the items, in the same folder.
+    static func metadata(of events: String, _ kind: FileKind, in folder: String) throws(DatasetError) -> String? {
+        switch kind {
+        case .table(let layout) where layout.form == .movieLens: return MovieLensFolder.moviesPath(beside: events)
+        case .events:
+            let path = "\(folder)/catalogue.json"
+            return FileManager.default.fileExists(atPath: path) ? path : nil
+        default: break
+        }
+        var found: [String] = []
+        for name in files(in: folder) where FileName(name).isCandidate && "\(folder)/\(name)" != events {
+            // A file that cannot be read and is not needed is no reason to stop.
+            if let look = try? FileLook("\(folder)/\(name)"), look.kind.describesItems(of: kind) { found.append(name) }
+        }
+        if found.count > 1 {
+            let subject = subject(of: events)
+            let matching = found.filter { Self.subject(of: $0) == subject }
+            guard matching.count == 1 else {
+                throw DatasetError(
+                    file: folder,
+                    reason: "holds several files of metadata: \(found.joined(separator: ", ")); "
+                        + "name the one of \(events.split(separator: "/").last ?? "") with --metadata"
+                )
+            }
+            found = matching
+        }
+        return found.first.map { "\(folder)/\($0)" }
+    }
+
+    /// What a file is about, as published names tell it: `reviews_Beauty_5.json.gz` and `meta_Beauty.json.gz` are about
+    /// `beauty`, `review-Vermont_10.json.gz` and `meta-Vermont.json.gz` about `vermont`, `toy.train.inter` and `toy.item`
+    /// about `toy`.
+    static func subject(of path: String) -> String {
+        var name = (path.split(separator: "/").last.map(String.init) ?? path).lowercased()
+        let endings = [
+            ".gz", ".jsonl", ".ndjson", ".json", ".txt", ".csv", ".tsv", ".inter", ".item", ".train", ".valid", ".test",
+            "_5", "_10",
+        ]
+        for suffix in endings where name.hasSuffix(suffix) { name.removeLast(suffix.count) }
+        for prefix in ["reviews", "review", "ratings", "metadata", "meta"] where name.hasPrefix(prefix) {
+            name.removeFirst(prefix.count)
+            break
+        }
+        return name.trimmingCharacters(in: CharacterSet(charactersIn: "-_"))
+    }
+}

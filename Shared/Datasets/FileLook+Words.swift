@@ -1,0 +1,132 @@
+internal import Messages
+
+extension FileLook {
+    /// Lines of words: sequences, a table that is called otherwise, or text.
+    init(words lines: [Line], _ wanted: DatasetFormat?) {
+        let lines = lines.map { TextLine($0) }
+        let isWanted = wanted == .sequences
+        self.init(FileKind.unknown)
+        if !isWanted {
+            if let columns = Self.columns(lines) {
+                problem = DatasetError(
+                    line: lines[0].number,
+                    value: lines[0].start,
+                    reason: "looks like a table (\(columns)), and not like sequences of \"user item item ...\"; name its "
+                        + "columns in a first line, such as user, item, rating, timestamp, and give --format csv, or give "
+                        + "--format sequences"
+                )
+                return
+            }
+            if lines[0].words.count < 2 || Self.isProse(lines) { return }
+        }
+        kind = .sequences
+        let words = lines.flatMap(\.words)
+        // Ids have digits, nearly always; words that have none may be text after all.
+        isDoubtful = words.count { $0.contains(where: \.isDigit) } * 10 < words.count * 9
+    }
+
+    /// What a table's columns look like; nil when the lines are none.
+    private static func columns(_ lines: [TextLine]) -> String? {
+        for (delimiter, name) in [(",", "commas"), (";", "semicolons"), ("|", "bars"), ("::", "double colons")] {
+            let counts = lines.map { $0.count(of: Array(delimiter.utf8)) }
+            if counts[0] >= 2, counts.allSatisfy({ $0 == counts[0] }), lines.allSatisfy({ $0.hasFirst(delimiter) }) {
+                return "\(counts[0] + 1) columns separated by \(name)"
+            }
+        }
+        let count = lines[0].words.count
+        guard (3...8).contains(count), lines.allSatisfy({ $0.words.count == count }) else { return nil }
+        func all(_ column: Int, _ test: (ArraySlice<UInt8>) -> Bool) -> Bool {
+            lines.allSatisfy { test($0.words[column]) }
+        }
+        // Ids of books look like times too, but not of all of a file's lines, and not only in one column.
+        if lines.count > 1 || all(2, isRating), !all(1, isTime), let time = (2..<count).first(where: { all($0, isTime) }) {
+            return "\(count) columns, of which the \(ordinal(time)) is a time"
+        }
+        guard count <= 4, all(2, isRating), count == 3 || all(3, isNumber) else { return nil }
+        if lines.count > 1 || all(2, { $0.contains(UInt8(ascii: ".")) }) {
+            return "\(count) columns, of which the third is a rating"
+        }
+        return nil
+    }
+
+    private static func ordinal(_ column: Int) -> String { column == 2 ? "third" : column == 3 ? "fourth" : "\(column + 1)th" }
+
+    private static func number(_ word: ArraySlice<UInt8>) -> Double? {
+        guard word.count <= 20, word.contains(where: \.isDigit) else { return nil }
+        return Double(String(decoding: word, as: UTF8.self))
+    }
+
+    private static func isNumber(_ word: ArraySlice<UInt8>) -> Bool { number(word) != nil }
+    private static func isRating(_ word: ArraySlice<UInt8>) -> Bool { number(word).map { (0...10).contains($0) } ?? false }
+
+    /// A number since 1970 or a date.
+    private static func isTime(_ word: ArraySlice<UInt8>) -> Bool {
+        if let value = number(word) { return Int64(exactly: value.rounded(.down)).flatMap { TimeUnit(ofNumber: $0) } != nil }
+        return TimeReader.date(word) != nil
+    }
+
+    /// Whether the lines are written for people: marks at the end of words, brackets, or words that only sentences have.
+    private static func isProse(_ lines: [TextLine]) -> Bool {
+        var common: [Bool] = Array(repeating: false, count: commonWords.count)
+        for word in lines.lazy.flatMap(\.words) {
+            if word.contains(where: { "{}()<>=\"".utf8.contains($0) }) { return true }
+            guard let last = word.last else { continue }
+            let letters = ".,:;!?".utf8.contains(last) ? word.dropLast() : word
+            let isWord = letters.count > 1 && letters.allSatisfy(\.isLetter)
+            if isWord, letters.count < word.count { return true }
+            let small = letters.map { $0 | 0x20 }
+            if isWord, let number = commonWords.firstIndex(where: { small.elementsEqual($0.utf8) }) {
+                common[number] = true
+            }
+        }
+        return common.count { $0 } >= 2
+    }
+
+    private static let commonWords = [
+        "the", "and", "of", "to", "in", "is", "are", "for", "with", "on", "by", "this", "that", "these", "not", "from", "as",
+        "be", "or", "was", "it", "may", "all", "data", "file", "license", "copyright",
+    ]
+}
+
+/// One of the first lines, in words.
+private struct TextLine {
+    let number: Int
+    let start: String
+    let words: [ArraySlice<UInt8>]
+    private let bytes: ArraySlice<UInt8>
+
+    init(_ line: FileLook.Line) {
+        (number, start) = (line.number, line.start)
+        // As much of a long line as tells what it is.
+        bytes = line.bytes.prefix(1 << 14)
+        words = bytes.split(maxSplits: 1_000) { $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\t") }
+    }
+
+    func count(of delimiter: [UInt8]) -> Int {
+        var (count, index) = (0, bytes.startIndex)
+        while index + delimiter.count <= bytes.endIndex {
+            if bytes[index..<(index + delimiter.count)].elementsEqual(delimiter) {
+                count += 1
+                index += delimiter.count
+            } else {
+                index += 1
+            }
+        }
+        return count
+    }
+
+    /// Whether the first word goes on behind a delimiter, as no word of a sentence does.
+    func hasFirst(_ delimiter: String) -> Bool {
+        guard let word = words.first else { return false }
+        return word.count > delimiter.utf8.count
+            && word.indices.dropLast(delimiter.utf8.count).contains {
+                word[$0...].starts(with: delimiter.utf8)
+            }
+    }
+}
+
+extension UInt8 {
+    fileprivate var isDigit: Bool { self &- UInt8(ascii: "0") <= 9 }
+    /// Of the Latin alphabet, or part of a character past ASCII.
+    fileprivate var isLetter: Bool { (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(self | 0x20) || self >= 0x80 }
+}

@@ -1,0 +1,161 @@
+/// What a line says about an item; filled again and again.
+struct ItemEntry {
+    var id: [UInt8] = []
+    var title: [UInt8] = []
+    var categories: [[UInt8]] = []
+    /// How many categories there were past those that are kept.
+    var furtherCategories = 0
+    /// Whether the id was written as a number.
+    var isNumericID = false
+
+    /// So many names are looked at; what is past them is only counted, so that no line takes long.
+    static let maximumNameCount = 256
+
+    /// Forgets what was read.
+    mutating func clear() {
+        id.removeAll(keepingCapacity: true)
+        title.removeAll(keepingCapacity: true)
+        categories.removeAll(keepingCapacity: true)
+        furtherCategories = 0
+        isNumericID = false
+    }
+
+    /// Adds a category that is not there yet.
+    mutating func add(category: [UInt8]) {
+        guard !category.isEmpty else { return }
+        if categories.count == Self.maximumNameCount {
+            furtherCategories += 1
+        } else if !categories.contains(category) {
+            categories.append(category)
+        }
+    }
+}
+
+/// What the fields of an item are called in JSON; of several names the first that is there and not empty counts.
+struct ItemFields: Sendable, Equatable {
+    var id: [[UInt8]]
+    var title: [[UInt8]]
+    var categories: [[UInt8]]
+    /// Whether the text was taken from web pages.
+    var isHTML: Bool
+
+    /// All of them.
+    fileprivate let names: [[UInt8]]
+
+    init(id: [String], title: [String], categories: [String], isHTML: Bool) {
+        self.id = id.map { Array($0.utf8) }
+        self.title = title.map { Array($0.utf8) }
+        self.categories = categories.map { Array($0.utf8) }
+        self.isHTML = isHTML
+        names = self.id + self.title + self.categories
+    }
+
+    /// Amazon: 2023, 2014 and 2018.
+    static let amazon = ItemFields(
+        id: ["parent_asin", "asin"],
+        title: ["title"],
+        categories: ["categories", "category", "main_category", "main_cat"],
+        isHTML: true
+    )
+    /// Google Local.
+    static let googleLocal = ItemFields(id: ["gmap_id"], title: ["name"], categories: ["category"], isHTML: true)
+    /// `items.jsonl` beside a file of sequences or a table; mostly made of Amazon's metadata.
+    static let items = ItemFields(
+        id: ["id"],
+        title: ["title", "name"],
+        categories: ["categories", "category"],
+        isHTML: true
+    )
+    /// Our own `catalogue.json`.
+    static let catalogue = ItemFields(id: ["id"], title: ["title"], categories: ["categories"], isHTML: false)
+}
+
+extension ItemEntry {
+    /// Reads an object that stands alone in a line.
+    ///
+    /// - Throws: `DatasetError` without file and line.
+    mutating func read(_ bytes: [UInt8], _ line: Range<Int>, _ fields: ItemFields) throws(DatasetError) {
+        var scanner = ValueScanner(bytes, line, .syntax(of: bytes, line))
+        try read(&scanner, fields)
+        try scanner.finish()
+    }
+
+    /// Reads the object that a scanner is at.
+    ///
+    /// - Throws: `DatasetError` without file and line.
+    mutating func read(_ scanner: inout ValueScanner, _ fields: ItemFields) throws(DatasetError) {
+        clear()
+        var (idRank, titleRank, categoriesRank) = (Int.max, Int.max, Int.max)
+        var seen = 0
+        try scanner.beginObject()
+        var isFirst = true
+        while let field = try scanner.nextField(isFirst: isFirst) {
+            isFirst = false
+            if let number = scanner.name(field, among: fields.names) {
+                guard seen & 1 << number == 0 else { throw .givenTwice(scanner.text(field)) }
+                seen |= 1 << number
+            }
+            if let rank = scanner.name(field, among: fields.id), rank < idRank {
+                id.removeAll(keepingCapacity: true)
+                isNumericID = try scanner.identifier(String(decoding: fields.id[rank], as: UTF8.self), into: &id)
+                idRank = rank
+            } else if let rank = scanner.name(field, among: fields.title), rank < titleRank {
+                if try readTitle(&scanner, String(decoding: fields.title[rank], as: UTF8.self)) { titleRank = rank }
+            } else if let rank = scanner.name(field, among: fields.categories), rank < categoriesRank {
+                let name = String(decoding: fields.categories[rank], as: UTF8.self)
+                let before = (categories, furtherCategories)
+                (categories, furtherCategories) = ([], 0)
+                try readNames(&scanner, name, depth: 0)
+                if categories.isEmpty { (categories, furtherCategories) = before } else { categoriesRank = rank }
+            } else {
+                try scanner.skipValue()
+            }
+        }
+        guard !id.isEmpty else {
+            throw DatasetError(
+                field: String(decoding: fields.id[0], as: UTF8.self),
+                reason: "is missing: expected the item's id"
+            )
+        }
+    }
+
+    /// Whether there was a title.
+    private mutating func readTitle(_ scanner: inout ValueScanner, _ name: String) throws(DatasetError) -> Bool {
+        if scanner.takeNull() { return false }
+        guard scanner.isAtString() else {
+            throw DatasetError(field: name, value: try scanner.valueText(), reason: "is not a string")
+        }
+        var text: [UInt8] = []
+        try scanner.string(into: &text)
+        if !text.isEmpty { title = text }
+        return !text.isEmpty
+    }
+
+    /// A string, an array of them, or an array of paths, which are arrays of them.
+    private mutating func readNames(
+        _ scanner: inout ValueScanner,
+        _ field: String,
+        depth: Int
+    ) throws(DatasetError) {
+        if scanner.takeNull() { return }
+        if scanner.isAtString() {
+            var name: [UInt8] = []
+            try scanner.string(into: &name)
+            add(category: name)
+            return
+        }
+        guard scanner.peek() == UInt8(ascii: "["), depth < 2 else {
+            throw DatasetError(
+                field: field,
+                value: try scanner.valueText(),
+                reason: "is neither a string nor an array of strings"
+            )
+        }
+        try scanner.beginArray()
+        var isFirst = true
+        while try scanner.nextValue(isFirst: isFirst) {
+            isFirst = false
+            try readNames(&scanner, field, depth: depth + 1)
+        }
+    }
+}

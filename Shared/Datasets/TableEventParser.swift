@@ -1,0 +1,90 @@
+/// Reads the records of a table as events.
+struct TableEventParser: LineParser {
+    let eventType = "rating"
+    private let layout: TableLayout
+    private let user: Int
+    private let item: Int
+    private let rating: Int?
+    private let time: Int?
+    private var fields: TableFields
+    private var times = TimeReader(.seconds)
+    private var withoutTime = 0
+    private var decimalCommas = 0
+
+    /// Makes a parser of a table with events.
+    init(_ layout: TableLayout) throws(DatasetError) {
+        guard let user = layout[.user], let item = layout[.item] else {
+            throw DatasetError(reason: "names no column of users and items")
+        }
+        self.layout = layout
+        (self.user, self.item) = (user, item)
+        (rating, time) = (layout[.rating], layout[.time])
+        fields = TableFields(layout.delimiter)
+    }
+
+    var recordDelimiter: UInt8? { layout.delimiter.hasQuotes ? layout.delimiter.byte : nil }
+
+    var counts: ReadingCounts {
+        var counts = times.counts
+        counts[.timesFromOrder] = withoutTime
+        counts[.decimalCommas] = decimalCommas
+        return counts
+    }
+
+    mutating func parse(
+        _ bytes: [UInt8],
+        _ line: Range<Int>,
+        number: Int,
+        into row: inout EventRow
+    ) throws(DatasetError) -> Bool {
+        if number == layout.headLine { return false }
+        try fields.split(bytes, line)
+        guard fields.count == layout.columns.count else {
+            throw DatasetError(
+                value: String(decoding: bytes[line].prefix(200), as: UTF8.self),
+                reason: "has \(fields.count) fields, expected \(layout.columns.count): \(layout.columnText)"
+            )
+        }
+        fields.append(user, of: bytes, to: &row.user)
+        fields.append(item, of: bytes, to: &row.item)
+        if row.user.isEmpty { throw DatasetError(field: layout.columns[user], value: "", reason: "is empty") }
+        if row.item.isEmpty { throw DatasetError(field: layout.columns[item], value: "", reason: "is empty") }
+        if let rating { row.rating = try readRating(rating, bytes) }
+        if let time {
+            row.time = try readTime(time, bytes)
+        } else {
+            // As in a file of sequences: a second for each line keeps their order.
+            row.time = Int64(number) * 1_000
+            withoutTime += 1
+        }
+        return true
+    }
+
+    private mutating func readTime(_ column: Int, _ bytes: [UInt8]) throws(DatasetError) -> Int64 {
+        let (bytes, field) = fields.field(column, of: bytes)
+        do throws(DatasetError) {
+            return try times.milliseconds(bytes, field)
+        } catch {
+            throw DatasetError(field: layout.columns[column], value: error.value, reason: error.reason)
+        }
+    }
+
+    private mutating func readRating(_ column: Int, _ bytes: [UInt8]) throws(DatasetError) -> Float {
+        let (bytes, field) = fields.field(column, of: bytes)
+        if let value = ByteNumber.decimal(bytes, field), (0...10).contains(value) { return value }
+        // Where commas separate no fields, one in a number is a decimal comma: no rating has thousands.
+        if layout.delimiter != .comma, let comma = bytes[field].firstIndex(of: UInt8(ascii: ",")) {
+            var text = Array(bytes[field])
+            text[comma - field.lowerBound] = UInt8(ascii: ".")
+            if let value = ByteNumber.decimal(text, 0..<text.count), (0...10).contains(value) {
+                decimalCommas += 1
+                return value
+            }
+        }
+        throw DatasetError(
+            field: layout.columns[column],
+            value: String(decoding: bytes[field].prefix(200), as: UTF8.self),
+            reason: "is not a number from 0 to 10"
+        )
+    }
+}

@@ -1,0 +1,155 @@
+/// How a table of events or of items is written, and which of its columns say what.
+///
+/// The names in its head decide, in any order and in capital or small letters, with or without `_`: `userId`, `user_id`
+/// and `User` are one. Files of a fixed form have no head.
+struct TableLayout: Sendable, Equatable {
+    /// What a column says.
+    enum Role: Int, CaseIterable, Sendable {
+        case user, item, rating, time, title, categories
+    }
+
+    /// What stands between two fields.
+    enum Delimiter: String, CaseIterable, Sendable {
+        case tab = "\t"
+        case semicolon = ";"
+        case comma = ","
+        case pipe = "|"
+        case colons = "::"
+        case blank = " "
+
+        var byte: UInt8 { rawValue.utf8.first ?? 0 }
+        var length: Int { rawValue.utf8.count }
+        /// Whether a field may stand in quotes. Files with tabs are written without, and may begin with one.
+        var hasQuotes: Bool { self == .comma || self == .semicolon }
+    }
+
+    /// Whose form it is.
+    enum Form: Sendable {
+        /// MovieLens, whose catalogue of films is complete.
+        case movieLens
+        /// RecBole's atomic files, whose head names types.
+        case recBole
+        /// A table with a head.
+        case plain
+    }
+
+    var form: Form
+    var delimiter: Delimiter
+    /// The columns' names, as the head has them.
+    var columns: [String]
+    /// The column of each role; nil where there is none.
+    private(set) var places: [Int?]
+    /// The line of the head; 0 when there is none.
+    var headLine = 0
+
+    /// More columns than any table of events has; a line of millions of delimiters takes no memory.
+    static let maximumColumnCount = 1_024
+
+    /// A table whose columns stand as they are given, without a head.
+    init(_ form: Form, _ delimiter: Delimiter, _ columns: [(name: String, role: Role?)]) {
+        self.form = form
+        self.delimiter = delimiter
+        self.columns = columns.map(\.name)
+        places = Role.allCases.map { role in columns.firstIndex { $0.role == role } }
+    }
+
+    /// The column that says something; nil when none does.
+    subscript(role: Role) -> Int? { places[role.rawValue] }
+
+    /// Whether a line is an event.
+    var hasEvents: Bool { self[.user] != nil && self[.item] != nil }
+    /// Whether a line describes an item.
+    var hasItems: Bool { self[.user] == nil && self[.item] != nil && (self[.title] != nil || self[.categories] != nil) }
+
+    /// The names, as an error shows them.
+    var columnText: String { columns.prefix(12).joined(separator: delimiter == .tab ? ", " : delimiter.rawValue) }
+
+    // MARK: - Fixed forms
+
+    /// `ratings.dat` of MovieLens 1M and 10M.
+    static let movieLensRatings = TableLayout(
+        .movieLens,
+        .colons,
+        [("userId", .user), ("movieId", .item), ("rating", .rating), ("timestamp", .time)]
+    )
+    /// `movies.dat` of MovieLens 1M and 10M.
+    static let movieLensFilms = TableLayout(
+        .movieLens,
+        .colons,
+        [("movieId", .item), ("title", .title), ("genres", .categories)]
+    )
+    /// `u.data` of MovieLens 100K.
+    static let movieLens100KRatings = TableLayout(
+        .movieLens,
+        .tab,
+        [("user id", .user), ("item id", .item), ("rating", .rating), ("timestamp", .time)]
+    )
+    /// Amazon's "ratings only" of 2014; that of 2018 has the item before the user.
+    static func amazonRatings(userFirst: Bool) -> TableLayout {
+        let ids: [(String, Role?)] = [("user", .user), ("item", .item)]
+        return TableLayout(
+            .plain,
+            .comma,
+            (userFirst ? ids : ids.reversed()) + [("rating", .rating), ("timestamp", .time)]
+        )
+    }
+
+    // MARK: - Heads
+
+    /// The layout that a first line names; nil when it is no head of events or items.
+    init?(head bytes: [UInt8], _ line: Range<Int>) {
+        for delimiter in Delimiter.allCases {
+            guard let names = Self.names(bytes, line, delimiter), names.count >= 2 else { continue }
+            self.init(names: names, delimiter)
+            // Blanks are in titles too.
+            if hasEvents || (hasItems && delimiter != .blank) { return }
+        }
+        return nil
+    }
+
+    private init(names: [String], _ delimiter: Delimiter) {
+        var names = names
+        let types = names.map { $0.split(separator: ":", omittingEmptySubsequences: false).last.map(String.init) ?? "" }
+        form = types.allSatisfy(["token", "token_seq", "float", "float_seq"].contains) ? .recBole : .plain
+        if form == .recBole { names = names.map { String($0.prefix { $0 != ":" }) } }
+        self.delimiter = delimiter
+        columns = names
+        places = Array(repeating: nil, count: Role.allCases.count)
+        let plain = names.map(Self.plain)
+        for role in Role.allCases {
+            places[role.rawValue] = Self.names(of: role).lazy.compactMap { plain.firstIndex(of: $0) }.first
+        }
+        // A file of events may call its user's or its rating's column `id`; only of items it is theirs.
+        if self[.user] == nil, self[.item] == nil { places[Role.item.rawValue] = plain.firstIndex(of: "id") }
+    }
+
+    private static func names(_ bytes: [UInt8], _ line: Range<Int>, _ delimiter: Delimiter) -> [String]? {
+        var fields = TableFields(delimiter)
+        guard line.count <= 1 << 16, (try? fields.split(bytes, line)) != nil else { return nil }
+        return (0..<fields.count).map { fields.text($0, of: bytes) }
+    }
+
+    private static func plain(_ name: String) -> String {
+        String(name.lowercased().unicodeScalars.filter { !" _-.".unicodeScalars.contains($0) })
+    }
+
+    /// What columns are called in published tables; of two the earlier name counts.
+    private static func names(of role: Role) -> [String] {
+        switch role {
+        case .user:
+            [
+                "userid", "user", "uid", "reviewerid", "customerid", "memberid", "visitorid", "accountid", "sessionid",
+                "username",
+            ]
+        case .item:
+            [
+                "itemid", "item", "iid", "movieid", "parentasin", "asin", "productid", "gmapid", "businessid",
+                "bookid", "isbn", "animeid", "trackid", "songid", "artistid", "gameid", "articleid", "newsid",
+            ]
+        case .rating: ["rating", "overall", "stars", "score", "ratings", "bookrating", "preference"]
+        case .time: ["timestamp", "time", "unixreviewtime", "datetime", "date", "ts", "createdat"]
+        case .title: ["title", "movietitle", "itemtitle", "name", "itemname", "producttitle", "productname", "booktitle"]
+        case .categories: ["genres", "genre", "categories", "category", "class", "maincategory"]
+        }
+    }
+}

@@ -1,0 +1,95 @@
+internal import Messages
+
+/// Reads times of files: numbers since 1970, whose unit their size tells, and dates.
+///
+/// Numbers are read as `TimeUnit` has it. One that is too small for any unit is seconds where seconds are what the field
+/// has: some published sets have ranks in place of times. Elsewhere it is refused.
+struct TimeReader {
+    /// What the field is published in.
+    enum Unit { case seconds, milliseconds }
+
+    let expected: Unit
+    /// What was read otherwise than expected.
+    var counts = ReadingCounts()
+
+    init(_ expected: Unit) { self.expected = expected }
+
+    /// Milliseconds since 1970 of a whole number; nil when nobody can tell what it is.
+    mutating func milliseconds(_ value: Int64) -> Int64? {
+        switch TimeUnit(ofNumber: value) {
+        case .seconds:
+            if expected != .seconds { counts[.timesInSeconds] += 1 }
+            return value * 1_000
+        case .milliseconds:
+            if expected != .milliseconds { counts[.timesInMilliseconds] += 1 }
+            return value
+        case .microseconds:
+            counts[.timesInMicroseconds] += 1
+            return value / 1_000
+        case .nanoseconds:
+            counts[.timesInNanoseconds] += 1
+            return value / 1_000_000
+        case nil:
+            guard expected == .seconds, value >= 0, value < TimeUnit.seconds.plausible.lowerBound else { return nil }
+            counts[.timesOfNoEra] += 1
+            return value * 1_000
+        }
+    }
+
+    /// Milliseconds since 1970 of a field of a table: a number, also with a fraction, or a date.
+    ///
+    /// - Throws: `DatasetError` without file, line and field.
+    mutating func milliseconds(_ bytes: [UInt8], _ field: Range<Int>) throws(DatasetError) -> Int64 {
+        if let value = ByteNumber.integer(bytes, field), let time = milliseconds(value) { return time }
+        if let time = milliseconds(withFraction: bytes, field) { return time }
+        if let date = Self.date(bytes[field]) {
+            if !date.hasZone { counts[.timesWithoutZone] += 1 }
+            return date.milliseconds
+        }
+        let text = String(decoding: bytes[field].prefix(200), as: UTF8.self)
+        if Double(text) != nil, text.contains(where: { $0 == "e" || $0 == "E" }) {
+            throw DatasetError(
+                value: text,
+                reason: "is rounded to a power of ten, as spreadsheets do it; write all its digits"
+            )
+        }
+        throw DatasetError(
+            value: text,
+            reason: "is not a time: expected \(Timestamp.expectedNumber), or a date, as 2005-04-02 23:53:47"
+        )
+    }
+
+    /// RecBole writes all numbers with a point. Past seconds, a fraction says nothing that is kept.
+    private mutating func milliseconds(withFraction bytes: [UInt8], _ field: Range<Int>) -> Int64? {
+        guard let point = bytes[field].firstIndex(of: UInt8(ascii: ".")),
+            let value = ByteNumber.integer(bytes, field.lowerBound..<point),
+            bytes[(point + 1)..<field.upperBound].allSatisfy({ $0 &- UInt8(ascii: "0") <= 9 }),
+            let time = milliseconds(value)
+        else { return nil }
+        guard time == value.multipliedReportingOverflow(by: 1_000).partialValue else { return time }
+        var (fraction, scale): (Int64, Int64) = (0, 100)
+        for index in (point + 1)..<field.upperBound where scale > 0 {
+            fraction += Int64(bytes[index] - UInt8(ascii: "0")) * scale
+            scale /= 10
+        }
+        return time + fraction
+    }
+
+    /// A date as tables write it: `2005-04-02`, with a time of day or none, with a zone or none, which is UTC.
+    static func date(_ text: some Collection<UInt8>) -> (milliseconds: Int64, hasZone: Bool)? {
+        guard (10...40).contains(text.count) else { return nil }
+        var bytes = Array(text)
+        var hasZone = true
+        if bytes.count == 10 {
+            bytes += Array("T00:00Z".utf8)
+            hasZone = false
+        } else if bytes.count > 4, bytes.suffix(4).elementsEqual(" UTC".utf8) {
+            bytes = bytes.dropLast(4) + [UInt8(ascii: "Z")]
+        } else if !bytes[10...].contains(where: { "Zz+-".utf8.contains($0) }) {
+            bytes.append(UInt8(ascii: "Z"))
+            hasZone = false
+        }
+        guard let time = Timestamp.milliseconds(bytes), Limits.times.contains(time) else { return nil }
+        return (time, hasZone)
+    }
+}
