@@ -118,10 +118,10 @@ let package = Package(
         shared("UserTimelines", ["Identifiers", "StreamProcessing", "Streams", "Messages", "Failpoints"], safe),
         shared("MessageLogs", ["Streams", "Kafka", "Postgres", "ServiceRuntime"], safe),
         shared("SystemClient", ["Identifiers", "HTTPClient", "Messages"], safe),
-        shared("Tensors", ["CKernels", "COpenBLAS", "Executors"]),
+        shared("Tensors", ["JSON", "CKernels", "COpenBLAS", "Executors"]),
         shared("RandomNumbers", [], safe),
-        shared("NeuralNetwork", ["Tensors", "RandomNumbers", "Executors"], safe),
-        shared("Tokenization", ["Identifiers", "CPCRE2"]),
+        shared("NeuralNetwork", ["JSON", "Tensors", "RandomNumbers", "Executors"], safe),
+        shared("Tokenization", ["Identifiers", "JSON", "CPCRE2"]),
         shared("Digests", ["CSodium"]),
         shared("InputFiles", ["CZlib"]),
         shared("Sorting", []),
@@ -130,7 +130,7 @@ let package = Package(
             "UserModels",
             [
                 "Identifiers", "NeuralNetwork", "Tensors", "Tokenization", "Datasets", "Messages", "Digests",
-                "Executors",
+                "Executors", "JSON",
             ],
             safe
         ),
@@ -172,8 +172,7 @@ let package = Package(
             "Trainer",
             [
                 "Identifiers", "UserModels", "NeuralNetwork", "Tensors", "Tokenization", "Datasets", "InputFiles",
-                "Messages",
-                "Executors",
+                "Messages", "Executors", "JSON",
             ]
         ),
         service(
@@ -292,7 +291,8 @@ let package = Package(
         tests(
             "EventIngestorTests",
             [
-                "Identifiers", "JSON", "EventIngestor", "MessageLogs", "HTTPServer", "HTTPClient", "ServiceRuntime", "Streams", "Messages", "Datasets", "Digests", "RandomNumbers",
+                "Identifiers", "JSON", "EventIngestor", "MessageLogs", "HTTPServer", "HTTPClient", "ServiceRuntime",
+                "Streams", "Messages", "Datasets", "Digests", "RandomNumbers",
             ]
         ),
         tests(

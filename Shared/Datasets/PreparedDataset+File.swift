@@ -1,5 +1,6 @@
 internal import Foundation
 internal import Identifiers
+internal import JSON
 
 /// A prepared folder: `catalogue.json`, `sequences.bin` and `prepared.json`, which names the format and the data's hash.
 extension PreparedDataset {
@@ -81,11 +82,11 @@ extension PreparedDataset {
         let manifest: Manifest
         do {
             let url = URL(fileURLWithPath: folder + "/prepared.json")
-            manifest = try JSONDecoder().decode(Manifest.self, from: Data(contentsOf: url))
+            manifest = try JSONValue.decode(Manifest.self, from: Data(contentsOf: url), maximumCount: 1_000)
         } catch {
             throw DatasetError(
                 file: folder,
-                reason: "is no prepared data set, make one with `trainer prepare`: \(error.localizedDescription)"
+                reason: "is no prepared data set, make one with `trainer prepare`: \(JSONError.reason(error))"
             )
         }
         var reader = try SequenceFileReader(folder + "/sequences.bin")

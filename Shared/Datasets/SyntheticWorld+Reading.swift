@@ -1,5 +1,6 @@
 internal import Foundation
 internal import InputFiles
+internal import JSON
 
 extension SyntheticWorld {
     /// Makes the world again that `write(to:)` wrote into a folder.
@@ -10,13 +11,13 @@ extension SyntheticWorld {
         let configuration: Configuration
         do {
             let data = try InputFile.contents(of: file, limit: 1 << 20)
-            configuration = try JSONDecoder().decode(Configuration.self, from: Data(data))
+            configuration = try JSONValue.decode(Configuration.self, from: Data(data), maximumCount: 1_000)
         } catch {
             throw DatasetError(
                 file: file,
                 reason:
                     "is not that of a synthetic world, make one with `trainer synthesize`: "
-                    + ((error as? InputFileError)?.reason ?? error.localizedDescription)
+                    + ((error as? InputFileError)?.reason ?? JSONError.reason(error))
             )
         }
         try self.init(configuration)

@@ -1,4 +1,5 @@
 import Foundation
+import JSON
 public import Tensors
 
 /// A folder that holds a model's weights, its configuration, and how far its training has come.
@@ -144,9 +145,9 @@ public struct Checkpoint: Sendable {
     private func readJSON<Value: Decodable>(_ type: Value.Type, _ file: String) throws(Failure) -> Value {
         let path = "\(folder)/\(file)"
         do {
-            return try JSONDecoder().decode(type, from: FileBytes.contents(path, atMost: Self.longestJSON))
+            return try JSONValue.decode(type, from: FileBytes.contents(path, atMost: Self.longestJSON))
         } catch {
-            throw .malformed(path: path, reason: String(describing: error))
+            throw .malformed(path: path, reason: JSONError.reason(error))
         }
     }
 

@@ -1,6 +1,12 @@
 public import Foundation
+internal import JSON
 
 extension Tokenizer {
+    /// The most values of a file: the largest vocabularies in use, of 260,000 tokens and twice as many merges, have 2 million.
+    private static let mostValues = 8_000_000
+    /// The most added tokens, and the most bytes of one.
+    private static let (mostAddedTokens, longestAddedToken) = (100_000, 1_024)
+
     /// Reads a `tokenizer.json`.
     ///
     /// - Parameter path: the file, or the folder it is in.
@@ -24,10 +30,10 @@ extension Tokenizer {
     /// - Throws: `TokenizerError` as `init(contentsOf:)`.
     public convenience init(json: Data) throws(TokenizerError) {
         let root: JSONNode
-        do {
-            root = JSONNode(try JSONSerialization.jsonObject(with: json), path: "")
+        do throws(JSONError) {
+            root = JSONNode(try JSONValue(parsing: Array(json), maximumCount: Self.mostValues), path: "")
         } catch {
-            throw .malformed(key: "file", reason: "is not JSON: \(error.localizedDescription)")
+            throw .malformed(key: error.field ?? "file", reason: "is not JSON that can be read: \(error.detail)")
         }
         for key in ["normalizer", "truncation", "padding"] { try root[key].requireNull() }
         try Self.checkPostProcessor(root["post_processor"])
@@ -41,10 +47,11 @@ extension Tokenizer {
         }
         for key in ["byte_fallback", "fuse_unk"] { try model[key].requireFalse() }
         let added = try Self.addedTokens(root["added_tokens"])
-        let vocabulary = try model["vocab"].object()
+        let vocabulary = model["vocab"]
+        let tokenBytes = try Self.tokenBytes(vocabulary, added: added)
         try self.init(
-            tokenBytes: try Self.tokenBytes(vocabulary, added: added),
-            merges: try Self.merges(model["merges"], vocabulary: vocabulary),
+            tokenBytes: tokenBytes,
+            merges: try Self.merges(model["merges"], vocabulary: vocabulary, tokenBytes: tokenBytes),
             addedTokens: added,
             preTokenizer: preTokenizer,
             addsPrefixSpace: addsPrefixSpace,
@@ -89,34 +96,61 @@ extension Tokenizer {
 
     private static func addedTokens(_ node: JSONNode) throws(TokenizerError) -> [AddedToken] {
         guard !node.isNull else { return [] }
-        return try node.array().map { (token) throws(TokenizerError) in
-            for key in ["lstrip", "rstrip", "single_word"] { try token[key].requireFalse() }
-            return AddedToken(
-                id: try token["id"].identifier(),
-                content: try token["content"].string(),
-                isSpecial: try token["special"].boolean(default: false)
-            )
+        let nodes = try node.array()
+        guard nodes.count <= mostAddedTokens else {
+            throw .malformed(key: node.path, reason: "has \(nodes.count) tokens, expected at most \(mostAddedTokens)")
         }
+        var tokens: [AddedToken] = []
+        var (ids, contents): (Set<Int32>, Set<[UInt8]>) = ([], [])
+        for token in nodes {
+            for key in ["lstrip", "rstrip", "single_word"] { try token[key].requireFalse() }
+            let id = try token["id"].identifier()
+            let content = try token["content"].string()
+            guard (1...longestAddedToken).contains(content.utf8.count) else {
+                let reason = "has \(content.utf8.count) bytes, expected from 1 to \(longestAddedToken)"
+                throw .malformed(key: token["content"].path, reason: reason)
+            }
+            guard ids.insert(id).inserted else {
+                throw .malformed(key: token["id"].path, reason: "id \(id) is given to two added tokens")
+            }
+            guard contents.insert(Array(content.utf8)).inserted else {
+                let reason = "\(JSONError.shown(content)) is given twice, the second time with id \(id)"
+                throw .malformed(key: token["content"].path, reason: reason)
+            }
+            let isSpecial = try token["special"].boolean(default: false)
+            tokens.append(AddedToken(id: id, content: content, isSpecial: isSpecial))
+        }
+        return tokens
     }
 
-    private static func tokenBytes(
-        _ vocabulary: [String: JSONNode],
-        added: [AddedToken]
-    ) throws(TokenizerError) -> [[UInt8]?] {
-        let addedIDs = Set(added.map(\.id))
-        var result = [[UInt8]?](repeating: nil, count: vocabulary.count)
-        for (text, node) in vocabulary {
+    private static func tokenBytes(_ vocabulary: JSONNode, added: [AddedToken]) throws(TokenizerError) -> [[UInt8]?] {
+        let contents = Dictionary(
+            added.map { ($0.id, Array($0.content.utf8)) },
+            uniquingKeysWith: { first, _ in first }
+        )
+        let fields = try vocabulary.object()
+        var result = [[UInt8]?](repeating: nil, count: fields.count)
+        for (text, node) in fields {
             let id = try node.identifier()
             while result.count <= Int(id) { result.append(nil) }
-            if addedIDs.contains(id) { continue }
-            guard let bytes = ByteAlphabet.bytes(of: text) else {
-                throw .malformed(
-                    key: "model.vocab",
-                    reason: "\"\(text)\" (id \(id)) has characters that stand for no byte"
-                )
+            let bytes = ByteAlphabet.bytes(of: text)
+            if let content = contents[id] {
+                // Added tokens are in the vocabulary too, as they are or by their bytes.
+                guard content == Array(text.utf8) || content == bytes else {
+                    let (one, other) = (
+                        JSONError.shown(text), JSONError.shown(String(decoding: content, as: UTF8.self))
+                    )
+                    throw .malformed(key: "model.vocab", reason: "id \(id) is \(one), but \(other) in added_tokens")
+                }
+                continue
+            }
+            guard let bytes, !bytes.isEmpty else {
+                let reason = "\(JSONError.shown(text)) (id \(id)) has characters that stand for no byte, or none at all"
+                throw .malformed(key: "model.vocab", reason: reason)
             }
             guard result[Int(id)] == nil else {
-                throw .malformed(key: "model.vocab", reason: "id \(id) is given twice, the second time to \"\(text)\"")
+                let reason = "id \(id) is given twice, the second time to \(JSONError.shown(text))"
+                throw .malformed(key: "model.vocab", reason: reason)
             }
             result[Int(id)] = bytes
         }
@@ -126,85 +160,108 @@ extension Tokenizer {
     /// Merges as `"a b"` or `["a", "b"]`; both forms are in use.
     private static func merges(
         _ node: JSONNode,
-        vocabulary: [String: JSONNode]
+        vocabulary: JSONNode,
+        tokenBytes: [[UInt8]?]
     ) throws(TokenizerError) -> [(left: Int32, right: Int32)] {
-        try node.array().map { (merge) throws(TokenizerError) in
+        /// The id of a token that stands for bytes; an added token is never part of a merge.
+        func id(_ text: String) throws(TokenizerError) -> Int32? {
+            let token = vocabulary[text]
+            guard !token.isNull else { return nil }
+            let id = try token.identifier()
+            return tokenBytes[Int(id)] == nil ? nil : id
+        }
+        return try node.array().map { (merge) throws(TokenizerError) in
             let parts: [String]
-            if let text = merge.value as? String {
-                parts = text.split(separator: " ", omittingEmptySubsequences: false).map(String.init)
+            if case .string(let text)? = merge.value {
+                // By bytes: a space and a mark that joins it are one character to Swift.
+                let pieces = Array(text.utf8).split(separator: UInt8(ascii: " "), omittingEmptySubsequences: false)
+                parts = pieces.map { String(decoding: $0, as: UTF8.self) }
             } else {
                 parts = try merge.array().map { (part) throws(TokenizerError) in try part.string() }
             }
-            guard parts.count == 2, let left = vocabulary[parts[0]], let right = vocabulary[parts[1]] else {
-                throw .malformed(key: merge.path, reason: "\(parts) is no pair of tokens of model.vocab")
+            guard parts.count == 2, let left = try id(parts[0]), let right = try id(parts[1]) else {
+                let shown = parts.prefix(3).map(JSONError.shown).joined(separator: ", ")
+                throw .malformed(key: merge.path, reason: "[\(shown)] is no pair of tokens of model.vocab")
             }
-            return (try left.identifier(), try right.identifier())
+            return (left, right)
         }
     }
 }
 
 /// A value of a JSON document, with the path that leads to it, so that an error can name it.
 private struct JSONNode {
-    var value: Any?
-    var path: String
+    /// The value; nil when it is missing or null.
+    let value: JSONValue?
+    let path: String
 
-    init(_ value: Any?, path: String) {
-        self.value = value is NSNull ? nil : value
+    init(_ value: JSONValue?, path: String) {
+        if case .null? = value { self.value = nil } else { self.value = value }
         self.path = path
     }
 
     var isNull: Bool { value == nil }
 
     subscript(_ key: String) -> JSONNode {
-        JSONNode((value as? [String: Any])?[key], path: path.isEmpty ? key : "\(path).\(key)")
+        var field: JSONValue?
+        if case .object(let object)? = value { field = object[key] }
+        return JSONNode(field, path: path.isEmpty ? key : "\(path).\(key)")
     }
 
     func string() throws(TokenizerError) -> String {
-        guard let string = value as? String else { throw wrong("a string") }
+        guard case .string(let string)? = value else { throw wrong("a string") }
         return string
     }
 
     func boolean(default missing: Bool) throws(TokenizerError) -> Bool {
-        if isNull { return missing }
-        guard let boolean = value as? Bool else { throw wrong("true or false") }
+        guard let value else { return missing }
+        guard case .bool(let boolean) = value else { throw wrong("true or false") }
         return boolean
     }
 
     func identifier() throws(TokenizerError) -> Int32 {
         // A limit far above any vocabulary keeps a wrong file from asking for all memory.
-        guard let number = value as? Int, (0..<4_000_000).contains(number) else { throw wrong("a token id from 0") }
-        return Int32(number)
+        guard case .number(let number)? = value, let id = number.integer, (0..<4_000_000).contains(id) else {
+            throw wrong("a token id from 0 to 3999999")
+        }
+        return Int32(id)
     }
 
     func array() throws(TokenizerError) -> [JSONNode] {
-        guard let array = value as? [Any] else { throw wrong("an array") }
+        guard case .array(let array)? = value else { throw wrong("an array") }
         return array.enumerated().map { JSONNode($0.element, path: "\(path)[\($0.offset)]") }
     }
 
-    func object() throws(TokenizerError) -> [String: JSONNode] {
-        guard let object = value as? [String: Any] else { throw wrong("an object") }
-        return Dictionary(uniqueKeysWithValues: object.map { ($0.key, JSONNode($0.value, path: "\(path).\($0.key)")) })
+    func object() throws(TokenizerError) -> [(name: String, value: JSONNode)] {
+        guard case .object(let object)? = value else { throw wrong("an object") }
+        return object.fields.map { ($0.name, JSONNode($0.value, path: "\(path).\($0.name)")) }
     }
 
     func requireNull(orEmpty: Bool = false) throws(TokenizerError) {
-        if isNull || (orEmpty && value as? String == "") { return }
+        if isNull || (orEmpty && isText("")) { return }
         throw .unsupported(key: path, value: brief, supported: "null")
     }
 
     func requireFalse() throws(TokenizerError) {
-        if isNull || value as? Bool == false { return }
+        if isNull { return }
+        if case .bool(false)? = value { return }
         throw .unsupported(key: path, value: brief, supported: "false")
     }
 
     func require(_ wanted: String, orMissing: Bool = false) throws(TokenizerError) {
-        if value as? String == wanted || (orMissing && isNull) { return }
+        if isText(wanted) || (orMissing && isNull) { return }
         throw .unsupported(key: path, value: brief, supported: wanted)
+    }
+
+    private func isText(_ wanted: String) -> Bool {
+        guard case .string(let text)? = value else { return false }
+        return text.utf8.elementsEqual(wanted.utf8)
     }
 
     private var brief: String {
         guard let value else { return "missing" }
-        if let object = value as? [String: Any], let type = object["type"] as? String { return "of type \(type)" }
-        return String("\(value)".prefix(80))
+        if case .string(let type)? = self["type"].value { return "of type \(type.prefix(80))" }
+        if case .string(let text) = value { return String(text.prefix(80)) }
+        return value.shown
     }
 
     private func wrong(_ expected: String) -> TokenizerError {

@@ -108,7 +108,7 @@ public final class Tokenizer: Sendable {
 
     /// The id of an added token; nil when there is no such token.
     public func id(of special: String) -> Int32? {
-        addedTokens.first { $0.content == special }?.id
+        addedTokens.first { $0.content.utf8.elementsEqual(special.utf8) }?.id
     }
 
     /// The token ids of a text.

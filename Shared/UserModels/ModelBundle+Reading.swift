@@ -1,6 +1,7 @@
 import Datasets
 import Digests
 import Foundation
+import JSON
 import NeuralNetwork
 import Tensors
 import Tokenization
@@ -120,7 +121,7 @@ extension ModelBundle {
     ) throws(BundleError) -> Value {
         let path = "\(folder)/\(file)"
         return try named(folder, file) {
-            try JSONDecoder().decode(type, from: FileBytes.contents(path, atMost: longestConfiguration))
+            try JSONValue.decode(type, from: FileBytes.contents(path, atMost: longestConfiguration))
         }
     }
 
@@ -142,7 +143,7 @@ extension ModelBundle {
         } catch let failure as FileBytes.Failure {
             throw .unreadable(folder: folder, file: file, reason: failure.reason)
         } catch {
-            throw .unreadable(folder: folder, file: file, reason: "\(error)")
+            throw .unreadable(folder: folder, file: file, reason: JSONError.reason(error))
         }
     }
 }

@@ -107,7 +107,7 @@ import Testing
         #expect("\(try #require(error))".contains("optimizer.safetensors"))
     }
 
-    @Test(arguments: ["-1", "9223372036854775807", "\"many\""])
+    @Test(arguments: ["-1", "9223372036854775807", "18446744073709551615", "1.5", "\"many\""])
     func aStepCountThatCannotBeIsNamed(steps: String) throws {
         let trained = parameters(1)
         try write(trained, optimizer: AdamW(groups: [.init(trained)]))

@@ -100,4 +100,129 @@ import Tokenization
             #expect(error.description.contains("/nonexistent/tokenizer.json"))
         }
     }
+
+    // MARK: - Hostile files
+
+    private func message(_ change: (inout [String: Any]) -> Void) throws -> String {
+        let data = try json(change)
+        do {
+            _ = try Tokenizer(json: data)
+            return "no error"
+        } catch {
+            return error.description
+        }
+    }
+
+    private func added(_ id: Any, _ content: String) -> [String: Any] {
+        ["id": id, "content": content, "special": true]
+    }
+
+    @Test func addedTokensAreToldApartByTheirBytes() throws {
+        let (composed, decomposed) = ("<caf\u{E9}>", "<cafe\u{301}>")
+        let text = try String(decoding: json { _ in }, as: UTF8.self)
+        // By hand: a dictionary of Swift would make one key of the two.
+        let vocabulary = text.replacing(#""vocab":{"#, with: #""vocab":{"\#(composed)":300,"\#(decomposed)":301,"#)
+        #expect(vocabulary != text)
+        let tokens = #"[{"id":300,"content":"\#(composed)"},{"id":301,"content":"\#(decomposed)"}]"#
+        let whole = vocabulary.replacing(#""added_tokens":[]"#, with: #""added_tokens":\#(tokens)"#)
+        #expect(whole != vocabulary)
+        let tokenizer = try Tokenizer(json: Data(whole.utf8))
+        #expect(tokenizer.id(of: composed) == 300 && tokenizer.id(of: decomposed) == 301)
+        #expect(tokenizer.encode(decomposed + composed) == [301, 300])
+        #expect(Array(tokenizer.decode([301, 300]).utf8) == Array((decomposed + composed).utf8))
+    }
+
+    @Test func numbersThatCannotBeAreNamed() throws {
+        for id: Any in [-1, 4_000_000, 1_000_000_000_000, 1.5, true, "7", NSNull()] {
+            let vocabulary = try message { root in
+                var model = root["model"] as? [String: Any] ?? [:]
+                var vocab = model["vocab"] as? [String: Any] ?? [:]
+                vocab["ab"] = id
+                model["vocab"] = vocab
+                root["model"] = model
+            }
+            #expect(
+                vocabulary.contains("model.vocab.ab") && vocabulary.contains("expected a token id from 0 to 3999999")
+            )
+            let added = try message { $0["added_tokens"] = [added(id, "<x>")] }
+            #expect(added.contains("added_tokens[0].id"))
+        }
+        #expect(try message { $0["added_tokens"] = [added(300, "<x>"), added(300, "<y>")] }.contains("given to two"))
+        #expect(try message { $0["added_tokens"] = [added(300, "<x>"), added(301, "<x>")] }.contains("given twice"))
+        #expect(try message { $0["added_tokens"] = [added(5, "<x>")] }.contains("but \"<x>\" in added_tokens"))
+        #expect(try message { $0["added_tokens"] = [added(300, "")] }.contains("has 0 bytes"))
+        let long = String(repeating: "x", count: 1_025)
+        #expect(
+            try message { $0["added_tokens"] = [added(300, long)] }.contains("has 1025 bytes, expected from 1 to 1024")
+        )
+        let many = (0..<100_001).map { added(300 + $0, "<\($0)>") }
+        #expect(try message { $0["added_tokens"] = many }.contains("100001 tokens, expected at most 100000"))
+    }
+
+    @Test func aTokenGivenTwiceIsNamed() throws {
+        let text = try String(decoding: json { _ in }, as: UTF8.self)
+        let twice = text.replacing(#""vocab":{"#, with: #""vocab":{"aa":256,"#)
+        #expect(throws: TokenizerError.self) { try Tokenizer(json: Data(twice.utf8)) }
+        #expect(
+            try message { root in
+                var model = root["model"] as? [String: Any] ?? [:]
+                var vocab = model["vocab"] as? [String: Any] ?? [:]
+                vocab["ab"] = vocab["aa"]
+                model["vocab"] = vocab
+                root["model"] = model
+            }.contains("is given twice")
+        )
+    }
+
+    @Test func aMergeOfAnAddedTokenIsRefused() throws {
+        let message = try message { root in
+            var model = root["model"] as? [String: Any] ?? [:]
+            var vocab = model["vocab"] as? [String: Any] ?? [:]
+            vocab["<x>"] = 300
+            model["vocab"] = vocab
+            model["merges"] = [["<x>", "a"]]
+            root["model"] = model
+            root["added_tokens"] = [added(300, "<x>")]
+        }
+        #expect(message.contains("model.merges[0]") && message.contains("is no pair of tokens"))
+    }
+
+    /// Patterns whose matching would take years, all memory, or the process.
+    @Test(arguments: [
+        #"(a+)+$"#, #"(a|aa)+$"#, #"(?:(?:a+)+)+b"#, #"(.*)*x"#, #"(?=(a+)+$)b|."#, #"((a{0,100}){0,100}){0,100}b"#,
+        #"(?<x>a|b(?&x)*)+c"#, #"(a?){200}a{200}"#, #"(?R)?a"#, #"\Ka"#, #"(?=a)"#, #"a*"#,
+    ])
+    func aPatternThatGoesBackForEverIsBounded(pattern: String) throws {
+        let data = try json {
+            $0["pre_tokenizer"] = [
+                "type": "Sequence",
+                "pretokenizers": [
+                    ["type": "Split", "pattern": ["Regex": pattern], "behavior": "Isolated", "invert": false],
+                    ["type": "ByteLevel", "add_prefix_space": false, "use_regex": false],
+                ],
+            ]
+        }
+        let text = String(repeating: "a", count: 3_000) + "\u{E9}!"
+        do {
+            let tokenizer = try Tokenizer(json: data)
+            #expect(tokenizer.decode(tokenizer.encode(text)) == text)
+        } catch let error as TokenizerError {
+            // What the compiler of patterns refuses is named as such.
+            #expect(error.description.contains("pre_tokenizer.pattern"))
+        }
+    }
+
+    @Test(arguments: [#"\C"#, String(repeating: "a", count: 10_001), "(", "a\\"])
+    func aPatternThatIsNotTakenIsNamed(pattern: String) throws {
+        let message = try message {
+            $0["pre_tokenizer"] = [
+                "type": "Sequence",
+                "pretokenizers": [
+                    ["type": "Split", "pattern": ["Regex": pattern], "behavior": "Isolated", "invert": false],
+                    ["type": "ByteLevel", "add_prefix_space": false, "use_regex": false],
+                ],
+            ]
+        }
+        #expect(message.contains("pre_tokenizer.pattern"))
+    }
 }

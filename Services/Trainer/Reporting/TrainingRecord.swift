@@ -1,6 +1,8 @@
 import Foundation
+import JSON
 import NeuralNetwork
 import ServiceRuntime
+import Tensors
 
 /// What a run's folder says of a training: its settings, how it went, and what evaluations found.
 struct TrainingRecord: Sendable {
@@ -96,8 +98,8 @@ struct TrainingRecord: Sendable {
     }
 
     private static func evaluation(_ path: String) throws -> Evaluation {
-        guard let data = FileManager.default.contents(atPath: path),
-            let object = try? JSONDecoder().decode([String: Field].self, from: data)
+        guard let data = try? FileBytes.contents(path, atMost: 1 << 20),
+            case .object(let object)? = try? JSONValue(parsing: Array(data), maximumCount: 10_000)
         else {
             throw ProcessFailure(
                 "\(path) is not what `trainer evaluate` writes; evaluate again, or remove the file",
@@ -105,33 +107,20 @@ struct TrainingRecord: Sendable {
             )
         }
         var evaluation = Evaluation(file: path, texts: [:], numbers: [:])
-        for (name, field) in object {
-            switch field {
-            case .text(let text): evaluation.texts[name] = text
-            case .number(let number) where TrainingLogLine.possibleValues.contains(number):
+        for (name, value) in object.fields {
+            switch value {
+            case .string(let text): evaluation.texts[name] = text
+            case .number(let text):
+                guard let number = text.double, TrainingLogLine.possibleValues.contains(number) else {
+                    throw ProcessFailure(
+                        "\(path): \(name) is \(text.text), which no evaluation finds",
+                        exitCode: .badInput
+                    )
+                }
                 evaluation.numbers[name] = number
-            case .number(let number):
-                throw ProcessFailure("\(path): \(name) is \(number), which no evaluation finds", exitCode: .badInput)
-            case .other: break
+            default: break
             }
         }
         return evaluation
-    }
-
-    private enum Field: Decodable {
-        case text(String)
-        case number(Double)
-        case other
-
-        init(from decoder: any Decoder) throws {
-            let container = try decoder.singleValueContainer()
-            if let number = try? container.decode(Double.self) {
-                self = .number(number)
-            } else if let text = try? container.decode(String.self) {
-                self = .text(text)
-            } else {
-                self = .other
-            }
-        }
     }
 }

@@ -1,5 +1,6 @@
 import Datasets
 import Foundation
+import JSON
 import ServiceRuntime
 import Tensors
 
@@ -71,17 +72,16 @@ struct RunDescription: Codable, Sendable, Equatable {
     /// - Throws: `ProcessFailure` when the folder holds no training, or the file is not understood.
     init(folder: String) throws {
         let path = folder + "/run.json"
-        guard let data = FileManager.default.contents(atPath: path) else {
+        do {
+            self = try JSONValue.decode(Self.self, from: FileBytes.contents(path, atMost: 1 << 20))
+        } catch let failure as FileBytes.Failure where failure.isMissing {
             throw ProcessFailure(
                 "\(folder) holds no training, it has no run.json: make one with `trainer train`",
                 exitCode: .badInput
             )
-        }
-        do {
-            self = try JSONDecoder().decode(Self.self, from: data)
         } catch {
             throw ProcessFailure(
-                "\(path) is not what the trainer writes: \(error); copy the folder again, or train again",
+                "\(path) is not what the trainer writes: \(JSONError.reason(error)); copy the folder again, or train again",
                 exitCode: .badInput
             )
         }

@@ -1,6 +1,8 @@
 import Foundation
+import JSON
 import NeuralNetwork
 import ServiceRuntime
+import Tensors
 
 /// A line of `training.jsonl`: what some steps were like, or what a validation found.
 struct TrainingLogLine: Codable, Sendable, Equatable {
@@ -47,14 +49,17 @@ enum TrainingLog {
     /// - Throws: `ProcessFailure` naming file and line, when there is no such file or a line is not understood.
     static func read(_ folder: String) throws -> [TrainingLogLine] {
         let path = path(folder)
-        guard let data = FileManager.default.contents(atPath: path) else {
-            throw ProcessFailure("\(path) does not exist: is \(folder) the folder of a training?", exitCode: .badInput)
+        let data: Data
+        do {
+            data = try FileBytes.mapped(path)
+        } catch {
+            throw ProcessFailure("\(error): is \(folder) the folder of a training?", exitCode: .badInput)
         }
         var lines = data.split(separator: 0x0A, omittingEmptySubsequences: false)
         _ = lines.popLast()
-        let decoder = JSONDecoder()
         return try lines.enumerated().map { index, line in
-            guard let read = try? decoder.decode(TrainingLogLine.self, from: line), read.isPossible else {
+            guard let read = try? JSONValue.decode(TrainingLogLine.self, from: line, maximumCount: 100), read.isPossible
+            else {
                 throw ProcessFailure(
                     "\(path):\(index + 1): \"\(String(decoding: line.prefix(80), as: UTF8.self))\" is no line of a training's "
                         + "log; remove the line",

@@ -33,7 +33,7 @@ public struct SafeTensors: Sendable {
     public let path: String
     /// What the writer noted besides the tensors.
     public let metadata: [String: String]
-    private let entries: [String: Entry]
+    private let entries: [[UInt8]: Entry]
     private let content: Data
 
     /// Opens a file and checks its header: every type, shape and place, and that the file is whole.
@@ -52,10 +52,10 @@ public struct SafeTensors: Sendable {
     }
 
     /// The names of all tensors, sorted.
-    public var names: [String] { entries.keys.sorted() }
+    public var names: [String] { entries.keys.map { String(decoding: $0, as: UTF8.self) }.sorted() }
 
     /// The shape of a tensor; nil when there is none of that name.
-    public func shape(of name: String) -> [Int]? { entries[name]?.shape }
+    public func shape(of name: String) -> [Int]? { entries[Array(name.utf8)]?.shape }
 
     /// Reads a tensor.
     ///
@@ -97,8 +97,10 @@ public struct SafeTensors: Sendable {
             }
         }
         guard !allowOthers else { return }
-        let others = Set(entries.keys).subtracting(expected.map(\.name))
-        guard others.isEmpty else { throw .unexpected(path: path, names: others.sorted()) }
+        let others = Set(entries.keys).subtracting(expected.map { Array($0.name.utf8) })
+        guard others.isEmpty else {
+            throw .unexpected(path: path, names: others.map { String(decoding: $0, as: UTF8.self) }.sorted())
+        }
     }
 
     /// Reads tensors into those given, after checking all names, shapes and types: none is touched when one differs.
@@ -122,7 +124,7 @@ public struct SafeTensors: Sendable {
     }
 
     private func entry(_ name: String) throws(SafeTensorsError) -> Entry {
-        guard let entry = entries[name] else { throw .missing(path: path, name: name) }
+        guard let entry = entries[Array(name.utf8)] else { throw .missing(path: path, name: name) }
         return entry
     }
 

@@ -1,4 +1,5 @@
 import Foundation
+import JSON
 
 /// The checked header of a safetensors file.
 struct SafeTensorsHeader {
@@ -11,27 +12,16 @@ struct SafeTensorsHeader {
         "U32": 4, "F32": 4, "I64": 8, "U64": 8, "F64": 8,
     ]
 
-    let entries: [String: SafeTensors.Entry]
+    let entries: [[UInt8]: SafeTensors.Entry]
     let metadata: [String: String]
 
-    private struct Description: Decodable {
-        let dtype: String
-        let shape: [Int]
-        let data_offsets: [Int]
+    private struct Description {
+        var dtype = ""
+        var shape: [Int] = []
+        var offsets: [Int] = []
     }
 
-    private enum Value: Decodable {
-        case tensor(Description)
-        case metadata([String: String])
-
-        init(from decoder: any Decoder) throws {
-            if let description = try? Description(from: decoder) {
-                self = .tensor(description)
-            } else {
-                self = .metadata(try [String: String](from: decoder))
-            }
-        }
-    }
+    private static let fields = FieldNames(of: "a tensor", [["dtype"], ["shape"], ["data_offsets"]])
 
     init(_ content: Data, path: String) throws(SafeTensorsError) {
         guard content.count >= 8 else { throw .malformed(path: path, reason: "it has \(content.count) bytes") }
@@ -40,26 +30,78 @@ struct SafeTensorsHeader {
             throw .malformed(path: path, reason: "the header's length is \(length) in a file of \(content.count) bytes")
         }
         let start = 8 + Int(length)
-        let values: [String: Value]
-        do {
-            let header = content.subdata(in: 8..<start)
-            values = try JSONDecoder().decode([String: Value].self, from: header)
+        let bytes = [UInt8](content[content.startIndex + 8..<content.startIndex + start])
+        let (descriptions, metadata): ([(name: String, Description)], [String: String])
+        do throws(JSONError) {
+            (descriptions, metadata) = try Self.read(bytes)
         } catch {
-            throw .malformed(path: path, reason: "the header is not a JSON object that describes tensors")
+            throw .malformed(path: path, reason: "the header is not a JSON object that describes tensors: \(error)")
         }
-        var entries: [String: SafeTensors.Entry] = [:]
-        var metadata: [String: String] = [:]
-        for (name, value) in values {
-            switch value {
-            case .metadata(let notes) where name == "__metadata__": metadata = notes
-            case .metadata: throw .malformed(path: path, reason: "the header's entry \(name) describes no tensor")
-            case .tensor(let description):
-                entries[name] = try Self.check(description, name, start: start, path: path)
+        var entries: [[UInt8]: SafeTensors.Entry] = [:]
+        for (name, description) in descriptions {
+            let entry = try Self.check(description, name, start: start, path: path)
+            guard entries.updateValue(entry, forKey: Array(name.utf8)) == nil else {
+                throw .malformed(path: path, reason: "the header describes tensor \(name) twice")
             }
         }
         try Self.checkPlaces(entries, from: start, to: content.count, path: path)
         self.entries = entries
         self.metadata = metadata
+    }
+
+    private static func read(
+        _ bytes: [UInt8]
+    ) throws(JSONError) -> (descriptions: [(name: String, Description)], metadata: [String: String]) {
+        var scanner = JSONScanner(bytes)
+        try scanner.beginObject()
+        var descriptions: [(name: String, Description)] = []
+        var metadata: [String: String] = [:]
+        var isFirst = true
+        while let place = try scanner.nextField(isFirst: isFirst) {
+            isFirst = false
+            let name = try scanner.name(place)
+            do throws(JSONError) {
+                if name.utf8.elementsEqual("__metadata__".utf8) {
+                    metadata = try notes(&scanner)
+                } else {
+                    descriptions.append((name, try description(&scanner)))
+                }
+            } catch {
+                throw error.inField(name)
+            }
+        }
+        try scanner.finish()
+        return (descriptions, metadata)
+    }
+
+    private static func description(_ scanner: inout JSONScanner) throws(JSONError) -> Description {
+        var description = Description()
+        var found = 0
+        var unknown = UnknownFields(.ignored)
+        try scanner.readObject(fields, unknown: &unknown) { (field, scanner) throws(JSONError) in
+            found += 1
+            switch field {
+            case 0: description.dtype = try scanner.string()
+            case 1: description.shape = try scanner.readArray { (number) throws(JSONError) in try number.integer() }
+            default: description.offsets = try scanner.readArray { (number) throws(JSONError) in try number.integer() }
+            }
+        }
+        guard found == 3 else {
+            throw JSONError(reason: "describes no tensor: dtype, shape and data_offsets are needed")
+        }
+        return description
+    }
+
+    /// Texts by name; of a name that is given twice the last counts, as nothing depends on them.
+    private static func notes(_ scanner: inout JSONScanner) throws(JSONError) -> [String: String] {
+        var notes: [String: String] = [:]
+        try scanner.beginObject()
+        var isFirst = true
+        while let place = try scanner.nextField(isFirst: isFirst) {
+            isFirst = false
+            notes[try scanner.name(place)] = try scanner.string()
+        }
+        return notes
     }
 
     private static func check(
@@ -79,7 +121,7 @@ struct SafeTensorsHeader {
             }
             bytes = product
         }
-        let offsets = description.data_offsets
+        let offsets = description.offsets
         guard offsets.count == 2, offsets[0] >= 0, offsets[0] <= offsets[1], offsets[1] <= Int.max - start,
             offsets[1] - offsets[0] == bytes
         else {
@@ -94,7 +136,7 @@ struct SafeTensorsHeader {
 
     /// The tensors follow one another without gap or overlap, to the end of the file.
     private static func checkPlaces(
-        _ entries: [String: SafeTensors.Entry],
+        _ entries: [[UInt8]: SafeTensors.Entry],
         from start: Int,
         to end: Int,
         path: String
@@ -106,7 +148,8 @@ struct SafeTensorsHeader {
         }
         for (name, entry) in inOrder {
             guard entry.range.lowerBound == position else {
-                throw .malformed(path: path, reason: "tensor \(name) does not follow the one before it")
+                let text = String(decoding: name, as: UTF8.self)
+                throw .malformed(path: path, reason: "tensor \(text) does not follow the one before it")
             }
             position = entry.range.upperBound
         }
