@@ -59,7 +59,7 @@ struct SafeTensorsHeader {
         var isFirst = true
         while let place = try scanner.nextField(isFirst: isFirst) {
             isFirst = false
-            let name = try scanner.name(place)
+            let name = try scanner.unescaped(place)
             do throws(JSONError) {
                 if name.utf8.elementsEqual("__metadata__".utf8) {
                     metadata = try notes(&scanner)
@@ -99,7 +99,7 @@ struct SafeTensorsHeader {
         var isFirst = true
         while let place = try scanner.nextField(isFirst: isFirst) {
             isFirst = false
-            notes[try scanner.name(place)] = try scanner.string()
+            notes[try scanner.unescaped(place)] = try scanner.string()
         }
         return notes
     }
