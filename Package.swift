@@ -99,24 +99,25 @@ let package = Package(
         .target(name: "CMessages", dependencies: ["CProtobufC"], path: "Shared/CMessages"),
 
         // Shared, bottom up.
-        shared("JSON", ["Identifiers"], safe),
         shared("Identifiers", []),
+        shared("JSON", ["Identifiers"], safe),
         shared("Executors", []),
         shared("Failpoints", []),
+        shared("ShownText", []),
         shared(
             "Messages",
             ["JSON", "CMessages", "Digests", "Identifiers"],
             exclude: ["answer.proto", "event.proto", "question.proto", "timeline.proto", "user_embedding.proto"]
         ),
         shared("Streams", ["Messages"], safe),
-        shared("Kafka", ["Streams", "Messages", "Executors", "Failpoints", "CRdkafka"]),
-        shared("Postgres", ["Identifiers", "Streams", "Messages", "Executors", "Failpoints", "CLibpq"]),
+        shared("Kafka", ["Streams", "Messages", "Executors", "Failpoints", "ShownText", "CRdkafka"]),
+        shared("Postgres", ["Identifiers", "Streams", "Messages", "Executors", "Failpoints", "ShownText", "CLibpq"]),
         shared("HTTPServer", ["JSON", "CMicrohttpd", "Executors"]),
         shared("HTTPClient", ["CCurl"]),
-        shared("ServiceRuntime", ["JSON", "HTTPServer", "Executors", "Failpoints"]),
+        shared("ServiceRuntime", ["JSON", "HTTPServer", "Executors", "Failpoints", "ShownText"]),
         shared("StreamProcessing", ["Streams", "Messages", "ServiceRuntime"], safe),
         shared("UserTimelines", ["Identifiers", "StreamProcessing", "Streams", "Messages", "Failpoints"], safe),
-        shared("MessageLogs", ["Streams", "Kafka", "Postgres", "ServiceRuntime"], safe),
+        shared("MessageLogs", ["Streams", "Kafka", "Postgres", "ServiceRuntime", "ShownText"], safe),
         shared("SystemClient", ["Identifiers", "HTTPClient", "Messages"], safe),
         shared("Tensors", ["JSON", "CKernels", "COpenBLAS", "Executors"]),
         shared("RandomNumbers", [], safe),
@@ -141,7 +142,7 @@ let package = Package(
             [
                 "Identifiers", "JSON",
                 "HTTPServer", "StreamProcessing", "MessageLogs", "Streams", "Messages", "Datasets", "Digests",
-                "Executors", "Failpoints", "InputFiles", "JSON", "Sorting",
+                "Executors", "Failpoints", "InputFiles", "Sorting", "ShownText",
             ]
         ),
         service(
@@ -172,7 +173,7 @@ let package = Package(
             "Trainer",
             [
                 "Identifiers", "UserModels", "NeuralNetwork", "Tensors", "Tokenization", "Datasets", "InputFiles",
-                "Messages", "Executors", "JSON",
+                "Messages", "Executors", "JSON", "ShownText",
             ]
         ),
         service(
@@ -180,12 +181,13 @@ let package = Package(
             [
                 "Identifiers",
                 "SystemClient", "HTTPClient", "StreamProcessing", "MessageLogs", "Streams", "Postgres", "Messages",
-                "Datasets", "UserModels",
+                "Datasets", "UserModels", "Digests", "ShownText",
             ]
         ),
 
         // Tests.
         tests("JSONTests", ["JSON", "RandomNumbers"]),
+        tests("ShownTextTests", ["ShownText"]),
         tests("TensorsTests", ["Tensors", "CKernels", "Executors"]),
         tests("IdentifiersTests", ["Identifiers"]),
         tests("RandomNumbersTests", ["RandomNumbers"]),
@@ -258,7 +260,7 @@ let package = Package(
             ]
         ),
         tests("MessagesTests", ["Identifiers", "Messages", "JSON"]),
-        tests("ServiceRuntimeTests", ["ServiceRuntime", "HTTPClient", "HTTPServer"]),
+        tests("ServiceRuntimeTests", ["ServiceRuntime", "ShownText", "HTTPClient", "HTTPServer"]),
         tests("HTTPServerTests", ["HTTPServer", "HTTPClient"]),
         tests("HTTPClientTests", ["HTTPServer", "HTTPClient"]),
         tests("UserTimelinesTests", ["Identifiers", "UserTimelines", "Streams", "Messages"]),
@@ -287,7 +289,7 @@ let package = Package(
                 "Datasets", "UserModels",
             ]
         ),
-        tests("LauncherTests", ["Identifiers", "Launcher", "ServiceRuntime"]),
+        tests("LauncherTests", ["Identifiers", "Launcher", "ServiceRuntime", "Messages"]),
         tests(
             "EventIngestorTests",
             [

@@ -2,6 +2,7 @@ import Datasets
 import Digests
 import Foundation
 import ServiceRuntime
+import ShownText
 
 /// What `event-ingestor import` can be told.
 ///

@@ -2,6 +2,7 @@ import Foundation
 import Identifiers
 public import Messages
 public import ServiceRuntime
+import ShownText
 import StreamProcessing
 import SystemClient
 
@@ -54,7 +55,7 @@ enum AskCommand {
         } else {
             Console().show(text(of: answer))
         }
-        if answer.status == .failed || answer.status == .expired { throw ProcessFailure(answer.reason) }
+        if answer.status == .failed || answer.status == .expired { throw ProcessFailure(shown(answer.reason)) }
     }
 
     private static func question(_ context: ProcessContext) throws -> Question {
@@ -85,22 +86,26 @@ enum AskCommand {
         return address
     }
 
-    private static func text(of answer: Answer) -> String {
+    private static func shown(_ text: String) -> String { ControlCharacters.escaped(text) }
+
+    static func text(of answer: Answer) -> String {
         var lines: [String] = []
-        if !answer.text.isEmpty { lines.append(answer.text) }
+        if !answer.text.isEmpty { lines.append(shown(answer.text)) }
         for (rank, item) in answer.items.enumerated() {
             lines.append(
-                "  \(rank + 1). \(item.title)  (\(item.score.formatted(.number.precision(.fractionLength(2)))))"
+                "  \(rank + 1). \(shown(item.title))  (\(item.score.formatted(.number.precision(.fractionLength(2)))))"
             )
         }
         switch answer.status {
-        case .answered: lines.append("[knows \(answer.eventCount) events of \(answer.user)]")
-        case .noHistory: lines.append("[no history: \(answer.user) has no events yet]")
-        case .expired, .failed: lines.append("[\(answer.status.rawValue): \(answer.reason)]")
+        case .answered: lines.append("[knows \(answer.eventCount) events of \(shown(answer.user))]")
+        case .noHistory: lines.append("[no history: \(shown(answer.user)) has no events yet]")
+        case .expired, .failed: lines.append("[\(answer.status.rawValue): \(shown(answer.reason))]")
         }
         let compute = Double(answer.computeMicroseconds) / 1_000
+        // The times are the answer's own words.
+        let time = answer.answeredAt.subtractingReportingOverflow(answer.askedAt)
         lines.append(
-            "[\(answer.answeredAt - answer.askedAt) ms, of which "
+            "[\(time.overflow ? 0 : time.partialValue) ms, of which "
                 + "\(compute.formatted(.number.precision(.fractionLength(0)))) ms in the model]"
         )
         return lines.joined(separator: "\n")

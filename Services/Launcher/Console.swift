@@ -1,4 +1,5 @@
 import Foundation
+import ShownText
 
 /// Short lines for the person who started the program.
 struct Console: Sendable {
@@ -18,7 +19,9 @@ struct Console: Sendable {
     func show(_ text: String) { write(text + "\n") }
 
     private func write(_ text: String) {
+        // The last place before the terminal: what forgot to do so before is made harmless here.
+        let shown = ControlCharacters.escaped(text, keepingLines: true)
         // A closed pipe is the reader's wish to hear no more.
-        try? handle.write(contentsOf: Data(text.utf8))
+        try? handle.write(contentsOf: Data(shown.utf8))
     }
 }

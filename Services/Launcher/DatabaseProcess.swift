@@ -7,7 +7,7 @@ struct DatabaseProcess: Sendable {
     private struct Private: Sendable {
         let plan: SupervisedProcess.Plan
         let child: ChildProcess
-        let port: Int
+        let database: PrivateDatabase
     }
 
     /// The database's address.
@@ -25,26 +25,25 @@ struct DatabaseProcess: Sendable {
         if let address = configuration.database { return DatabaseProcess(address: address, own: nil) }
         let database = try await PrivateDatabase(data: configuration.data, logs: logs)
         try await database.stopLeftover()
-        let port = try LocalPort.free()
         let plan = SupervisedProcess.Plan(
             name: "database",
             instance: 0,
-            specification: database.server(port: port),
+            specification: database.server(),
             stopSignal: SIGINT
         )
         let child = try await ChildProcess.start(plan.specification)
         let process = DatabaseProcess(
-            address: database.address(port: port),
-            own: Private(plan: plan, child: child, port: port)
+            address: database.address,
+            own: Private(plan: plan, child: child, database: database)
         )
         do {
-            try await waitUntilReady(database, child, port: port, plan)
-            try await database.makeDatabase(port: port)
+            try await waitUntilReady(database, child, plan)
+            try await database.makeDatabase()
         } catch {
             await process.stop()
             throw error
         }
-        console.say("private PostgreSQL in \(database.folder), port \(port)")
+        console.say("private PostgreSQL in \(database.folder)")
         return process
     }
 
@@ -52,17 +51,16 @@ struct DatabaseProcess: Sendable {
     private static func waitUntilReady(
         _ database: PrivateDatabase,
         _ child: ChildProcess,
-        port: Int,
         _ plan: SupervisedProcess.Plan
     ) async throws {
-        let end = ContinuousClock.now + .seconds(120)
-        while try await !database.isReady(port: port) {
+        let end = ContinuousClock.now + .seconds(600)
+        while try await !database.isReady() {
             let log = plan.specification.outputFile ?? ""
             if let status = child.status {
                 throw ProcessFailure("the database does not start (\(status)): \(LogTail.lastLine(of: log))")
             }
             guard ContinuousClock.now < end else {
-                throw ProcessFailure("the database is not ready after two minutes: \(LogTail.lastLine(of: log))")
+                throw ProcessFailure("the database is not ready after ten minutes: \(LogTail.lastLine(of: log))")
             }
             try await Task.sleep(for: .milliseconds(50))
         }
@@ -71,7 +69,11 @@ struct DatabaseProcess: Sendable {
     /// Ends the private server.
     func stop() async {
         await own?.child.stop(signal: SIGINT, patience: .seconds(15))
+        cleanUp()
     }
+
+    /// Removes what a private server leaves outside of the data folder, when it has ended.
+    func cleanUp() { own?.database.cleanUp() }
 
     /// The private server under supervision; nil when there is none.
     func supervised(keeper: StateKeeper, console: Console, isUp: Flag) -> SupervisedProcess? {
@@ -82,7 +84,7 @@ struct DatabaseProcess: Sendable {
     var processes: [SystemState.Process] {
         guard let own else { return [] }
         return [
-            SystemState.Process(name: "database", instance: 0, pid: own.child.id, port: own.port, restarts: 0)
+            SystemState.Process(name: "database", instance: 0, pid: own.child.id, restarts: 0)
         ]
     }
 }

@@ -1,4 +1,5 @@
 import Foundation
+import ShownText
 
 /// The end of a log file, for an error about the process that wrote it.
 enum LogTail {
@@ -18,7 +19,9 @@ enum LogTail {
     }
 
     /// The message and error of a log line in JSON; the line itself when it is something else.
-    static func readable(_ line: String) -> String {
+    static func readable(_ line: String) -> String { ControlCharacters.escaped(words(of: line)) }
+
+    private static func words(of line: String) -> String {
         guard let object = try? JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any],
             let message = object["message"] as? String
         else { return line }

@@ -18,7 +18,7 @@ struct MetricsPage: Sendable {
 
     /// Asks the process on a port; nil when it does not answer.
     init?(_ port: Int, _ client: HTTPClient) async {
-        let request = HTTPClientRequest("GET", "http://127.0.0.1:\(port)/metrics", timeout: .seconds(2))
+        let request = HTTPClientRequest("GET", "http://127.0.0.1:\(port)/metrics", timeout: .seconds(10))
         guard let response = try? await client.send(request), response.status == 200 else { return nil }
         self.init(text: response.text)
     }
@@ -56,15 +56,26 @@ struct MetricsPage: Sendable {
     static func quantiles(of name: String, in pages: [MetricsPage]) -> Quantiles? {
         var counts: [Double: Int] = [:]
         for page in pages {
-            for (bound, count) in page.buckets(of: name) { counts[bound, default: 0] += count }
+            for (bound, count) in page.buckets(of: name) { counts[bound] = saturatingSum(counts[bound] ?? 0, count) }
         }
         let total = counts[.infinity] ?? 0
         guard total > 0 else { return nil }
         let greatest = counts.keys.filter(\.isFinite).max() ?? 0
         func quantile(_ share: Double) -> Double {
-            let needed = Int((share * Double(total)).rounded(.up))
+            let needed = whole((share * Double(total)).rounded(.up))
             return counts.sorted { $0.key < $1.key }.first { $0.value >= needed && $0.key.isFinite }?.key ?? greatest
         }
         return Quantiles(count: total, p50: quantile(0.5), p99: quantile(0.99))
+    }
+
+    /// The nearest whole number; a page may say anything, as who else may have the port by now.
+    static func whole(_ value: Double) -> Int {
+        if value.isNaN { return 0 }
+        return Int(exactly: value.rounded(.towardZero)) ?? (value < 0 ? .min : .max)
+    }
+
+    static func saturatingSum(_ a: Int, _ b: Int) -> Int {
+        let (sum, overflow) = a.addingReportingOverflow(b)
+        return overflow ? (a < 0 ? .min : .max) : sum
     }
 }

@@ -2,12 +2,13 @@ import MessageLogs
 import Messages
 import Postgres
 import ServiceRuntime
+import ShownText
 import Streams
 import UserModels
 
 /// What is checked before the first process is started.
 enum Preflight {
-    private static let patience: Duration = .seconds(10)
+    private static let patience: Duration = .seconds(30)
 
     /// Makes sure that a log and a database that are named can be reached.
     ///
@@ -44,7 +45,7 @@ enum Preflight {
             }
         } catch {
             throw ProcessFailure(
-                "\(what) at \(shown) cannot be used: \(error). Start it, or correct the address; nothing was started",
+                "\(what) at \(shown) cannot be used: \(FailureText.sentence(error)). Start it, or correct the address; nothing was started",
                 exitCode: .unavailable
             )
         }

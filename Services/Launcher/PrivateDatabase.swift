@@ -1,72 +1,99 @@
 import Foundation
 import ServiceRuntime
 
-/// A PostgreSQL cluster of our own in a folder, reachable over the loopback address with a password.
+/// A PostgreSQL cluster of our own in a folder, reachable through a socket that only this user can reach, with a password.
 ///
-/// PostgreSQL does not run as root; as root the folder belongs to the user `postgres` and the server runs as that user.
+/// PostgreSQL does not run as root; as root the folders belong to the user `postgres` and the server runs as that user.
 struct PrivateDatabase: Sendable {
     private static let superuser = "userllm"
     private static let databaseName = "userllm"
     private static let rootSubstitute = "postgres"
 
     /// The cluster's folder.
-    let folder: String
-    private let passwordFile: String
+    var folder: String { place.path }
+    private let place: DatabaseFolder
+    private let sockets: SocketFolder
+    private let data: String
     private let logFile: String
     private let programs: PostgresPrograms
     private let password: String
     private let user: String?
 
-    /// Looks at the folder, and makes the cluster when there is none.
+    /// Looks at the folder, and makes the cluster when there is none and never was one.
     ///
     /// - Parameters:
     ///   - data: the system's data folder, which exists.
     ///   - logs: the folder for log files.
     /// - Throws: `ProcessFailure` that says what to do.
     init(data: String, logs: String) async throws {
-        folder = "\(data)/database"
-        passwordFile = "\(data)/database-password"
+        self.data = data
+        place = DatabaseFolder(data: data)
         logFile = "\(logs)/database.log"
-        programs = try PostgresPrograms.forCluster(in: folder)
+        programs = try PostgresPrograms.forCluster(in: place.path)
         user = OperatingSystemUser.isRoot ? Self.rootSubstitute : nil
-        if FileManager.default.fileExists(atPath: folder) {
-            password = try Self.readPassword(passwordFile, for: folder)
-            try await checkAccess(to: folder)
-        } else {
+        if let user, !OperatingSystemUser.exists(user) {
+            throw ProcessFailure(
+                "PostgreSQL does not run as root, and there is no user \(user) to run it as: run as another user, "
+                    + "or name a database with --database postgresql://...",
+                exitCode: .configuration
+            )
+        }
+        switch try place.content() {
+        case .cluster(let password):
+            self.password = password
+            sockets = try SocketFolder(data: data, user: user)
+        case .unfinished:
+            try place.finish()
+            guard case .cluster(let password) = try place.content() else {
+                throw ProcessFailure("\(place.path) is not there after it was made", exitCode: .unavailable)
+            }
+            self.password = password
+            sockets = try SocketFolder(data: data, user: user)
+        case .nothing:
             password = Self.makePassword()
+            sockets = try SocketFolder(data: data, user: user)
+            try await removeDraft()
             try await make()
         }
+        try await checkAccess(to: place.path)
     }
 
-    /// The address of the database on a port.
-    func address(port: Int) -> String {
-        "postgresql://\(Self.superuser):\(password)@127.0.0.1:\(port)/\(Self.databaseName)"
+    /// The address of the database.
+    var address: String {
+        // The folder's name has no letter that an address would have to escape.
+        "postgresql://\(Self.superuser):\(password)@/\(Self.databaseName)?host=\(sockets.path)"
     }
+
+    /// Removes what the server leaves outside of the data folder.
+    func cleanUp() { sockets.remove(data: data) }
 
     // MARK: - Making the cluster
 
+    /// Removes what a start that was killed left; what `initdb` had started may still be writing there for a moment.
+    private func removeDraft() async throws {
+        let end = ContinuousClock.now + .seconds(20)
+        while true {
+            do throws(ProcessFailure) {
+                return try place.removeDraft()
+            } catch {
+                guard ContinuousClock.now < end else { throw error }
+            }
+            try await Task.sleep(for: .milliseconds(100))
+        }
+    }
+
     /// Makes the cluster under another name first, so that a folder of the right name is always a whole one.
     private func make() async throws {
-        let draft = "\(folder).new"
-        let draftPassword = "\(draft).password"
-        try? FileManager.default.removeItem(atPath: draft)
-        try FileManager.default.createDirectory(
-            atPath: draft,
-            withIntermediateDirectories: true,
-            attributes: [.posixPermissions: 0o700]
-        )
-        try own(draft)
-        try await checkAccess(to: draft)
-        try write(password, to: draftPassword)
-        defer { try? FileManager.default.removeItem(atPath: draftPassword) }
-        try own(draftPassword)
+        try PrivateFile.makeFolder(place.draft, ownedBy: user)
+        try await checkAccess(to: place.draft)
+        try PrivateFile.create(password, at: place.draftPassword, ownedBy: user)
         let options = [
-            "--pgdata=\(draft)", "--username=\(Self.superuser)", "--auth=scram-sha-256", "--pwfile=\(draftPassword)",
-            "--encoding=UTF8", "--locale=C.UTF-8", "--no-instructions",
+            "--pgdata=\(place.draft)", "--username=\(Self.superuser)", "--auth=scram-sha-256",
+            "--pwfile=\(place.draftPassword)", "--encoding=UTF8", "--locale=C.UTF-8", "--no-instructions",
         ]
-        try await run([programs.path("initdb")] + options, what: "making a database in \(folder)")
-        try write(password, to: passwordFile)
-        try FileManager.default.moveItem(atPath: draft, toPath: folder)
+        try await run([programs.path("initdb")] + options, what: "making a database in \(place.path)")
+        try place.remember()
+        try place.finish()
     }
 
     private static func makePassword() -> String {
@@ -75,42 +102,6 @@ struct PrivateDatabase: Sendable {
             let digits = String(UInt64.random(in: 0...UInt64.max, using: &generator), radix: 16)
             return String(repeating: "0", count: 16 - digits.count) + digits
         }.joined()
-    }
-
-    private static func readPassword(_ file: String, for folder: String) throws(ProcessFailure) -> String {
-        guard let text = try? String(contentsOfFile: file, encoding: .utf8), !text.isEmpty else {
-            throw ProcessFailure(
-                "\(folder) is there but its password in \(file) is not: restore that file, "
-                    + "or name another folder with --data",
-                exitCode: .configuration
-            )
-        }
-        return text.trimmingCharacters(in: .whitespacesAndNewlines)
-    }
-
-    private func write(_ secret: String, to path: String) throws {
-        try? FileManager.default.removeItem(atPath: path)
-        let made = FileManager.default.createFile(
-            atPath: path,
-            contents: Data(secret.utf8),
-            attributes: [.posixPermissions: 0o600]
-        )
-        if !made { throw ProcessFailure("\(path) cannot be written", exitCode: .configuration) }
-    }
-
-    private func own(_ path: String) throws {
-        guard let user else { return }
-        guard OperatingSystemUser.exists(user) else {
-            throw ProcessFailure(
-                "PostgreSQL does not run as root, and there is no user \(user) to run it as: run as another user, "
-                    + "or name a database with --database postgresql://...",
-                exitCode: .configuration
-            )
-        }
-        try FileManager.default.setAttributes(
-            [.ownerAccountName: user, .groupOwnerAccountName: user],
-            ofItemAtPath: path
-        )
     }
 
     /// The server must be able to enter the folder, which a home folder above it may forbid.
@@ -129,12 +120,11 @@ struct PrivateDatabase: Sendable {
     // MARK: - Running it
 
     /// How to start the server.
-    func server(port: Int) -> ChildProcess.Specification {
-        // Loopback only and no socket file: the data folder's path may be longer than a socket's name can be.
+    func server() -> ChildProcess.Specification {
         let settings = [
-            "port=\(port)", "listen_addresses=127.0.0.1", "unix_socket_directories=", "fsync=on",
-            "synchronous_commit=on", "max_connections=200", "shared_buffers=128MB", "max_wal_size=1GB",
-            "tcp_user_timeout=10000", "log_min_messages=warning",
+            "port=\(SocketFolder.port)", "listen_addresses=", "unix_socket_directories=\(sockets.path)",
+            "unix_socket_permissions=0700", "fsync=on", "synchronous_commit=on", "max_connections=200",
+            "shared_buffers=128MB", "max_wal_size=1GB", "log_min_messages=warning",
         ]
         let command = [programs.path("postgres"), "-D", folder] + settings.flatMap { ["-c", $0] }
         // SIGINT is PostgreSQL's fast shutdown.
@@ -157,15 +147,17 @@ struct PrivateDatabase: Sendable {
         try await run(control + ["stop", "-m", "fast", "-w", "-t", "30"], what: "stopping the old database server")
     }
 
+    private var connection: [String] { ["-h", sockets.path, "-p", "\(SocketFolder.port)"] }
+
     /// Whether the server answers.
-    func isReady(port: Int) async throws -> Bool {
-        let words = [programs.path("pg_isready"), "-q", "-h", "127.0.0.1", "-p", "\(port)"]
+    func isReady() async throws -> Bool {
+        let words = [programs.path("pg_isready"), "-q"] + connection
         return try await ChildProcess.start(specification(words, output: "/dev/null")).ended() == .exited(0)
     }
 
     /// Makes the database when it is not there.
-    func makeDatabase(port: Int) async throws {
-        let connection = ["-h", "127.0.0.1", "-p", "\(port)", "-U", Self.superuser]
+    func makeDatabase() async throws {
+        let connection = connection + ["-U", Self.superuser]
         let query = "SELECT 1 / count(*) FROM pg_database WHERE datname = '\(Self.databaseName)'"
         let probe = [programs.path("psql")] + connection + ["-d", "postgres", "-c", query]
         let found = try await ChildProcess.start(specification(probe, output: "/dev/null")).ended()
@@ -178,7 +170,7 @@ struct PrivateDatabase: Sendable {
     }
 
     private func run(_ command: [String], what: String, asServer: Bool = true) async throws {
-        let words = OperatingSystemUser.command(command, as: asServer ? user : nil, whenParentDies: nil)
+        let words = OperatingSystemUser.command(command, as: asServer ? user : nil, whenParentDies: "KILL")
         let status = try await ChildProcess.start(specification(words, output: logFile)).ended()
         guard status != .exited(0) else { return }
         throw ProcessFailure("\(what) failed (\(status)): \(LogTail.lastLine(of: logFile))")

@@ -60,7 +60,7 @@ struct Readiness: Sendable {
 
     /// Why a process is not ready; nil when it is.
     static func reason(adminPort: Int, _ client: HTTPClient) async -> String? {
-        let request = HTTPClientRequest("GET", "http://127.0.0.1:\(adminPort)/readyz", timeout: .seconds(2))
+        let request = HTTPClientRequest("GET", "http://127.0.0.1:\(adminPort)/readyz", timeout: .seconds(10))
         guard let response = try? await client.send(request) else { return "does not answer" }
         if response.status == 200 { return nil }
         return unmet(in: response.text) ?? response.text.split(whereSeparator: \.isNewline).joined(separator: ", ")

@@ -5,6 +5,7 @@ import MessageLogs
 import Messages
 import Postgres
 import ServiceRuntime
+import ShownText
 import StreamProcessing
 import Streams
 import UserModels
@@ -65,17 +66,14 @@ struct RunningSystem: Sendable {
 
     private func takeFolder() throws -> FolderLock {
         let data = configuration.data
-        do {
-            try FileManager.default.createDirectory(atPath: data, withIntermediateDirectories: true)
-            try FileManager.default.createDirectory(atPath: logs, withIntermediateDirectories: true)
-            try FileManager.default.createDirectory(
-                atPath: SystemState.folder(in: data),
-                withIntermediateDirectories: true,
-                attributes: [.posixPermissions: 0o700]
-            )
+        do throws(ProcessFailure) {
+            try PrivateFile.makeFolder(data)
+            try PrivateFile.makeFolder(logs, mode: 0o750)
+            // Addresses in there hold passwords.
+            try PrivateFile.makeFolder(SystemState.folder(in: data), mode: 0o700, isEnforced: true)
         } catch {
             throw ProcessFailure(
-                "\(data) cannot be made or written: name another folder with --data (\(error.localizedDescription))",
+                "the data folder \(data) cannot be used: \(error). Name another with --data",
                 exitCode: .configuration
             )
         }
@@ -109,7 +107,7 @@ struct RunningSystem: Sendable {
             return try ModelBundle.load(configuration.bundle)
         } catch {
             throw ProcessFailure(
-                "the model bundle cannot be used: \(error). Name a whole one with --bundle, make one with "
+                "the model bundle cannot be used: \(FailureText.sentence(error)). Name a whole one with --bundle, make one with "
                     + "`trainer export`, or run `userllm demo`, which trains a small one",
                 exitCode: .configuration
             )
@@ -235,7 +233,10 @@ struct RunningSystem: Sendable {
         options.handlesSignals = false
         // Each stage has its own patience with its processes, after which it kills them.
         options.shutdownDeadline = .seconds(60)
-        defer { SystemState.remove(from: configuration.data) }
+        defer {
+            SystemState.remove(from: configuration.data)
+            database.cleanUp()
+        }
         try await ServiceGroup(services, logger: logger, options: options).run(stop: shutdown)
     }
 }

@@ -18,7 +18,7 @@ enum ScaleCommand {
         )
     }
     /// How long a launcher may take until it begins.
-    private static let patience: Duration = .seconds(15)
+    private static let patience: Duration = .seconds(60)
 
     /// The command as the program lists it.
     static let command = Command(

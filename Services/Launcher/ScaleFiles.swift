@@ -9,6 +9,9 @@ struct ScaleRequest: Codable, Sendable {
     var counts: [String: Int]
     /// How long new processes may take to be ready, in seconds.
     var readyWithin: Double
+
+    /// The same; what the file says may be any number.
+    var patience: Duration { readyWithin.isFinite ? .seconds(min(max(readyWithin, 0), 3_600)) : .zero }
 }
 
 /// What came of a wish so far.
@@ -33,8 +36,8 @@ struct ScaleFiles: Sendable {
         folder = "\(SystemState.folder(in: data))/scale"
     }
 
-    private var requestFile: URL { URL(filePath: "\(folder)/request.json") }
-    private var answerFile: URL { URL(filePath: "\(folder)/answer.json") }
+    private var requestFile: String { "\(folder)/request.json" }
+    private var answerFile: String { "\(folder)/answer.json" }
 
     /// The wish that is there now; nil when there is none.
     var request: ScaleRequest? { read(requestFile) }
@@ -43,8 +46,8 @@ struct ScaleFiles: Sendable {
 
     /// Makes the folder, and forgets what was wished of an earlier launcher.
     func clear() throws {
-        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-        for file in [requestFile, answerFile] { try? FileManager.default.removeItem(at: file) }
+        try PrivateFile.makeFolder(folder, mode: 0o700)
+        for file in [requestFile, answerFile] { try PrivateFile.removeAll(file) }
     }
 
     /// Leaves a wish, whole or not at all.
@@ -53,12 +56,12 @@ struct ScaleFiles: Sendable {
     /// Leaves an answer, whole or not at all.
     func write(_ answer: ScaleAnswer) throws { try write(answer, to: answerFile) }
 
-    private func write(_ value: some Encodable, to file: URL) throws {
-        try JSONEncoder().encode(value).write(to: file, options: .atomic)
+    private func write(_ value: some Encodable, to file: String) throws {
+        try PrivateFile.replace(Array(JSONEncoder().encode(value)), at: file)
     }
 
-    private func read<Value: Decodable>(_ file: URL) -> Value? {
-        guard let bytes = try? Data(contentsOf: file) else { return nil }
+    private func read<Value: Decodable>(_ file: String) -> Value? {
+        guard let bytes = FileManager.default.contents(atPath: file) else { return nil }
         return try? JSONDecoder().decode(Value.self, from: bytes)
     }
 }

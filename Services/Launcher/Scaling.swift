@@ -134,7 +134,7 @@ private struct ScalingWork {
             running.append((member, process))
             new.append(((member, process), wasReady))
         }
-        try await waitUntilReady(kind, new, within: .seconds(request.readyWithin), until: shutdown)
+        try await waitUntilReady(kind, new, within: request.patience, until: shutdown)
         try await tellAddresses()
     }
 

@@ -1,8 +1,11 @@
 import Foundation
 import ServiceRuntime
+import ShownText
 
 /// `userllm status`: processes, lag, rows and freshness of a system that runs.
 enum StatusCommand {
+    /// More versions than a system goes through; who writes rows by hand can make any number.
+    private static let mostVersions = 20
     private static let jsonKey = ConfigurationKey<Bool>("json", default: false, help: "Prints JSON")
 
     /// The command as the program lists it.
@@ -25,7 +28,7 @@ enum StatusCommand {
         }
     }
 
-    private static func text(of report: StatusReport) -> String {
+    static func text(of report: StatusReport) -> String {
         var processes = TextTable(
             ["process", "pid", "port", "metrics", "restarts", "state"],
             rightAligned: [1, 2, 3, 4]
@@ -59,7 +62,7 @@ enum StatusCommand {
         var lags = TextTable(["group", "topic", "lag"], rightAligned: [2])
         for lag in report.lags { lags.add([lag.group, lag.topic, "\(lag.records)"]) }
         var rows = TextTable(["model version", "rows"], rightAligned: [1])
-        for row in report.rows {
+        for row in report.rows.prefix(mostVersions) {
             rows.add([row.modelVersion + (row.modelVersion == report.modelVersion ? " (in use)" : ""), "\(row.count)"])
         }
         var parts = [report.isUp ? "up" : "starting", processes.text, work.text, lags.text, rows.text]
@@ -69,7 +72,8 @@ enum StatusCommand {
                     + "(\(freshness.count) rows)"
             )
         }
-        return (parts + report.problems.map { "problem: \($0)" }).joined(separator: "\n\n")
+        if report.rows.count > mostVersions { parts.append("(\(report.rows.count - mostVersions) versions more)") }
+        return (parts + report.problems.map { "problem: \(ControlCharacters.escaped($0))" }).joined(separator: "\n\n")
     }
 
     /// A reason that fits a line; the whole of it is in the JSON form.
@@ -77,5 +81,7 @@ enum StatusCommand {
         reason.count <= 56 ? reason : "\(reason.prefix(53))..."
     }
 
-    private static func milliseconds(_ seconds: Double) -> String { "\(Int((seconds * 1_000).rounded(.up))) ms" }
+    private static func milliseconds(_ seconds: Double) -> String {
+        "\(MetricsPage.whole((seconds * 1_000).rounded(.up))) ms"
+    }
 }

@@ -1,6 +1,7 @@
 import Foundation
 import Messages
 import ServiceRuntime
+import ShownText
 
 /// What `userllm up` and `userllm demo` can be told about the system they start.
 ///

@@ -8,9 +8,13 @@ struct SystemPlan: Sendable {
     struct Member: Sendable {
         let kind: ServiceKind
         let instance: Int
+        /// The ports it serves, its own and that of its page, which are held as long as it may be started again.
+        let claims: (own: PortClaim?, admin: PortClaim)
+
         /// The port it serves; nil when it serves none.
-        let port: Int?
-        let adminPort: Int
+        var port: Int? { claims.own?.port }
+        /// The port of its page for metrics and health.
+        var adminPort: Int { claims.admin.port }
     }
 
     let members: [Member]
@@ -50,22 +54,16 @@ struct SystemPlan: Sendable {
         beside members: [Member],
         _ configuration: SystemConfiguration
     ) throws -> Member {
-        let port = try port(of: kind, instance: instance, configuration)
-        if let port, let other = members.first(where: { $0.port == port }) {
-            throw ProcessFailure(
-                "port \(port) would be that of \(other.kind.rawValue) \(other.instance) and of "
-                    + "\(kind.rawValue) \(instance): set --gateway-port and --ingestor-port further apart",
-                exitCode: .configuration
-            )
-        }
-        return Member(kind: kind, instance: instance, port: port, adminPort: try LocalPort.free())
+        let own = try claim(of: kind, instance, beside: members, configuration)
+        return Member(kind: kind, instance: instance, claims: (own, try PortClaim()))
     }
 
-    private static func port(
+    private static func claim(
         of kind: ServiceKind,
-        instance: Int,
+        _ instance: Int,
+        beside members: [Member],
         _ configuration: SystemConfiguration
-    ) throws(ProcessFailure) -> Int? {
+    ) throws(ProcessFailure) -> PortClaim? {
         let key: String
         let base: Int
         switch kind {
@@ -73,16 +71,31 @@ struct SystemPlan: Sendable {
         case .eventIngestor: (key, base) = ("ingestor-port", configuration.ingestorPort)
         default: return nil
         }
-        if base == 0 { return try LocalPort.free(host: configuration.host) }
+        if base == 0 { return try PortClaim(host: configuration.host) }
         let port = base + instance
-        guard port <= 65_535, LocalPort.isFree(port, host: configuration.host) else {
+        if let other = members.first(where: { $0.port == port }) {
             throw ProcessFailure(
-                "port \(port) of \(configuration.host), for \(kind.rawValue), is taken or cannot be used: "
-                    + "end the process that has it (ss -ltnp shows it), or name another with --\(key) (0 takes a free one)",
-                exitCode: .unavailable
+                "port \(port) would be that of \(other.kind.rawValue) \(other.instance) and of "
+                    + "\(kind.rawValue) \(instance): set --gateway-port and --ingestor-port further apart",
+                exitCode: .configuration
             )
         }
-        return port
+        guard port <= 65_535 else {
+            throw ProcessFailure(
+                "\(kind.rawValue) \(instance) would have port \(port), and there is none above 65535: "
+                    + "name a lower one with --\(key) (0 takes free ones)",
+                exitCode: .configuration
+            )
+        }
+        do throws(ProcessFailure) {
+            return try PortClaim(port, host: configuration.host)
+        } catch {
+            throw ProcessFailure(
+                "\(error), so \(kind.rawValue) cannot listen there: end the process that has it (ss -ltnp shows it), "
+                    + "or name another with --\(key) (0 takes a free one)",
+                exitCode: error.exitCode
+            )
+        }
     }
 
     /// How to start a member.

@@ -41,7 +41,7 @@ struct SystemState: Codable, Sendable {
     /// The folder, readable by its owner alone because addresses hold passwords.
     static func folder(in data: String) -> String { "\(data)/run" }
 
-    private static func file(in data: String) -> URL { URL(filePath: "\(folder(in: data))/state.json") }
+    private static func file(in data: String) -> String { "\(folder(in: data))/state.json" }
 
     /// What the launcher that runs on a data folder wrote; nil when none runs, whatever one that was killed left there.
     static func running(on data: String) -> SystemState? {
@@ -56,7 +56,7 @@ struct SystemState: Codable, Sendable {
 
     /// Reads it; nil when no launcher runs, or ever ran, on this data folder.
     static func read(from data: String) -> SystemState? {
-        guard let bytes = try? Data(contentsOf: file(in: data)) else { return nil }
+        guard let bytes = FileManager.default.contents(atPath: file(in: data)) else { return nil }
         return try? JSONDecoder().decode(SystemState.self, from: bytes)
     }
 
@@ -64,11 +64,11 @@ struct SystemState: Codable, Sendable {
     func write(to data: String) throws {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-        try encoder.encode(self).write(to: Self.file(in: data), options: .atomic)
+        try PrivateFile.replace(Array(encoder.encode(self)), at: Self.file(in: data))
     }
 
     /// Says that no launcher runs on this data folder any more.
     static func remove(from data: String) {
-        try? FileManager.default.removeItem(at: file(in: data))
+        try? FileManager.default.removeItem(atPath: file(in: data))
     }
 }

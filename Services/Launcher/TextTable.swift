@@ -1,5 +1,8 @@
+import ShownText
+
 /// Columns of text under headings.
 struct TextTable {
+    private static let longestCell = 100
     private let headings: [String]
     private var rows: [[String]] = []
     private let rightAligned: Set<Int>
@@ -10,10 +13,15 @@ struct TextTable {
         self.rightAligned = rightAligned
     }
 
-    /// Adds a row.
+    /// Adds a row; what is no letter in a cell is shown as its number, and an endless cell is cut.
     mutating func add(_ cells: [String]) {
         precondition(cells.count == headings.count, "\(cells.count) cells for \(headings.count) headings")
-        rows.append(cells)
+        rows.append(
+            cells.map { cell in
+                let shown = ControlCharacters.escaped(String(cell.prefix(Self.longestCell + 1)))
+                return shown.count <= Self.longestCell ? shown : "\(shown.prefix(Self.longestCell - 3))..."
+            }
+        )
     }
 
     /// The table as lines.

@@ -23,10 +23,10 @@ struct WorkReport: Codable, Sendable {
         let prefix = "userllm_\(kind.rawValue.replacing("-", with: "_"))"
         let lags = page.values(of: "\(prefix)_partition_lag_records", by: "partition")
         partitions = page.values(of: "\(prefix)_partition_ready", by: "partition").compactMap { name, ready in
-            Int(name).map { Partition(partition: $0, lag: lags[name].map { Int($0) }, isReady: ready > 0) }
+            Int(name).map { Partition(partition: $0, lag: lags[name].map(MetricsPage.whole), isReady: ready > 0) }
         }
         partitions.sort { $0.partition < $1.partition }
-        users = page.value(of: "\(prefix)_state_users").map { Int($0) }
+        users = page.value(of: "\(prefix)_state_users").map(MetricsPage.whole)
         let processed = page.value(of: "\(prefix)_records_processed_total") ?? 0
         batchAge = processed > 0 ? page.value(of: "\(prefix)_batch_age_seconds") : nil
         eventToRow = MetricsPage.quantiles(of: "\(prefix)_event_to_row_seconds", in: [page])
@@ -35,7 +35,7 @@ struct WorkReport: Codable, Sendable {
     /// The lag of all partitions together; nil while none was measured.
     var lag: Int? {
         let lags = partitions.compactMap(\.lag)
-        return lags.isEmpty ? nil : lags.reduce(0, +)
+        return lags.isEmpty ? nil : lags.reduce(0) { MetricsPage.saturatingSum($0, $1) }
     }
 
     /// Whether the state of all partitions is restored, for people.
@@ -50,7 +50,7 @@ struct WorkReport: Codable, Sendable {
         guard !partitions.isEmpty else { return "none" }
         var ranges: [ClosedRange<Int>] = []
         for number in partitions.map(\.partition) {
-            if let last = ranges.last, last.upperBound + 1 == number {
+            if let last = ranges.last, last.upperBound < number, last.upperBound + 1 == number {
                 ranges[ranges.count - 1] = last.lowerBound...number
             } else {
                 ranges.append(number...number)

@@ -1,5 +1,6 @@
 internal import CRdkafka
 internal import Glibc
+internal import ShownText
 internal import Streams
 internal import Synchronization
 
@@ -45,7 +46,7 @@ final class KafkaClient: @unchecked Sendable {
         guard let handle = rd_kafka_new(type, conf, text.baseAddress, text.count) else {
             rd_kafka_conf_destroy(conf)
             let reason = text.baseAddress.map { String(cString: $0) } ?? ""
-            throw .configuration("Kafka client for \(configuration.brokerList): \(reason)")
+            throw .configuration("Kafka client for \(configuration.brokerList): \(configuration.redacted(reason))")
         }
         self.handle = handle
         isUnattended = role.isUnattended
@@ -87,7 +88,9 @@ final class KafkaClient: @unchecked Sendable {
             guard result == RD_KAFKA_CONF_OK else {
                 rd_kafka_conf_destroy(conf)
                 var reason = text.baseAddress.map { String(cString: $0) } ?? ""
-                if KafkaConfiguration.isSecret(key) { reason = "the value of \(key) (<redacted>) is not accepted" }
+                if result == RD_KAFKA_CONF_INVALID, Redaction.value(value, of: key) == Redaction.mark {
+                    reason = "the value of \(key) (\(Redaction.mark)) is not accepted"
+                }
                 throw .configuration("Kafka setting \(key): \(reason)")
             }
         }

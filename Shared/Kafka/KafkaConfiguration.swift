@@ -1,4 +1,5 @@
 internal import Foundation
+internal import ShownText
 public import Streams
 
 /// How to reach a Kafka cluster, and the few settings of it that are ours to choose.
@@ -73,7 +74,7 @@ public struct KafkaConfiguration: Sendable, Equatable, CustomStringConvertible {
     /// The address without secrets.
     public var description: String {
         let settings = additional.keys.sorted().map { key in
-            "\(key)=\(Self.isSecret(key) ? "<redacted>" : additional[key] ?? "")"
+            "\(key)=\(Redaction.value(additional[key] ?? "", of: key))"
         }
         let address = "kafka://\(brokerList)"
         return settings.isEmpty ? address : address + "?" + settings.joined(separator: "&")
@@ -87,10 +88,9 @@ public struct KafkaConfiguration: Sendable, Equatable, CustomStringConvertible {
         additional["message.max.bytes"].flatMap(Int.init).map { $0 - 576 } ?? Self.defaultMaximumRecordSize
     }
 
-    /// Whether a key's value must not be shown.
-    static func isSecret(_ key: String) -> Bool {
-        key.contains("password") || key.contains("secret") || key.hasSuffix(".pem")
-            || key.hasSuffix("oauthbearer.config")
+    /// A text of librdkafka's without the secrets among the settings.
+    func redacted(_ text: String) -> String {
+        Redaction.hiding(additional.filter { Redaction.isSecret($0.key) }.map(\.value), in: text)
     }
 
     private static func brokers(in text: String) throws(StreamError) -> [String] {
@@ -107,14 +107,16 @@ public struct KafkaConfiguration: Sendable, Equatable, CustomStringConvertible {
             let isBareIPv6 = broker.hasSuffix("]")
             guard let colon, !isBareIPv6 else {
                 guard !broker.isEmpty else {
-                    throw .configuration("a Kafka address needs a host: kafka://host:port,host:port, not '\(text)'")
+                    throw .configuration("a Kafka address needs a host, as in kafka://host:port,host:port")
                 }
                 brokers.append(broker + ":9092")
                 continue
             }
             let port = broker[broker.index(after: colon)...]
             guard colon > broker.startIndex, let number = UInt16(port), number > 0 else {
-                throw .configuration("'\(broker)' is not host:port with a port from 1 to 65535")
+                // What stands in the port's place may be a password.
+                let host = Redaction.address("kafka://\(broker)")
+                throw .configuration("'\(host)' does not end with host:port and a port from 1 to 65535")
             }
             brokers.append(String(broker))
         }
@@ -133,9 +135,16 @@ public struct KafkaConfiguration: Sendable, Equatable, CustomStringConvertible {
                 )
             }
             guard let value = String(sides[1]).removingPercentEncoding else {
-                throw .configuration("the value of '\(sides[0])' in the Kafka address is not percent-encoded UTF-8")
+                throw .configuration(
+                    "the value of '\(Redaction.word(String(sides[0])))' in the Kafka address is not percent-encoded UTF-8"
+                )
             }
-            pairs.append((String(sides[0]), value))
+            let key = String(sides[0])
+            // All of librdkafka's settings that one would name here have dots, but these.
+            guard key.contains(".") || key == "debug" || key == "acks" else {
+                throw .configuration("the Kafka address has a setting without a name; write & in a value as %26")
+            }
+            pairs.append((key, value))
         }
         return pairs
     }
@@ -146,7 +155,7 @@ public struct KafkaConfiguration: Sendable, Equatable, CustomStringConvertible {
             replicationFactor = Int32(try Self.integer(value, for: key, in: -1...32_767))
         case "partition.assignment.strategy":
             guard let strategy = AssignmentStrategy(rawValue: value) else {
-                throw .configuration("\(key) is cooperative-sticky or range, not '\(value)'")
+                throw .configuration("\(key) is cooperative-sticky or range, not '\(Redaction.value(value, of: key))'")
             }
             assignmentStrategy = strategy
         case "delivery.timeout.ms":
@@ -174,7 +183,7 @@ public struct KafkaConfiguration: Sendable, Equatable, CustomStringConvertible {
     ) throws(StreamError) -> Int {
         guard let number = Int(value), range.contains(number) else {
             throw .configuration(
-                "the Kafka setting \(key) is an integer from \(range.lowerBound) to \(range.upperBound), not '\(value)'"
+                "the Kafka setting \(key) is an integer from \(range.lowerBound) to \(range.upperBound), not '\(Redaction.value(value, of: key))'"
             )
         }
         return number

@@ -1,5 +1,6 @@
 import Kafka
 import Postgres
+import ShownText
 public import Streams
 
 /// Opens the message log of an address: `kafka://host:port,...` or `postgresql://...`.
@@ -12,7 +13,7 @@ public func openLog(_ address: String) async throws(StreamError) -> any MessageL
         return try await PostgresLog(address: address)
     }
     throw .configuration(
-        "log: \"\(address.prefix { $0 != "@" })\" is no address of a message log: "
+        "log: \"\(Redaction.address(address))\" is no address of a message log: "
             + "it begins with kafka:// or postgresql://"
     )
 }

@@ -1,4 +1,5 @@
 import CLibpq
+import ShownText
 
 /// Where a database is: a `postgresql://` URL or a `key=value` text, with the password kept out of every description.
 public struct PostgresAddress: Sendable, CustomStringConvertible {
@@ -16,11 +17,7 @@ public struct PostgresAddress: Sendable, CustomStringConvertible {
         guard let options = PQconninfoParse(text, &message) else {
             defer { if let message { PQfreemem(message) } }
             let words = message.map { String(cString: $0) } ?? "out of memory"
-            throw PostgresError(
-                code: PostgresError.Code(rawValue: "08001"),
-                message: Self.redacted(words, Self.guessedSecrets(text)) + "write postgresql://user@host:port/database",
-                operation: "the database's address cannot be read"
-            )
+            throw Self.unreadable(text, Self.withoutQuotations(words))
         }
         defer { PQconninfoFree(options) }
         var values: [String: String] = [:]
@@ -29,43 +26,46 @@ public struct PostgresAddress: Sendable, CustomStringConvertible {
             if let value = options[index].val { values[String(cString: keyword)] = String(cString: value) }
             index += 1
         }
+        guard Self.isUnambiguous(text), (values["port"] ?? "").allSatisfy({ $0.isNumber || $0 == "," }) else {
+            // libpq would take a part of the password for a host, a port or a database, and name it in its errors.
+            throw Self.unreadable(
+                text,
+                "a port is a number, and in a user or password / is written %2F, @ %40, : %3A, ? %3F and % %25"
+            )
+        }
         self.text = text
-        secrets =
-            ["password", "sslpassword"].compactMap { values[$0] }.filter { !$0.isEmpty } + Self.guessedSecrets(text)
+        secrets = ["password", "sslpassword"].compactMap { values[$0] } + Redaction.secrets(in: text)
         let place = "\(values["host"] ?? values["hostaddr"] ?? "the local server"):\(values["port"] ?? "5432")"
         description =
             "database \(values["dbname"] ?? "of the user's name") at \(place) as \(values["user"] ?? "the system user")"
     }
 
     /// A text without the secrets of this address.
-    func redacted(_ text: String) -> String { Self.redacted(text, secrets) }
+    func redacted(_ text: String) -> String { Redaction.hiding(secrets, in: text) }
 
-    private static func redacted(_ text: String, _ secrets: [String]) -> String {
-        var result = text
-        for secret in secrets {
-            var pieces: [Substring] = []
-            var rest = result[...]
-            while let range = rest.firstRange(of: secret) {
-                pieces.append(rest[..<range.lowerBound])
-                rest = rest[range.upperBound...]
-            }
-            result = (pieces + [rest]).joined(separator: "<redacted>")
-        }
-        return result
+    private static func unreadable(_ address: String, _ reason: String) -> PostgresError {
+        PostgresError(
+            code: PostgresError.Code(rawValue: "08001"),
+            message: "\(reason); write postgresql://user@host:port/database",
+            operation: "the database's address \(Redaction.address(address)) cannot be read"
+        )
     }
 
-    /// What may be a password in a text that libpq could not read, or that it would print as it was written.
-    private static func guessedSecrets(_ text: String) -> [String] {
-        var secrets: [String] = []
-        if let scheme = text.firstRange(of: "://") {
-            let rest = text[scheme.upperBound...]
-            if let at = rest.lastIndex(of: "@"), let colon = rest[..<at].firstIndex(of: ":") {
-                secrets.append(String(rest[rest.index(after: colon)..<at]))
-            }
+    /// What libpq says without what it quotes, which is a piece of the address and may be one of the password.
+    private static func withoutQuotations(_ text: String) -> String {
+        let text = text.split(separator: "\n").joined(separator: "; ")
+        guard let first = text.firstIndex(of: "\""), let last = text.lastIndex(of: "\""), first < last else {
+            return text
         }
-        if let key = text.firstRange(of: "password=") {
-            secrets.append(String(text[key.upperBound...].prefix { !" &".contains($0) }))
-        }
-        return secrets.filter { !$0.isEmpty }
+        return text[..<first] + Redaction.mark + text[text.index(after: last)...]
+    }
+
+    /// Whether a URL's user and password end where libpq takes them to end: at the one `@`, before any `/`.
+    private static func isUnambiguous(_ text: String) -> Bool {
+        guard let scheme = text.firstRange(of: "://"), !text[..<scheme.lowerBound].contains("=") else { return true }
+        let rest = text[scheme.upperBound...]
+        let path = rest.firstIndex(of: "/") ?? rest.endIndex
+        let query = rest[path...].firstIndex(of: "?") ?? rest.endIndex
+        return rest[..<path].count { $0 == "@" } <= 1 && !rest[path..<query].contains("@")
     }
 }

@@ -144,7 +144,9 @@ private enum Spawn {
         defer { posix_spawn_file_actions_destroy(&actions) }
         posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0)
         if let file = specification.outputFile {
-            posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, file, O_WRONLY | O_CREAT | O_APPEND, 0o644)
+            // Logs are for the user and the user's group; one of an earlier version may still be open to everybody.
+            if file.hasPrefix("/dev/") == false { chmod(file, 0o640) }
+            posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, file, O_WRONLY | O_CREAT | O_APPEND, 0o640)
             posix_spawn_file_actions_adddup2(&actions, STDOUT_FILENO, STDERR_FILENO)
         }
         // A descriptor that a library left open would keep a port, a lock or a connection alive in the child.

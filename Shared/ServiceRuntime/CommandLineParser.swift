@@ -1,3 +1,5 @@
+import ShownText
+
 /// A positional argument of a command.
 public struct CommandArgument: Sendable {
     /// How many words it takes.
@@ -77,7 +79,7 @@ struct CommandLineParser {
     private func unknownCommand(_ word: String, among named: [Command]) -> ConfigurationError {
         let hint = Spelling.hint(for: word, among: named.map(\.name))
         let list = named.map(\.name).joined(separator: ", ")
-        return .usage("there is no command \"\(word)\"" + (hint.isEmpty ? ": there are \(list)" : hint))
+        return .usage("there is no command \"\(Redaction.word(word))\"" + (hint.isEmpty ? ": there are \(list)" : hint))
     }
 
     private func flag(
@@ -94,7 +96,9 @@ struct CommandLineParser {
         }
         guard word.hasPrefix("--"), command.flagNames.contains(name) else {
             let hint = Spelling.hint(for: name, among: command.flagNames, prefix: "--")
-            throw .usage("there is no flag \(word.prefix { $0 != "=" })\(hint)")
+            // After a single hyphen may stand a flag's letter and then its value.
+            let shown = word.hasPrefix("--") ? String(word.prefix { $0 != "=" }) : String(word.prefix(2))
+            throw .usage("there is no flag \(Redaction.word(shown))\(hint)")
         }
         if let key = command.key(name), key.isSecret {
             throw .usage(
@@ -121,7 +125,7 @@ struct CommandLineParser {
             found[argument.name] = argument.count == .many ? Array(rest) : Array(rest.prefix(1))
             rest = argument.count == .many ? [] : rest.dropFirst()
         }
-        if let word = rest.first { throw .usage("\"\(word)\" is one argument too many; see --help") }
+        if let word = rest.first { throw .usage("\"\(Redaction.word(word))\" is one argument too many; see --help") }
         return found
     }
 }

@@ -1,3 +1,5 @@
+import ShownText
+
 /// What must not be shown of a key's value.
 public enum Sensitivity: Sendable {
     /// Nothing is hidden.
@@ -125,30 +127,7 @@ extension AnyConfigurationKey {
         switch sensitivity {
         case .plain: text
         case .address: Redaction.address(text)
-        case .secret: "<redacted>"
+        case .secret: Redaction.mark
         }
-    }
-}
-
-/// Hides passwords in texts that are shown.
-public enum Redaction {
-    /// An address with its password hidden: `postgresql://me:<redacted>@host/name`, `host=a password=<redacted>`.
-    public static func address(_ text: String) -> String {
-        hidingParameters(in: hidingUserInfo(in: text))
-    }
-
-    private static func hidingUserInfo(in text: String) -> String {
-        guard let scheme = text.firstRange(of: "://") else { return text }
-        let authorityEnd = text[scheme.upperBound...].firstIndex { "/?#".contains($0) } ?? text.endIndex
-        let authority = text[scheme.upperBound..<authorityEnd]
-        guard let at = authority.lastIndex(of: "@"), let colon = authority[..<at].firstIndex(of: ":") else {
-            return text
-        }
-        return text[...colon] + "<redacted>" + text[at...]
-    }
-
-    /// Covers `password=...` in the query of an address and in a libpq connection text, also between quotes.
-    private static func hidingParameters(in text: String) -> String {
-        text.replacing(#/(?i)(password\s*=\s*)('(?:[^'\\]|\\.)*'|[^\s&'][^\s&]*)/#) { "\($0.1)<redacted>" }
     }
 }

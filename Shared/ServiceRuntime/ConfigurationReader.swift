@@ -1,4 +1,5 @@
 import Foundation
+import ShownText
 
 /// Reads the values of keys: from flags, then the environment, then a file, then the defaults.
 public struct ConfigurationReader: Sendable {
@@ -91,7 +92,7 @@ public struct ConfigurationReader: Sendable {
         do {
             return try String(contentsOfFile: path, encoding: .utf8).trimmingCharacters(in: .whitespacesAndNewlines)
         } catch {
-            throw .badFile("\(path): the file of a secret cannot be read: \(error.localizedDescription)")
+            throw .badFile("\(path): the file of a secret cannot be read: \(FailureText.reason(error))")
         }
     }
 }
@@ -119,7 +120,7 @@ public struct ConfigurationFile: Sendable {
         } catch let error as ConfigurationError {
             throw error
         } catch {
-            throw .badFile("the configuration file \(path) cannot be read: \(error.localizedDescription)")
+            throw .badFile("the configuration file \(path) cannot be read: \(FailureText.reason(error))")
         }
     }
 
@@ -130,7 +131,8 @@ public struct ConfigurationFile: Sendable {
             let line = line.trimmingCharacters(in: .whitespaces)
             guard !line.isEmpty, !line.hasPrefix("#") else { continue }
             guard let equals = line.firstIndex(of: "=") else {
-                throw .badFile("\(path):\(index + 1): \"\(line)\" is not understood: expected key = value")
+                // What stands there may be the rest of a secret, so it is not shown.
+                throw .badFile("\(path):\(index + 1): the line is not understood: expected key = value")
             }
             let key = line[..<equals].trimmingCharacters(in: .whitespaces)
             let value = Self.unquoted(line[line.index(after: equals)...].trimmingCharacters(in: .whitespaces))
@@ -151,7 +153,9 @@ public struct ConfigurationFile: Sendable {
     /// Refuses a key that nobody knows.
     func check(names: [String]) throws(ConfigurationError) {
         for (key, entry) in entries.sorted(by: { $0.value.line < $1.value.line }) where !names.contains(key) {
-            throw .badFile("\(path):\(entry.line): there is no key \(key)" + Spelling.hint(for: key, among: names))
+            throw .badFile(
+                "\(path):\(entry.line): there is no key \(Redaction.word(key))" + Spelling.hint(for: key, among: names)
+            )
         }
     }
 }

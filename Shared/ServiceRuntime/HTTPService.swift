@@ -1,4 +1,3 @@
-import Foundation
 public import HTTPServer
 
 /// A server as a service: takes its port, tells which, serves, and lets requests end when it is stopped.
@@ -97,13 +96,10 @@ public struct HTTPService: Service {
 
     /// Written whole or not at all, so that who waits for the file never reads half a number.
     private static func write(_ port: Int, to path: String) throws {
-        do {
-            try Data("\(port)\n".utf8).write(to: URL(fileURLWithPath: path), options: .atomic)
+        do throws(ProcessFailure) {
+            try PrivateFile.replace(Array("\(port)\n".utf8), at: path)
         } catch {
-            throw ProcessFailure(
-                "the port file \(path) cannot be written: \(error.localizedDescription)",
-                exitCode: .configuration
-            )
+            throw ProcessFailure("the port file: \(error)", exitCode: .configuration)
         }
     }
 }

@@ -1,14 +1,24 @@
 import Glibc
 
-/// What `SIGTERM` and `SIGINT` do to a process while no service of it runs: before its group hears them, and after.
+/// What the signals that ask for the end do to a process while no service of it runs: before its group hears them, and
+/// after.
 enum IdleSignals {
+    /// `SIGTERM`, `SIGINT` and, unless the process was started to outlive its terminal as `nohup` does it, `SIGHUP`.
+    static let numbers: [Int32] = {
+        var hangUp = sigaction()
+        sigaction(SIGHUP, nil, &hangUp)
+        // `SIG_IGN` is a number cast to a function, which two functions cannot be compared as.
+        let isIgnored = unsafeBitCast(hangUp.__sigaction_handler.sa_handler, to: Int.self) == 1
+        return isIgnored ? [SIGTERM, SIGINT] : [SIGTERM, SIGINT, SIGHUP]
+    }()
+
     /// They end the process at once, as after a stop that was asked for later: nothing is under way yet.
     static func endCleanly() {
-        for number in [SIGTERM, SIGINT] { signal(number) { _ in _exit(0) } }
+        for number in numbers { signal(number) { _ in _exit(0) } }
     }
 
     /// They end the process by the signal, which tells a shell that a command was interrupted.
     static func endBySignal() {
-        for number in [SIGTERM, SIGINT] { signal(number, SIG_DFL) }
+        for number in numbers { signal(number, SIG_DFL) }
     }
 }

@@ -1,6 +1,7 @@
 public import Foundation
 import Glibc
 import JSON
+import ShownText
 import Synchronization
 
 /// Writes what happens, for people or for machines; passed in to whoever logs.
@@ -156,7 +157,9 @@ public struct StreamLogHandler: LogHandler {
     }
 
     private static func oneLine(_ text: String) -> String {
-        text.contains { $0.isNewline } ? text.split(whereSeparator: \.isNewline).joined(separator: " | ") : text
+        let isOne = !text.contains { $0.isNewline }
+        let line = isOne ? text : text.split(whereSeparator: \.isNewline).joined(separator: " | ")
+        return ControlCharacters.escaped(line)
     }
 
     /// As in `2026-01-31T12:34:56.789Z`.

@@ -1,5 +1,4 @@
-import Foundation
-import Glibc
+public import Glibc
 
 /// Who this process runs as.
 public enum OperatingSystemUser {
@@ -7,7 +6,16 @@ public enum OperatingSystemUser {
     public static var isRoot: Bool { geteuid() == 0 }
 
     /// Whether the machine has a user of this name.
-    public static func exists(_ name: String) -> Bool { getpwnam(name) != nil }
+    public static func exists(_ name: String) -> Bool { numbers(of: name) != nil }
+
+    /// The numbers of a user and of the user's own group; nil when the machine has no user of this name.
+    public static func numbers(of name: String) -> (user: uid_t, group: gid_t)? {
+        var entry = passwd()
+        var found: UnsafeMutablePointer<passwd>?
+        var text = [CChar](repeating: 0, count: 16_384)
+        guard getpwnam_r(name, &entry, &text, text.count, &found) == 0, found != nil else { return nil }
+        return (entry.pw_uid, entry.pw_gid)
+    }
 
     /// The program and arguments that start a program as another user, with a signal for when its parent ends.
     ///

@@ -1,6 +1,7 @@
 import Failpoints
 import Foundation
 import Glibc
+import ShownText
 
 /// A process's entry: reads the command line, runs the command, and ends with a code that says how it went.
 ///
@@ -68,9 +69,12 @@ public struct Program: Sendable {
             return .success
         } catch {
             if case .service = command.kind {
-                context.logger.critical("the process ends because of an error", metadata: ["error": "\(error)"])
+                context.logger.critical(
+                    "the process ends because of an error",
+                    metadata: ["error": FailureText.sentence(error)]
+                )
             } else {
-                complain("\(name): \(error)")
+                complain("\(name): \(FailureText.sentence(error))")
             }
             return (error as? any ExitCodeError)?.exitCode ?? .failure
         }
@@ -100,6 +104,8 @@ public struct Program: Sendable {
     }
 
     private func complain(_ text: String) {
-        FileHandle.standardError.write(Data("\(text)\n".utf8))
+        // A terminal that is gone is no reason to end in another way.
+        let shown = ControlCharacters.escaped(text, keepingLines: true)
+        try? FileHandle.standardError.write(contentsOf: Data("\(shown)\n".utf8))
     }
 }

@@ -1,10 +1,11 @@
 import Executors
 import Glibc
+import ShownText
 import Synchronization
 
 /// Runs the services of a process: starts them in order, stops them in reverse.
 ///
-/// A stop is asked for by `SIGTERM` or `SIGINT`, by the death of the parent process, by a service that fails, or by one
+/// A stop is asked for by `SIGTERM`, `SIGINT` or `SIGHUP`, by the death of the parent process, by a service that fails, or by one
 /// that is done. The last service is asked first and the one before it when that has returned, so a flow ends before the
 /// clients it uses. A second signal a moment later, or a stop that takes too long, ends the process at once with code 75.
 public struct ServiceGroup: Sendable {
@@ -12,7 +13,7 @@ public struct ServiceGroup: Sendable {
     public struct Options: Sendable {
         /// How long a stop may take.
         public var shutdownDeadline: Duration = .seconds(25)
-        /// Whether the group hears `SIGTERM` and `SIGINT`.
+        /// Whether the group hears `SIGTERM`, `SIGINT` and `SIGHUP`.
         public var handlesSignals = true
         /// The group stops when this process is no longer the parent.
         public var parentProcess: Int32?
@@ -104,19 +105,20 @@ public struct ServiceGroup: Sendable {
         guard !first.keep(error) else { return }
         logger.error(
             "service failed while stopping",
-            metadata: ["service.name": member.service.name, "error": "\(error)"]
+            metadata: ["service.name": member.service.name, "error": FailureText.sentence(error)]
         )
     }
 
     private func listen(_ stop: Shutdown) -> SignalListener {
         let first = Mutex<FirstSignal?>(nil)
-        return SignalListener([SIGTERM, SIGINT]) { number in
+        return SignalListener(IdleSignals.numbers) { number in
             let now = ContinuousClock.now
             let earlier = first.withLock { first in
                 defer { first = first ?? FirstSignal(at: now) }
                 return first
             }
-            guard earlier?.isRepeated(at: now) != true else { return }
+            // A terminal that goes tells twice: through its shell, and itself.
+            guard earlier?.isRepeated(at: now) != true, earlier == nil || number != SIGHUP else { return }
             guard !stop.isRequested else {
                 logger.critical("stopped at once by a second signal", metadata: ["signal.number": "\(number)"])
                 return options.abandon(.temporaryFailure)

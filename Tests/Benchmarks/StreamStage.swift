@@ -94,19 +94,20 @@ struct StreamStage: Sendable {
     /// A service that a benchmark started.
     struct RunningService: Sendable {
         let child: ChildProcess
-        let adminPort: Int
-        let port: Int
+        fileprivate let claims: (admin: PortClaim, own: PortClaim)
+        /// The port that it serves, if it serves one.
+        var port: Int { claims.own.port }
     }
 
     /// Starts a service and waits until it is ready.
     func start(_ program: String, _ arguments: [String] = [], servesHTTP: Bool = false) async throws -> RunningService {
-        let adminPort = try LocalPort.free()
-        let port = servesHTTP ? try LocalPort.free() : 0
+        let claims = (admin: try PortClaim(), own: try PortClaim())
+        let adminPort = claims.admin.port
         let child = try await ChildProcess.start(
             LocalSystem.specification(
                 program,
                 ["--admin-port", "\(adminPort)", "--parent-process", "\(ProcessInfo.processInfo.processIdentifier)"]
-                    + (servesHTTP ? ["--port", "\(port)"] : []) + arguments,
+                    + (servesHTTP ? ["--port", "\(claims.own.port)"] : []) + arguments,
                 environment: ["USERLLM_LOG": state.log, "USERLLM_DATABASE": state.database],
                 output: "\(folder)/\(program).log"
             )
@@ -116,12 +117,16 @@ struct StreamStage: Sendable {
             let request = HTTPClientRequest("GET", "http://127.0.0.1:\(adminPort)/readyz", timeout: .seconds(2))
             return (try? await http.send(request))?.status == 200
         }
-        return RunningService(child: child, adminPort: adminPort, port: port)
+        return RunningService(child: child, claims: claims)
     }
 
     /// A number of a service's metrics page, summed over its labels; 0 when it is not there.
     func metric(_ name: String, of service: RunningService) async throws -> Double {
-        let request = HTTPClientRequest("GET", "http://127.0.0.1:\(service.adminPort)/metrics", timeout: .seconds(5))
+        let request = HTTPClientRequest(
+            "GET",
+            "http://127.0.0.1:\(service.claims.admin.port)/metrics",
+            timeout: .seconds(5)
+        )
         let lines = try await http.send(request).text.split(separator: "\n")
         return lines.filter { $0.hasPrefix("\(name) ") || $0.hasPrefix("\(name){") }
             .reduce(0) { $0 + ($1.split(separator: " ").last.flatMap { Double($0) } ?? 0) }

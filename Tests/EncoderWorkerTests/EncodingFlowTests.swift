@@ -166,7 +166,7 @@ import Verification
         let flow = try fixture.flow(subscription)
         let shutdown = Shutdown()
         async let running: Void = flow.run(until: shutdown)
-        try await poll("all events are encoded", within: .seconds(60)) { try await fixture.drained() }
+        try await poll("all events are encoded") { try await fixture.drained() }
         shutdown.request()
         try await running
 
@@ -196,7 +196,7 @@ import Verification
             let flow = try fixture.flow(try await fixture.subscribe())
             let shutdown = Shutdown()
             async let running: Void = flow.run(until: shutdown)
-            try await poll("part \(part) is encoded", within: .seconds(60)) { try await fixture.drained() }
+            try await poll("part \(part) is encoded") { try await fixture.drained() }
             shutdown.request()
             try await running
         }
@@ -272,7 +272,7 @@ import Verification
         let flow = try fixture.flow(try await fixture.subscribe())
         let shutdown = Shutdown()
         async let running: Void = flow.run(until: shutdown)
-        try await poll("all events are encoded", within: .seconds(60)) { try await fixture.drained() }
+        try await poll("all events are encoded") { try await fixture.drained() }
         shutdown.request()
         try await running
     }

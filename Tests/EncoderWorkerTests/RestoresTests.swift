@@ -151,7 +151,7 @@ import Verification
         }
     }
 
-    @Test(.timeLimit(.minutes(1))) func partitionsThatAreRestoredFlowWhileOthersAreNot() async throws {
+    @Test(.timeLimit(.minutes(15))) func partitionsThatAreRestoredFlowWhileOthersAreNot() async throws {
         let bench = try await Bench()
         let partitions = try await bench.assigned()
         #expect(partitions == [Self.quick, Self.slow])
@@ -180,7 +180,7 @@ import Verification
         await bench.close()
     }
 
-    @Test(.timeLimit(.minutes(1))) func aPartitionThatGoesElsewhereMeanwhileIsNeverResumed() async throws {
+    @Test(.timeLimit(.minutes(15))) func aPartitionThatGoesElsewhereMeanwhileIsNeverResumed() async throws {
         let bench = try await Bench()
         let partitions = try await bench.assigned()
         async let running: Void = bench.restores.run()
@@ -199,7 +199,7 @@ import Verification
         await bench.close()
     }
 
-    @Test(.timeLimit(.minutes(1))) func theEndDoesNotWaitForARestore() async throws {
+    @Test(.timeLimit(.minutes(15))) func theEndDoesNotWaitForARestore() async throws {
         let bench = try await Bench()
         let partitions = try await bench.assigned()
         async let running: Void = bench.restores.run()

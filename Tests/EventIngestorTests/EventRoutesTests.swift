@@ -9,7 +9,7 @@ import Testing
 
 @testable import EventIngestor
 
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(15)))
 struct EventRoutesTests {
     private let user = "routes-\(UUID().uuidString)"
 

@@ -44,7 +44,7 @@ import Testing
             summary.withLock { $0 = found }
         }
         let shutdown = Shutdown()
-        try await withLimit(.seconds(60), "the replay", onTimeout: { shutdown.request() }) {
+        try await withLimit("the replay", onTimeout: { shutdown.request() }) {
             try await flow.run(until: shutdown)
         }
         return try #require(summary.withLock { $0 })

@@ -12,7 +12,7 @@ import Testing
 
 @testable import Gateway
 
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(15)))
 struct GatewayTests {
     private let user = UserID("gateway-\(UUID().uuidString)")
 

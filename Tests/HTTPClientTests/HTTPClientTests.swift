@@ -3,7 +3,7 @@ import Testing
 
 @testable import HTTPClient
 
-@Suite(.timeLimit(.minutes(1))) struct HTTPClientTests {
+@Suite(.timeLimit(.minutes(15))) struct HTTPClientTests {
     @Test func tellsThatNobodyListens() async throws {
         // The port is taken and given back, so that nobody has it.
         let port = try { try HTTPServer(HTTPServerConfiguration(), handler: { _ in .text("") }).port }()

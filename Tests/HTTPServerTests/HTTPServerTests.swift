@@ -23,7 +23,7 @@ func withServer(
     }
 }
 
-@Suite(.timeLimit(.minutes(1))) struct HTTPServerTests {
+@Suite(.timeLimit(.minutes(15))) struct HTTPServerTests {
     private func router() -> HTTPRouter {
         var router = HTTPRouter()
         router.on("GET", "/users/{id}") { request in

@@ -72,7 +72,7 @@ import Verification
     /// Makes a database read-only, for those too who are connected now, or writable for those who connect from now on.
     private func setReadOnly(_ isReadOnly: Bool, _ database: String) throws {
         let cluster = try PrivatePostgres.shared()
-        let name = try #require(database.split(separator: "/").last)
+        let name = try #require(URLComponents(string: database)?.path.dropFirst())
         // From another database: in this one the statement itself would be refused.
         try cluster.psql(
             cluster.address(),
@@ -85,7 +85,9 @@ import Verification
         try await withFolder { folder in
             let database = try PrivatePostgres.shared().makeDatabase()
             let system = try await BareSystem(database: database, folder: folder)
-            let port = try LocalPort.free()
+            let claim = try PortClaim()
+            defer { withExtendedLifetime(claim) {} }
+            let port = claim.port
             let ingestor = try await system.start("event-ingestor", further: ["--port", "\(port)"])
             try await ingestor.waitUntilReady()
             @Sendable func send(_ item: String) async throws -> HTTPClientResponse {
@@ -129,7 +131,7 @@ import Verification
             try setReadOnly(true, rows)
             try await system.append(users: 3, rounds: 1..<3)
             try await system.waitUntilDrained(rows: false)
-            try await poll("the writer says that it waits", within: .seconds(60)) {
+            try await poll("the writer says that it waits") {
                 await !writer.isReady() && writer.printed.contains("read-only")
             }
             try setReadOnly(false, rows)

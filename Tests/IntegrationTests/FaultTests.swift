@@ -56,7 +56,7 @@ import Verification
         var round = 0
         for failpoint in failpoints {
             let process = try await system.start(program, failpoints: failpoint, sessionTimeout: .seconds(1))
-            try await poll("\(program) ended at \(failpoint)", within: .seconds(60), every: .milliseconds(100)) {
+            try await poll("\(program) ended at \(failpoint)", every: .milliseconds(100)) {
                 if process.status != nil { return true }
                 try await system.append(users: 5, rounds: round..<(round + 1))
                 round += 1
@@ -70,7 +70,9 @@ import Verification
     @Test(arguments: FaultStage.logs, ["ingestor.before-append:kill@2", "ingestor.after-append:kill@2"])
     func anIngestorMayEndBeforeItsReply(kafka: Bool, failpoint: String) async throws {
         try await FaultStage.run(kafka: kafka) { system in
-            let port = try LocalPort.free()
+            let claim = try PortClaim()
+            defer { withExtendedLifetime(claim) {} }
+            let port = claim.port
             var ingestor = try await system.start(
                 "event-ingestor",
                 failpoints: failpoint,
@@ -81,7 +83,7 @@ import Verification
             for index in 0..<3 {
                 let body =
                     #"{"user":"u0","item":"f\#(index)","time":\#(1_700_000_000_000 + index),"event_id":"e\#(index)"}"#
-                try await poll("event \(index) is acknowledged", within: .seconds(60)) {
+                try await poll("event \(index) is acknowledged") {
                     if ingestor.status != nil {
                         ingestor = try await system.start("event-ingestor", "1", further: ["--port", "\(port)"])
                         try await ingestor.waitUntilReady()

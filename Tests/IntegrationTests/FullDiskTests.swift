@@ -46,7 +46,7 @@ struct FullDiskTests {
         )
         func printed() -> String { (try? String(contentsOfFile: output, encoding: .utf8)) ?? "" }
         // The database has moved to the disk, and is at work there.
-        try await poll("faults happen", within: .seconds(120)) {
+        try await poll("faults happen") {
             if let status = child.status { throw VerificationError("verify ended (\(status)): \(printed())") }
             return printed().split(separator: "\n").count > 2
         }

@@ -88,7 +88,7 @@ import Verification
         if !protections.isEmpty { heir.signal(SIGSTOP) }
         zombie.signal(SIGCONT)
         if protections.isEmpty {
-            try await poll("the zombie was refused", within: .seconds(60)) { zombie.printed.contains(refusal) }
+            try await poll("the zombie was refused") { zombie.printed.contains(refusal) }
         } else {
             try await zombie.waitUntilEnded()
         }
@@ -145,12 +145,12 @@ import Verification
             try await system.append(users: 1, rounds: 5..<6)
             if protections.isEmpty {
                 let watch = try PostgresConnection(address: system.database)
-                try await poll("the worker waits for the transaction", within: .seconds(60)) {
+                try await poll("the worker waits for the transaction") {
                     try await watch.query(Self.isSomebodyWaiting, operation: "test").bool(0, 0)
                 }
                 await watch.close()
             } else {
-                try await poll("the worker goes on", within: .seconds(60)) { await second.isReady() }
+                try await poll("the worker goes on") { await second.isReady() }
             }
             try await operate.execute("COMMIT", operation: "test")
             await operate.close()

@@ -27,7 +27,7 @@ enum Scenarios {
         _ user: UserID,
         form: Question.AnswerForm = .title,
         knowing count: UInt64 = 0,
-        milliseconds: Int64 = 60_000
+        milliseconds: Int64 = 600_000
     ) -> Question {
         let now = WallClock.milliseconds
         return Question(
@@ -61,7 +61,7 @@ enum Scenarios {
             bundle: shared.bundle,
             order: "time",
             kills: ["encoder-worker", "embedding-writer", "llm-responder", "event-ingestor", "gateway"],
-            within: .seconds(240)
+            within: longestWait
         ).run()
         #expect(result.killed.count == 5)
         #expect(result.rows.mismatches == [])
@@ -163,7 +163,7 @@ enum Scenarios {
         _ log: any MessageLog
     ) async throws -> [Record] {
         var found: [Record] = []
-        try await poll("\(topic) has \(count) records of the key", within: .seconds(60)) {
+        try await poll("\(topic) has \(count) records of the key") {
             let collector = RecordCollector(key: key)
             for partition in 0..<(try await log.partitionCount(of: topic) ?? 0) {
                 try await log.replay(TopicPartition(topic, partition)) { records in await collector.take(records) }
@@ -208,7 +208,7 @@ enum Scenarios {
         #expect(try await client.ask(question(user, knowing: 3)).eventCount == 3)
         try await client.delete(user: user)
         let table = try await EmbeddingTable(database: state.database)
-        try await poll("the row of \(user) is gone", within: .seconds(60)) {
+        try await poll("the row of \(user) is gone") {
             try await table.row(user: user, modelVersion: state.modelVersion) == nil
         }
         #expect(try await client.ask(question(user)).status == .noHistory)

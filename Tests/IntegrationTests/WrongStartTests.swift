@@ -102,7 +102,9 @@ import Verification
 
     @Test func noBrokerAndNoDatabase() async throws {
         try await withFolder { folder, bundle in
-            let port = try LocalPort.free()
+            let claim = try PortClaim()
+            defer { withExtendedLifetime(claim) {} }
+            let port = claim.port
             let broker = try await refusal(
                 .init(log: "kafka://127.0.0.1:\(port)", bundle: bundle),
                 data: "\(folder)/data"
@@ -147,7 +149,7 @@ import Verification
             let world = try SyntheticWorld()
             try await system.client().send(Array(world.viewer(0).events.prefix(5)))
             await system.killLauncher()
-            try await poll("no process of the system is left", within: .seconds(60)) {
+            try await poll("no process of the system is left") {
                 Self.processes(naming: folder).isEmpty
             }
             let again = try await LocalSystem.start(.init(bundle: bundle), in: folder)

@@ -8,7 +8,7 @@ import Testing
 @Suite(
     .enabled(if: PrivateKafka.isAvailable, "\(PrivateKafka.unavailableReason ?? "")"),
     .inTurns,
-    .timeLimit(.minutes(5))
+    .timeLimit(.minutes(15))
 )
 struct KafkaLogTests {
     @Test func keepsKeysHeadersAndEmptyValuesApart() async throws {

@@ -10,7 +10,7 @@ import Testing
 @Suite(
     .enabled(if: PrivateKafka.isAvailable, "\(PrivateKafka.unavailableReason ?? "")"),
     .inTurns,
-    .timeLimit(.minutes(5))
+    .timeLimit(.minutes(15))
 )
 struct KafkaSubscriptionTests {
     @Test func commitsOffsetsAndOutputsTogether() async throws {
@@ -103,7 +103,7 @@ struct KafkaSubscriptionTests {
         let tail = TailReader()
         // The broker ends a transaction in its partitions only after it has said that it is committed.
         func appears(_ value: String) async throws {
-            try await poll("\(value) is seen", within: .seconds(60)) {
+            try await poll("\(value) is seen") {
                 try await tail.sees(bytes(value), in: partition, address: address)
             }
         }

@@ -151,13 +151,17 @@ import Testing
     }
 
     @Test func endsWhatDoesNotListen() async throws {
+        let file = NSTemporaryDirectory() + "deaf-\(UUID().uuidString)"
+        defer { try? FileManager.default.removeItem(atPath: file) }
         let deaf = try await ChildProcess.start(
             .init(
                 executable: "/bin/sh",
-                arguments: ["-c", "trap '' TERM; while :; do sleep 1; done"],
-                environment: [:]
+                arguments: ["-c", "trap '' TERM; echo deaf; while :; do sleep 1; done"],
+                environment: ["PATH": "/bin:/usr/bin"],
+                outputFile: file
             )
         )
+        while try String(contentsOfFile: file, encoding: .utf8).isEmpty { try await Task.sleep(for: .milliseconds(5)) }
         #expect(await deaf.stop(patience: .milliseconds(300)) == .signalled(9))
     }
 }

@@ -61,7 +61,7 @@ import Testing
 
     private func exists(_ pid: Int32) -> Bool { FileManager.default.fileExists(atPath: "/proc/\(pid)") }
 
-    @Test(.timeLimit(.minutes(1))) func processesComeAndGoWhileOthersStay() async throws {
+    @Test(.timeLimit(.minutes(15))) func processesComeAndGoWhileOthersStay() async throws {
         let bench = try Bench(instances: 3)
         defer { try? FileManager.default.removeItem(atPath: bench.folder) }
         let shutdown = Shutdown()
@@ -86,7 +86,7 @@ import Testing
         #expect(bench.stage.add(bench.process(1), isEssential: false) == nil)
     }
 
-    @Test(.timeLimit(.minutes(1))) func onlyTheFailureOfAnEssentialProcessEndsTheStage() async throws {
+    @Test(.timeLimit(.minutes(15))) func onlyTheFailureOfAnEssentialProcessEndsTheStage() async throws {
         let bench = try Bench(instances: 3)
         defer { try? FileManager.default.removeItem(atPath: bench.folder) }
         let shutdown = Shutdown()

@@ -153,7 +153,7 @@ import Testing
         let log = try await PostgresLog(address: address, settings: settings)
         try await log.createTopics([TopicSpecification(name: "t", partitionCount: 1, cleanup: .compact)])
         try await append(log, [("a", "a1"), ("a", "a2")])
-        try await withLimit(.seconds(60), "cleaning") {
+        try await withLimit("cleaning") {
             while try await values(log) != ["1:a2"] { try await Task.sleep(for: .milliseconds(10)) }
         }
         await log.close()

@@ -12,9 +12,9 @@ import Testing
     /// The same database, straight and through a proxy that loses one answer.
     private func database() throws -> (straight: String, through: String, proxy: CuttingProxy) {
         let cluster = try PrivatePostgres.shared()
-        let straight = try cluster.makeDatabase()
-        let proxy = try CuttingProxy(to: cluster.port, cuttingAfter: marker)
-        return (straight, straight.replacing(":\(cluster.port)/", with: ":\(proxy.port)/"), proxy)
+        let name = try cluster.makeDatabaseName()
+        let proxy = try CuttingProxy(toSocket: cluster.socketPath, cuttingAfter: marker)
+        return (cluster.address(name), cluster.address(name, port: Int(proxy.port)), proxy)
     }
 
     private func record(_ topic: String, _ value: String) -> OutgoingRecord {
@@ -54,7 +54,7 @@ import Testing
         let reader = try await cut.subscribe(
             .init(topics: ["in"], membership: .group("g"), maximumBatchCount: 1, memberName: "m")
         )
-        try await withLimit(.seconds(60), "reading", onTimeout: { await cut.close() }) {
+        try await withLimit("reading", onTimeout: { await cut.close() }) {
             var read: [String] = []
             while read.count < 4 {
                 guard case .batch(let batch) = try await reader.next() else { continue }
@@ -91,7 +91,7 @@ import Testing
         )
         let cut = try await PostgresLog(address: through)
         let reader = try await cut.subscribe(.init(topics: ["in"], membership: .group("g"), memberName: "m"))
-        try await withLimit(.seconds(60), "the commit", onTimeout: { await cut.close() }) {
+        try await withLimit("the commit", onTimeout: { await cut.close() }) {
             while let event = try await reader.next() {
                 guard case .batch(let batch) = event else { continue }
                 try await reader.commit(batch, producing: [record("out", marker)])

@@ -41,7 +41,7 @@ import Testing
         let log = try await PostgresLog(address: PrivatePostgres.shared().makeDatabase(), settings: settings)
         try await log.createTopics([TopicSpecification(name: "t", partitionCount: 2, cleanup: .compact)])
         let tail = try await log.subscribe(.init(topics: ["t"], membership: .tail(since: .zero), memberName: "m"))
-        try await withLimit(.seconds(60), "the reader", onTimeout: { await log.close() }) {
+        try await withLimit("the reader", onTimeout: { await log.close() }) {
             guard case .assigned = try await tail.next() else { throw LogConformance.Failure("no assignment") }
             // The thread must be listening before the record comes: its first round raises the signal.
             for number in 0..<3 {
@@ -58,7 +58,7 @@ import Testing
         let log = try await PostgresLog(address: address, settings: .init(pollInterval: .milliseconds(50)))
         try await log.createTopics([TopicSpecification(name: "t", partitionCount: 1, cleanup: .compact)])
         let tail = try await log.subscribe(.init(topics: ["t"], membership: .tail(since: .zero), memberName: "m"))
-        try await withLimit(.seconds(60), "the reader", onTimeout: { await log.close() }) {
+        try await withLimit("the reader", onTimeout: { await log.close() }) {
             guard case .assigned = try await tail.next() else { throw LogConformance.Failure("no assignment") }
             try PrivatePostgres.shared().psql(
                 address,
@@ -82,7 +82,7 @@ import Testing
         options.maximumBatchCount = 2
         options.linger = .zero
         let reader = try await log.subscribe(options)
-        try await withLimit(.seconds(60), "the reader", onTimeout: { await log.close() }) {
+        try await withLimit("the reader", onTimeout: { await log.close() }) {
             var seen: Set<Int32> = []
             while seen.count < 6 {
                 guard case .batch(let batch) = try await reader.next() else { continue }
@@ -105,7 +105,7 @@ import Testing
         var options = group("t", "m")
         options.maximumBatchCount = 20
         let reader = try await log.subscribe(options)
-        try await withLimit(.seconds(60), "the reader", onTimeout: { await log.close() }) {
+        try await withLimit("the reader", onTimeout: { await log.close() }) {
             while true {
                 guard case .batch(let batch) = try await reader.next() else { continue }
                 #expect(batch.records.count == 20)
@@ -137,7 +137,6 @@ import Testing
         let zombie = try await PostgresSubscription(log, group("in", "zombie", session: .seconds(1)), [log.topic("in")])
         let other = try await PostgresLog(address: address)
         try await withLimit(
-            .seconds(60),
             "the group",
             onTimeout: {
                 await log.close()
@@ -204,7 +203,7 @@ import Testing
         try await log.createTopics(topics)
         let done = Gathered()
         let total = 600
-        try await withLimit(.seconds(120), "the flow", onTimeout: { await log.close() }) {
+        try await withLimit("the flow", onTimeout: { await log.close() }) {
             try await withThrowingTaskGroup(of: Void.self) { tasks in
                 for member in ["m1", "m2"] {
                     let subscription = try await log.subscribe(group("in", member))
@@ -235,7 +234,7 @@ import Testing
     private func copy(_ subscription: any Subscription, to topic: String, _ done: Gathered, _ total: Int) async throws {
         while await done.records.count < total {
             // A member without partitions must look whether the others are done.
-            let event = try await withLimit(.seconds(100), "an event") {
+            let event = try await withLimit("an event") {
                 try await withThrowingTaskGroup(of: SubscriptionEvent?.self) { group in
                     group.addTask { try await subscription.next() }
                     group.addTask {

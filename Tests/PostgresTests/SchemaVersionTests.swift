@@ -34,7 +34,7 @@ import Testing
         #expect(try version(address) == new.steps.count)
         try await log.append([OutgoingRecord(topic: "t", key: [1], value: [8])])
         let subscription = try await log.subscribe(.init(topics: ["t"], membership: .group("g"), memberName: "m"))
-        try await withLimit(.seconds(60), "the reader", onTimeout: { await log.close() }) {
+        try await withLimit("the reader", onTimeout: { await log.close() }) {
             guard case .assigned = try await subscription.next(), case .batch(let batch) = try await subscription.next()
             else { throw LogConformance.Failure("no batch") }
             #expect(batch.records.map(\.value) == [[7], [8]])

@@ -7,16 +7,16 @@ import Testing
 @testable import Postgres
 
 /// TLS, on a server with a certificate of the test's own.
-@Suite(.serialized, .timeLimit(.minutes(2))) struct TLSTests {
+@Suite(.serialized, .timeLimit(.minutes(15))) struct TLSTests {
     private let cluster: PrivatePostgres
     /// The certificate that verifies the server.
     private let root: String
     private let plain: String
 
     init() throws {
-        cluster = try PrivatePostgres.own()
+        cluster = try PrivatePostgres.own(listens: true)
         root = try cluster.enableTLS()
-        plain = try cluster.makeDatabase()
+        plain = try cluster.address(cluster.makeDatabaseName(), port: try #require(cluster.port))
     }
 
     private func address(root: String, host: String = "127.0.0.1") -> String {
@@ -30,7 +30,7 @@ import Testing
         try await log.createTopics([TopicSpecification(name: "t", partitionCount: 1, cleanup: .compact)])
         let tail = try await log.subscribe(.init(topics: ["t"], membership: .tail(since: .zero), memberName: "m"))
         let large = (0..<1_000_000).map { UInt8(truncatingIfNeeded: $0 &* 7) }
-        try await withLimit(.seconds(60), "the reader", onTimeout: { await log.close() }) {
+        try await withLimit("the reader", onTimeout: { await log.close() }) {
             guard case .assigned = try await tail.next() else { throw LogConformance.Failure("no assignment") }
             for value in [[1], [2], large] {
                 try await log.append([OutgoingRecord(topic: "t", key: [1], value: value)])

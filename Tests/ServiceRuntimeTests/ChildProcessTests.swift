@@ -3,7 +3,7 @@ import Testing
 
 @testable import ServiceRuntime
 
-@Suite(.timeLimit(.minutes(1))) struct ChildProcessTests {
+@Suite(.timeLimit(.minutes(15))) struct ChildProcessTests {
     /// Runs a program and gives how it ended and what it wrote.
     private func run(_ executable: String, _ arguments: [String]) async throws -> (ChildProcess.Status, String) {
         let file = FileManager.default.temporaryDirectory.appending(path: "child-\(UUID().uuidString)").path

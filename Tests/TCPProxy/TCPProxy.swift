@@ -9,6 +9,14 @@ public final class TCPProxy: Sendable {
     /// Sees each piece of one connection; false breaks the connection, and the piece is lost.
     public typealias Inspector = (Direction, [UInt8]) -> Bool
 
+    /// Where the server is; nobody need listen there yet.
+    public enum Target: Sendable {
+        /// On a port of the loopback interface.
+        case port(UInt16)
+        /// On a socket in the file system.
+        case socket(path: String)
+    }
+
     /// There is no free port, or it cannot be listened on.
     public struct Failure: Error, CustomStringConvertible {
         /// What was tried, and the system's reason.
@@ -17,7 +25,7 @@ public final class TCPProxy: Sendable {
 
     /// The port it listens on.
     public let port: UInt16
-    private let target: UInt16
+    private let target: Target
     private let listener: Int32
     private let makeInspector: @Sendable () -> Inspector
     private let isHeld = Atomic<Bool>(false)
@@ -26,11 +34,11 @@ public final class TCPProxy: Sendable {
     /// Starts the proxy.
     ///
     /// - Parameters:
-    ///   - target: the server's port on the loopback interface; nobody need listen there yet.
+    ///   - target: where the server is.
     ///   - makeInspector: called for each connection.
     /// - Throws: `Failure` when there is no free port.
     public init(
-        to target: UInt16,
+        to target: Target,
         inspecting makeInspector: @escaping @Sendable () -> Inspector = { { _, _ in true } }
     ) throws(Failure) {
         self.target = target
@@ -46,7 +54,7 @@ public final class TCPProxy: Sendable {
         port = UInt16(bigEndian: address.sin_port)
         guard isBound, listen(listener, 64) == 0 else {
             Foundation.close(listener)
-            throw Failure(description: "a proxy to port \(target) finds no port: \(String(cString: strerror(errno)))")
+            throw Failure(description: "a proxy to \(target) finds no port: \(String(cString: strerror(errno)))")
         }
         Thread { [self] in accept() }.start()
     }
@@ -84,21 +92,44 @@ public final class TCPProxy: Sendable {
     private func serve(_ client: Int32) {
         defer { Foundation.close(client) }
         waitUntilReleased()
-        let server = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        guard let server = connection() else { return }
         defer { Foundation.close(server) }
-        var address = Self.loopback(target)
-        let isConnected = withUnsafePointer(to: &address) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                connect(server, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
-            }
-        }
-        guard isConnected else { return }
         // Small requests would wait for the other side's acknowledgement.
         var yes: Int32 = 1
         for end in [client, server] {
             setsockopt(end, Int32(IPPROTO_TCP), TCP_NODELAY, &yes, socklen_t(MemoryLayout<Int32>.size))
         }
         forward(client, server)
+    }
+
+    /// A connection to the server; nil when nobody listens there.
+    private func connection() -> Int32? {
+        let server: Int32
+        let isConnected: Bool
+        switch target {
+        case .port(let port):
+            server = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+            var address = Self.loopback(port)
+            isConnected = withUnsafePointer(to: &address) { pointer in
+                pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                    connect(server, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
+                }
+            }
+        case .socket(let path):
+            server = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
+            var address = sockaddr_un()
+            address.sun_family = sa_family_t(AF_UNIX)
+            precondition(path.utf8.count < MemoryLayout.size(ofValue: address.sun_path), "\(path) is too long")
+            withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8) }
+            isConnected = withUnsafePointer(to: &address) { pointer in
+                pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                    connect(server, $0, socklen_t(MemoryLayout<sockaddr_un>.size)) == 0
+                }
+            }
+        }
+        if isConnected { return server }
+        Foundation.close(server)
+        return nil
     }
 
     /// Passes bytes both ways until one side closes, or the inspector breaks the connection.

@@ -50,13 +50,13 @@ public final class CuttingProxy: Sendable {
     /// Starts the proxy.
     ///
     /// - Parameters:
-    ///   - target: the server's port on the loopback interface.
+    ///   - path: the server's socket.
     ///   - marker: bytes that only the request has whose answer is to be lost.
     /// - Throws: `TCPProxy.Failure` when there is no free port.
-    public init(to target: UInt16, cuttingAfter marker: String) throws {
+    public init(toSocket path: String, cuttingAfter marker: String) throws {
         let state = State(marker: marker)
         self.state = state
-        proxy = try TCPProxy(to: target) { state.makeInspector() }
+        proxy = try TCPProxy(to: .socket(path: path)) { state.makeInspector() }
     }
 
     /// Takes no more connections; those that are open go on until one side closes them.

@@ -60,7 +60,7 @@ public struct LogConformance: Sendable {
     /// - Parameters:
     ///   - limit: how long one scenario may take.
     ///   - makeLog: opens one more connection to the same broker or database; called several times in a scenario.
-    public init(limit: Duration = .seconds(180), makeLog: @escaping @Sendable () async throws -> any MessageLog) {
+    public init(limit: Duration = .seconds(600), makeLog: @escaping @Sendable () async throws -> any MessageLog) {
         self.limit = limit
         self.makeLog = makeLog
     }
@@ -69,7 +69,7 @@ public struct LogConformance: Sendable {
     public func run(_ scenario: Scenario) async throws {
         let stage = LogStage(makeLog)
         do {
-            try await withLimit(limit, scenario.rawValue, onTimeout: { await stage.close() }) {
+            try await withLimit(scenario.rawValue, within: limit, onTimeout: { await stage.close() }) {
                 try await perform(scenario, stage)
             }
         } catch {
@@ -121,15 +121,15 @@ public struct LogConformance: Sendable {
 /// Runs `operation`, and throws when it has not ended within the limit.
 ///
 /// - Parameters:
-///   - limit: how long it may take.
 ///   - name: what the error calls it.
+///   - limit: how long it may take; only there to end a hang.
 ///   - onTimeout: frees what the operation waits for, beside cancelling it.
 ///   - operation: what is run.
 /// - Returns: what the operation gives.
 /// - Throws: what the operation throws, or `LogConformance.Failure` at the limit.
 public func withLimit<Result: Sendable>(
-    _ limit: Duration,
     _ name: String,
+    within limit: Duration = .seconds(600),
     onTimeout: @escaping @Sendable () async -> Void = {},
     _ operation: @escaping @Sendable () async throws -> Result
 ) async throws -> Result {

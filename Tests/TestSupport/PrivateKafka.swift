@@ -51,7 +51,9 @@ public actor PrivateKafka {
     }()
 
     private let folder = NSTemporaryDirectory() + "userllm-kafka-\(UUID().uuidString)"
-    private var port: UInt16 = 0
+    /// The broker's port and its controller's, held so that a broker that died finds them again.
+    private var ports: [PortClaim] = []
+    private var port: Int { ports.first?.port ?? 0 }
     private var starting: Task<Void, any Error>?
     /// The broker, and the shell that watches over it.
     private var broker: pid_t = 0
@@ -68,7 +70,7 @@ public actor PrivateKafka {
 
     /// Opens a log on this broker, which may answer late where it shares its machine with a whole test run.
     public func openLog(settings: [String: String] = [:]) async throws -> KafkaLog {
-        let patient = ["connect.timeout.ms": "60000", "delivery.timeout.ms": "60000"]
+        let patient = ["connect.timeout.ms": "600000", "delivery.timeout.ms": "600000"]
         return try await KafkaLog(address: address, settings: patient.merging(settings) { $1 })
     }
 
@@ -96,8 +98,7 @@ public actor PrivateKafka {
         if starting == nil {
             if let reason = Self.unavailableReason { throw Failure(reason) }
             starting = Task {
-                // The broker's controller listens on the next port.
-                port = UInt16(try LocalPort.free(count: 2))
+                ports = [try PortClaim(), try PortClaim()]
                 try launch()
                 try await waitUntilReady()
             }
@@ -118,7 +119,9 @@ public actor PrivateKafka {
             kill -9 $!; wait; rm -rf "$2" "$2.log"
             """
         process.arguments = [
-            "-c", script, "kafka", start, folder, "\(port)", "group.min.session.timeout.ms=1000",
+            "-c", script, "kafka", start, folder, "\(port)",
+            "listeners=PLAINTEXT://127.0.0.1:\(port),CONTROLLER://127.0.0.1:\(ports[1].port)",
+            "controller.quorum.voters=1@127.0.0.1:\(ports[1].port)", "group.min.session.timeout.ms=1000",
             "transaction.abort.timed.out.transaction.cleanup.interval.ms=500", "log.cleaner.min.compaction.lag.ms=0",
         ]
         process.arguments?.append(contentsOf: settings)
@@ -135,7 +138,7 @@ public actor PrivateKafka {
 
     private func waitUntilReady() async throws {
         do {
-            let log = try await KafkaLog(address: address, settings: ["connect.timeout.ms": "90000"])
+            let log = try await KafkaLog(address: address, settings: ["connect.timeout.ms": "600000"])
             await log.close()
         } catch {
             let text = (try? String(contentsOfFile: folder + ".log", encoding: .utf8)) ?? ""

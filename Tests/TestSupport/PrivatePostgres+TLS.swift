@@ -18,7 +18,7 @@ extension PrivatePostgres {
         return "\(path).crt"
     }
 
-    /// Lets the server take connections over TLS too.
+    /// Lets a server that listens on a port take connections over TLS too.
     ///
     /// - Returns: the file of the root certificate that verifies the server.
     /// - Throws: `Failure`.
@@ -26,7 +26,7 @@ extension PrivatePostgres {
         let certificate = try makeCertificate("server")
         // The server looks for these files in its folder.
         try psql(address(), "ALTER SYSTEM SET ssl = on")
-        try run("pg_ctl", ["restart", "-D", folder, "-l", folder + "/log", "-w", "-m", "fast"])
+        try run("pg_ctl", ["restart", "-D", folder, "-l", folder + "/log", "-w", "-t", "600", "-m", "fast"])
         return certificate
     }
 }

@@ -4,8 +4,9 @@ import Synchronization
 
 /// A PostgreSQL cluster of this test process alone, started at its first use and stopped when the process ends.
 ///
-/// It lives in a folder under `/tmp`, listens on a free port of the loopback interface, and does not flush to disk, which
-/// no test needs that does not pull the plug. PostgreSQL refuses to run as root, so root starts it as `postgres`.
+/// It lives in a folder under `/tmp` that only its user can enter, listens on a socket in there and on no port (but for
+/// the tests of TLS, which a socket does not have), and does not flush to disk, which no test needs that does not pull
+/// the plug. PostgreSQL refuses to run as root, so root starts it as `postgres`.
 public final class PrivatePostgres: Sendable {
     /// What went wrong with the cluster itself.
     public struct Failure: Error, CustomStringConvertible {
@@ -13,8 +14,14 @@ public final class PrivatePostgres: Sendable {
         public let description: String
     }
 
-    /// The TCP port.
-    public let port: UInt16
+    /// The port it listens on, held as long as it may be started again; nil for nearly all.
+    private let listener: PortClaim?
+    /// The port's number.
+    public var port: Int? { listener?.port }
+    /// The server's socket.
+    public var socketPath: String { "\(folder)/.s.PGSQL.\(number)" }
+    /// A part of the socket's name, and the port's number where there is one.
+    private var number: Int { listener?.port ?? 5432 }
     /// The cluster's folder.
     public let folder: String
     private let count = Atomic<Int>(0)
@@ -37,12 +44,16 @@ public final class PrivatePostgres: Sendable {
     }
 
     /// A cluster of one test alone, which may stop it without harm to others.
-    public static func own() throws -> PrivatePostgres {
-        try clusters.withLock { try start(&$0) }
+    ///
+    /// - Parameter listens: whether it can be reached over TCP too.
+    /// - Returns: the cluster, which answers.
+    /// - Throws: `Failure`.
+    public static func own(listens: Bool = false) throws -> PrivatePostgres {
+        try clusters.withLock { try start(&$0, listens: listens) }
     }
 
-    private static func start(_ clusters: inout Clusters) throws -> PrivatePostgres {
-        let cluster = try PrivatePostgres()
+    private static func start(_ clusters: inout Clusters, listens: Bool = false) throws -> PrivatePostgres {
+        let cluster = try PrivatePostgres(listener: listens ? PortClaim() : nil)
         if clusters.all.isEmpty {
             atexit { PrivatePostgres.clusters.withLock { $0.all.forEach { $0.stop() } } }
         }
@@ -50,16 +61,24 @@ public final class PrivatePostgres: Sendable {
         return cluster
     }
 
-    /// The address of a database of the cluster, over TCP.
+    /// The address of a database of the cluster.
     public func address(_ database: String = "postgres") -> String {
+        "postgresql://postgres@/\(database)?host=\(folder)" + (listener.map { "&port=\($0.port)" } ?? "")
+    }
+
+    /// The same over TCP, by way of a port of the loopback interface: that of a proxy, or of a listener.
+    public func address(_ database: String, port: Int) -> String {
         "postgresql://postgres@127.0.0.1:\(port)/\(database)"
     }
 
     /// Makes an empty database and gives its address.
-    public func makeDatabase() throws -> String {
+    public func makeDatabase() throws -> String { address(try makeDatabaseName()) }
+
+    /// Makes an empty database and gives its name.
+    public func makeDatabaseName() throws -> String {
         let name = "test_\(count.add(1, ordering: .relaxed).newValue)"
         try run("psql", ["-q", "-X", "-d", address(), "-c", "CREATE DATABASE \(name)"])
-        return address(name)
+        return name
     }
 
     /// Runs statements by the side of what is tested, and gives what `psql` prints: values without decoration.
@@ -81,7 +100,7 @@ public final class PrivatePostgres: Sendable {
 
     /// Stops the server at once, as a crash would, and starts it again after `body`.
     public func restart(during body: () async throws -> Void = {}) async throws {
-        try run("pg_ctl", ["stop", "-D", folder, "-m", "immediate", "-w"])
+        try run("pg_ctl", ["stop", "-D", folder, "-m", "immediate", "-w", "-t", "600"])
         let result: Result<Void, any Error>
         do { result = .success(try await body()) } catch { result = .failure(error) }
         try start()
@@ -101,17 +120,16 @@ public final class PrivatePostgres: Sendable {
         }
     }
 
-    private init() throws {
+    private init(listener: PortClaim?) throws {
+        self.listener = listener
         Self.removeOrphans()
         folder = "/tmp/userllm-postgres-\(getpid())-\(UUID().uuidString.prefix(8))"
-        port = UInt16(try LocalPort.free())
-        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-        if getuid() == 0 { try Self.execute("/usr/bin/chown", ["postgres", folder]) }
+        try PrivateFile.makeFolder(folder, ownedBy: getuid() == 0 ? "postgres" : nil)
         let options = ["-A", "trust", "-U", "postgres", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"]
         try run("initdb", ["-D", folder] + options)
         let settings = """
-            listen_addresses = '127.0.0.1'
-            port = \(port)
+            listen_addresses = '\(listener == nil ? "" : "127.0.0.1")'
+            port = \(number)
             unix_socket_directories = '\(folder)'
             fsync = off
             full_page_writes = off
@@ -133,7 +151,7 @@ public final class PrivatePostgres: Sendable {
     }
 
     private func start() throws {
-        try run("pg_ctl", ["start", "-D", folder, "-l", folder + "/log", "-w", "-t", "60"])
+        try run("pg_ctl", ["start", "-D", folder, "-l", folder + "/log", "-w", "-t", "600"])
     }
 
     private func stop() {

@@ -9,7 +9,7 @@ import Testing
 @testable import Trainer
 
 /// The program itself, as people run it: signals, exit codes, and a disk that is full.
-@Suite("The trainer as a process", .serialized, .timeLimit(.minutes(3)))
+@Suite("The trainer as a process", .serialized, .timeLimit(.minutes(15)))
 struct TrainerProcessTests {
     /// How a run of the program ended, and what it said.
     private struct Ended {

@@ -98,7 +98,7 @@ public struct BareSystem: Sendable {
     }
 
     /// Waits until all events are encoded, and all embeddings written where `rows` says so.
-    public func waitUntilDrained(rows: Bool = true, within limit: Duration = .seconds(60)) async throws {
+    public func waitUntilDrained(rows: Bool = true, within limit: Duration = longestWait) async throws {
         if rows { return try await Progress(log).waitUntilDrained(within: limit) }
         try await poll("all events are encoded", within: limit) {
             try await log.lag(group: ConsumerGroup.encoderWorker, topic: Topic.userEvents.rawValue) == 0

@@ -16,12 +16,15 @@ struct FaultsLink {
 
     /// A way to a database that is the log.
     ///
-    /// - Throws: `VerificationError` when the address names no port, `TCPProxy.Failure` when there is none for the proxy.
+    /// - Throws: `VerificationError` when the address names no socket, `TCPProxy.Failure` when there is no port for the
+    ///   proxy.
     init(database address: String) throws {
-        guard var parts = URLComponents(string: address), let port = parts.port.flatMap({ UInt16(exactly: $0) }) else {
-            throw VerificationError("the database's address names no port")
-        }
-        proxy = try TCPProxy(to: port)
+        guard var parts = URLComponents(string: address),
+            let folder = parts.queryItems?.first(where: { $0.name == "host" })?.value
+        else { throw VerificationError("the database's address names no folder of a socket") }
+        proxy = try TCPProxy(to: .socket(path: "\(folder)/.s.PGSQL.5432"))
+        parts.queryItems = nil
+        parts.host = "127.0.0.1"
         parts.port = Int(proxy.port)
         guard let text = parts.string else { throw VerificationError("the database's address cannot be changed") }
         log = text

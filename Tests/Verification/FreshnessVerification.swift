@@ -97,7 +97,7 @@ public struct FreshnessVerification: Sendable {
         try await client.send([event])
         let accepted = ContinuousClock.now
         async let answer = ask(event.user, count: count, client)
-        try await poll("\(event.user)'s row knows \(count) events", within: .seconds(60), every: .milliseconds(1)) {
+        try await poll("\(event.user)'s row knows \(count) events", every: .milliseconds(1)) {
             try await table.row(user: event.user, modelVersion: version)?.eventCount ?? 0 >= UInt64(count)
         }
         let visible = ContinuousClock.now
@@ -124,7 +124,7 @@ public struct FreshnessVerification: Sendable {
                 itemCount: 1,
                 minimumEventCount: UInt64(count),
                 askedAt: now,
-                deadline: now + 60_000
+                deadline: now + 600_000
             )
         )
         return (answer.eventCount, ContinuousClock.now)

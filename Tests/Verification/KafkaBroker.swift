@@ -13,7 +13,10 @@ public final class KafkaBroker: Sendable {
     private let child: Mutex<ChildProcess>
     private let specification: ChildProcess.Specification
     private let folder: String
-    private let port: Int
+    /// The broker's own port, its controller's, and that of those behind the proxy; held so that a broker that died finds
+    /// them again.
+    private let ports: [PortClaim]
+    private var port: Int { ports[0].port }
 
     /// The proxy that it was started with.
     public let link: TCPProxy?
@@ -42,13 +45,13 @@ public final class KafkaBroker: Sendable {
         _ specification: ChildProcess.Specification,
         child: ChildProcess,
         folder: String,
-        port: Int,
+        ports: [PortClaim],
         link: TCPProxy?
     ) {
         self.specification = specification
         self.child = Mutex(child)
         self.folder = folder
-        self.port = port
+        self.ports = ports
         self.link = link
     }
 
@@ -72,13 +75,13 @@ public final class KafkaBroker: Sendable {
             )
         }
         try layOut("\(folder)/kafka")
-        // The broker's controller listens on the next port, and those behind the proxy come to the one after that.
-        let port = try LocalPort.free(count: 3)
-        let link = isLinked ? try TCPProxy(to: UInt16(port + 2)) : nil
-        let linked = link.map { listeners(port: port, linkPort: Int($0.port)) } ?? []
+        let ports = [try PortClaim(), try PortClaim(), try PortClaim()]
+        let link = isLinked ? try TCPProxy(to: .port(UInt16(ports[2].port))) : nil
+        let listeners = listeners(ports.map(\.port), link: link?.port)
         let specification = ChildProcess.Specification(
             executable: "/usr/bin/setpriv",
-            arguments: ["--pdeathsig=KILL", "--", program, "\(folder)/kafka", "\(port)"] + linked + settings,
+            arguments: ["--pdeathsig=KILL", "--", program, "\(folder)/kafka", "\(ports[0].port)"] + listeners
+                + settings,
             environment: ProcessInfo.processInfo.environment,
             outputFile: "\(folder)/kafka.log"
         )
@@ -87,7 +90,7 @@ public final class KafkaBroker: Sendable {
             specification,
             child: child,
             folder: folder,
-            port: port,
+            ports: ports,
             link: link
         )
         do {
@@ -101,12 +104,15 @@ public final class KafkaBroker: Sendable {
         return broker
     }
 
-    /// Settings of a broker that has a listener of its own for those who come through a proxy.
-    private static func listeners(port: Int, linkPort: Int) -> [String] {
-        func list(_ plain: Int, _ link: Int) -> String { "PLAINTEXT://127.0.0.1:\(plain),LINK://127.0.0.1:\(link)" }
+    /// Settings of the ports, with a listener of its own for those who come through a proxy.
+    private static func listeners(_ ports: [Int], link: UInt16?) -> [String] {
+        let quorum = "controller.quorum.voters=1@127.0.0.1:\(ports[1])"
+        let plain = "PLAINTEXT://127.0.0.1:\(ports[0])"
+        let controller = "CONTROLLER://127.0.0.1:\(ports[1])"
+        guard let link else { return ["listeners=\(plain),\(controller)", quorum] }
         return [
-            "listeners=\(list(port, port + 2)),CONTROLLER://127.0.0.1:\(port + 1)",
-            "advertised.listeners=\(list(port, linkPort))",
+            "listeners=\(plain),LINK://127.0.0.1:\(ports[2]),\(controller)", quorum,
+            "advertised.listeners=\(plain),LINK://127.0.0.1:\(link)",
             "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,LINK:PLAINTEXT,CONTROLLER:PLAINTEXT",
         ]
     }
@@ -136,7 +142,7 @@ public final class KafkaBroker: Sendable {
 
     /// Waits until it answers.
     public func waitUntilReady() async throws {
-        let log = try await KafkaLog(address: address, settings: ["connect.timeout.ms": "90000"])
+        let log = try await KafkaLog(address: address, settings: ["connect.timeout.ms": "600000"])
         await log.close()
     }
 

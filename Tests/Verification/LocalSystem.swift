@@ -60,7 +60,7 @@ public final class LocalSystem: Sendable {
             "up", "--data", data, "--bundle", options.bundle, "--gateway-port", "0", "--ingestor-port", "0",
             "--encoder-workers", "\(options.encoderWorkers)", "--embedding-writers", "\(options.embeddingWriters)",
             "--llm-responders", "\(options.responders)", "--partitions", "\(options.partitions)",
-            "--parent-process", "\(getpid())",
+            "--parent-process", "\(getpid())", "--ready-within", longestWait.configurationText,
         ]
         if let log = options.log { arguments += ["--log", log] }
         return arguments + options.further
@@ -97,7 +97,7 @@ public final class LocalSystem: Sendable {
     public static func start(
         _ options: Options,
         in folder: String,
-        within limit: Duration = .seconds(180)
+        within limit: Duration = longestWait
     ) async throws -> LocalSystem {
         let data = "\(folder)/data"
         let output = "\(folder)/up.log"
@@ -146,7 +146,7 @@ public final class LocalSystem: Sendable {
         guard let before = try process() else { throw VerificationError("no process \(name) \(instance) runs") }
         guard before.pid > 0 else { throw VerificationError("\(name) \(instance) does not run now") }
         _ = Glibc.kill(before.pid, SIGKILL)
-        try await poll("\(name) \(instance) runs again", within: .seconds(60)) {
+        try await poll("\(name) \(instance) runs again") {
             guard let now = try process() else { return false }
             return now.pid > 0 && now.pid != before.pid
         }
@@ -160,17 +160,20 @@ public final class LocalSystem: Sendable {
 
     /// Stops the system as Ctrl-C would.
     @discardableResult
-    public func stop() async -> ChildProcess.Status {
-        await child.stop(signal: SIGINT, patience: .seconds(60))
+    public func stop(signal number: Int32? = nil) async -> ChildProcess.Status {
+        await child.stop(signal: number ?? SIGINT, patience: longestWait)
     }
 }
+
+/// How long something may take that has no limit of its own: only there to end a hang, on a machine however busy.
+public let longestWait: Duration = .seconds(600)
 
 /// Asks again and again until something is so.
 ///
 /// - Throws: `VerificationError` naming it when it is not so in time.
 public func poll(
     _ what: String,
-    within limit: Duration,
+    within limit: Duration = longestWait,
     every pause: Duration = .milliseconds(50),
     _ isSo: () async throws -> Bool
 ) async throws {

@@ -139,7 +139,7 @@ public struct QuestionsVerification: Sendable {
             form: form,
             itemCount: 5,
             askedAt: now,
-            deadline: now + 120_000
+            deadline: now + 600_000
         )
         let start = ContinuousClock.now
         let answer = try await system.client().ask(question)

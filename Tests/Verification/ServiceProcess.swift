@@ -51,21 +51,22 @@ public final class ServiceProcess: Sendable {
     /// The program and its instance.
     public let name: String
     private let child: ChildProcess
-    private let adminPort: Int
+    private let adminClaim: PortClaim
     private let output: String
 
-    private init(name: String, child: ChildProcess, adminPort: Int, output: String) {
+    private init(name: String, child: ChildProcess, adminClaim: PortClaim, output: String) {
         self.name = name
         self.child = child
-        self.adminPort = adminPort
+        self.adminClaim = adminClaim
         self.output = output
     }
 
     /// Starts it.
     public static func start(_ options: Options) async throws -> ServiceProcess {
-        let adminPort = try LocalPort.free()
+        let adminClaim = try PortClaim()
         var arguments = [
-            "--admin-port", "\(adminPort)", "--parent-process", "\(getpid())", "--log-format", "json",
+            "--admin-port", "\(adminClaim.port)", "--parent-process", "\(getpid())", "--log-format", "json",
+            "--shutdown-deadline", longestWait.configurationText,
         ]
         if options.program != "event-ingestor" {
             arguments += ["--instance", options.instance]
@@ -86,7 +87,7 @@ public final class ServiceProcess: Sendable {
         return ServiceProcess(
             name: "\(options.program) \(options.instance)",
             child: try await ChildProcess.start(specification),
-            adminPort: adminPort,
+            adminClaim: adminClaim,
             output: output
         )
     }
@@ -99,12 +100,12 @@ public final class ServiceProcess: Sendable {
 
     /// Whether it says that it can do its work.
     public func isReady() async -> Bool {
-        let request = HTTPClientRequest("GET", "http://127.0.0.1:\(adminPort)/readyz", timeout: .seconds(2))
+        let request = HTTPClientRequest("GET", "http://127.0.0.1:\(adminClaim.port)/readyz", timeout: .seconds(2))
         return (try? await HTTPClient().send(request))?.status == 200
     }
 
     /// Waits until it can do its work.
-    public func waitUntilReady(within limit: Duration = .seconds(60)) async throws {
+    public func waitUntilReady(within limit: Duration = longestWait) async throws {
         try await poll("\(name) is ready", within: limit) {
             if let status { throw VerificationError("\(name) ended (\(status)): \(printed.suffix(2_000))") }
             return await isReady()
@@ -112,12 +113,12 @@ public final class ServiceProcess: Sendable {
     }
 
     /// Waits until it has ended by itself.
-    public func waitUntilEnded(within limit: Duration = .seconds(60)) async throws {
+    public func waitUntilEnded(within limit: Duration = longestWait) async throws {
         try await poll("\(name) has ended", within: limit) { status != nil }
     }
 
     /// Waits until it is stopped, as SIGSTOP does.
-    public func waitUntilStopped(within limit: Duration = .seconds(60)) async throws {
+    public func waitUntilStopped(within limit: Duration = longestWait) async throws {
         try await poll("\(name) is stopped", within: limit) {
             if let status { throw VerificationError("\(name) ended (\(status)): \(printed.suffix(2_000))") }
             return ProcessTable.isStopped(child.id)
@@ -129,7 +130,7 @@ public final class ServiceProcess: Sendable {
 
     /// Asks it to end, and ends it when it has not after a while.
     @discardableResult
-    public func stop(patience: Duration = .seconds(30)) async -> ChildProcess.Status {
+    public func stop(patience: Duration = longestWait) async -> ChildProcess.Status {
         await child.stop(patience: patience)
     }
 }

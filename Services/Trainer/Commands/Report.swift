@@ -1,4 +1,5 @@
 import Foundation
+import ShownText
 
 /// The result of a command: lines for people, or one JSON object on stdout.
 struct Report {
@@ -24,7 +25,7 @@ struct Report {
         } else {
             for field in fields {
                 let value = (field.value as? Double).map { $0.formatted(digits: 4) } ?? "\(field.value)"
-                Swift.print("\(field.name.replacing("_", with: " ")): \(value)")
+                Swift.print("\(field.name.replacing("_", with: " ")): \(ControlCharacters.escaped(value))")
             }
         }
     }
