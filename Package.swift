@@ -100,10 +100,10 @@ let package = Package(
 
         // Shared, bottom up.
         shared("Identifiers", []),
-        shared("JSON", ["Identifiers"], safe),
+        shared("ShownText", []),
+        shared("JSON", ["Identifiers", "ShownText"], safe),
         shared("Executors", []),
         shared("Failpoints", []),
-        shared("ShownText", []),
         shared(
             "Messages",
             ["JSON", "CMessages", "Digests", "Identifiers"],

@@ -1,20 +1,20 @@
+internal import ShownText
+
 /// JSON made by hand, where an encoder would be too slow or too much.
 public enum JSONText {
     /// A JSON string with its quotes.
     public static func quoted(_ text: String) -> String {
-        var quoted: [UInt8] = [UInt8(ascii: "\"")]
+        var quoted = "\""
         quoted.reserveCapacity(text.utf8.count + 2)
-        for byte in text.utf8 {
-            switch byte {
-            case UInt8(ascii: "\""), UInt8(ascii: "\\"): quoted += [UInt8(ascii: "\\"), byte]
-            case 0x0A: quoted += Array("\\n".utf8)
-            case 0x0D: quoted += Array("\\r".utf8)
-            case 0x09: quoted += Array("\\t".utf8)
-            case 0..<0x20: quoted += Array("\\u00\(byte < 16 ? "0" : "")\(String(byte, radix: 16))".utf8)
-            default: quoted.append(byte)
+        for scalar in text.unicodeScalars {
+            switch scalar {
+            case "\"": quoted += "\\\""
+            case "\\": quoted += "\\\\"
+            // Also those that JSON would let stand: people read these lines on terminals.
+            case _ where ControlCharacters.isControl(scalar): quoted += ControlCharacters.escape(of: scalar)
+            default: quoted.unicodeScalars.append(scalar)
             }
         }
-        quoted.append(UInt8(ascii: "\""))
-        return String(decoding: quoted, as: UTF8.self)
+        return quoted + "\""
     }
 }

@@ -55,6 +55,14 @@ public struct ConfigurationReader: Sendable {
         (try? text(of: key)) != nil
     }
 
+    /// The keys whose value is an address with a secret on the command line, where other users can see it.
+    var exposedKeys: [String] {
+        flags.keys.sorted().filter { name in
+            guard let key = keys[name], case .address = key.sensitivity, let text = flags[name] else { return false }
+            return key.redacted(text) != text
+        }
+    }
+
     /// The values that are not defaults, as they may be shown, by key.
     public var shownValues: [String: String] {
         var shown: [String: String] = [:]

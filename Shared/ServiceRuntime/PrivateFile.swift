@@ -56,7 +56,16 @@ public enum PrivateFile {
     }
 
     /// Writes a file in the place of the one that is there, whole for whoever reads it.
+    ///
+    /// What is no file, such as `/dev/null`, is written to and not replaced.
     public static func replace(_ bytes: [UInt8], at path: String) throws(ProcessFailure) {
+        var found = stat()
+        if lstat(path, &found) == 0, ![S_IFREG, S_IFLNK].contains(found.st_mode & S_IFMT) {
+            let descriptor = open(path, O_WRONLY | O_CLOEXEC | O_NONBLOCK)
+            guard descriptor >= 0 else { throw failure("\(path) cannot be written", errno) }
+            defer { close(descriptor) }
+            return try write(bytes, to: descriptor, of: path)
+        }
         let temporary = try writeTemporary(bytes, for: path, isDurable: false)
         guard rename(temporary, path) == 0 else {
             let reason = errno
@@ -133,16 +142,11 @@ public enum PrivateFile {
         let descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o600)
         guard descriptor >= 0 else { throw failure("\(path) cannot be written", errno) }
         defer { close(descriptor) }
-        var rest = bytes[...]
-        while !rest.isEmpty {
-            let count = rest.withUnsafeBytes { write(descriptor, $0.baseAddress, $0.count) }
-            if count < 0, errno == EINTR { continue }
-            guard count > 0 else {
-                let reason = errno
-                unlink(temporary)
-                throw failure("\(path) cannot be written", reason)
-            }
-            rest = rest.dropFirst(count)
+        do throws(ProcessFailure) {
+            try write(bytes, to: descriptor, of: path)
+        } catch {
+            unlink(temporary)
+            throw error
         }
         guard !isDurable || fsync(descriptor) == 0 else {
             let reason = errno
@@ -150,5 +154,15 @@ public enum PrivateFile {
             throw failure("\(path) cannot be written", reason)
         }
         return temporary
+    }
+
+    private static func write(_ bytes: [UInt8], to descriptor: Int32, of path: String) throws(ProcessFailure) {
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            let count = rest.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
+            if count < 0, errno == EINTR { continue }
+            guard count > 0 else { throw failure("\(path) cannot be written", errno) }
+            rest = rest.dropFirst(count)
+        }
     }
 }

@@ -64,6 +64,12 @@ public struct Program: Sendable {
     private func run(_ command: Command, _ context: ProcessContext) async -> ExitCode {
         do {
             try DescriptorLimit.check(command.kind)
+            for key in context.configuration.exposedKeys {
+                context.logger.warning(
+                    "other users of this machine can see the secret on the command line: set it by the environment or a file",
+                    metadata: ["configuration.key": key]
+                )
+            }
             for warning in try FailurePlan.check() { context.logger.warning("\(warning)") }
             try await command.run(context)
             return .success

@@ -43,6 +43,20 @@ import Testing
         }
     }
 
+    @Test func whatIsNoFileIsNotReplaced() throws {
+        try withFolder { folder in
+            let pipe = "\(folder)/pipe"
+            try #require(mkfifo(pipe, 0o600) == 0)
+            let reader = open(pipe, O_RDONLY | O_NONBLOCK)
+            defer { close(reader) }
+            try PrivateFile.replace(Array("8080".utf8), at: pipe)
+            var bytes = [UInt8](repeating: 0, count: 10)
+            #expect(read(reader, &bytes, 10) == 4)
+            #expect(try FileManager.default.attributesOfItem(atPath: pipe)[.type] as? FileAttributeType != .typeRegular)
+            #expect(throws: ProcessFailure.self) { try PrivateFile.replace([1], at: folder) }
+        }
+    }
+
     @Test func tellsWhatIsAtAPath() throws {
         try withFolder { folder in
             try Data().write(to: URL(filePath: "\(folder)/file"))
