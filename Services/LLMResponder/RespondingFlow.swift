@@ -13,7 +13,7 @@ import Streams
 struct RespondingFlow: Service {
     /// How far the offset of a partition may stay behind what was read; what waits longer is given up.
     static let window: Int64 = 1_000_000
-    /// For how long fresh questions are looked for between parked ones that may be answered.
+    /// For how long events are looked for between parked questions that may be answered.
     private static let glance: Duration = .milliseconds(2)
 
     let name = "responding-flow"
@@ -87,6 +87,11 @@ struct RespondingFlow: Service {
             takeNews(&state)
             try await answerParked(&state)
             show(state)
+            // After each few that waited the fresh ones have their turn.
+            if state.hasReady, !shutdown.isRequested, let batch = try await subscription.readyBatch() {
+                try await process(batch, &state, &rate, until: shutdown)
+                continue
+            }
             switch try await subscription.next(until: shutdown, orWhen: wake(state)) {
             case .stopped: return
             case .woken: continue

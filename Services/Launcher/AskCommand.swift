@@ -97,8 +97,8 @@ enum AskCommand {
             )
         }
         switch answer.status {
-        case .answered: lines.append("[knows \(answer.eventCount) events of \(shown(answer.user))]")
-        case .noHistory: lines.append("[no history: \(shown(answer.user)) has no events yet]")
+        case .answered: lines.append("[knows \(answer.eventCount) events of \(shown(answer.user.text))]")
+        case .noHistory: lines.append("[no history: \(shown(answer.user.text)) has no events yet]")
         case .expired, .failed: lines.append("[\(answer.status.rawValue): \(shown(answer.reason))]")
         }
         let compute = Double(answer.computeMicroseconds) / 1_000

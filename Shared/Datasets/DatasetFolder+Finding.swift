@@ -90,7 +90,9 @@ extension DatasetFolder {
         switch format {
         case .amazon where kind == .unknown: kind = .amazon2023Reviews
         case .googleLocal where kind == .unknown: kind = .googleLocalReviews
-        case nil where kind == .unknown && FileName(file).isEvents && (look.problem == nil || look.problem?.line != nil): kind = .events
+        case nil
+        where kind == .unknown && FileName(file).isEvents && (look.problem == nil || look.problem?.line != nil):
+            kind = .events
         default: break
         }
         guard let found = kind.format, format == nil || format == found else {

@@ -56,7 +56,9 @@ extension DatasetFolder {
         let firstSkipped = try gather(&builder, progress)
         guard builder.eventCount > 0 else {
             var reason = "holds no event; is this the right file, and is it whole?"
-            if let firstSkipped { reason += " \(builder.skippedLines) bad lines were left out, the first is \(firstSkipped)" }
+            if let firstSkipped {
+                reason += " \(builder.skippedLines) bad lines were left out, the first is \(firstSkipped)"
+            }
             throw DatasetError(file: eventsPath, reason: reason)
         }
         try builder.keepCore(file: eventsPath)

@@ -11,7 +11,8 @@ extension FileLook {
                 problem = DatasetError(
                     line: lines[0].number,
                     value: lines[0].start,
-                    reason: "looks like a table (\(columns)), and not like sequences of \"user item item ...\"; name its "
+                    reason:
+                        "looks like a table (\(columns)), and not like sequences of \"user item item ...\"; name its "
                         + "columns in a first line, such as user, item, rating, timestamp, and give --format csv, or give "
                         + "--format sequences"
                 )
@@ -39,7 +40,9 @@ extension FileLook {
             lines.allSatisfy { test($0.words[column]) }
         }
         // Ids of books look like times too, but not of all of a file's lines, and not only in one column.
-        if lines.count > 1 || all(2, isRating), !all(1, isTime), let time = (2..<count).first(where: { all($0, isTime) }) {
+        if lines.count > 1 || all(2, isRating), !all(1, isTime),
+            let time = (2..<count).first(where: { all($0, isTime) })
+        {
             return "\(count) columns, of which the \(ordinal(time)) is a time"
         }
         guard count <= 4, all(2, isRating), count == 3 || all(3, isNumber) else { return nil }
@@ -49,7 +52,9 @@ extension FileLook {
         return nil
     }
 
-    private static func ordinal(_ column: Int) -> String { column == 2 ? "third" : column == 3 ? "fourth" : "\(column + 1)th" }
+    private static func ordinal(_ column: Int) -> String {
+        column == 2 ? "third" : column == 3 ? "fourth" : "\(column + 1)th"
+    }
 
     private static func number(_ word: ArraySlice<UInt8>) -> Double? {
         guard word.count <= 20, word.contains(where: \.isDigit) else { return nil }
@@ -57,11 +62,15 @@ extension FileLook {
     }
 
     private static func isNumber(_ word: ArraySlice<UInt8>) -> Bool { number(word) != nil }
-    private static func isRating(_ word: ArraySlice<UInt8>) -> Bool { number(word).map { (0...10).contains($0) } ?? false }
+    private static func isRating(_ word: ArraySlice<UInt8>) -> Bool {
+        number(word).map { (0...10).contains($0) } ?? false
+    }
 
     /// A number since 1970 or a date.
     private static func isTime(_ word: ArraySlice<UInt8>) -> Bool {
-        if let value = number(word) { return Int64(exactly: value.rounded(.down)).flatMap { TimeUnit(ofNumber: $0) } != nil }
+        if let value = number(word) {
+            return Int64(exactly: value.rounded(.down)).flatMap { TimeUnit(ofNumber: $0) } != nil
+        }
         return TimeReader.date(word) != nil
     }
 
@@ -83,7 +92,8 @@ extension FileLook {
     }
 
     private static let commonWords = [
-        "the", "and", "of", "to", "in", "is", "are", "for", "with", "on", "by", "this", "that", "these", "not", "from", "as",
+        "the", "and", "of", "to", "in", "is", "are", "for", "with", "on", "by", "this", "that", "these", "not", "from",
+        "as",
         "be", "or", "was", "it", "may", "all", "data", "file", "license", "copyright",
     ]
 }

@@ -71,7 +71,9 @@ struct FileLook {
         else { return nil }
         layout.headLine = head.number
         if name.isInter { layout.form = .recBole }
-        if layout.form == .plain, wanted != .csv, layout.isMovieLens || name.isMovieLensRatings { layout.form = .movieLens }
+        if layout.form == .plain, wanted != .csv, layout.isMovieLens || name.isMovieLensRatings {
+            layout.form = .movieLens
+        }
         guard layout.hasEvents else { return Self(.itemTable(.table(layout))) }
         // What is called .txt is mostly no table, so there its head must leave no doubt.
         if name.isText, layout.form != .recBole, wanted == nil {
@@ -79,7 +81,8 @@ struct FileLook {
             look.problem = DatasetError(
                 line: head.number,
                 value: head.start,
-                reason: "looks like the head of a table with the columns \(layout.columns.joined(separator: ", ")), and "
+                reason:
+                    "looks like the head of a table with the columns \(layout.columns.joined(separator: ", ")), and "
                     + "not like sequences; give --format csv to read it as that, or --format sequences"
             )
             return look
@@ -107,7 +110,9 @@ struct FileLook {
     private static func isAmazonRating(_ line: Line, userFirst: Bool) -> Bool {
         var fields = TableFields(.comma)
         guard (try? fields.split(line.bytes, line.range)) != nil, fields.count == 4 else { return false }
-        let (user, item) = (fields.text(userFirst ? 0 : 1, of: line.bytes), fields.text(userFirst ? 1 : 0, of: line.bytes))
+        let (user, item) = (
+            fields.text(userFirst ? 0 : 1, of: line.bytes), fields.text(userFirst ? 1 : 0, of: line.bytes)
+        )
         func isPlain(_ id: String) -> Bool {
             id.utf8.allSatisfy { (0x30...0x39).contains($0) || (0x41...0x5A).contains($0) }
         }
@@ -236,7 +241,8 @@ extension TableLayout {
         throw look.problem
             ?? DatasetError(
                 file: path,
-                reason: "is no table of events: its first line must name its columns, as userId,movieId,rating,timestamp"
+                reason:
+                    "is no table of events: its first line must name its columns, as userId,movieId,rating,timestamp"
             )
     }
 

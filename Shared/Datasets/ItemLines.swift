@@ -118,7 +118,8 @@ struct ItemLines {
         let colon = UInt8(ascii: ":")
         func isSeparator(_ index: Int) -> Bool { bytes[index] == colon && bytes[index + 1] == colon }
         let places = line.dropLast()
-        guard let first = places.first(where: isSeparator), let last = places.last(where: isSeparator), last >= first + 2
+        guard let first = places.first(where: isSeparator), let last = places.last(where: isSeparator),
+            last >= first + 2
         else {
             throw DatasetError(
                 value: String(decoding: bytes[line].prefix(200), as: UTF8.self),
@@ -142,7 +143,8 @@ struct ItemLines {
     ///
     /// - Source: the README of MovieLens 100K.
     private static let genres = [
-        "unknown", "Action", "Adventure", "Animation", "Children's", "Comedy", "Crime", "Documentary", "Drama", "Fantasy",
+        "unknown", "Action", "Adventure", "Animation", "Children's", "Comedy", "Crime", "Documentary", "Drama",
+        "Fantasy",
         "Film-Noir", "Horror", "Musical", "Mystery", "Romance", "Sci-Fi", "Thriller", "War", "Western",
     ]
 }

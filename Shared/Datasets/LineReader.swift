@@ -75,6 +75,8 @@ struct LineReader {
     /// after it are read on their own.
     ///
     /// - Parameter delimiter: what is between two fields.
+    /// - Returns: its place in `bytes`; nil at the end.
+    /// - Throws: `DatasetError` for a file that cannot be read, and for a line that is too long.
     /// - Source: RFC 4180.
     mutating func nextRecord(delimiter: UInt8) throws(DatasetError) -> Range<Int>? {
         guard let first = try next() else { return nil }
@@ -152,7 +154,8 @@ struct LineReader {
     ]
 
     private mutating func refuseWhatIsNoText(_ count: Int) throws(DatasetError) {
-        for form in Self.otherForms where count >= form.mark.count && bytes[..<form.mark.count].elementsEqual(form.mark) {
+        for form in Self.otherForms where count >= form.mark.count && bytes[..<form.mark.count].elementsEqual(form.mark)
+        {
             throw DatasetError(file: path, reason: form.what)
         }
         // Without a mark, text in UTF-16 has a zero in every other byte.

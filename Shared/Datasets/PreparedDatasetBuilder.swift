@@ -129,7 +129,9 @@ struct PreparedDatasetBuilder {
         origin.skippedLines = skippedLines
         origin.minimumUserEvents = options.minimumUserEvents
         origin.minimumItemEvents = options.minimumItemEvents
-        (origin.removedUsers, origin.removedItems, origin.removedEvents) = (removal.users, removal.items, removal.events)
+        (origin.removedUsers, origin.removedItems, origin.removedEvents) = (
+            removal.users, removal.items, removal.events
+        )
         origin.untitledItems = untitled
         origin.counts = counts
         return try PreparedDataset(

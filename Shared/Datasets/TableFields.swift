@@ -83,7 +83,8 @@ struct TableFields {
                     guard index < record.upperBound else {
                         throw DatasetError(
                             value: String(decoding: bytes[opening..<record.upperBound].prefix(200), as: UTF8.self),
-                            reason: "begins with a quote that is not closed; close it, or write a quote within a field twice"
+                            reason:
+                                "begins with a quote that is not closed; close it, or write a quote within a field twice"
                         )
                     }
                     if bytes[index] == quote {

@@ -19,7 +19,7 @@ struct TableLayout: Sendable, Equatable {
 
         var byte: UInt8 { rawValue.utf8.first ?? 0 }
         var length: Int { rawValue.utf8.count }
-        /// Whether a field may stand in quotes. Files with tabs are written without, and may begin with one.
+        /// Whether a field may stand in quotes: files with tabs are written without, and may begin with one.
         var hasQuotes: Bool { self == .comma || self == .semicolon }
     }
 
@@ -148,7 +148,8 @@ struct TableLayout: Sendable, Equatable {
             ]
         case .rating: ["rating", "overall", "stars", "score", "ratings", "bookrating", "preference"]
         case .time: ["timestamp", "time", "unixreviewtime", "datetime", "date", "ts", "createdat"]
-        case .title: ["title", "movietitle", "itemtitle", "name", "itemname", "producttitle", "productname", "booktitle"]
+        case .title:
+            ["title", "movietitle", "itemtitle", "name", "itemname", "producttitle", "productname", "booktitle"]
         case .categories: ["genres", "genre", "categories", "category", "class", "maincategory"]
         }
     }

@@ -59,7 +59,7 @@ struct TimeReader {
         )
     }
 
-    /// RecBole writes all numbers with a point. Past seconds, a fraction says nothing that is kept.
+    /// RecBole writes all numbers with a point; past seconds, a fraction says nothing that is kept.
     private mutating func milliseconds(withFraction bytes: [UInt8], _ field: Range<Int>) -> Int64? {
         guard let point = bytes[field].firstIndex(of: UInt8(ascii: ".")),
             let value = ByteNumber.integer(bytes, field.lowerBound..<point),

@@ -72,6 +72,7 @@ public struct Question: Sendable, Equatable {
     ///   - appendedAt: when the log took it, in milliseconds since 1970, as its producer may have chosen it: what lies in
     ///     the future, or is no time, counts as now.
     ///   - now: the present, in milliseconds since 1970.
+    /// - Returns: milliseconds since 1970.
     public func due(appendedAt: Int64, now: Int64) -> Int64 {
         let start = (1...max(1, now)).contains(appendedAt) ? appendedAt : now
         let (end, isTooLate) = start.addingReportingOverflow(Limits.waitingMilliseconds)

@@ -20,7 +20,8 @@ import Testing
     func numbersNullsAndMissingFieldsAreTaken(text: String) throws {
         #expect(
             try catalogue(text).items == [
-                CatalogueItem(id: "1", title: "A", categories: ["x"]), CatalogueItem(id: "2", title: "2", categories: []),
+                CatalogueItem(id: "1", title: "A", categories: ["x"]),
+                CatalogueItem(id: "2", title: "2", categories: []),
             ]
         )
     }
@@ -32,7 +33,8 @@ import Testing
         (#"{"items":[{"id":"1","categories":[7]}]}"#, "items[0].categories", "\"7\""),
         (#"{"items":[{"id":"1"},{"id":1}]}"#, "items[1].id", "is given to an item before it too"),
         (#"{"items":[3]}"#, "items[0]", "\"3\""), (#"{"items":{}}"#, "items", "is not an array"),
-        (#"{"films":[]}"#, "items", "is missing"), ("7", "catalogue.json", "is no catalogue"), ("", "catalogue.json", "is no catalogue"),
+        (#"{"films":[]}"#, "items", "is missing"), ("7", "catalogue.json", "is no catalogue"),
+        ("", "catalogue.json", "is no catalogue"),
         (#"{"items":[{"id":"1"}]"#, "catalogue.json", "JSON"), (#"{"items":[{"id":"1"}]} x"#, "catalogue.json", "JSON"),
         (#"{"items":[],"items":[]}"#, "items", "is given twice"),
     ])

@@ -40,7 +40,8 @@ import Testing
         // The longest that are allowed are kept.
         let kept = try prepared(
             review(),
-            metadata: "{\"parent_asin\": \"B\", \"title\": \"\(title.dropLast())\", \"categories\": [\"\(name.dropLast())\"]}\n"
+            metadata:
+                "{\"parent_asin\": \"B\", \"title\": \"\(title.dropLast())\", \"categories\": [\"\(name.dropLast())\"]}\n"
         )
         #expect(kept.catalogue.items.first?.title.count == 4_096 && kept.catalogue.categories.count == 1)
     }
@@ -71,7 +72,8 @@ import Testing
     @Test func numbersAreIDsByTheirDigits() throws {
         let long = "123456789012345678901234567890"
         let data = try prepared(
-            review("1234567890123456789", long) + review("\"1234567890123456789\"", "\"\(long)\"", time: "1588687728924"),
+            review("1234567890123456789", long)
+                + review("\"1234567890123456789\"", "\"\(long)\"", time: "1588687728924"),
             metadata: "{\"parent_asin\": \(long), \"title\": \"T\"}\n"
         )
         #expect(data.users == ["1234567890123456789"] && data.eventCount == 2)
@@ -101,7 +103,10 @@ import Testing
         // Where seconds are expected, milliseconds are what is odd.
         let folder = try TemporaryFolder()
         let old = #"{"reviewerID": "U", "asin": "B", "overall": 5, "unixReviewTime": TIME}"#
-        try folder.write("R.json", ["1588687728", "1588687728923"].map { old.replacing("TIME", with: $0) + "\n" }.joined())
+        try folder.write(
+            "R.json",
+            ["1588687728", "1588687728923"].map { old.replacing("TIME", with: $0) + "\n" }.joined()
+        )
         let seconds = try DatasetFolder(path: folder.path).prepared()
         #expect((0..<2).map { seconds.entry(user: 0, $0).time } == [1_588_687_728_000, 1_588_687_728_923])
         #expect(seconds.origin.counts[.timesInMilliseconds] == 1 && seconds.origin.counts[.timesInSeconds] == 0)
@@ -151,7 +156,10 @@ import Testing
         var random = Fuzzer(seed: 15).random
         for _ in 0..<20 {
             let rows = (0..<400).map { _ in
-                (Int.random(in: 0..<5, using: &random), Int.random(in: 0..<6, using: &random), Int.random(in: 1..<8, using: &random))
+                (
+                    Int.random(in: 0..<5, using: &random), Int.random(in: 0..<6, using: &random),
+                    Int.random(in: 1..<8, using: &random)
+                )
             }
             let folder = try TemporaryFolder()
             try folder.write("r.csv", "user,item,time\n" + rows.map { "u\($0),i\($1),\($2)\n" }.joined())
@@ -203,7 +211,10 @@ import Testing
 
     @Test func countsAreAReadableTableAndAreKept() throws {
         let folder = try TemporaryFolder()
-        try folder.write("r.csv", "user,item,rating,time\n" + String(repeating: "u,a,5,2005-04-02\n", count: 12) + "u,a\n")
+        try folder.write(
+            "r.csv",
+            "user,item,rating,time\n" + String(repeating: "u,a,5,2005-04-02\n", count: 12) + "u,a\n"
+        )
         let data = try DatasetFolder(path: folder.path).prepared(PreparationOptions(skipsBadLines: true))
         let lines = data.origin.counts.description.split(separator: "\n")
         #expect(lines.count == 3 && lines[0] == "   1  lines left out: they cannot be read")
@@ -215,7 +226,11 @@ import Testing
         let text = try String(contentsOfFile: manifest, encoding: .utf8)
         let start = try #require(text.range(of: "\"counts\" : {")?.lowerBound)
         let end = try #require(text[start...].range(of: "},")?.upperBound)
-        try text.replacingCharacters(in: start..<end, with: "").write(toFile: manifest, atomically: true, encoding: .utf8)
+        try text.replacingCharacters(in: start..<end, with: "").write(
+            toFile: manifest,
+            atomically: true,
+            encoding: .utf8
+        )
         #expect(try PreparedDataset(contentsOf: folder.path + "/prepared").origin.counts == ReadingCounts())
     }
 }

@@ -22,7 +22,8 @@ import Testing
         """
     private static let dat = "1::10::5::978300760\n2::11::3::978302109\n"
     private static let review = #"{"user_id": "A", "parent_asin": 7, "rating": 5.0, "timestamp": 1588687728923}"# + "\n"
-    private static let catalogue = #"{"items": [{"id": 1, "title": "A &amp; B", "categories": ["x", null]}, {"id": "2"}]}"#
+    private static let catalogue =
+        #"{"items": [{"id": 1, "title": "A &amp; B", "categories": ["x", null]}, {"id": "2"}]}"#
 
     @Test(arguments: [
         ("r.csv", csv), ("r.inter", inter), ("r.dat", dat), ("r.jsonl", review), ("r.txt", "1 10 11 12\n2 11 13\n"),
@@ -37,7 +38,8 @@ import Testing
         for _ in 0..<Fuzzer.count(full: 20_000, daily: 400) {
             let bytes = fuzzer.damaged(Array(text.utf8))
             try folder.write(name, bytes: bytes)
-            let events = name == "movies.csv" ? "/ratings.csv" : name == "catalogue.json" ? "/events.ndjson" : "/" + name
+            let events =
+                name == "movies.csv" ? "/ratings.csv" : name == "catalogue.json" ? "/events.ndjson" : "/" + name
             for skips in [false, true] {
                 do {
                     let data = try DatasetFolder(path: folder.path + events)

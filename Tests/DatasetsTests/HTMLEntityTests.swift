@@ -10,7 +10,8 @@ import Testing
     }
 
     @Test(arguments: [
-        ("Makeup &amp; Nails", "Makeup & Nails", 1), ("&quot;A&quot; &#39;97 &#x27;98 &apos;99", "\"A\" '97 '98 '99", 5),
+        ("Makeup &amp; Nails", "Makeup & Nails", 1),
+        ("&quot;A&quot; &#39;97 &#x27;98 &apos;99", "\"A\" '97 '98 '99", 5),
         ("Caf&eacute; &Eacute;&#233;&#xE9;&#XE9;", "Café Éééé", 5), ("&thetasym;&lt;&gt;&Mu;", "ϑ<>Μ", 4),
         ("&#128512; &#x1F600;", "😀 😀", 2), ("&#146;&#147;&#x80;", "’“€", 3), ("&nbsp;", "\u{A0}", 1),
     ])
@@ -19,7 +20,8 @@ import Testing
     }
 
     @Test(arguments: [
-        "AT&T", "R&D;", "&foo;", "& amp;", "&amp", "&;", "&#;", "&#x;", "&#0;", "&#7;", "&#xD800;", "&#1114112;", "&#-5;",
+        "AT&T", "R&D;", "&foo;", "& amp;", "&amp", "&;", "&#;", "&#x;", "&#0;", "&#7;", "&#xD800;", "&#1114112;",
+        "&#-5;",
         "&#99999999999;", "&#12a;", "&AMP;", "&ampersand;", "&", "&&", "&#x1F600000;", "&#127;", "&#129;",
     ])
     func whatIsNoneStays(text: String) {

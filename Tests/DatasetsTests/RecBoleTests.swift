@@ -1,6 +1,7 @@
 import Datasets
 import Foundation
 import Identifiers
+import Messages
 import Testing
 
 /// RecBole's atomic files.
@@ -42,7 +43,10 @@ import Testing
     @Test func theDelimiterIsThatOfTheHead() throws {
         let folder = try TemporaryFolder()
         try folder.write("toy.inter", "user_id:token,item_id:token,timestamp:float\nu1,\"i,1\",1609459200\n")
-        try folder.write("toy.item", "item_id:token,title:token_seq,categories:token_seq\n\"i,1\",A,\"'Home, Bed', 'Child\\'s'\"\n")
+        try folder.write(
+            "toy.item",
+            "item_id:token,title:token_seq,categories:token_seq\n\"i,1\",A,\"'Home, Bed', 'Child\\'s'\"\n"
+        )
         let data = try DatasetFolder(path: folder.path).prepared()
         #expect(data.catalogue.items.map(\.id) == ["i,1"] && data.entry(user: 0, 0).rating == nil)
         #expect(data.catalogue.items.first?.categories.first == "Home, Bed")

@@ -161,12 +161,18 @@ import Testing
         (#"{"user_id": 1.5, "parent_asin": "B", "rating": 5, "timestamp": 1588687728923}"#, "user_id", "1.5"),
         (#"{"user_id": "A", "parent_asin": "", "rating": 5, "timestamp": 1588687728923}"#, "parent_asin", ""),
         (#"{"user_id": "A", "rating": 5, "timestamp": 1588687728923}"#, "parent_asin", nil),
-        (#"{"user_id": "A", "parent_asin": "B", "rating": "5 stars", "timestamp": 1588687728923}"#, "rating", "\"5 stars\""),
+        (
+            #"{"user_id": "A", "parent_asin": "B", "rating": "5 stars", "timestamp": 1588687728923}"#, "rating",
+            "\"5 stars\""
+        ),
         (#"{"user_id": "A", "parent_asin": "B", "rating": 50, "timestamp": 1588687728923}"#, "rating", "50"),
         (#"{"user_id": "A", "parent_asin": "B", "rating": 5, "timestamp": 1.5}"#, "timestamp", "1.5"),
         (#"{"user_id": "A", "parent_asin": "B", "rating": 5}"#, "timestamp", nil),
         (#"{"user_id": "A", "parent_asin": "B", "rating": 5, "timestamp": 1588687728923"#, nil, ""),
-        (#"{"user_id": "A", "parent_asin": "B" "rating": 5, "timestamp": 1588687728923}"#, nil, #""rating": 5, "timestamp": 1588687728923}"#),
+        (
+            #"{"user_id": "A", "parent_asin": "B" "rating": 5, "timestamp": 1588687728923}"#, nil,
+            #""rating": 5, "timestamp": 1588687728923}"#
+        ),
         ("not JSON at all", nil, "not JSON at all"),
     ]
 
@@ -189,7 +195,10 @@ import Testing
 
     @Test func aReviewWithoutRatingHasNone() throws {
         let folder = try TemporaryFolder()
-        try folder.write("r.json", #"{"user_id": "A", "gmap_id": "B", "rating": null, "time": 1588687728923, "text": null}"#)
+        try folder.write(
+            "r.json",
+            #"{"user_id": "A", "gmap_id": "B", "rating": null, "time": 1588687728923, "text": null}"#
+        )
         let data = try DatasetFolder(path: folder.path).prepared()
         #expect(data.entry(user: 0, 0).rating == nil && data.entry(user: 0, 0).time == 1_588_687_728_923)
     }

@@ -27,7 +27,8 @@ import Testing
     @Test(arguments: [
         "userId,movieId,rating,timestamp\nu,i,4.5,1112486027\n",
         "\"userId\",\"movieId\",\"rating\",\"timestamp\"\r\n\"u\",\"i\",\"4.5\",\"2005-04-02 23:53:47\"\r\n\r\n",
-        "\u{FEFF}timestamp;rating;user_id;item_id\n1112486027;4,5;u;i\n", "USER\tITEM\tTime\tScore\nu\ti\t1112486027000\t4.5",
+        "\u{FEFF}timestamp;rating;user_id;item_id\n1112486027;4,5;u;i\n",
+        "USER\tITEM\tTime\tScore\nu\ti\t1112486027000\t4.5",
         "user_id,parent_asin,rating,timestamp\nu,i,4.5,1112486027000\n",
         "row,User-ID,ISBN,Book-Rating,date\n1,u,i,4.5,2005-04-02T23:53:47Z\n",
         "userId,movieId,rating,timestamp\nu,i,4.5,1112486027.0\n",
@@ -41,7 +42,10 @@ import Testing
 
     @Test func kagglesNamesAndDatesAreMovieLens() throws {
         let folder = try TemporaryFolder()
-        try folder.write("rating.csv", "\"userId\",\"movieId\",\"rating\",\"timestamp\"\n1,10,3.5,\"2005-04-02 23:53:47\"\n")
+        try folder.write(
+            "rating.csv",
+            "\"userId\",\"movieId\",\"rating\",\"timestamp\"\n1,10,3.5,\"2005-04-02 23:53:47\"\n"
+        )
         try folder.write("movie.csv", "\"movieId\",\"title\",\"genres\"\n10,\"A (1995)\",\"Drama|War\"\n")
         let source = try DatasetFolder(path: folder.path)
         #expect(source.format == .movieLens)
@@ -55,11 +59,16 @@ import Testing
         let folder = try TemporaryFolder()
         try folder.write("u.data", "196\t242\t3\t881250949\n186\t242\t4\t891717742\n")
         let flags = (0..<19).map { [1, 5].contains($0) ? "1" : "0" }.joined(separator: "|")
-        try folder.write("u.item", bytes: Array("242|Caf".utf8) + [0xE9] + Array(" (1997)|24-Jan-1997||http://x|\(flags)\n".utf8))
+        try folder.write(
+            "u.item",
+            bytes: Array("242|Caf".utf8) + [0xE9] + Array(" (1997)|24-Jan-1997||http://x|\(flags)\n".utf8)
+        )
         let source = try DatasetFolder(path: folder.path)
         #expect(source.format == .movieLens)
         let data = try source.prepared()
-        #expect(data.catalogue.items == [CatalogueItem(id: "242", title: "Café (1997)", categories: ["Action", "Comedy"])])
+        #expect(
+            data.catalogue.items == [CatalogueItem(id: "242", title: "Café (1997)", categories: ["Action", "Comedy"])]
+        )
         #expect(data.users == ["196", "186"] && data.entry(user: 0, 0).time == 881_250_949_000)
     }
 
@@ -81,7 +90,11 @@ import Testing
         let folder = try TemporaryFolder()
         try folder.write("movies.csv", "movieId,title,genres\n10,\"Alpha (1995),Drama\n11,Beta,Comedy\n")
         try folder.write("ratings.csv", "userId,movieId,rating,timestamp\n1,11,3.5,5\n")
-        #expect(message(folder.path).contains("movies.csv:2: \"\"Alpha (1995),Drama\" begins with a quote that is not closed"))
+        #expect(
+            message(folder.path).contains(
+                "movies.csv:2: \"\"Alpha (1995),Drama\" begins with a quote that is not closed"
+            )
+        )
         let data = try DatasetFolder(path: folder.path).prepared(PreparationOptions(skipsBadLines: true))
         #expect(data.catalogue.items.map(\.title) == ["Beta"] && data.skippedLines == 1)
         // In a file of any length: no more than a megabyte is looked through for the end.
@@ -102,7 +115,10 @@ import Testing
     /// A record of several lines is one step: reading goes on before or behind it, never within.
     @Test func readingGoesOnFromAnyPosition() throws {
         let folder = try TemporaryFolder()
-        try folder.write("r.csv", "user,item,rating,time,note\nu,a,1,5,\"x\ny\"\nu,b,2,6,z\nu,c,3,7,\"\n\n\"\nu,d,4,8,\n")
+        try folder.write(
+            "r.csv",
+            "user,item,rating,time,note\nu,a,1,5,\"x\ny\"\nu,b,2,6,z\nu,c,3,7,\"\n\n\"\nu,d,4,8,\n"
+        )
         let source = try DatasetFolder(path: folder.path + "/r.csv")
         func rest(_ position: ReadPosition) throws -> ([ItemID], [ReadPosition], [Int]) {
             var reader = try source.events(from: position)
@@ -163,7 +179,9 @@ import Testing
         try folder.write("r.csv", text)
         #expect(message(folder.path).contains("r.csv:1: "))
         #expect(message(folder.path).contains("is no head that names the columns of a table"))
-        #expect(message(folder.path + "/r.csv", .csv).contains("write one before it, such as user,item,rating,timestamp"))
+        #expect(
+            message(folder.path + "/r.csv", .csv).contains("write one before it, such as user,item,rating,timestamp")
+        )
     }
 
     @Test(arguments: [
@@ -171,7 +189,8 @@ import Testing
         ("1,i,NaN,9", "rating", "NaN"), ("1,i,4,1.1e9", "timestamp", "1.1e9"), ("1,i,4,-5", "timestamp", "-5"),
         ("1,i,4,10000-01-01", "timestamp", "10000-01-01"), ("1,i,4,2023-02-29", "timestamp", "2023-02-29"),
         ("1,i,4,\\N", "timestamp", "\\N"), ("1,i,4,99999999999999999999", "timestamp", "99999999999999999999"),
-        ("1,i,4,", "timestamp", ""), ("1,i,4,5.5.5", "timestamp", "5.5.5"), (",i,4,9", "user", ""), ("1,,4,9", "item", ""),
+        ("1,i,4,", "timestamp", ""), ("1,i,4,5.5.5", "timestamp", "5.5.5"), (",i,4,9", "user", ""),
+        ("1,,4,9", "item", ""),
     ])
     func aBadFieldIsNamedWithItsValue(line: String, field: String, value: String) throws {
         let folder = try TemporaryFolder()
@@ -181,7 +200,9 @@ import Testing
             _ = try source.prepared()
             Issue.record("read \(line)")
         } catch {
-            #expect(error.file == folder.path + "/r.csv" && error.line == 3 && error.field == field && error.value == value)
+            #expect(
+                error.file == folder.path + "/r.csv" && error.line == 3 && error.field == field && error.value == value
+            )
         }
         let data = try source.prepared(PreparationOptions(skipsBadLines: true))
         #expect(data.eventCount == 2 && data.origin.counts[.badLines] == 1)

@@ -15,11 +15,14 @@ import Testing
     }
 
     @Test(arguments: [
-        "196\t242\t3\t881250949\n186\t302\t3\t891717742\n", "196 242 3 881250949\n", "u1 i1 5.0 1609459200\nu2 i1 3.0 1609459201\n",
-        "1 2 4.5\n1 3 3.0\n", "1 2 4.5\n", "1 2 5\n1 3 3\n2 2 4\n", "1 2 5 1\n1 3 4 2\n", "1 2 1609459200\n2 3 1609459300\n",
+        "196\t242\t3\t881250949\n186\t302\t3\t891717742\n", "196 242 3 881250949\n",
+        "u1 i1 5.0 1609459200\nu2 i1 3.0 1609459201\n",
+        "1 2 4.5\n1 3 3.0\n", "1 2 4.5\n", "1 2 5\n1 3 3\n2 2 4\n", "1 2 5 1\n1 3 4 2\n",
+        "1 2 1609459200\n2 3 1609459300\n",
         "u i 5 2005-04-02\nu j 4 2005-04-03\n", "u i 2005-04-02 23:53:47\nu j 2005-04-03 00:00:00\n",
         "1,10,3.5,1112486027\n1,11,4,1112486028\n", "1::10::3.5::1112486027\n", "1;10;3\n1;11;4\n", "1|10|3\n2|11|4\n",
-        "user_id item_id rating timestamp\nu1 i1 5.0 1609459200\n", "user\titem\nu1\ti1\n", "userId,movieId,rating\n1,2,3\n",
+        "user_id item_id rating timestamp\nu1 i1 5.0 1609459200\n", "user\titem\nu1\ti1\n",
+        "userId,movieId,rating\n1,2,3\n",
     ])
     func aTableIsNeverTakenForSequences(text: String) throws {
         let folder = try TemporaryFolder()
@@ -43,7 +46,8 @@ import Testing
     }
 
     @Test(arguments: [
-        "1 10 11 12\n2 11 13\n", "1 10\n1 11\n2 10\n", "7 3 1 2\n8 1\n", "A1YJEY40YUW4SE B004756YJA 7806397051 B002WLWX82\n",
+        "1 10 11 12\n2 11 13\n", "1 10\n1 11\n2 10\n", "7 3 1 2\n8 1\n",
+        "A1YJEY40YUW4SE B004756YJA 7806397051 B002WLWX82\n",
         "u1 caf\u{E9} a b\nu2 cafe\u{301} a b\n", "1 100000001 100000002 100000003\n2 100000001 100000004 100000009\n",
         "a y z w\nb x y\n", "1 55 77 99 41\n2 55 77 98 42\n",
     ])
@@ -80,11 +84,15 @@ import Testing
         #expect(try DatasetFolder(path: folder.path).passedOver == ["b.txt"])
     }
 
-    @Test(arguments: [
-        ([0xFF, 0xFE, 0x31, 0, 0x20, 0], "UTF-16"), ([0xFE, 0xFF, 0, 0x31, 0, 0x20], "UTF-16"), ([0x31, 0, 0x20, 0], "UTF-16LE"),
-        ([0, 0x31, 0, 0x20], "UTF-16BE"), ([0x50, 0x4B, 3, 4], "zip"), ([0x42, 0x5A, 0x68, 0x39], "bunzip2"),
-        ([0xFD, 0x37, 0x7A, 0x58, 0x5A], "unxz"), ([0x50, 0x41, 0x52, 0x31], "Parquet"), ([0x1F, 0x8B, 8, 0], "is cut off"),
-    ] as [([UInt8], String)])
+    @Test(
+        arguments: [
+            ([0xFF, 0xFE, 0x31, 0, 0x20, 0], "UTF-16"), ([0xFE, 0xFF, 0, 0x31, 0, 0x20], "UTF-16"),
+            ([0x31, 0, 0x20, 0], "UTF-16LE"),
+            ([0, 0x31, 0, 0x20], "UTF-16BE"), ([0x50, 0x4B, 3, 4], "zip"), ([0x42, 0x5A, 0x68, 0x39], "bunzip2"),
+            ([0xFD, 0x37, 0x7A, 0x58, 0x5A], "unxz"), ([0x50, 0x41, 0x52, 0x31], "Parquet"),
+            ([0x1F, 0x8B, 8, 0], "is cut off"),
+        ] as [([UInt8], String)]
+    )
     func whatIsNoTextIsNamed(bytes: [UInt8], word: String) throws {
         let folder = try TemporaryFolder()
         for name in ["data.txt", "ratings.csv", "events.ndjson", "data.json"] {
@@ -98,7 +106,9 @@ import Testing
         let giant = [UInt8](repeating: UInt8(ascii: "x"), count: 40 << 20)
         for name in ["a.txt", "a.csv", "a.jsonl"] {
             try folder.write(name, bytes: giant)
-            #expect(message(folder.path + "/" + name).contains("is longer than 16777216 bytes; is this a file of lines?"))
+            #expect(
+                message(folder.path + "/" + name).contains("is longer than 16777216 bytes; is this a file of lines?")
+            )
         }
     }
 

@@ -32,13 +32,14 @@ import Verification
         func replay(
             _ partition: TopicPartition,
             last count: Int64?,
+            waitingForOpenTransactions waits: Bool,
             _ body: @Sendable ([Record]) async throws -> Void
         ) async throws {
             if partition == slow {
                 reached.request()
                 await letGo.requested()
             }
-            try await log.replay(partition, last: count, body)
+            try await log.replay(partition, last: count, waitingForOpenTransactions: waits, body)
         }
     }
 
@@ -53,8 +54,11 @@ import Verification
 
         func next() async throws(StreamError) -> SubscriptionEvent? { try await subscription.next() }
         func readyBatch() async throws(StreamError) -> Batch? { try await subscription.readyBatch() }
-        func commit(_ batch: Batch, producing outputs: [OutgoingRecord]) async throws(StreamError) {
-            try await subscription.commit(batch, producing: outputs)
+        func commit(
+            _ offsets: [TopicPartition: Int64],
+            producing outputs: [OutgoingRecord]
+        ) async throws(StreamError) {
+            try await subscription.commit(offsets, producing: outputs)
         }
         func start(at offsets: [TopicPartition: Int64]) async throws(StreamError) {
             try await subscription.start(at: offsets)

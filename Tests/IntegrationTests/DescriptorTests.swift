@@ -50,7 +50,7 @@ import Verification
     /// The connections are derived from what there is, and idle ones make room, so everybody is still answered.
     @Test func aGatewayWithFewStillAnswersEverybody() async throws {
         try await withFolder { folder in
-            let address = try await PrivatePostgres.shared().makeDatabase()
+            let address = try PrivatePostgres.shared().makeDatabase()
             let log = try await openLog(address)
             try await log.createTopics(TopicSpecification.system(partitionCount: 1))
             await log.close()

@@ -1,5 +1,6 @@
 import Identifiers
 import Messages
+import ServiceRuntime
 import StreamProcessing
 import Streams
 import TestSupport

@@ -43,7 +43,10 @@ import Testing
     }
 
     @Test func anEmptyFolderHasNoDatabase() throws {
-        try withBench { #expect(try $0.folder.content() == .nothing) }
+        try withBench { bench in
+            let content = try bench.folder.content()
+            #expect(content == .nothing)
+        }
     }
 
     @Test func aClusterOfAnEarlierVersionIsRememberedFromNowOn() throws {

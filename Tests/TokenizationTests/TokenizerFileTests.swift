@@ -144,8 +144,8 @@ import Tokenization
             #expect(
                 vocabulary.contains("model.vocab.ab") && vocabulary.contains("expected a token id from 0 to 3999999")
             )
-            let added = try message { $0["added_tokens"] = [added(id, "<x>")] }
-            #expect(added.contains("added_tokens[0].id"))
+            let reason = try message { $0["added_tokens"] = [added(id, "<x>")] }
+            #expect(reason.contains("added_tokens[0].id"))
         }
         #expect(try message { $0["added_tokens"] = [added(300, "<x>"), added(300, "<y>")] }.contains("given to two"))
         #expect(try message { $0["added_tokens"] = [added(300, "<x>"), added(301, "<x>")] }.contains("given twice"))
@@ -203,10 +203,10 @@ import Tokenization
             ]
         }
         let text = String(repeating: "a", count: 3_000) + "\u{E9}!"
-        do {
+        do throws(TokenizerError) {
             let tokenizer = try Tokenizer(json: data)
             #expect(tokenizer.decode(tokenizer.encode(text)) == text)
-        } catch let error as TokenizerError {
+        } catch {
             // What the compiler of patterns refuses is named as such.
             #expect(error.description.contains("pre_tokenizer.pattern"))
         }
