@@ -6,10 +6,10 @@ import Testing
 
 @testable import Verification
 
-/// Data folders as an unlucky day leaves them: the database's disk away, a start that was killed, a folder that cannot be
-/// written.
+/// Data folders as an unlucky day leaves them.
 ///
-/// What is there is never overwritten, and every refusal says what to do.
+/// The database's disk is away, a start was killed, a folder cannot be written: what is there is never overwritten, and
+/// every refusal says what to do.
 @Suite(.serialized) struct DataFolderTests {
     private func withFolder(_ body: (_ folder: String, _ bundle: String) async throws -> Void) async throws {
         let folder = try LocalSystem.makeFolder()
@@ -125,17 +125,15 @@ import Testing
 
     /// TCP ports on which a process listens.
     private static func listeningPorts(of pid: Int32) -> [Substring] {
-        var listening: [(port: Substring, inode: Substring)] = []
-        for name in ["tcp", "tcp6"] {
+        let inodes = ["tcp", "tcp6"].flatMap { name in
             let table = (try? String(contentsOfFile: "/proc/\(pid)/net/\(name)", encoding: .utf8)) ?? ""
-            for line in table.split(separator: "\n") {
-                let columns = line.split(separator: " ")
-                if columns.count > 9, columns[3] == "0A" { listening.append((columns[1], columns[9])) }
-            }
+            return table.split(separator: "\n").map { $0.split(separator: " ") }
+                .filter { $0.count > 9 && $0[3] == "0A" }.map { (port: $0[1], inode: $0[9]) }
         }
         let folder = "/proc/\(pid)/fd"
-        let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
-        let targets = names.compactMap { try? FileManager.default.destinationOfSymbolicLink(atPath: "\(folder)/\($0)") }
-        return listening.filter { targets.contains("socket:[\($0.inode)]") }.map { $0.port }
+        let targets = ((try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []).compactMap {
+            try? FileManager.default.destinationOfSymbolicLink(atPath: "\(folder)/\($0)")
+        }
+        return inodes.filter { targets.contains("socket:[\($0.inode)]") }.map(\.port)
     }
 }

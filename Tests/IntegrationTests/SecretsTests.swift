@@ -5,8 +5,9 @@ import ServiceRuntime
 import Testing
 import Verification
 
-/// A secret in every place where a program takes one, with everything wrong that people do: it is in nothing that the
-/// programs print, and in no command line that others can see.
+/// A secret in every place where a program takes one, with everything wrong that people do.
+///
+/// It is in nothing that the programs print, and in no command line that others can see.
 @Suite struct SecretsTests {
     private static let secret = "S3cR3t-C4n4ry"
 
