@@ -246,8 +246,14 @@ enum Scenarios {
         let user = freshUser("status")
         try await shared.system.client().send([event(user, "f1")])
         #expect(try await shared.system.client().ask(question(user, knowing: 1)).eventCount == 1)
-        let (code, text) = try await LocalSystem.run(["status", "--json", "--data", shared.system.data])
-        #expect(code == .exited(0), "\(text)")
+        // On a busy machine a member may have lost its partitions a moment ago, and says so.
+        var text = ""
+        try await poll("every process is ready at once", every: .seconds(1)) {
+            let (code, printed) = try await LocalSystem.run(["status", "--json", "--data", shared.system.data])
+            #expect(code == .exited(0), "\(printed)")
+            text = printed
+            return !text.contains("\"notReady\"") && !text.contains("\"isReady\" : false")
+        }
         let report = try #require(JSONSerialization.jsonObject(with: Data(text.utf8)) as? [String: Any])
         #expect(report["isUp"] as? Bool == true)
         let processes = try #require(report["processes"] as? [[String: Any]])

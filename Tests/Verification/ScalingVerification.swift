@@ -157,7 +157,8 @@ public struct ScalingVerification: Sendable {
         say("userllm scale \(change)")
         let start = ContinuousClock.now
         let (status, printed) = try await LocalSystem.run([
-            "scale", "--data", system.data, "--\(step.flag)", "\(step.count)",
+            "scale", "--data", system.data, "--ready-within", longestWait.configurationText, "--\(step.flag)",
+            "\(step.count)",
         ])
         guard status == .exited(0) else { throw VerificationError("userllm scale \(change) (\(status)): \(printed)") }
         let done = ContinuousClock.now
