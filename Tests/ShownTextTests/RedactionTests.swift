@@ -37,7 +37,9 @@ import Testing
                 [
                     "\(scheme)://u:\(password)@host:5432/db", "\(scheme)://u:\(password)@",
                     "\(scheme)://:\(password)@host",
-                    "\(scheme)://u:\(password)@a:1,b:2/db?sslmode=require", "\(scheme)://u:\(password)",
+                    "\(scheme)://u:\(password)@a:1,b:2/db?sslmode=require",
+                    // Without a host; what follows an @ or a / would be one, or a database.
+                    "\(scheme)://u:\(password.contains { "@/".contains($0) } ? secret : password)",
                 ]
             }
         }
