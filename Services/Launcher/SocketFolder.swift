@@ -45,7 +45,9 @@ struct SocketFolder: Sendable {
         let name = "userllm-\(SHA256.hexDigest(of: Array(data.utf8)).prefix(16))"
         let runtime = environment["XDG_RUNTIME_DIR"] ?? ""
         let far = "\(runtime)/\(name)"
-        if user == nil, far.wholeMatch(of: #/\/[A-Za-z0-9\/._+-]+/#) != nil, far.utf8.count <= longestPath {
+        if user == nil, runtime.hasPrefix("/"), far.wholeMatch(of: #/\/[A-Za-z0-9\/._+-]+/#) != nil,
+            far.utf8.count <= longestPath
+        {
             return far
         }
         return "/tmp/\(name)"

@@ -25,11 +25,12 @@ public enum Redaction {
 
     /// A text without these secrets.
     public static func hiding(_ secrets: [String], in text: String) -> String {
-        var result = text
+        // In pieces, so that a short secret is not looked for in the marks of the others.
+        var pieces = [text]
         for secret in secrets.sorted(by: { $0.utf8.count > $1.utf8.count }) where !secret.isEmpty {
-            result = result.replacing(secret, with: mark)
+            pieces = pieces.flatMap { $0.split(separator: secret, omittingEmptySubsequences: false).map(String.init) }
         }
-        return result
+        return pieces.joined(separator: mark)
     }
 
     /// What may be a password in an address, as it is written there.
