@@ -22,7 +22,7 @@ struct ImportOrderTests {
         var random = SeededRandom(seed: 3)
         var lines = ["userId,movieId,rating,timestamp"]
         for number in 0..<count {
-            lines.append("\(stage.user)\(random.below(12)),\(number),4.0,\(1_000_000 + random.below(40))")
+            lines.append("\(stage.user)\(random.below(12)),\(number),4.0,\(1_700_000_000 + random.below(40))")
         }
         try stage.write(lines.joined(separator: "\n") + "\n", to: "ratings.csv")
         let films = (0..<count).map { "\($0),Film \($0),Drama" }

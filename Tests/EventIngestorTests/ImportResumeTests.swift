@@ -171,9 +171,9 @@ struct ImportResumeTests {
     func aLastLineThatGoesOnIsAnError(order: String) async throws {
         let log = try await TestLog.open()
         let head = "userId,movieId,rating,timestamp\n"
-        let path = try stage.write(head + "\(stage.user)0,7,4.0,100", to: "ratings.csv")
+        let path = try stage.write(head + "\(stage.user)0,7,4.0,170000000", to: "ratings.csv")
         try await stage.flow(path, log, ["order": order]).run(until: Shutdown())
-        try stage.write(head + "\(stage.user)0,7,4.0,1000\n", to: "ratings.csv")
+        try stage.write(head + "\(stage.user)0,7,4.0,1700000000\n", to: "ratings.csv")
         let reason = await stage.refusal(path, log, ["order": order])
         #expect(reason.contains("line 2") && reason.contains("no end"))
         #expect(try await stage.items(log) == ["0:7"])

@@ -18,9 +18,9 @@ final class ImportStage: Sendable {
 
     deinit { try? FileManager.default.removeItem(atPath: folder) }
 
-    /// An event as a line.
+    /// An event as a line; times are milliseconds since some day in 2023.
     func line(_ index: Int, _ item: String, _ time: Int) -> String {
-        #"{"user":"\#(user)\#(index)","item":"\#(item)","time":\#(time)}"#
+        #"{"user":"\#(user)\#(index)","item":"\#(item)","time":\#(1_700_000_000_000 + time)}"#
     }
 
     /// Writes a file, and gives its path.
