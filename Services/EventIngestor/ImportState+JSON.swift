@@ -1,9 +1,6 @@
 import Datasets
 import JSON
 
-/// The doors have a scanner of this name of their own.
-private typealias Scanner = JSON.JSONScanner
-
 /// What the file of a state says, before any of it is believed.
 struct SealedImportState {
     /// Which form of the file it is; nil in the first.
@@ -26,9 +23,9 @@ struct SealedImportState {
 
     /// Reads the bytes of a file.
     init(_ bytes: [UInt8]) throws(JSONError) {
-        var scanner = Scanner(bytes)
+        var scanner = JSONScanner(bytes)
         var file = (version: nil as Int?, sha256: nil as String?, earlierCount: nil as Int?, isFirst: false)
-        var stateScanner: Scanner?
+        var stateScanner: JSONScanner?
         // The first form has fields that are of no use any more, and a newer one may have others.
         var unknown = UnknownFields(.ignored)
         try scanner.readObject(Self.fields, unknown: &unknown) { field, scanner throws(JSONError) in
@@ -71,7 +68,7 @@ extension ImportState {
         ]
     )
 
-    fileprivate init(_ scanner: inout Scanner) throws(JSONError) {
+    fileprivate init(_ scanner: inout JSONScanner) throws(JSONError) {
         var (id, order, format): (String?, String?, String?)
         var (doneCount, pendingCount): (Int?, Int?)
         var (position, pendingPosition): (ReadPosition?, ReadPosition?)
@@ -114,7 +111,7 @@ extension ImportState.Part {
         [["firstEvent"], ["eventCount"], ["start"], ["end"], ["isSorted"], ["lateCount"]]
     )
 
-    fileprivate init(_ scanner: inout Scanner) throws(JSONError) {
+    fileprivate init(_ scanner: inout JSONScanner) throws(JSONError) {
         var (firstEvent, eventCount, lateCount): (Int?, Int?, Int?)
         var (start, end, isSorted): (ReadPosition?, ReadPosition?, Bool?)
         var unknown = UnknownFields(.refused)
@@ -145,7 +142,7 @@ extension Checkpoint {
     /// In the order of `Field`.
     private static let fields = FieldNames(of: "a checkpoint", [["byteOffset"], ["sha256"]])
 
-    fileprivate init(_ scanner: inout Scanner) throws(JSONError) {
+    fileprivate init(_ scanner: inout JSONScanner) throws(JSONError) {
         var (byteOffset, sha256): (UInt64?, String?)
         var unknown = UnknownFields(.refused)
         try scanner.readObject(Self.fields, unknown: &unknown) { field, scanner throws(JSONError) in
@@ -167,7 +164,7 @@ extension ReadPosition {
         [["line"], ["byteOffset"], ["eventsOfLine"], ["events"]]
     )
 
-    fileprivate init(_ scanner: inout Scanner) throws(JSONError) {
+    fileprivate init(_ scanner: inout JSONScanner) throws(JSONError) {
         var (line, byteOffset, eventsOfLine, events): (Int?, UInt64?, Int?, Int?)
         var unknown = UnknownFields(.refused)
         try scanner.readObject(Self.fields, unknown: &unknown) { field, scanner throws(JSONError) in
