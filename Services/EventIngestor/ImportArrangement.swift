@@ -12,8 +12,8 @@ import Sorting
 struct ImportArrangement {
     /// The events in order, where they had to be sorted.
     private(set) var sorted: SortedRecords?
-    /// How many bad lines were left out.
-    private(set) var skippedLines = 0
+    /// What was left out, decoded or assumed.
+    private(set) var counts = ReadingCounts()
     /// What the file holds, on the way to the end of the part.
     private(set) var checkpoints: [Checkpoint] = []
     /// How many runs were sorted on the disk.
@@ -109,7 +109,7 @@ struct ImportArrangement {
             }
         }
         end = reader.position
-        skippedLines = reader.skippedLines
+        counts = reader.counts
         progress(reader.bytesRead)
         try prove(end, &proof)
         return true

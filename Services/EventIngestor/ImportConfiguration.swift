@@ -8,8 +8,8 @@ import ShownText
 ///
 /// **Configuration keys**
 /// - `log` (text, `postgresql://localhost/userllm`): the message log.
-/// - `format` (`auto`, `movielens`, `amazon`, `google-local`, `sequences`, `ndjson`; `auto`): what the file holds; `auto`
-///   sees it by its name and first line.
+/// - `format` (`auto`, `movielens`, `amazon`, `google-local`, `recbole`, `csv`, `sequences`, `ndjson`; `auto`): what the file
+///   holds; `auto` sees it by its name and first lines.
 /// - `order` (`time`, `file`, `interleaved`; `time`, or `file` for a set without times): in which order events are sent.
 /// - `sort-memory` (integer, 256 MB): what sorting may take; more is sorted on the disk, in the folder `TMPDIR`, or beside
 ///   the state where that is not set.
@@ -24,6 +24,8 @@ struct ImportConfiguration: Sendable {
         case movieLens = "movielens"
         case amazon
         case googleLocal = "google-local"
+        case recBole = "recbole"
+        case csv
         case sequences
         case ndjson
 

@@ -154,16 +154,16 @@ struct ImportFlow: Service {
                 metadata: ["import.events": "\(run.state.doneCount)", "import.state": run.path]
             )
         }
-        let skipped = await run.reader.skippedLines
-        logger.info(
-            "imported all events",
-            metadata: [
-                "import.events": "\(run.state.doneCount)", "import.sent": "\(sent)",
-                "import.skipped": "\(skipped)",
-                "import.late": "\(run.state.part?.lateCount ?? 0)",
-                "import.overtaken": "\(run.overtakenCount)",
-            ]
-        )
+        let counts = await run.reader.counts
+        var metadata: Logger.Metadata = [
+            "import.events": "\(run.state.doneCount)", "import.sent": "\(sent)",
+            "import.skipped": "\(counts[.badLines])", "import.late": "\(run.state.part?.lateCount ?? 0)",
+            "import.overtaken": "\(run.overtakenCount)",
+        ]
+        for (counter, count) in counts.happened where counter != .badLines {
+            metadata["import.\(counter.name)"] = "\(count)"
+        }
+        logger.info("imported all events", metadata: metadata)
     }
 
     // MARK: - The log

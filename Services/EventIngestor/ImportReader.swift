@@ -21,8 +21,8 @@ actor ImportReader {
     private var proof: ContentProof?
     private var record: [UInt8] = []
 
-    /// How many bad lines were left out.
-    private(set) var skippedLines = 0
+    /// What was left out, decoded or assumed.
+    private(set) var counts = ReadingCounts()
     /// How many runs were sorted on the disk.
     private(set) var runCount = 0
 
@@ -122,7 +122,7 @@ actor ImportReader {
             proof: &proof,
             progress
         )
-        skippedLines = arrangement.skippedLines
+        counts = arrangement.counts
         runCount = arrangement.runCount
         guard let part, let proof else { return nil }
         state.part = part
@@ -140,7 +140,7 @@ actor ImportReader {
         if part.isSorted {
             var arrangement = ImportArrangement(source, first: part.start)
             try arrangement.read(again: part, progress)
-            skippedLines = arrangement.skippedLines
+            counts = arrangement.counts
             sorted = arrangement.sorted
         }
         try use(part, sorted, from: state.position ?? part.start, skipping: state.doneCount - part.firstEvent)
@@ -193,7 +193,6 @@ actor ImportReader {
         _ end: ReadPosition?
     ) throws -> ImportBatch {
         var (reader, latest) = (reader, latest)
-        let skippedBefore = reader.skippedLines
         var batch = ImportBatch()
         while batch.events.count < count, let event: Event = try reader.next() {
             if let last = latest {
@@ -208,7 +207,7 @@ actor ImportReader {
             // Counted when the part was read for the first time.
             guard batch.events.count == count, reader.position.isNotAfter(end) else { throw changedMeanwhile() }
         } else {
-            skippedLines += reader.skippedLines - skippedBefore
+            counts = reader.counts
             batch.checkpoint = try proven(reader.position)
         }
         events = .file(reader, count: rest - batch.events.count, latest: latest, end: end)

@@ -44,7 +44,13 @@ public struct DatasetFolder: Sendable {
     }
 
     /// Whether its events have times; else a reader gives them times that keep their order.
-    public var hasTimes: Bool { kind != .sequences }
+    public var hasTimes: Bool {
+        switch kind {
+        case .sequences: false
+        case .table(let layout): layout[.time] != nil
+        default: true
+        }
+    }
 
     /// A reader of the events, in the file's order.
     ///
