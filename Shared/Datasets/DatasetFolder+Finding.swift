@@ -5,7 +5,7 @@ extension DatasetFolder {
     struct Found {
         var path: String
         var kind: FileKind
-        /// Names of files beside it that hold none.
+        /// Names of files beside it that hold none, with what is wrong with them where they look like data.
         var passedOver: [String] = []
 
         init(_ path: String, _ kind: FileKind) {
@@ -46,16 +46,22 @@ extension DatasetFolder {
     private static func onlyEvents(in folder: String, _ format: DatasetFormat?) throws(DatasetError) -> Found {
         var looks: [(name: String, look: FileLook)] = []
         for name in files(in: folder) where FileName(name).isCandidate {
-            looks.append((name, try FileLook("\(folder)/\(name)", wanted: format)))
+            do throws(DatasetError) {
+                looks.append((name, try FileLook("\(folder)/\(name)", wanted: format)))
+            } catch {
+                // A file that cannot be read and is not needed is no reason to stop.
+                looks.append((name, FileLook(unreadable: error)))
+            }
         }
         var events = looks.filter { one in
             one.look.kind.format.map { format == nil || format == $0 } ?? false
         }
         // What may be text as well as sequences is text where there is something better.
         if events.contains(where: { !$0.look.isDoubtful }) { events.removeAll { $0.look.isDoubtful } }
-        guard let first = events.first else {
-            throw nothing(at: folder, format, looks.compactMap(\.look.problem).first)
-        }
+        let problem = looks.compactMap(\.look.problem).first
+        guard let first = events.first else { throw nothing(at: folder, format, problem) }
+        // Nor is text taken for the data where the data cannot be read.
+        if first.look.isDoubtful, let problem { throw nothing(at: folder, format, problem) }
         guard events.count == 1 else {
             throw DatasetError(
                 file: folder,
@@ -66,7 +72,7 @@ extension DatasetFolder {
         }
         var found = Found("\(folder)/\(first.name)", first.look.kind)
         found.passedOver = looks.filter { $0.name != first.name && ($0.look.kind == .unknown || $0.look.isDoubtful) }
-            .map(\.name)
+            .map { one in one.name + (one.look.problem.map { " (\($0.reason))" } ?? "") }
         return found
     }
 

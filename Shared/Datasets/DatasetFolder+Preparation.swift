@@ -138,6 +138,8 @@ extension DatasetFolder {
     private func itemForm(_ path: String) throws(DatasetError) -> ItemLines.Form {
         let look = try FileLook(path)
         if case .itemTable(let form) = look.kind { return form }
+        // Where it is no single line, the whole file is of another form.
+        if look.kind == .unknown, let problem = look.problem, problem.line == nil { throw problem }
         if case .table = kind { return look.kind.itemForm ?? .json(.items) }
         return kind.itemForm ?? .json(.items)
     }

@@ -64,7 +64,7 @@ struct EventLines<Parser: LineParser>: EventReader {
 
     mutating func next(_ row: inout EventRow) throws(DatasetError) -> Bool {
         while let line = try nextLine() {
-            if line.isEmpty { continue }
+            if lines.isBlank(line) { continue }
             row.clear()
             do throws(DatasetError) {
                 if try parser.parse(lines.bytes, line, number: self.line, into: &row) { return true }

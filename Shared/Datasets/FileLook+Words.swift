@@ -39,6 +39,12 @@ extension FileLook {
         func all(_ column: Int, _ test: (ArraySlice<UInt8>) -> Bool) -> Bool {
             lines.allSatisfy { test($0.words[column]) }
         }
+        if let date = (1..<count).first(where: { all($0) { TimeReader.date($0) != nil } }) {
+            return "\(count) columns, of which the \(ordinal(date)) is a date"
+        }
+        if let fraction = (1..<count).first(where: { all($0, isFraction) }) {
+            return "\(count) columns, of which the \(ordinal(fraction)) is a number with a point"
+        }
         // Ids of books look like times too, but not of all of a file's lines, and not only in one column.
         if lines.count > 1 || all(2, isRating), !all(1, isTime),
             let time = (2..<count).first(where: { all($0, isTime) })
@@ -46,14 +52,11 @@ extension FileLook {
             return "\(count) columns, of which the \(ordinal(time)) is a time"
         }
         guard count <= 4, all(2, isRating), count == 3 || all(3, isNumber) else { return nil }
-        if lines.count > 1 || all(2, { $0.contains(UInt8(ascii: ".")) }) {
-            return "\(count) columns, of which the third is a rating"
-        }
-        return nil
+        return lines.count > 1 ? "\(count) columns, of which the third is a rating" : nil
     }
 
     private static func ordinal(_ column: Int) -> String {
-        column == 2 ? "third" : column == 3 ? "fourth" : "\(column + 1)th"
+        ["first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth"][column]
     }
 
     private static func number(_ word: ArraySlice<UInt8>) -> Double? {
@@ -61,6 +64,9 @@ extension FileLook {
         return Double(String(decoding: word, as: UTF8.self))
     }
 
+    private static func isFraction(_ word: ArraySlice<UInt8>) -> Bool {
+        word.contains(UInt8(ascii: ".")) && isNumber(word)
+    }
     private static func isNumber(_ word: ArraySlice<UInt8>) -> Bool { number(word) != nil }
     private static func isRating(_ word: ArraySlice<UInt8>) -> Bool {
         number(word).map { (0...10).contains($0) } ?? false

@@ -17,6 +17,9 @@ struct FileLook {
 
     private init(problem reason: String) { problem = DatasetError(reason: reason) }
 
+    /// A file that cannot even be looked at.
+    init(unreadable problem: DatasetError) { self.problem = problem }
+
     /// Looks at a file.
     ///
     /// - Parameters:
@@ -43,13 +46,19 @@ struct FileLook {
         }
         var (first, byteCount) = ([Line](), 0)
         while first.count < Self.lineCount, byteCount < Self.byteCount, let line = try lines.next() {
-            if line.isEmpty { continue }
+            if lines.isBlank(line) { continue }
             first.append(Line(bytes: Array(lines.bytes[line]), number: lines.position.line))
             byteCount += line.count
         }
         guard let head = first.first else { return Self(.unknown) }
+        if !name.isObjects, head.bytes.contains(0x0D) {
+            return Self(
+                problem: "has lines that end with a carriage return alone; convert it: "
+                    + "`tr '\\r' '\\n' < \(name.last) > \(name.stem).new`"
+            )
+        }
         if let table = Self.table(head, name, wanted) { return table }
-        if first.contains(where: \.isObject) || !(name.isText || name.isTable) { return Self(objects: first, wanted) }
+        if first.contains(where: \.isObject) || name.isObjects { return Self(objects: first, wanted) }
         return name.isTable ? Self(headless: first) : Self(words: first, wanted)
     }
 
@@ -73,6 +82,15 @@ struct FileLook {
         if name.isInter { layout.form = .recBole }
         if layout.form == .plain, wanted != .csv, layout.isMovieLens || name.isMovieLensRatings {
             layout.form = .movieLens
+        }
+        if let column = layout.repeatedColumn {
+            var look = Self(.unknown)
+            look.problem = DatasetError(
+                line: head.number,
+                field: column,
+                reason: "is the name of more than one column; leave one of them its name"
+            )
+            return look
         }
         guard layout.hasEvents else { return Self(.itemTable(.table(layout))) }
         // What is called .txt is mostly no table, so there its head must leave no doubt.

@@ -41,6 +41,11 @@ struct LineReader {
     /// How much of the file on disk has been read.
     var bytesRead: Int { file.bytesRead }
 
+    /// Whether a line is empty, or has nothing but blanks.
+    func isBlank(_ line: Range<Int>) -> Bool {
+        line.isEmpty || (bytes[line.lowerBound] == 0x20 && bytes[line].allSatisfy { $0 == 0x20 })
+    }
+
     /// The first byte that is neither white space nor a byte order mark, as far as it is among the next bytes.
     mutating func firstByte() throws(DatasetError) -> UInt8? {
         if start == end, !isAtEnd { try fill() }

@@ -43,7 +43,7 @@ public struct NDJSONEventReader: EventReader {
     /// - Throws: `DatasetError` naming file, line and field.
     public mutating func next(_ row: inout EventRow) throws(DatasetError) -> Bool {
         while let line = try lines.next() {
-            if line.isEmpty { continue }
+            if lines.isBlank(line) { continue }
             row.clear()
             if let number = EventScanner.read(lines.bytes, line, into: &row), let time = times.milliseconds(number) {
                 row.time = time
@@ -67,7 +67,7 @@ public struct NDJSONEventReader: EventReader {
     /// - Throws: `DatasetError` naming file, line and field.
     public mutating func next() throws(DatasetError) -> Event? {
         while let line = try lines.next() {
-            if line.isEmpty { continue }
+            if lines.isBlank(line) { continue }
             if let event = try event(line) { return event }
         }
         return nil
@@ -168,12 +168,12 @@ private enum EventScanner {
         }
         try scanner.finish()
         let needed = 1 << Field.user.rawValue | 1 << Field.item.rawValue | 1 << Field.time.rawValue
-        let isGood =
+        let isPlain =
             found & needed == needed && !row.user.isEmpty && !row.item.isEmpty
             && isGood(row.user, Limits.identifierByteCount) && isGood(row.item, Limits.identifierByteCount)
             && isGood(row.text, Limits.textByteCount) && isGood(type, Limits.nameByteCount)
             && isGood(id, Limits.identifierByteCount)
-        return isGood ? time : nil
+        return isPlain ? time : nil
     }
 
     /// Whether a text is not too long, and plain.

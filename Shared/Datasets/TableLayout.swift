@@ -41,6 +41,8 @@ struct TableLayout: Sendable, Equatable {
     private(set) var places: [Int?]
     /// The line of the head; 0 when there is none.
     var headLine = 0
+    /// A column that is named twice and would be read: which one is meant, nobody can tell.
+    private(set) var repeatedColumn: String?
 
     /// More columns than any table of events has; a line of millions of delimiters takes no memory.
     static let maximumColumnCount = 1_024
@@ -121,6 +123,8 @@ struct TableLayout: Sendable, Equatable {
         }
         // A file of events may call its user's or its rating's column `id`; only of items it is theirs.
         if self[.user] == nil, self[.item] == nil { places[Role.item.rawValue] = plain.firstIndex(of: "id") }
+        repeatedColumn = places.lazy.compactMap { $0 }
+            .first { place in plain.count { $0 == plain[place] } > 1 }.map { names[$0] }
     }
 
     private static func names(_ bytes: [UInt8], _ line: Range<Int>, _ delimiter: Delimiter) -> [String]? {

@@ -81,8 +81,14 @@ struct ValueScanner {
     /// - Returns: whether it was a number.
     mutating func identifier(_ name: String, into id: inout [UInt8]) throws(DatasetError) -> Bool {
         let isString = isAtString()
+        let start = position
         do { try scanner.identifier(into: &id) } catch { throw DatasetError(error.inField(name)) }
         if id.isEmpty { throw DatasetError(field: name, value: "", reason: "is empty") }
+        // Elsewhere half of a pair is a lost character; of two ids it would make one.
+        let replacement: [UInt8] = [0xEF, 0xBF, 0xBD]
+        if id.contains(replacement[0]), id.contains(replacement), !text(start..<position).utf8.contains(replacement) {
+            throw DatasetError(field: name, value: text(start..<position), reason: "has half of a surrogate pair")
+        }
         return !isString
     }
 }

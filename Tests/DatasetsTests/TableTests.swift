@@ -220,6 +220,15 @@ import Testing
         #expect(message(folder.path).contains("is no head"))
     }
 
+    @Test func aColumnThatIsNamedTwiceIsRefused() throws {
+        let folder = try TemporaryFolder()
+        try folder.write("r.csv", "user,User,item,rating\na,b,i,5\n")
+        #expect(message(folder.path).contains("r.csv:1: user is the name of more than one column"))
+        // Of columns that nobody reads there may be as many as one likes.
+        try folder.write("r.csv", "user,item,x,x\na,i,5,6\n")
+        #expect(message(folder.path).isEmpty)
+    }
+
     @Test func idsThatNoEventMayHaveAreNamed() throws {
         let folder = try TemporaryFolder()
         let long = String(repeating: "x", count: 513)

@@ -21,6 +21,7 @@ import Testing
         "1 2 1609459200\n2 3 1609459300\n",
         "u i 5 2005-04-02\nu j 4 2005-04-03\n", "u i 2005-04-02 23:53:47\nu j 2005-04-03 00:00:00\n",
         "1,10,3.5,1112486027\n1,11,4,1112486028\n", "1::10::3.5::1112486027\n", "1;10;3\n1;11;4\n", "1|10|3\n2|11|4\n",
+        "0\t2010-10-19T23:55:27Z\t30.2359\t-97.795\t22847\n", "u i 0.25\n",
         "user_id item_id rating timestamp\nu1 i1 5.0 1609459200\n", "user\titem\nu1\ti1\n",
         "userId,movieId,rating\n1,2,3\n",
     ])
@@ -124,5 +125,34 @@ import Testing
         let folder = try TemporaryFolder()
         try folder.write("r.json", "{\n  \"user_id\": \"A\",\n  \"parent_asin\": \"B\"\n}\n")
         #expect(message(folder.path).contains("jq -c ."))
+    }
+
+    @Test func whatIsNotNeededAndCannotBeReadIsNoReasonToStop() throws {
+        let folder = try TemporaryFolder()
+        try folder.write("s.txt", "1 10 11 12\n")
+        try folder.write("notes.txt", bytes: [0xFF, 0xFE, 0x31, 0])
+        try folder.write("items.json", "[{\"id\": 10, \"title\": \"T\"}]")
+        let source = try DatasetFolder(path: folder.path)
+        #expect(source.eventsPath.hasSuffix("/s.txt") && source.passedOver.count == 2)
+        #expect(source.passedOver[0].contains("items.json (is one JSON array"))
+        #expect(source.passedOver[1].contains("notes.txt (is UTF-16"))
+        // Who names it is told what is wrong with it.
+        do {
+            _ = try DatasetFolder(path: folder.path + "/s.txt", metadata: folder.path + "/items.json").prepared()
+            Issue.record("read an array as lines")
+        } catch {
+            #expect(error.description.contains("items.json: is one JSON array"))
+        }
+        // Words are not taken for the data where the data cannot be read.
+        try folder.write("s.txt", "dim item words\n")
+        #expect(message(folder.path).contains("items.json: is one JSON array"))
+    }
+
+    @Test func carriageReturnsAloneAreNamed() throws {
+        let folder = try TemporaryFolder()
+        for (name, text) in [("r.csv", "user,item,rating\ru,i,5\rv,i,4"), ("s.txt", "1 10 11\r2 11 12\r")] {
+            try folder.write(name, text)
+            #expect(message(folder.path + "/" + name).contains("carriage return alone"))
+        }
     }
 }
