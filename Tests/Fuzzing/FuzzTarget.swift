@@ -16,7 +16,8 @@ struct FuzzTarget: Sendable {
     let run: @Sendable ([UInt8]) throws -> Void
 
     /// Every target, in the order in which `Deploy/fuzz` runs them.
-    static let all: [FuzzTarget] = RecordTargets.all + BundleTargets.all + FileTargets.all
+    static let all: [FuzzTarget] =
+        BodyTargets.all + HTTPTargets.all + RecordTargets.all + BundleTargets.all + FileTargets.all
 
     /// Seconds of work that a single input may cause, in this thread's own time: a busy machine is no finding.
     private static let limit = 0.1

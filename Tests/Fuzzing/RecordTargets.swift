@@ -96,10 +96,15 @@ enum RecordTargets {
                 if kind == 3 { record.value = nil }
                 if kind == 2 { stored.append(record) } else { events.append(record) }
             }
-            let timelines = Timelines(length: 4)
-            timelines.open(0)
-            try timelines.restore(stored)
-            let update = timelines.apply(events)
+            var store = TimelineStore(length: 4)
+            store.open(0)
+            var columns = TimelineColumns()
+            for record in stored {
+                guard let value = record.value else { continue }
+                try columns.read(value.span)
+                try store.restore(columns, from: value.span, in: 0)
+            }
+            let update = TimelineUpdate(applying: events, to: &store)
             for changed in update.changed {
                 guard (try? changed.timeline.encoded()) != nil else {
                     return expect(false, "\(changed.timeline) is in memory, but cannot be written")

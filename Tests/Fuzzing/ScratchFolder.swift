@@ -1,16 +1,13 @@
 import Foundation
 
-/// A folder in memory for targets that read files; taken away when the process ends.
+/// A folder for targets that read files: `Deploy/fuzz` says by `TMPDIR` where, in memory, and takes it away.
 enum ScratchFolder {
     static let path: String = {
-        let memory = "/dev/shm"
-        let parent = FileManager.default.isWritableFile(atPath: memory) ? memory : NSTemporaryDirectory()
-        let folder = "\(parent)/userllm-fuzz-\(getpid())"
+        let folder = FileManager.default.temporaryDirectory.appending(path: "userllm-fuzz-\(getpid())").path
         guard (try? FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)) != nil
         else {
             preconditionFailure("\(folder) cannot be made")
         }
-        atexit { try? FileManager.default.removeItem(atPath: ScratchFolder.path) }
         return folder
     }()
 
