@@ -160,7 +160,10 @@ let package = Package(
         ),
         service(
             "EmbeddingWriter",
-            ["Identifiers", "StreamProcessing", "MessageLogs", "Streams", "Postgres", "Messages", "Failpoints"]
+            [
+                "Identifiers", "StreamProcessing", "MessageLogs", "Streams", "Postgres", "Messages", "UserModels",
+                "Failpoints",
+            ]
         ),
         service(
             "LLMResponder",
@@ -283,7 +286,7 @@ let package = Package(
             [
                 "Identifiers",
                 "EmbeddingWriter", "Verification", "ServiceRuntime", "StreamProcessing", "Streams", "Postgres",
-                "Messages",
+                "Messages", "UserModels", "Datasets",
             ]
         ),
         tests(

@@ -4,6 +4,7 @@ import Postgres
 import ServiceRuntime
 import StreamProcessing
 import Streams
+import UserModels
 
 extension App {
     /// Makes the writer's parts and runs them until the process is told to stop.
@@ -11,6 +12,13 @@ extension App {
         let logger = context.logger
         let health = EmbeddingWriterHealth(context.health)
         let metrics = EmbeddingWriterMetrics(context.metrics)
+        let shape: ModelBundle.ContextShape?
+        if let bundle = configuration.bundle {
+            shape = try ModelBundle.ContextShape(ofBundle: bundle)
+        } else {
+            shape = nil
+            logger.warning("without --bundle the shape of embeddings is not held against the model's")
+        }
         let table = try await EmbeddingTable(database: configuration.database)
         try await table.migrate()
         health.databaseAnswers()
@@ -32,6 +40,7 @@ extension App {
                 log,
                 options,
                 table,
+                shape: shape,
                 rejectionRate: configuration.member.rejectionRate,
                 metrics: metrics,
                 health: health,

@@ -36,6 +36,20 @@ struct EmbeddingBatch: Sendable {
         }
     }
 
+    /// Rejects the embeddings that claim too much.
+    mutating func hold(to limits: EmbeddingLimits) {
+        entries.removeAll { entry in
+            guard let embedding = entry.embedding else { return false }
+            do throws(MessageError) {
+                try limits.check(embedding)
+                return false
+            } catch {
+                rejections.append(RejectedRecord(entry.record, kind: .decode, reason: error.description))
+                return true
+            }
+        }
+    }
+
     private static func entry(_ record: Record) throws(MessageError) -> Entry {
         guard let key = record.key, !key.isEmpty, let user = String(validating: key, as: UTF8.self).map({ UserID($0) })
         else {

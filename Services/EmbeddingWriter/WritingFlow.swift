@@ -4,6 +4,7 @@ import Postgres
 import ServiceRuntime
 import StreamProcessing
 import Streams
+import UserModels
 
 /// `user-embeddings` in, rows out: rows and offsets in one database transaction.
 ///
@@ -20,6 +21,8 @@ struct WritingFlow: Service {
     private let log: any MessageLog
     private let options: SubscriptionOptions
     private let table: EmbeddingTable
+    private let shape: ModelBundle.ContextShape?
+    private let ends: EventEnds
     private let rejectionRate: RejectionRate
     private let metrics: EmbeddingWriterMetrics
     private let health: EmbeddingWriterHealth
@@ -30,6 +33,7 @@ struct WritingFlow: Service {
         _ log: any MessageLog,
         _ options: SubscriptionOptions,
         _ table: EmbeddingTable,
+        shape: ModelBundle.ContextShape? = nil,
         rejectionRate: RejectionRate = RejectionRate(),
         metrics: EmbeddingWriterMetrics,
         health: EmbeddingWriterHealth,
@@ -38,6 +42,8 @@ struct WritingFlow: Service {
         self.log = log
         self.options = options
         self.table = table
+        self.shape = shape
+        ends = EventEnds(log)
         self.rejectionRate = rejectionRate
         self.metrics = metrics
         self.health = health
@@ -80,7 +86,7 @@ struct WritingFlow: Service {
                     await writer.forget(partitions)
                     metrics.stream.partitions.remove(partitions)
                 case .batch(let first):
-                    var batch: ReadBatch? = ReadBatch(first)
+                    var batch: ReadBatch? = try await read(first)
                     while let current = batch {
                         async let ready = readyBatch(of: subscription, until: shutdown)
                         try await write(current, subscription, writer, &rate, until: shutdown)
@@ -105,15 +111,25 @@ struct WritingFlow: Service {
         let change: EmbeddingBatch.Change
         let start = ContinuousClock.now
 
-        init(_ batch: Batch) {
+        init(_ batch: Batch, _ read: EmbeddingBatch) {
             self.batch = batch
-            read = EmbeddingBatch(batch.records)
+            self.read = read
             change = EmbeddingBatch.Change(read.entries)
         }
     }
 
     private func readyBatch(of subscription: any Subscription, until shutdown: Shutdown) async throws -> ReadBatch? {
-        shutdown.isRequested ? nil : try await subscription.readyBatch().map { ReadBatch($0) }
+        guard !shutdown.isRequested, let batch = try await subscription.readyBatch() else { return nil }
+        return try await read(batch)
+    }
+
+    private func read(_ batch: Batch) async throws -> ReadBatch {
+        var read = EmbeddingBatch(batch.records)
+        let claims = EmbeddingLimits.claims(read.entries.lazy.compactMap(\.embedding))
+        if !claims.isEmpty {
+            read.hold(to: EmbeddingLimits(shape: shape, extent: try await ends.extent(for: claims)))
+        }
+        return ReadBatch(batch, read)
     }
 
     private func write(

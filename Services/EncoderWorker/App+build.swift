@@ -19,7 +19,7 @@ extension App {
         )
         let encoder = try Encoder(bundle: bundle, threads: configuration.threads)
         let log = try await openLog(configuration.log)
-        try await checkTopics(log)
+        let partitionCount = try await checkTopics(log)
         try await log.checkCleanup(
             of: [.userEvents, .userTimelines, .userEmbeddings],
             rejecting: .userEvents,
@@ -33,12 +33,14 @@ extension App {
         options.holdsNewPartitions = true
         options.outputTopics = [
             Topic.userTimelines.rawValue, Topic.userEmbeddings.rawValue, Topic.userEvents.rejected,
+            Topic.userEvents.rawValue,
         ]
         let subscription = try await log.subscribe(options)
         let parts = EncodingFlow.Parts(
             log: log,
             subscription: subscription,
             encoder: encoder,
+            partitionCount: partitionCount,
             modelVersion: bundle.version,
             timelineLength: bundle.timelineLength,
             contextRows: bundle.contextRows,
@@ -57,7 +59,10 @@ extension App {
     }
 
     /// The worker finds a user's timeline in the partition of the user's events, so both topics have the same number.
-    static func checkTopics(_ log: any MessageLog) async throws {
+    ///
+    /// - Returns: that number.
+    @discardableResult
+    static func checkTopics(_ log: any MessageLog) async throws -> Int32 {
         var counts: [Int32] = []
         for topic in [Topic.userEvents, .userTimelines] {
             guard let count = try await log.partitionCount(of: topic.rawValue) else {
@@ -72,5 +77,6 @@ extension App {
                 found: counts[1]
             )
         }
+        return counts[0]
     }
 }

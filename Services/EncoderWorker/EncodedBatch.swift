@@ -17,7 +17,7 @@ struct EncodedBatch: Sendable {
     /// When work on it began.
     let start: ContinuousClock.Instant
 
-    /// Everything the batch produces: deletions, timelines, embeddings and rejected records.
+    /// Everything the batch produces: deletions, timelines, embeddings, records that belong elsewhere, and rejected ones.
     ///
     /// - Parameters:
     ///   - modelVersion: the bundle's version.
@@ -27,7 +27,10 @@ struct EncodedBatch: Sendable {
     /// - Throws: `MessageError` for a user whose records cannot be written.
     func outputs(modelVersion: String, rows: Int, columns: Int) throws -> [OutgoingRecord] {
         var outputs: [OutgoingRecord] = []
-        outputs.reserveCapacity(2 * (update.changed.count + update.deleted.count) + update.rejections.count)
+        outputs.reserveCapacity(
+            2 * (update.changed.count + update.deleted.count) + update.reroutes.count + update.rejections.count
+        )
+        outputs += update.reroutes.map(\.record)
         // A user with events after the deletion begins anew, so the deletion goes first.
         for (user, partition) in update.deleted {
             outputs.append(Self.timelineRecord(user, partition, nil))
@@ -54,8 +57,7 @@ struct EncodedBatch: Sendable {
         return outputs + update.rejections.map { $0.outgoing(service: "encoder-worker") }
     }
 
-    /// Timelines stay in the partition of the user's events, whichever partitioner chose it: that is where a restore
-    /// looks for them.
+    /// Timelines are in the partition of the user's events: that is where a restore looks for them.
     private static func timelineRecord(_ user: UserID, _ partition: Int32, _ value: [UInt8]?) -> OutgoingRecord {
         OutgoingRecord(topic: Topic.userTimelines.rawValue, partition: partition, key: Array(user.utf8), value: value)
     }

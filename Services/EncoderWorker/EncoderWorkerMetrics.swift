@@ -9,6 +9,9 @@ struct EncoderWorkerMetrics: Sendable {
     let stream: StreamMetrics
     /// Time to restore one partition.
     let restoreDuration: Histogram
+    /// Stored timelines that were passed over.
+    let refusedTimelines: Counter
+    private let rerouted: [TimelineUpdate.Reroute.Reason: Counter]
     private let encodedUsers: Counter
     private let knownEvents: Counter
     private let repeatedEvents: Counter
@@ -24,6 +27,20 @@ struct EncoderWorkerMetrics: Sendable {
         let prefix = "userllm_encoder_worker"
         stream = StreamMetrics(metrics, service: "encoder-worker")
         restoreDuration = metrics.histogram("\(prefix)_restore_duration_seconds", help: "Time to restore a partition")
+        refusedTimelines = metrics.counter(
+            "\(prefix)_timelines_refused_total",
+            help: "Stored timelines that cannot be right and were passed over"
+        )
+        rerouted = Dictionary(
+            uniqueKeysWithValues: TimelineUpdate.Reroute.Reason.allCases.map { reason in
+                let counter = metrics.counter(
+                    "\(prefix)_records_rerouted_total",
+                    help: "Records that lay in a partition that is not their user's and were sent on",
+                    labels: ["reason": reason.rawValue]
+                )
+                return (reason, counter)
+            }
+        )
         encodedUsers = metrics.counter("\(prefix)_users_encoded_total", help: "Timelines encoded and committed")
         knownEvents = metrics.counter("\(prefix)_events_known_total", help: "Events that were applied before")
         repeatedEvents = metrics.counter(
@@ -48,6 +65,7 @@ struct EncoderWorkerMetrics: Sendable {
     func count(_ batch: Batch, _ update: TimelineUpdate, since start: ContinuousClock.Instant) {
         stream.countBatch(batch.records.count, rejections: update.rejections, since: start)
         encodedUsers.increment(by: update.changed.count)
+        for reroute in update.reroutes { rerouted[reroute.reason]?.increment() }
         knownEvents.increment(by: update.knownCount)
         repeatedEvents.increment(by: update.repeatedCount)
         deletedUsers.increment(by: update.deleted.count)

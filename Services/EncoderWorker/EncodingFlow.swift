@@ -15,6 +15,8 @@ struct EncodingFlow: Service {
         let log: any MessageLog
         let subscription: any Subscription
         let encoder: Encoder
+        /// Of `user-events`.
+        let partitionCount: Int32
         let modelVersion: String
         let timelineLength: Int
         let contextRows: Int
@@ -27,6 +29,8 @@ struct EncodingFlow: Service {
     private let metrics: EncoderWorkerMetrics
     private let health: HealthCondition
     private let logger: Logger
+    private let ends: EventEnds
+    private let notice: RerouteNotice
 
     /// Joins the parts.
     init(_ parts: Parts, metrics: EncoderWorkerMetrics, health: HealthCondition, logger: Logger) {
@@ -34,17 +38,20 @@ struct EncodingFlow: Service {
         self.metrics = metrics
         self.health = health
         self.logger = logger
+        ends = EventEnds(parts.log)
+        notice = RerouteNotice(logger)
     }
 
     /// Takes batches until the service is to stop.
     ///
     /// Timelines are restored beside the batches: partitions that are here already go on meanwhile.
     func run(until shutdown: Shutdown) async throws {
-        let timelines = Timelines(length: parts.timelineLength)
+        let timelines = Timelines(length: parts.timelineLength, partitionCount: parts.partitionCount)
         let restores = Restores(
             parts.log,
             parts.subscription,
             timelines,
+            rejectionRate: parts.rejectionRate,
             metrics: metrics,
             health: health,
             logger: logger
@@ -68,6 +75,7 @@ struct EncodingFlow: Service {
             while let event = try await parts.subscription.next(until: shutdown) {
                 switch event {
                 case .assigned(let partitions):
+                    try check(partitions)
                     restores.begin(partitions)
                 case .revoked(let partitions, let lost):
                     await restores.cancel(partitions)
@@ -92,6 +100,15 @@ struct EncodingFlow: Service {
                 metrics.show(await timelines.size)
             }
         }
+    }
+
+    /// Users' partitions are chosen by their number, which may have grown since the start.
+    private func check(_ partitions: [TopicPartition]) throws {
+        guard let new = partitions.first(where: { $0.partition >= parts.partitionCount }) else { return }
+        throw ProcessFailure(
+            "\(new) came, and there were \(parts.partitionCount) partitions when this worker started: start all workers "
+                + "again, so that they agree where a user's records belong"
+        )
     }
 
     private func readyBatch(until shutdown: Shutdown) async throws -> Batch? {
@@ -124,7 +141,9 @@ struct EncodingFlow: Service {
                 throw ProcessFailure("records of \(partition) came, which was not assigned")
             }
         }
-        let update = await timelines.apply(batch.records)
+        let claims = EventRouting.claims(of: batch.records)
+        let extent = claims.isEmpty ? [:] : try await ends.extent(for: claims).ends
+        let update = await timelines.apply(batch.records, ends: extent)
         metrics.show(await timelines.size)
         Failpoint.encoderAfterTimelines.reach()
         let failure = rate.count(
@@ -153,6 +172,7 @@ struct EncodingFlow: Service {
         }
         Failpoint.encoderAfterCommit.reach()
         metrics.count(batch, update, since: encoded.start)
+        notice.add(update.reroutes)
         logger.debug(
             "committed a batch",
             metadata: ["batch.count": "\(batch.records.count)", "users.count": "\(update.changed.count)"]

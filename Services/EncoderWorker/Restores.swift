@@ -61,6 +61,7 @@ final class Restores: Sendable {
     private let log: any MessageLog
     private let subscription: any Subscription
     private let timelines: Timelines
+    private let rejectionRate: RejectionRate
     private let metrics: EncoderWorkerMetrics
     private let health: HealthCondition
     private let logger: Logger
@@ -73,6 +74,7 @@ final class Restores: Sendable {
         _ log: any MessageLog,
         _ subscription: any Subscription,
         _ timelines: Timelines,
+        rejectionRate: RejectionRate = RejectionRate(),
         metrics: EncoderWorkerMetrics,
         health: HealthCondition,
         logger: Logger
@@ -80,6 +82,7 @@ final class Restores: Sendable {
         self.log = log
         self.subscription = subscription
         self.timelines = timelines
+        self.rejectionRate = rejectionRate
         self.metrics = metrics
         self.health = health
         self.logger = logger
@@ -127,7 +130,7 @@ final class Restores: Sendable {
 
     /// Restores until `end`.
     ///
-    /// - Throws: what the log throws, and `MessageError` for state that cannot be read.
+    /// - Throws: what the log throws, and `ProcessFailure` when too much of the state cannot be read.
     func run() async throws {
         for await restore in queue {
             let isOpen = state.withLock { state in
@@ -170,20 +173,60 @@ final class Restores: Sendable {
         await timelines.open(restore.partition.partition)
         let source = TopicPartition(Topic.userTimelines.rawValue, restore.partition.partition)
         do {
-            let isWhole = try await restore.stop.cancelling { [self] in
+            let restored = try await restore.stop.cancelling { [self] in
+                let restored = Mutex(Timelines.Restored())
+                let end = Mutex<Int64?>(nil)
                 try await log.replay(source) { [self] records in
                     if restore.stop.isRequested { throw CancellationError() }
-                    try await timelines.restore(records)
+                    // Asked for once the end of the timelines is known: those before it know no event past this one.
+                    let known = end.withLock { $0 }
+                    let limit =
+                        if let known { known } else { try await log.watermarks(of: restore.partition).high }
+                    end.withLock { $0 = limit }
+                    let more = await timelines.restore(records, upTo: limit)
+                    restored.withLock { $0.add(more) }
                 }
+                await timelines.finishRestore(of: restore.partition.partition)
                 await timelines.restore(try await restore.rejections.all(of: log), of: restore.partition)
-                return true
+                return restored.withLock { $0 }
             }
-            return isWhole == true
+            guard let restored else { return false }
+            try report(restored, of: source)
+            return true
         } catch {
             // A replay that is cancelled ends with an error of the log.
             if restore.stop.isRequested { return false }
             throw error
         }
+    }
+
+    /// Says what of the stored timelines is not used.
+    ///
+    /// A few that cannot be right are passed over; many are a sign of something else, and going on would lose their users'
+    /// histories.
+    private func report(_ restored: Timelines.Restored, of source: TopicPartition) throws {
+        if restored.foreignCount > 0 {
+            logger.warning(
+                "passed over timelines that are not in their users' partitions: a version that did not send records on "
+                    + "left them, and what they counted is not in the rows from now on",
+                metadata: ["log.partition": "\(source)", "timelines.count": "\(restored.foreignCount)"]
+            )
+        }
+        guard restored.refusedCount > 0 else { return }
+        metrics.refusedTimelines.increment(by: restored.refusedCount)
+        for refusal in restored.refusals {
+            logger.error("passed over a stored timeline", metadata: ["error": refusal.description])
+        }
+        guard let limit = rejectionRate.limit(exceededBy: restored.refusedCount, of: restored.recordCount) else {
+            return
+        }
+        throw ProcessFailure(
+            "\(restored.refusedCount) of \(restored.recordCount) timelines of \(source) cannot be used, more than \(limit): "
+                + "stopped, because this looks like a wrong version or a topic that was made anew rather than wrong "
+                + "records. The first: \(restored.refusals.first?.description ?? ""). To begin anew with these users, set "
+                + "--rejected-share off",
+            exitCode: .badInput
+        )
     }
 
     /// The worker is ready while every partition it holds is.

@@ -73,7 +73,21 @@ enum StatusCommand {
             )
         }
         if report.rows.count > mostVersions { parts.append("(\(report.rows.count - mostVersions) versions more)") }
+        if let advice = reroutingAdvice(report.processes.compactMap(\.work)) { parts.append(advice) }
         return (parts + report.problems.map { "problem: \(ControlCharacters.escaped($0))" }).joined(separator: "\n\n")
+    }
+
+    /// What to do about records that lie in partitions that are not their users'; nil when none did.
+    static func reroutingAdvice(_ reports: [WorkReport]) -> String? {
+        let counts = reports.reduce(into: [String: Double]()) { $0.merge($1.rerouted, uniquingKeysWith: +) }
+        guard !counts.isEmpty else { return nil }
+        let reasons = counts.sorted { $0.key < $1.key }.map { reason, count in
+            "\(count.formatted(.number.precision(.fractionLength(0)).grouping(.never))) by "
+                + (reason == "keyless" ? "having no key" : "their producer's partitioner")
+        }
+        return "records in partitions that are not their users', sent on since the workers started: "
+            + reasons.joined(separator: ", ")
+            + "; give the producers partitioner=murmur2_random and the user's id as the key"
     }
 
     /// A reason that fits a line; the whole of it is in the JSON form.

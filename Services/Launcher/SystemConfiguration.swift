@@ -166,8 +166,8 @@ enum ServiceKind: String, Sendable, CaseIterable {
         case .eventIngestor, .gateway: nil
         }
     }
-    /// Whether it loads the model bundle.
-    var needsBundle: Bool { self == .encoderWorker || self == .llmResponder }
+    /// Whether it is told the model bundle.
+    var needsBundle: Bool { self == .encoderWorker || self == .llmResponder || self == .embeddingWriter }
     /// Whether it reads or writes rows.
     var needsDatabase: Bool { self == .embeddingWriter || self == .llmResponder }
 }

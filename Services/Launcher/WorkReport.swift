@@ -15,6 +15,8 @@ struct WorkReport: Codable, Sendable {
     var users: Int?
     /// How old the oldest event of the last batch was at its commit, in seconds; nil for processes that do not tell.
     var batchAge: Double?
+    /// Records that lay in partitions that are not their users' and were sent on, by reason.
+    var rerouted: [String: Double]
     /// Time from event to row, over all rows this process wrote; nil for others, and before the first.
     var eventToRow: MetricsPage.Quantiles?
 
@@ -29,6 +31,7 @@ struct WorkReport: Codable, Sendable {
         users = page.value(of: "\(prefix)_state_users").map(MetricsPage.whole)
         let processed = page.value(of: "\(prefix)_records_processed_total") ?? 0
         batchAge = processed > 0 ? page.value(of: "\(prefix)_batch_age_seconds") : nil
+        rerouted = page.values(of: "\(prefix)_records_rerouted_total", by: "reason").filter { $0.value > 0 }
         eventToRow = MetricsPage.quantiles(of: "\(prefix)_event_to_row_seconds", in: [page])
     }
 

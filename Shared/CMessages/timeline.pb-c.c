@@ -175,7 +175,7 @@ const ProtobufCMessageDescriptor userllm__timeline_event__descriptor =
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const uint32_t userllm__timeline__time_unit__default_value = 1u;
-static const ProtobufCFieldDescriptor userllm__timeline__field_descriptors[15] =
+static const ProtobufCFieldDescriptor userllm__timeline__field_descriptors[17] =
 {
   {
     "user",
@@ -357,6 +357,30 @@ static const ProtobufCFieldDescriptor userllm__timeline__field_descriptors[15] =
     0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "source_partitions",
+    16,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_UINT32,
+    offsetof(Userllm__Timeline, n_source_partitions),
+    offsetof(Userllm__Timeline, source_partitions),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "source_offsets",
+    17,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Userllm__Timeline, n_source_offsets),
+    offsetof(Userllm__Timeline, source_offsets),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned userllm__timeline__field_indices_by_name[] = {
   6,   /* field[6] = categories */
@@ -372,13 +396,15 @@ static const unsigned userllm__timeline__field_indices_by_name[] = {
   5,   /* field[5] = items */
   3,   /* field[3] = last_offset */
   8,   /* field[8] = ratings */
+  16,   /* field[16] = source_offsets */
+  15,   /* field[15] = source_partitions */
   13,   /* field[13] = time_unit */
   0,   /* field[0] = user */
 };
 static const ProtobufCIntRange userllm__timeline__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 15 }
+  { 0, 17 }
 };
 const ProtobufCMessageDescriptor userllm__timeline__descriptor =
 {
@@ -388,7 +414,7 @@ const ProtobufCMessageDescriptor userllm__timeline__descriptor =
   "Userllm__Timeline",
   "userllm",
   sizeof(Userllm__Timeline),
-  15,
+  17,
   userllm__timeline__field_descriptors,
   userllm__timeline__field_indices_by_name,
   1,  userllm__timeline__number_ranges,

@@ -58,6 +58,8 @@ public enum Protection: String, Sendable, CaseIterable {
     case writerFence = "writer-fence"
     /// An event whose offset a timeline has already is not applied again.
     case replayGuard = "replay-guard"
+    /// A record that was sent on from another partition is not applied again should it be sent on twice.
+    case sourceGuard = "source-guard"
     /// An event whose id its user's timeline holds does not count again.
     case eventIDs = "event-ids"
     /// Offsets and outputs become visible together; without it offsets come first.

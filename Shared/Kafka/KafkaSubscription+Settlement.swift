@@ -203,7 +203,8 @@ extension KafkaSubscription {
     /// Takes back the offsets of this producer's id that nobody has ended, by a write to an offset that nobody reads.
     private func touchOffsets() throws(StreamError) {
         guard let group = options.groupName else { return }
-        for topic in outputTopics.sorted() {
+        // Not to one of its own: a worker may write to the topic that it reads.
+        for topic in outputTopics.subtracting(options.topics).sorted() {
             guard let partition = try partitions(of: topic).first else { continue }
             return try withTransactions { transactions throws(TransactionFailure) in
                 try transactions.touchOffsets(of: group, at: partition)
@@ -232,7 +233,9 @@ extension KafkaSubscription {
         }
         guard let number else { return false }
         return try CommittedTail(configuration, TopicPartition(witness.topic, number)).contains {
+            // The headers too: of a record that was sent on they alone tell it from another of the same event.
             $0.timestamp >= commit.startedAt && $0.key == witness.key && $0.value == witness.value
+                && $0.headers == witness.headers
         }
     }
 

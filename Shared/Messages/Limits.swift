@@ -12,6 +12,10 @@ public enum Limits {
     public static let titleByteCount = 4_096
     /// Events of a timeline.
     public static let timelineEventCount = 10_000
+    /// Partitions from which records of one user were sent on to the user's own and are told apart.
+    public static let sourceCount = 4_096
+    /// Rebuilds of a user's timeline.
+    public static let generation: UInt32 = 1_000_000
     /// Sum of `TimelineEvent.storedByteCount` over the events of a timeline of more than one: a log takes records of 1 MiB.
     public static let timelineByteCount = 950_000
     /// Items of an answer, and that a question may ask for.

@@ -24,14 +24,20 @@ struct TimelineJSON: Encodable {
         }
     }
 
+    struct Source: Encodable {
+        let partition: Int32
+        let offset: Int64
+    }
+
     let user: UserID
     let generation: UInt32
     let eventCount: UInt64
     let lastOffset: Int64
+    let sources: [Source]?
     let events: [Item]
 
     enum CodingKeys: String, CodingKey {
-        case user, generation, events
+        case user, generation, sources, events
         case eventCount = "event_count"
         case lastOffset = "last_offset"
     }
@@ -41,21 +47,24 @@ struct TimelineJSON: Encodable {
         generation = timeline.generation
         eventCount = timeline.eventCount
         lastOffset = timeline.lastOffset
+        let sources = timeline.sources.map { Source(partition: $0.partition, offset: $0.offset) }
+        self.sources = sources.isEmpty ? nil : sources
         events = timeline.events.map(Item.init)
     }
 }
 
 extension Timeline {
-    private enum Field: Int { case user, generation, eventCount, lastOffset, events }
+    private enum Field: Int { case user, generation, eventCount, lastOffset, events, sources }
     /// In the order of `Field`.
     private static let fields = FieldNames(
         of: "a timeline",
-        [["user", "user_id", "userId"], ["generation"], ["event_count"], ["last_offset"], ["events"]]
+        [["user", "user_id", "userId"], ["generation"], ["event_count"], ["last_offset"], ["events"], ["sources"]]
     )
 
     init(_ scanner: inout JSONScanner) throws(JSONError) {
         var (user, generation, eventCount, lastOffset): (UserID?, UInt32?, UInt64?, Int64?)
         var events: [TimelineEvent]?
+        var sources: [Source]?
         var unknown = UnknownFields(.ignored)
         try scanner.readObject(Self.fields, unknown: &unknown) { field, scanner throws(JSONError) in
             switch Field(rawValue: field) {
@@ -65,6 +74,8 @@ extension Timeline {
             case .lastOffset: lastOffset = try scanner.integer()
             case .events:
                 events = try scanner.readArray { scanner throws(JSONError) in try TimelineEvent(&scanner) }
+            case .sources:
+                sources = try scanner.readArray { scanner throws(JSONError) in try Source(&scanner) }
             case nil: break
             }
         }
@@ -73,7 +84,30 @@ extension Timeline {
             generation: generation ?? 0,
             eventCount: try required(eventCount, "event_count", "a whole number from 0"),
             lastOffset: lastOffset ?? -1,
+            sources: sources ?? [],
             events: events ?? []
+        )
+    }
+}
+
+extension Timeline.Source {
+    private enum Field: Int { case partition, offset }
+    /// In the order of `Field`.
+    private static let fields = FieldNames(of: "a source of a timeline", [["partition"], ["offset"]])
+
+    fileprivate init(_ scanner: inout JSONScanner) throws(JSONError) {
+        var (partition, offset): (Int32?, Int64?)
+        var unknown = UnknownFields(.ignored)
+        try scanner.readObject(Self.fields, unknown: &unknown) { field, scanner throws(JSONError) in
+            switch Field(rawValue: field) {
+            case .partition: partition = try scanner.integer()
+            case .offset: offset = try scanner.integer()
+            case nil: break
+            }
+        }
+        self.init(
+            partition: try required(partition, "partition", "a whole number from 0"),
+            offset: try required(offset, "offset", "a whole number from 0")
         )
     }
 }

@@ -5,11 +5,12 @@ internal import JSON
 extension Timeline: WireRecord {
     /// The timeline as Protocol Buffers (`timeline.proto`), version 2.
     ///
-    /// It is smaller than the sum of `TimelineEvent.storedByteCount` over its events and 1,000 bytes.
+    /// It is smaller than the sum of `TimelineEvent.storedByteCount` over its events, 15 bytes for each of its sources, and
+    /// 1,000 bytes.
     public func encoded() throws(MessageError) -> [UInt8] {
         try validate()
         let tables = TimelineTables(events)
-        let memory = MessageMemory(byteCount: 2_048 + events.count * 48)
+        let memory = MessageMemory(byteCount: 2_048 + events.count * 48 + sources.count * 16)
         var message = Userllm__Timeline()
         userllm__timeline__init(&message)
         message.has_user = 1
@@ -20,6 +21,12 @@ extension Timeline: WireRecord {
         message.event_count = eventCount
         message.has_last_offset = 1
         message.last_offset = lastOffset
+        if !sources.isEmpty {
+            message.n_source_partitions = sources.count
+            message.source_partitions = memory.array(numbers: sources.map { UInt32(bitPattern: $0.partition) })
+            message.n_source_offsets = sources.count
+            message.source_offsets = memory.array(numbers: sources.map { UInt64(bitPattern: $0.offset) })
+        }
         if !events.isEmpty { Self.fill(&message, tables, memory) }
         return packed(message, memory)
     }
@@ -94,6 +101,7 @@ extension Timeline: WireRecord {
             generation: columns.generation,
             eventCount: columns.eventCount,
             lastOffset: columns.lastOffset,
+            sources: columns.sources,
             events: columns.eventItems.indices.map { index in
                 TimelineEvent(
                     item: items[Int(columns.eventItems[index])],
@@ -109,7 +117,8 @@ extension Timeline: WireRecord {
     /// Checks sizes and ranges.
     public func validate() throws(MessageError) {
         try Check.identifier(user, "user")
-        try Check.count(eventCount, "event_count")
+        try TimelineColumns.check(generation: generation, eventCount: eventCount, lastOffset: lastOffset)
+        try TimelineColumns.check(sources)
         guard events.count <= Limits.timelineEventCount, events.count <= eventCount else {
             throw MessageError(
                 field: "events",

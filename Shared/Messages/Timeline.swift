@@ -79,6 +79,20 @@ public struct TimelineEvent: Sendable, Equatable {
 ///
 /// Topic `user-timelines`, compacted; key: the user's id. Written and restored by the encoder worker.
 public struct Timeline: Sendable, Equatable {
+    /// The last record that was sent on to the user's partition from another one: its place there.
+    public struct Source: Sendable, Equatable {
+        /// The other partition of `user-events`.
+        public var partition: Int32
+        /// The record's offset there.
+        public var offset: Int64
+
+        /// Makes a place.
+        public init(partition: Int32, offset: Int64) {
+            self.partition = partition
+            self.offset = offset
+        }
+    }
+
     /// Whose timeline it is.
     public var user: UserID
     /// The number of the rebuild that made it; the first is 0.
@@ -87,6 +101,10 @@ public struct Timeline: Sendable, Equatable {
     public var eventCount: UInt64
     /// Offset, in the user's partition of `user-events`, of the last event that was applied; -1 before the first.
     public var lastOffset: Int64
+    /// For each other partition from which records were sent on the last that was applied, by partition.
+    ///
+    /// Such a record may be sent on twice, when the log tells an offset that is too small; only one past this counts.
+    public var sources: [Source]
     /// The newest events, oldest first.
     public var events: [TimelineEvent]
 
@@ -96,12 +114,14 @@ public struct Timeline: Sendable, Equatable {
         generation: UInt32 = 0,
         eventCount: UInt64 = 0,
         lastOffset: Int64 = -1,
+        sources: [Source] = [],
         events: [TimelineEvent] = []
     ) {
         self.user = user
         self.generation = generation
         self.eventCount = eventCount
         self.lastOffset = lastOffset
+        self.sources = sources
         self.events = events
     }
 }

@@ -2,7 +2,8 @@ extension TimelineColumns {
     /// Checks all numbers: a reader may use them as positions without looking again.
     func check() throws(MessageError) {
         try Check.identifier(user, "user")
-        try Check.count(eventCount, "event_count")
+        try Self.check(generation: generation, eventCount: eventCount, lastOffset: lastOffset)
+        try Self.check(sources)
         let count = eventItems.count
         guard count <= Limits.timelineEventCount, count <= eventCount else {
             throw MessageError(
@@ -26,6 +27,33 @@ extension TimelineColumns {
                 field: "ratings[\(index)]",
                 reason: "\(rating) is not a finite number: send a finite one"
             )
+        }
+    }
+
+    /// Holds a timeline's numbers to what can be followed: events come after it, and rows hold signed numbers.
+    static func check(generation: UInt32, eventCount: UInt64, lastOffset: Int64) throws(MessageError) {
+        try Check.range(generation, 0...Limits.generation, "generation")
+        try Check.count(eventCount, "event_count")
+        try Check.range(lastOffset, -1...Int64.max - 1, "last_offset")
+    }
+
+    /// Ascending partitions and offsets.
+    static func check(_ sources: [Timeline.Source]) throws(MessageError) {
+        guard sources.count <= Limits.sourceCount else {
+            throw MessageError(
+                field: "source_partitions",
+                reason: "has \(sources.count) entries: send at most \(Limits.sourceCount)"
+            )
+        }
+        for (index, source) in sources.enumerated() {
+            try Check.range(source.partition, 0...Int32.max, "source_partitions[\(index)]")
+            try Check.range(source.offset, 0...Int64.max - 1, "source_offsets[\(index)]")
+            guard index == 0 || sources[index - 1].partition < source.partition else {
+                throw MessageError(
+                    field: "source_partitions[\(index)]",
+                    reason: "is \(source.partition) after \(sources[index - 1].partition): send them in ascending order"
+                )
+            }
         }
     }
 

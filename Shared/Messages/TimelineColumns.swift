@@ -13,6 +13,8 @@ public struct TimelineColumns: Sendable {
     public private(set) var eventCount: UInt64 = 0
     /// Offset of the last event that was applied; -1 before the first.
     public private(set) var lastOffset: Int64 = -1
+    /// For each other partition from which records were sent on the last that was applied, by partition.
+    public private(set) var sources: [Timeline.Source] = []
 
     /// Where the items' ids lie in the record.
     public private(set) var items: [Range<Int>] = []
@@ -38,6 +40,8 @@ public struct TimelineColumns: Sendable {
 
     private var timeUnit: UInt64 = 1
     private var version1: [Range<Int>] = []
+    private var sourcePartitions: [UInt32] = []
+    private var sourceOffsets: [UInt64] = []
 
     /// Makes columns without events.
     public init() {}
@@ -66,6 +70,7 @@ public struct TimelineColumns: Sendable {
             try splitLists()
             try addTimes()
         }
+        try joinSources()
         try check()
     }
 
@@ -102,6 +107,9 @@ public struct TimelineColumns: Sendable {
         eventTimes.removeAll(keepingCapacity: true)
         eventIDs.removeAll(keepingCapacity: true)
         version1.removeAll(keepingCapacity: true)
+        sources.removeAll(keepingCapacity: true)
+        sourcePartitions.removeAll(keepingCapacity: true)
+        sourceOffsets.removeAll(keepingCapacity: true)
     }
 
     private mutating func readField(
@@ -141,6 +149,12 @@ public struct TimelineColumns: Sendable {
             var column = ProtobufCursor(try cursor.range(bytes))
             while !column.isAtEnd { eventIDs.append(try column.fixed64(bytes)) }
         case (15, .fixed64): eventIDs.append(try cursor.fixed64(bytes))
+        case (16, .bytes): try Self.append(try cursor.range(bytes), bytes, to: &sourcePartitions)
+        case (16, .varint): sourcePartitions.append(try cursor.varint32(bytes))
+        case (17, .bytes):
+            var column = ProtobufCursor(try cursor.range(bytes))
+            while !column.isAtEnd { sourceOffsets.append(try column.varint(bytes)) }
+        case (17, .varint): sourceOffsets.append(try cursor.varint(bytes))
         default: try cursor.skip(type, bytes)
         }
     }
@@ -191,6 +205,21 @@ public struct TimelineColumns: Sendable {
         eventLists.append(hasCategories ? UInt32(lists.count) : 0)
         eventRatings.append(rating)
         eventTimes.append(time)
+    }
+
+    private mutating func joinSources() throws(MessageError) {
+        guard sourcePartitions.count == sourceOffsets.count else {
+            throw MessageError(
+                field: "source_offsets",
+                reason: "has \(sourceOffsets.count) entries for \(sourcePartitions.count) partitions"
+            )
+        }
+        for (partition, offset) in zip(sourcePartitions, sourceOffsets) {
+            // What does not fit becomes negative, which the check refuses.
+            sources.append(
+                Timeline.Source(partition: Int32(bitPattern: partition), offset: Int64(bitPattern: offset))
+            )
+        }
     }
 
     private mutating func splitLists() throws(MessageError) {

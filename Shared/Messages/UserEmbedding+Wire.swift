@@ -73,8 +73,7 @@ extension UserEmbedding: WireRecord {
     public func validate() throws(MessageError) {
         try Check.identifier(user, "user")
         try Check.identifier(modelVersion, "model_version")
-        // The database holds it as a signed 32-bit integer.
-        try Check.range(generation, 0...UInt32(Int32.max), "generation")
+        try Check.range(generation, 0...Limits.generation, "generation")
         try Check.count(eventCount, "event_count")
         try Check.range(sourcePartition, 0...Int32.max, "source_partition")
         try Check.range(sourceOffset, 0...Int64.max, "source_offset")
@@ -88,6 +87,9 @@ extension UserEmbedding: WireRecord {
             )
         }
         try Check.finite(context, "context")
+        guard pooled.count <= 65_535 else {
+            throw MessageError(field: "pooled", reason: "has \(pooled.count) numbers: send at most 65535")
+        }
         try Check.finite(pooled, "pooled")
     }
 }

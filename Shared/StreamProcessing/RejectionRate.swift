@@ -88,15 +88,21 @@ public struct RejectionRate: Sendable {
         }
         let input = seconds.reduce(0) { $0 + $1.received }
         let bad = seconds.reduce(0) { $0 + $1.rejected }
-        guard case .upTo(let limit) = share, bad > minimumCount, Double(bad) > limit * Double(input) else { return nil }
+        guard let limit = limit(exceededBy: bad, of: input) else { return nil }
         return ProcessFailure(
-            "\(bad) of the last minute's \(input) records were rejected, more than \(Self.percent(limit)): "
+            "\(bad) of the last minute's \(input) records were rejected, more than \(limit): "
                 + "stopped, because this looks like a wrong producer or version rather than wrong records. "
                 + "The last reason: \(lastReason ?? "none"). What was read is dealt with and kept with its reasons in the "
                 + "topic of the rejected, so a start goes on behind it. Fix the producer and start again, or set "
                 + "--rejected-share to what is to be borne, off for everything",
             exitCode: .badInput
         )
+    }
+
+    /// The share, for people, when as many bad ones are too many; nil when they are borne.
+    public func limit(exceededBy bad: Int, of all: Int) -> String? {
+        guard case .upTo(let limit) = share, bad > minimumCount, Double(bad) > limit * Double(all) else { return nil }
+        return Self.percent(limit)
     }
 
     private static func percent(_ share: Double) -> String {

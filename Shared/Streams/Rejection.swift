@@ -109,12 +109,17 @@ public struct Rejection: Sendable, Equatable {
             topic: source.topic,
             key: record.key,
             value: record.value,
-            headers: Self.withoutOwn(record.headers) + [Header(Name.replays, String(attempts))]
+            // It comes from a new place: one that it was sent on from before would keep it out.
+            headers: FirstPlace.without(Self.withoutOwn(record.headers)) + [Header(Name.replays, String(attempts))]
         )
     }
 
     private static func withoutOwn(_ headers: [Header]) -> [Header] {
-        headers.filter { !$0.name.hasPrefix(Name.prefix) && $0.name != Name.replays }
+        // In any case of letters, as headers are looked for.
+        headers.filter { header in
+            let name = header.name.lowercased()
+            return !name.hasPrefix(Name.prefix) && name != Name.replays
+        }
     }
 
     private static func clamped(_ attempts: Int) -> Int {

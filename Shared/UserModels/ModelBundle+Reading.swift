@@ -39,7 +39,7 @@ extension ModelBundle {
         return bundle
     }
 
-    private static func readManifest(_ folder: String) throws(BundleError) -> Manifest {
+    static func readManifest(_ folder: String) throws(BundleError) -> Manifest {
         // The dot exists in folders only.
         guard FileManager.default.fileExists(atPath: "\(folder)/.") else { throw .missing(folder: folder) }
         let manifest = try decoded(Manifest.self, folder, manifestFile)
@@ -114,7 +114,7 @@ extension ModelBundle {
         try named(folder, file) { try StoredWeights(SafeTensors(path: "\(folder)/\(file)"), declare: declare) }
     }
 
-    private static func decoded<Value: Decodable>(
+    static func decoded<Value: Decodable>(
         _ type: Value.Type,
         _ folder: String,
         _ file: String

@@ -40,12 +40,28 @@ struct NameTables {
     ///   - bytes: its record.
     ///   - count: of how many events.
     ///   - numbers: gets each event's item and list.
-    /// - Throws: `MessageError` for a text that no event has. Nothing may be restored after it.
+    /// - Throws: `MessageError` for a text that no event has; nothing more is used then than before.
     mutating func retain(
         _ columns: TimelineColumns,
         from bytes: Span<UInt8>,
         last count: Int,
         _ numbers: inout EventNumbers
+    ) throws(MessageError) {
+        var doneCount = 0
+        do {
+            try retain(columns, from: bytes, last: count, &numbers, &doneCount)
+        } catch {
+            for event in numbers.events[..<doneCount] { release(item: event.item, list: event.list) }
+            throw error
+        }
+    }
+
+    private mutating func retain(
+        _ columns: TimelineColumns,
+        from bytes: Span<UInt8>,
+        last count: Int,
+        _ numbers: inout EventNumbers,
+        _ doneCount: inout Int
     ) throws(MessageError) {
         // Each is asked for once: the columns are another module's.
         let (items, eventItems, eventLists) = (columns.items, columns.eventItems, columns.eventLists)
@@ -71,24 +87,32 @@ struct NameTables {
                 list: 0,
                 byteCount: TimelineEvent.storedByteCount(ofItem: items[place].count)
             )
-            if !eventLists.isEmpty, eventLists[index] > 0 {
-                let place = Int(eventLists[index] - 1)
-                if knownLists[place].number == EventNumbers.unknown {
-                    knownLists[place] = try retainList(place, tables, bytes, &knownCategories)
-                } else {
-                    lists.retain(knownLists[place].number - 1)
-                }
-                event.list = knownLists[place].number
-                event.byteCount += knownLists[place].byteCount
+            // From here on the item is released should its list be at fault.
+            events[index - kept.lowerBound] = event
+            doneCount += 1
+            guard !eventLists.isEmpty, eventLists[index] > 0 else { continue }
+            let list = Int(eventLists[index] - 1)
+            if knownLists[list].number == EventNumbers.unknown {
+                knownLists[list] = try retainList(list, tables, bytes, &knownCategories)
+            } else {
+                lists.retain(knownLists[list].number - 1)
             }
+            event.list = knownLists[list].number
+            event.byteCount += knownLists[list].byteCount
             events[index - kept.lowerBound] = event
         }
     }
 
     private mutating func retainItem(_ bytes: Span<UInt8>) throws(MessageError) -> UInt32 {
         let retained = items.retain(bytes)
+        guard retained.isNew else { return retained.number }
         // What is in the table was looked at when it came.
-        if retained.isNew { _ = try TimelineColumns.item(bytes) }
+        do {
+            _ = try TimelineColumns.item(bytes)
+        } catch {
+            items.release(retained.number)
+            throw error
+        }
         return retained.number
     }
 

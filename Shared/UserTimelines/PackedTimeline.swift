@@ -1,6 +1,8 @@
+import Messages
+
 /// One user's timeline as one run of bytes, without slack: millions of them are held.
 ///
-/// First comes the head, then the events, oldest first, each with its item's number, its list of categories, a byte for
+/// First comes the head, with a bit beside the generation that says whether it has sources, then the events, oldest first, each with its item's number, its list of categories, a byte for
 /// the rating and what follows, the time since the event before, and the digest of its id if it has one. Numbers are
 /// variable-length. Times are counted back from that of the last event, which the head has, so that the oldest event can
 /// be cut off in front without touching the others. An event of MovieLens takes about 6 bytes.
@@ -16,6 +18,23 @@ struct PackedTimeline {
         var heldCount = 0
         /// The sum of their `TimelineEvent.storedByteCount`.
         var storedByteCount = 0
+        /// As `Timeline` has them; most users have none, and then they take no byte.
+        var sources: [Timeline.Source] = []
+
+        /// The offset of the last record that was sent on from a partition; -1 when none was.
+        func lastOffset(from partition: Int32) -> Int64 {
+            sources.first { $0.partition == partition }?.offset ?? -1
+        }
+
+        /// Notes a record that was sent on, and is past the last of its partition.
+        mutating func note(_ source: Timeline.Source) {
+            let place = sources.firstIndex { $0.partition >= source.partition } ?? sources.count
+            if place < sources.count, sources[place].partition == source.partition {
+                sources[place] = source
+            } else if sources.count < Limits.sourceCount {
+                sources.insert(source, at: place)
+            }
+        }
     }
 
     /// An event, its texts as numbers of the shared tables.
@@ -75,12 +94,20 @@ struct PackedTimeline {
         guard !bytes.isEmpty else { return (head, 0) }
         var position = 0
         let bytes = bytes.span
-        head.generation = UInt32(truncatingIfNeeded: Self.varint(bytes, &position))
+        let first = Self.varint(bytes, &position)
+        head.generation = UInt32(truncatingIfNeeded: first >> 1)
         head.eventCount = Self.varint(bytes, &position)
         head.lastOffset = Int64(bitPattern: Self.varint(bytes, &position)) &- 1
         head.lastTime = Int64(bitPattern: Self.varint(bytes, &position))
         head.heldCount = Int(Self.varint(bytes, &position))
         head.storedByteCount = Int(Self.varint(bytes, &position))
+        if first & 1 == 1 {
+            for _ in 0..<Self.varint(bytes, &position) {
+                let partition = Int32(truncatingIfNeeded: Self.varint(bytes, &position))
+                let offset = Int64(bitPattern: Self.varint(bytes, &position))
+                head.sources.append(Timeline.Source(partition: partition, offset: offset))
+            }
+        }
         return (head, position)
     }
 
@@ -112,18 +139,24 @@ struct PackedTimeline {
     // MARK: - Writing
 
     /// The most bytes that a head takes.
-    static let maximumHeadByteCount = 60
+    static func maximumHeadByteCount(sources: Int) -> Int { 64 + sources * 15 }
     /// The most bytes that an event takes.
     static let maximumEventByteCount = 33
 
     /// Writes a head at a position, which is moved behind it.
     static func write(_ head: Head, to target: inout MutableSpan<UInt8>, at position: inout Int) {
-        write(UInt64(head.generation), &target, &position)
+        write(UInt64(head.generation) << 1 | (head.sources.isEmpty ? 0 : 1), &target, &position)
         write(head.eventCount, &target, &position)
         write(UInt64(bitPattern: head.lastOffset &+ 1), &target, &position)
         write(UInt64(bitPattern: head.lastTime), &target, &position)
         write(UInt64(head.heldCount), &target, &position)
         write(UInt64(head.storedByteCount), &target, &position)
+        guard !head.sources.isEmpty else { return }
+        write(UInt64(head.sources.count), &target, &position)
+        for source in head.sources {
+            write(UInt64(UInt32(bitPattern: source.partition)), &target, &position)
+            write(UInt64(bitPattern: source.offset), &target, &position)
+        }
     }
 
     /// Writes an event at a position, which is moved behind it.

@@ -10,7 +10,7 @@ public struct TimelineStore: Sendable {
     public enum Outcome: Equatable, Sendable {
         /// It is in the timeline now.
         case applied
-        /// It was applied before: its offset is not past the last.
+        /// It was applied before: its offset is not past the last, or was not where it was sent on from.
         case known
         /// The timeline holds an event of the same id, so this one does not count again.
         case repeated
@@ -74,22 +74,27 @@ public struct TimelineStore: Sendable {
     ///   - columns: the timeline, just read from `bytes`.
     ///   - bytes: the record's value.
     ///   - partition: the user's partition.
-    /// - Throws: `MessageError` for a text that no event has. The store must not be used after it.
+    /// - Throws: `MessageError` for a text that no event has; the store is then as it was.
     public mutating func restore(
         _ columns: TimelineColumns,
         from bytes: Span<UInt8>,
         in partition: Int32
     ) throws(MessageError) {
+        do {
+            try Self.restore(
+                columns,
+                from: bytes,
+                length: length,
+                into: &partitions[partition, default: [:]][columns.user, default: PackedTimeline()],
+                &names,
+                &numbers,
+                &scratch
+            )
+        } catch {
+            if partitions[partition]?[columns.user]?.byteCount == 0 { remove(columns.user, in: partition) }
+            throw error
+        }
         lastOffsets[partition] = max(lastOffsets[partition] ?? -1, columns.lastOffset)
-        try Self.restore(
-            columns,
-            from: bytes,
-            length: length,
-            into: &partitions[partition, default: [:]][columns.user, default: PackedTimeline()],
-            &names,
-            &numbers,
-            &scratch
-        )
     }
 
     /// Adds an event to its user's timeline, unless the timeline knows it already.
@@ -99,16 +104,20 @@ public struct TimelineStore: Sendable {
     ///   - user: whose it is.
     ///   - partition: the user's partition.
     ///   - offset: the event's offset there. One that is not past the last applied was applied before.
+    ///   - source: for a record that was sent on from another partition its place there. One that is not past the last
+    ///     from there was applied before.
     /// - Returns: what became of it.
     public mutating func apply(
         _ event: TimelineEvent,
         of user: UserID,
         in partition: Int32,
-        offset: Int64
+        offset: Int64,
+        source: Timeline.Source? = nil
     ) -> Outcome {
         Self.apply(
             event,
             at: offset,
+            source,
             length: length,
             to: &partitions[partition, default: [:]][user, default: PackedTimeline()],
             &names,
@@ -122,12 +131,36 @@ public struct TimelineStore: Sendable {
     ///   - user: who.
     ///   - partition: the user's partition.
     ///   - offset: where the deletion lies there.
+    ///   - source: for one that was sent on from another partition its place there.
     /// - Returns: false when the timeline has a later event, so that the deletion was applied before.
-    public mutating func remove(_ user: UserID, in partition: Int32, at offset: Int64) -> Bool {
-        let last = partitions[partition]?[user]?.head().head.lastOffset ?? -1
-        guard last < offset || Protection.replayGuard.isOff else { return false }
+    public mutating func remove(
+        _ user: UserID,
+        in partition: Int32,
+        at offset: Int64,
+        source: Timeline.Source? = nil
+    ) -> Bool {
+        if let head = partitions[partition]?[user]?.head().head, Self.knows(offset, source, head) { return false }
         remove(user, in: partition)
         return true
+    }
+
+    /// Begins a user anew whose stored timeline cannot be used, unless the user has another.
+    ///
+    /// - Parameters:
+    ///   - user: who.
+    ///   - partition: the user's partition.
+    ///   - generation: greater than that of any row, so that new rows take the place of old ones.
+    public mutating func begin(_ user: UserID, in partition: Int32, generation: UInt32) {
+        guard partitions[partition]?[user] == nil else { return }
+        var head = PackedTimeline.Head()
+        head.generation = generation
+        Self.replace(
+            upTo: 0,
+            of: &partitions[partition, default: [:]][user, default: PackedTimeline()],
+            with: head,
+            nil,
+            &scratch
+        )
     }
 
     /// Forgets a user.
@@ -144,7 +177,8 @@ public struct TimelineStore: Sendable {
             user: user,
             generation: head.generation,
             eventCount: head.eventCount,
-            lastOffset: head.lastOffset
+            lastOffset: head.lastOffset,
+            sources: head.sources
         )
         timeline.events.reserveCapacity(head.heldCount)
         var gaps: [Int64] = []
@@ -189,6 +223,7 @@ extension TimelineStore {
         head.generation = columns.generation
         head.eventCount = columns.eventCount
         head.lastOffset = columns.lastOffset
+        head.sources = columns.sources
         head.lastTime = columns.eventTimes.last ?? 0
         head.storedByteCount = numbers.events[..<numbers.count].reduce(0) { $0 + $1.byteCount }
         var first = 0
@@ -198,7 +233,11 @@ extension TimelineStore {
             first += 1
         }
         head.heldCount = numbers.count - first
-        reserve(PackedTimeline.maximumHeadByteCount + head.heldCount * PackedTimeline.maximumEventByteCount, &scratch)
+        reserve(
+            PackedTimeline.maximumHeadByteCount(sources: head.sources.count)
+                + head.heldCount * PackedTimeline.maximumEventByteCount,
+            &scratch
+        )
         var position = 0
         var target = scratch.mutableSpan
         PackedTimeline.write(head, to: &target, at: &position)
@@ -243,14 +282,16 @@ extension TimelineStore {
     private static func apply(
         _ event: TimelineEvent,
         at offset: Int64,
+        _ source: Timeline.Source?,
         length: Int,
         to timeline: inout PackedTimeline,
         _ names: inout NameTables,
         _ scratch: inout [UInt8]
     ) -> Outcome {
         var (head, position) = timeline.head()
-        guard offset > head.lastOffset || Protection.replayGuard.isOff else { return .known }
+        if knows(offset, source, head) { return .known }
         head.lastOffset = offset
+        if let source { head.note(source) }
         if let digest = event.idDigest, holds(digest, timeline, head, position), !Protection.eventIDs.isOff {
             replace(upTo: position, of: &timeline, with: head, nil, &scratch)
             return .repeated
@@ -270,10 +311,18 @@ extension TimelineStore {
             names.release(item: oldest.item, list: oldest.list)
         }
         head.heldCount += 1
-        head.eventCount += 1
+        // Timelines that are restored are held to what can be followed.
+        head.eventCount = min(head.eventCount, UInt64(Int64.max) - 1) + 1
         head.lastTime = event.time
         replace(upTo: position, of: &timeline, with: head, new, &scratch)
         return .applied
+    }
+
+    /// Whether a record was applied before.
+    private static func knows(_ offset: Int64, _ source: Timeline.Source?, _ head: PackedTimeline.Head) -> Bool {
+        if offset <= head.lastOffset, !Protection.replayGuard.isOff { return true }
+        guard let source else { return false }
+        return source.offset <= head.lastOffset(from: source.partition) && !Protection.sourceGuard.isOff
     }
 
     private static func replace(
@@ -283,7 +332,10 @@ extension TimelineStore {
         _ event: PackedTimeline.Event?,
         _ scratch: inout [UInt8]
     ) {
-        reserve(PackedTimeline.maximumHeadByteCount + PackedTimeline.maximumEventByteCount, &scratch)
+        reserve(
+            PackedTimeline.maximumHeadByteCount(sources: head.sources.count) + PackedTimeline.maximumEventByteCount,
+            &scratch
+        )
         var end = 0
         var target = scratch.mutableSpan
         PackedTimeline.write(head, to: &target, at: &end)

@@ -3,8 +3,8 @@ public import Messages
 public import StreamProcessing
 public import Streams
 
-/// What a batch of events changed: the users that must be encoded again, those that are to be forgotten, and the records
-/// that were no events.
+/// What a batch of events changed: the users that must be encoded again, those that are to be forgotten, the records that
+/// belong elsewhere, and those that were no events.
 public struct TimelineUpdate: Sendable {
     /// A timeline as it is after the batch.
     public struct Changed: Sendable {
@@ -14,6 +14,28 @@ public struct TimelineUpdate: Sendable {
         public let partition: Int32
         /// When its last event was appended to the log, in milliseconds since 1970.
         public let appendedAt: Int64
+    }
+
+    /// A record that is to be sent on.
+    public struct Reroute: Sendable {
+        /// Why; a small set, so that it can be a metric's label.
+        public enum Reason: String, Sendable, CaseIterable {
+            /// It has a key, and lies in a partition that is not the key's.
+            case partition
+            /// It has no key, and lies in a partition that is not that of its value's user.
+            case keyless
+        }
+
+        /// The record, as it is to be sent.
+        public let record: OutgoingRecord
+        /// Why.
+        public let reason: Reason
+
+        /// Joins both.
+        public init(record: OutgoingRecord, reason: Reason) {
+            self.record = record
+            self.reason = reason
+        }
     }
 
     private struct Touched {
@@ -32,6 +54,9 @@ public struct TimelineUpdate: Sendable {
     public private(set) var knownCount = 0
     /// Events whose `event_id` their user's timeline held already.
     public private(set) var repeatedCount = 0
+    /// Records that lay in partitions that are not their users', in order.
+    public private(set) var reroutes: [Reroute] = []
+    private var deletedUsers: Set<UserID> = []
     private var touched: [Touched] = []
     private var positions: [UserID: Int] = [:]
 
@@ -40,15 +65,17 @@ public struct TimelineUpdate: Sendable {
     /// - Parameters:
     ///   - records: records of `user-events`.
     ///   - store: the timelines.
+    ///   - routing: which partition is whose.
     ///   - isRejected: whether a record was rejected before.
     public init(
         applying records: [Record],
         to store: inout TimelineStore,
+        routing: EventRouting,
         unless isRejected: (Record) -> Bool = { _ in false }
     ) {
         for record in records {
             do throws(MessageError) {
-                try apply(record, to: &store)
+                try apply(record, to: &store, routing)
             } catch {
                 if isRejected(record) {
                     knownCount += 1
@@ -64,39 +91,37 @@ public struct TimelineUpdate: Sendable {
         }
     }
 
-    private mutating func apply(_ record: Record, to store: inout TimelineStore) throws(MessageError) {
-        let partition = record.source.partition
-        guard let key = record.key, !key.isEmpty else {
-            throw MessageError(field: "key", reason: "is empty; the key of an event is its user's id")
+    private mutating func apply(
+        _ record: Record,
+        to store: inout TimelineStore,
+        _ routing: EventRouting
+    ) throws(MessageError) {
+        let read = try ReadRecord(record)
+        let partition = routing.partition(of: read.key)
+        guard partition == record.source.partition else {
+            let reason = read.isKeyless ? Reroute.Reason.keyless : .partition
+            return reroutes.append(Reroute(record: try read.sentOn(record, to: partition), reason: reason))
         }
-        guard let user = String(validating: key, as: UTF8.self).map({ UserID($0) }) else {
-            throw MessageError(field: "key", reason: "is not UTF-8; the key of an event is its user's id")
-        }
-        guard let value = record.value else {
-            if store.remove(user, in: partition, at: record.offset) {
-                if !deleted.contains(where: { $0.user == user }) { deleted.append((user, partition)) }
-            } else {
-                knownCount += 1
+        if let first = read.first { try routing.check(first) }
+        let source = read.first.map { Timeline.Source(partition: $0.partition, offset: $0.offset) }
+        if let event = read.event {
+            switch store.apply(
+                TimelineEvent(event),
+                of: read.user,
+                in: partition,
+                offset: record.offset,
+                source: source
+            ) {
+            case .applied: break
+            case .known: knownCount += 1
+            case .repeated: repeatedCount += 1
             }
-            return touch(user, partition, at: record.timestamp)
+        } else if store.remove(read.user, in: partition, at: record.offset, source: source) {
+            if deletedUsers.insert(read.user).inserted { deleted.append((read.user, partition)) }
+        } else {
+            knownCount += 1
         }
-        let event = try Event(
-            decoding: value,
-            contentType: record.header(ContentType.header),
-            receivedAt: record.timestamp
-        )
-        guard event.user == user else {
-            throw MessageError(
-                field: "user",
-                reason: "is \"\(event.user)\" but the record's key is \"\(user)\"; they must be the same"
-            )
-        }
-        switch store.apply(TimelineEvent(event), of: user, in: partition, offset: record.offset) {
-        case .applied: break
-        case .known: knownCount += 1
-        case .repeated: repeatedCount += 1
-        }
-        touch(user, partition, at: record.timestamp)
+        touch(read.user, partition, at: read.first?.timestamp ?? record.timestamp)
     }
 
     private mutating func touch(_ user: UserID, _ partition: Int32, at time: Int64) {

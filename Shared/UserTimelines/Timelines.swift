@@ -1,5 +1,5 @@
 import Identifiers
-import Messages
+public import Messages
 public import Streams
 
 /// The encoder worker's state: the timelines of the partitions it holds.
@@ -14,16 +14,59 @@ public actor Timelines {
         public let items: Int
     }
 
+    /// What became of stored timelines.
+    public struct Restored: Sendable {
+        /// How many records there were.
+        public private(set) var recordCount = 0
+        /// How many are no timelines that can be used.
+        public private(set) var refusedCount = 0
+        /// Why the first of them are none, with their places.
+        public private(set) var refusals: [MessageError] = []
+        /// How many lie in a partition that is not their users'.
+        public private(set) var foreignCount = 0
+
+        /// Begins with none.
+        public init() {}
+
+        /// Adds more.
+        public mutating func add(_ more: Restored) {
+            recordCount += more.recordCount
+            refusedCount += more.refusedCount
+            foreignCount += more.foreignCount
+            refusals += more.refusals.prefix(max(0, 5 - refusals.count))
+        }
+
+        fileprivate mutating func count(isForeign: Bool) {
+            recordCount += 1
+            if isForeign { foreignCount += 1 }
+        }
+
+        fileprivate mutating func count(_ refusal: MessageError) {
+            recordCount += 1
+            refusedCount += 1
+            if refusals.count < 5 { refusals.append(refusal) }
+        }
+    }
+
+    /// An event count that is no further past the number of the log's offsets may be of a topic that was made anew.
+    public static let countSlack: Int64 = 1_000_000
+
+    private let partitionCount: Int32
     private var store: TimelineStore
     private var columns = TimelineColumns()
     /// Offsets of records that were rejected and are in the log of rejected records, by partition.
     private var rejected: [Int32: Set<Int64>] = [:]
+    /// Users of whom a stored timeline was refused, and a generation that is past it.
+    private var refused: [Int32: [UserID: UInt32]] = [:]
 
     /// Begins with no partition.
     ///
-    /// - Parameter length: how many events a timeline keeps.
-    public init(length: Int) {
+    /// - Parameters:
+    ///   - length: how many events a timeline keeps.
+    ///   - partitionCount: of `user-events`.
+    public init(length: Int, partitionCount: Int32) {
         store = TimelineStore(length: length)
+        self.partitionCount = partitionCount
     }
 
     /// What is held now.
@@ -41,6 +84,7 @@ public actor Timelines {
     public func open(_ partition: Int32) {
         store.open(partition)
         rejected[partition] = nil
+        refused[partition] = nil
     }
 
     /// Forgets partitions.
@@ -48,6 +92,7 @@ public actor Timelines {
         for partition in partitions {
             store.drop(partition)
             rejected[partition] = nil
+            refused[partition] = nil
         }
     }
 
@@ -59,38 +104,106 @@ public actor Timelines {
 
     /// Takes stored timelines in order: the newest of a user stays, a deletion forgets it.
     ///
-    /// - Throws: `MessageError` for a record that cannot be read: the worker's own state is damaged, so it must not go on.
-    public func restore(_ records: [Record]) throws {
+    /// Whoever may write to the topic may have written them, so they are held against the log. One that cannot be right is
+    /// passed over, so that it neither stops the worker for ever nor, with an offset that no event reaches, keeps out all of
+    /// its user's events; an older one of the user stays, if there is one. One that is not in its user's partition is
+    /// passed over too: a version that did not send records on has left it.
+    ///
+    /// - Parameters:
+    ///   - records: the records.
+    ///   - end: of the partition's events, asked for after the end of the timelines: no timeline knows an event past it.
+    /// - Returns: what became of them.
+    public func restore(_ records: [Record], upTo end: Int64) -> Restored {
+        var restored = Restored()
         for record in records {
             do throws(MessageError) {
-                try restore(record)
+                restored.count(isForeign: try !restore(record, upTo: end))
             } catch {
-                throw MessageError(
-                    field: error.field,
-                    reason: "\(record.source) offset \(record.offset) is no timeline: \(error.reason)"
+                restored.count(
+                    MessageError(
+                        field: error.field,
+                        reason: "\(record.source) offset \(record.offset) is no timeline: \(error.reason)"
+                    )
                 )
             }
         }
+        return restored
     }
 
-    private func restore(_ record: Record) throws(MessageError) {
-        guard let key = record.key else { throw MessageError(field: "key", reason: "there is none") }
-        let partition = record.source.partition
-        guard let value = record.value else {
-            return store.remove(UserID(String(decoding: key, as: UTF8.self)), in: partition)
+    /// Says that all stored timelines of a partition were taken.
+    ///
+    /// A user of whom nothing could be used begins anew, with a generation whose rows take the place of earlier ones.
+    public func finishRestore(of partition: Int32) {
+        for (user, generation) in refused.removeValue(forKey: partition) ?? [:] {
+            store.begin(user, in: partition, generation: generation)
         }
-        try columns.read(value.span)
-        guard columns.user.utf8.elementsEqual(key) else {
+    }
+
+    /// False for a record that is not in its user's partition.
+    private func restore(_ record: Record, upTo end: Int64) throws(MessageError) -> Bool {
+        guard let key = record.key, let user = String(validating: key, as: UTF8.self).map({ UserID($0) }) else {
+            throw MessageError(field: "key", reason: "is not a user's id in UTF-8")
+        }
+        let partition = record.source.partition
+        guard Partitioner.partition(of: key, count: partitionCount) == partition else { return false }
+        guard let value = record.value else {
+            store.remove(user, in: partition)
+            refused[partition]?[user] = nil
+            return true
+        }
+        do throws(MessageError) {
+            try columns.read(value.span)
+            try check(user, upTo: end)
+            try store.restore(columns, from: value.span, in: partition)
+        } catch {
+            refuse(user, in: partition)
+            throw error
+        }
+        return true
+    }
+
+    /// Holds what was just read against its key and the log.
+    private func check(_ user: UserID, upTo end: Int64) throws(MessageError) {
+        guard columns.user == user else {
+            throw MessageError(field: "user", reason: "is \"\(columns.user)\" but the record's key is \"\(user)\"")
+        }
+        guard !columns.eventItems.isEmpty else {
+            throw MessageError(field: "event_items", reason: "is empty, and a timeline is stored with its first event")
+        }
+        guard columns.lastOffset < end else {
             throw MessageError(
-                field: "user",
-                reason: "is \"\(columns.user)\" but the record's key is \"\(String(decoding: key, as: UTF8.self))\""
+                field: "last_offset",
+                reason:
+                    "\(columns.lastOffset) is past the end of the user's partition of \(Topic.userEvents.rawValue), "
+                    + "which is \(end): if that topic was made anew, delete the records of "
+                    + "\(Topic.userTimelines.rawValue) too"
             )
         }
-        try store.restore(columns, from: value.span, in: partition)
+        guard columns.eventCount <= UInt64(clamping: end) + UInt64(Self.countSlack) else {
+            throw MessageError(
+                field: "event_count",
+                reason: "\(columns.eventCount) is more than the log has had events, which is at most \(end)"
+            )
+        }
+    }
+
+    private func refuse(_ user: UserID, in partition: Int32) {
+        let known = refused[partition]?[user] ?? 1
+        let isSane = columns.generation <= Limits.generation
+        let next = isSane ? min(columns.generation, Limits.generation - 1) + 1 : 1
+        refused[partition, default: [:]][user] = max(known, next)
     }
 
     /// Applies a batch of `user-events`.
-    public func apply(_ records: [Record]) -> TimelineUpdate {
-        TimelineUpdate(applying: records, to: &store) { rejected[$0.source.partition]?.contains($0.offset) == true }
+    ///
+    /// - Parameters:
+    ///   - records: the records.
+    ///   - ends: as `EventRouting` has them.
+    /// - Returns: what they changed.
+    public func apply(_ records: [Record], ends: [Int32: Int64] = [:]) -> TimelineUpdate {
+        let routing = EventRouting(partitionCount: partitionCount, ends: ends)
+        return TimelineUpdate(applying: records, to: &store, routing: routing) {
+            rejected[$0.source.partition]?.contains($0.offset) == true
+        }
     }
 }

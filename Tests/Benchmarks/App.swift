@@ -11,6 +11,7 @@ struct App {
             summary: "Measures the numerics and the streams, each beside what it is compared with.",
             commands: [
                 EncoderCommand.command, IngestionCommand.command, AppendCommand.command, WorkerCommand.command,
+                ReroutingCommand.command,
                 WriterCommand.command, FreshnessCommand.command, TimelinesCommand.command, JSONCommand.command,
                 WaitingCommand.command,
             ]

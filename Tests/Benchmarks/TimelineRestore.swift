@@ -60,12 +60,12 @@ struct TimelineRestore: Codable {
         var reads: [Time] = []
         let bytes = Atomic<Int>(0)
         for round in 0..<3 {
-            let timelines = Timelines(length: length)
+            let timelines = Timelines(length: length, partitionCount: Int32(partitions.count))
             restores.append(
                 try await time {
                     for partition in partitions {
                         await timelines.open(partition.partition)
-                        try await log.replay(partition) { try await timelines.restore($0) }
+                        try await log.replay(partition) { _ = await timelines.restore($0, upTo: .max) }
                     }
                 }
             )

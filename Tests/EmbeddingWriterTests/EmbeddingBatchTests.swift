@@ -3,6 +3,7 @@ import Messages
 import StreamProcessing
 import Streams
 import Testing
+import UserModels
 
 @testable import EmbeddingWriter
 
@@ -92,5 +93,79 @@ import Testing
         // The value of one under the key of the other is refused.
         let foreign = try Self.record(Self.embedding(users[0], count: 1), user: users[1], offset: 5)
         #expect(EmbeddingBatch([foreign]).rejections.count == 1)
+    }
+
+    private static let limits = EmbeddingLimits(
+        shape: ModelBundle.ContextShape(version: "v1", rows: 1, columns: 2),
+        extent: EventEnds.Extent(partitionCount: 2, ends: [0: 10])
+    )
+
+    private static func changed(_ change: (inout UserEmbedding) -> Void) -> UserEmbedding {
+        var embedding = embedding("ann", count: 5)
+        change(&embedding)
+        return embedding
+    }
+
+    /// Whoever may write to the topic may have written them.
+    @Test(arguments: [
+        EmbeddingBatchTests.changed {
+            $0.columns = 3
+            $0.context = [1, 2, 3]
+        },
+        EmbeddingBatchTests.changed {
+            $0.rows = 2
+            $0.context = [1, 2, 3, 4]
+        },
+        EmbeddingBatchTests.changed { $0.pooled = [1] }, EmbeddingBatchTests.changed { $0.pooled = [] },
+        EmbeddingBatchTests.changed { $0.sourcePartition = 2 },
+        EmbeddingBatchTests.changed { $0.sourcePartition = .max },
+        EmbeddingBatchTests.changed { $0.eventCount = UInt64(Int64.max) },
+        EmbeddingBatchTests.changed { $0.eventCount = 1_000_010 },
+        EmbeddingBatchTests.changed { $0.sourceOffset = .max },
+        EmbeddingBatchTests.changed { $0.sourceOffset = 1_000_010 },
+    ])
+    func whatNoModelAndNoLogHaveMadeIsRejected(embedding: UserEmbedding) throws {
+        var batch = EmbeddingBatch([
+            try Self.record(embedding, user: "ann", offset: 0),
+            try Self.record(Self.embedding("ann", count: 6), user: "ann", offset: 1),
+            try Self.record(nil, user: "bob", offset: 2),
+        ])
+        batch.hold(to: Self.limits)
+        #expect(batch.rejections.map(\.record.offset) == [0] && batch.entries.map(\.record.offset) == [1, 2])
+    }
+
+    @Test(arguments: [
+        EmbeddingBatchTests.changed { $0.eventCount = 1_000_009 },
+        EmbeddingBatchTests.changed { $0.sourceOffset = 1_000_009 },
+        EmbeddingBatchTests.changed { $0.sourcePartition = 1 },
+        // Another version's shape is another one.
+        EmbeddingBatchTests.changed {
+            $0.modelVersion = "v0"
+            $0.columns = 3
+            $0.context = [1, 2, 3]
+        },
+    ])
+    func whatCanBeIsTaken(embedding: UserEmbedding) throws {
+        var batch = EmbeddingBatch([try Self.record(embedding, user: "ann", offset: 0)])
+        batch.hold(to: Self.limits)
+        #expect(batch.rejections.isEmpty)
+    }
+
+    /// They are no embeddings at all: no row, and no later embedding, could follow them.
+    @Test(arguments: [
+        EmbeddingBatchTests.changed { $0.generation = .max }, EmbeddingBatchTests.changed { $0.generation = 1_000_001 },
+        EmbeddingBatchTests.changed { $0.eventCount = .max },
+        EmbeddingBatchTests.changed { $0.pooled = [Float](repeating: 0, count: 65_536) },
+    ])
+    func whatCannotBeFollowedIsNotWrittenAtAll(embedding: UserEmbedding) {
+        #expect(throws: MessageError.self) { try embedding.encoded() }
+    }
+
+    @Test func theLogIsAskedOnlyAboutWhatIsFarPastIt() {
+        let claims = EmbeddingLimits.claims([
+            Self.changed { $0.sourceOffset = 9 }, Self.changed { $0.eventCount = 1_000_500 },
+            Self.changed { $0.sourcePartition = 1 },
+        ])
+        #expect(claims == [0: 500, 1: -999_995])
     }
 }

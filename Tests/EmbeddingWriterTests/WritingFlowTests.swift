@@ -7,6 +7,7 @@ import StreamProcessing
 import Streams
 import TestSupport
 import Testing
+import UserModels
 import Verification
 
 @testable import EmbeddingWriter
@@ -41,6 +42,7 @@ import Verification
                     memberName: "embedding-writer-test"
                 ),
                 table,
+                shape: ModelBundle.ContextShape(version: "v1", rows: 1, columns: 2),
                 metrics: EmbeddingWriterMetrics(metrics),
                 health: EmbeddingWriterHealth(Health()),
                 logger: Logger(label: "test", handler: Silent())
@@ -66,6 +68,12 @@ import Verification
             let sql = "SELECT count(*) FROM user_embeddings WHERE event_count = \(count)"
             let text = try PrivatePostgres.shared().psql(address, sql)
             return Int(text.trimmingCharacters(in: .whitespacesAndNewlines)) ?? -1
+        }
+
+        func rejected() async throws -> [Record] {
+            let collector = Collector()
+            try await log.replay(TopicPartition(Topic.userEmbeddings.rejected, 0)) { await collector.take($0) }
+            return await collector.records
         }
 
         func close() async {
@@ -113,6 +121,64 @@ import Verification
         let rejected = await collector.records
         #expect(rejected.map(\.key) == [Array("u13".utf8)])
         #expect(Rejection(headersOf: rejected[0])?.reason.contains("no_unlucky_user") == true)
+        await fixture.close()
+    }
+
+    /// Whoever may write to the topic may have written them; a row of the model in use stays as it is.
+    @Test func embeddingsThatCannotBeAreRejectedAndTheRowsGoOn() async throws {
+        let fixture = try await Fixture()
+        try await fixture.append(users: 0..<4, count: 1)
+        var shape = EmbeddingBatchTests.embedding("u0", count: 2)
+        (shape.columns, shape.context) = (4, [1, 2, 3, 4])
+        var endless = EmbeddingBatchTests.embedding("u1", count: 2)
+        endless.eventCount = UInt64(Int64.max)
+        var nowhere = EmbeddingBatchTests.embedding("u2", count: 2)
+        nowhere.sourcePartition = 7
+        let bad = [shape, endless, nowhere]
+        try await fixture.log.append(
+            try bad.map {
+                let key = Array($0.user.utf8)
+                return OutgoingRecord(topic: Topic.userEmbeddings.rawValue, key: key, value: try $0.encoded())
+            }
+        )
+        try await fixture.append(users: 0..<4, count: 3)
+        try await whileRunning(fixture) {
+            try await poll("4 rows are newer", within: .seconds(300)) { try fixture.rows(knowing: 3) == 4 }
+        }
+        #expect(Set(try await fixture.rejected().compactMap(\.key)) == Set(bad.map { Array($0.user.utf8) }))
+        await fixture.close()
+    }
+
+    /// What was read as poison is rejected before the stop, rows beside it are written, and a start goes on behind it.
+    @Test func poisonStopsTheWriterOnceItIsRejected() async throws {
+        let fixture = try await Fixture()
+        try await fixture.append(users: 0..<5, count: 1)
+        let bad = (0..<200).map {
+            OutgoingRecord(topic: Topic.userEmbeddings.rawValue, key: Array("p\($0)".utf8), value: [0xff])
+        }
+        try await fixture.log.append(bad)
+        try await fixture.append(users: 0..<5, count: 2)
+        var stops = 0
+        while try await fixture.rejected().count < 200 || fixture.rows(knowing: 2) < 5 {
+            try #require(stops < 10, "a start made no progress")
+            let (shutdown, ended) = (Shutdown(), Shutdown())
+            async let watching: Void = {
+                while try await fixture.rejected().count < 200 || fixture.rows(knowing: 2) < 5, !ended.isRequested {
+                    try await Task.sleep(for: .milliseconds(50))
+                }
+                shutdown.request()
+            }()
+            do {
+                try await fixture.flow.run(until: shutdown)
+            } catch let failure as ProcessFailure {
+                #expect(failure.exitCode == .badInput)
+                stops += 1
+            }
+            ended.request()
+            try await watching
+        }
+        let rejected = try await fixture.rejected()
+        #expect(stops > 0 && rejected.count == 200 && Set(rejected.map(\.key)) == Set(bad.map(\.key)))
         await fixture.close()
     }
 

@@ -70,13 +70,20 @@ import Verification
         func close() async { await subscription.close() }
     }
 
+    /// A user whose partition it is.
+    private static func user(of partition: TopicPartition) -> UserID {
+        var number = 0
+        while Partitioner.partition(of: Array("u\(number)".utf8), count: 2) != partition.partition { number += 1 }
+        return UserID("u\(number)")
+    }
+
     private static let quick = TopicPartition(Topic.userEvents.rawValue, 0)
     private static let slow = TopicPartition(Topic.userEvents.rawValue, 1)
 
     private struct Bench {
         let log: SlowLog
         let subscription: Listening
-        let timelines = Timelines(length: 50)
+        let timelines = Timelines(length: 50, partitionCount: 2)
         let metrics = MetricsRegistry()
         let health = Health()
         let restores: Restores
@@ -88,8 +95,16 @@ import Verification
                 slow: TopicPartition(Topic.userTimelines.rawValue, slow.partition)
             )
             try await log.createTopics(TopicSpecification.system(partitionCount: 2))
+            // As if 50,000 events had come and gone.
+            try PrivatePostgres.shared().psql(
+                address,
+                """
+                UPDATE userllm_log.partitions p SET next_offset = 50001, low_offset = 50001 FROM userllm_log.topics t
+                WHERE t.id = p.topic_id AND t.name = 'user-events' AND p.partition = 1
+                """
+            )
             for partition in [quick, slow] {
-                let user: UserID = "u\(partition.partition)"
+                let user = RestoresTests.user(of: partition)
                 let timeline = Timeline(
                     user: user,
                     generation: 0,

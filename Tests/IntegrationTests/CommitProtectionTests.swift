@@ -35,6 +35,32 @@ extension ProtectionTests {
             }
         }
 
+        /// The group's offsets are set back, so the worker sends records on again that lie in others' partitions.
+        @Test(arguments: FaultStage.logs, ["", "source-guard"])
+        func recordsThatAreSentOnAgainCountOnce(kafka: Bool, without protections: String) async throws {
+            try await FaultStage.run(kafka: kafka) { system in
+                let writer = try await system.start("embedding-writer")
+                let first = try await system.start("encoder-worker", "first")
+                // The first record of each partition is not read again.
+                try await system.append(users: 6, rounds: 0..<1)
+                let sentOn = try await system.appendMisplaced(users: 6, rounds: 1..<3)
+                try await system.append(users: 6, rounds: 3..<4)
+                try await system.waitUntilDrained()
+                await first.stop()
+                try await system.rewindEvents()
+                let second = try await system.start("encoder-worker", "second", without: protections)
+                try await system.appendMisplaced(users: 6, rounds: 4..<5)
+                try await system.waitUntilDrained()
+                let findings = try await system.check()
+                #expect(findings.rerouted == sentOn + 6 && findings.resent == sentOn)
+                #expect(findings.applied == 30)
+                #expect(findings.problems.isEmpty == protections.isEmpty, "\(findings.problems)")
+                #expect(findings.problems.contains { $0.hasPrefix("rows:") } == !protections.isEmpty)
+                await second.stop()
+                await writer.stop()
+            }
+        }
+
         /// A worker is killed in the middle of its second commit.
         @Test(arguments: FaultStage.logs, ["", "atomic-commit"])
         func aCommitThatIsCutOffLosesNothing(kafka: Bool, without protections: String) async throws {

@@ -36,6 +36,16 @@ actor ForeignProducer {
         if code != RD_KAFKA_RESP_ERR_NO_ERROR { throw KafkaError(code, operation: "flush") }
     }
 
+    /// Opens a transaction and commits a group's offsets in it, as nobody of the group.
+    func beginAndCommit(_ offsets: [TopicPartition: Int64], group: String) throws {
+        try check(rd_kafka_init_transactions(client.handle, 30_000))
+        try check(rd_kafka_begin_transaction(client.handle))
+        let metadata = rd_kafka_consumer_group_metadata_new(group)
+        defer { rd_kafka_consumer_group_metadata_destroy(metadata) }
+        let list = PartitionList(offsets)
+        try check(rd_kafka_send_offsets_to_transaction(client.handle, list.pointer, metadata, 30_000))
+    }
+
     func commit() throws {
         try check(rd_kafka_commit_transaction(client.handle, 30_000))
     }

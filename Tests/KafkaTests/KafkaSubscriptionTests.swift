@@ -250,18 +250,36 @@ struct KafkaSubscriptionTests {
         let (log, topic) = try await openLog(partitions: 1)
         try await fill(log, topic, 0..<4)
         let group = "group-\(UUID().uuidString)"
-        #expect(try await OffsetsHistory.problems(log, groups: [group]).count == 1)
+        let folder = try await PrivateKafka.shared().topicFolder
+        // The broker makes the topic with the first group.
+        #expect(try await log.committedOffsets(group: group, topic: topic).isEmpty)
+        #expect(try OffsetsHistory.problems(in: folder, groups: [group]).count == 1)
         let reader = try await log.subscribe(groupOptions(topic, group: group, maximumBatchCount: 2))
         let first = try await nextBatch(reader)
         try await reader.commit(first, producing: [])
         try await reader.commit(try await nextBatch(reader), producing: [])
-        #expect(try await OffsetsHistory.problems(log, groups: [group]) == [])
+        #expect(try OffsetsHistory.problems(in: folder, groups: [group]) == [])
         try await reader.commit(first, producing: [])
         // A broker that says that it forgot offsets is to blame only where the group's offsets lie.
         #expect(OffsetsHistory.partition(of: "encoder-worker", count: 8) == 7)
         #expect(OffsetsHistory.partition(of: "llm-responder", count: 8) == 6)
-        let problems = try await OffsetsHistory.problems(log, groups: [group])
-        #expect(problems == ["the offset of \(group) at \(TopicPartition(topic, 0)) went from 4 back to 2"])
+        // One that nobody ends holds readers of committed records back from here on, and aborted ones do not count.
+        let other = TopicPartition(topic, 0)
+        let address = try await PrivateKafka.shared().address
+        let aborted = try ForeignProducer(address: address)
+        try await aborted.beginAndCommit([other: 1], group: group)
+        try await aborted.abort()
+        let open = try ForeignProducer(address: address)
+        try await open.beginAndCommit([other: 0], group: group)
+        try await fill(log, topic, 4..<5)
+        try await reader.commit(try await nextBatch(reader), producing: [])
+        try await reader.commit(first, producing: [])
+        let problems = try OffsetsHistory.problems(in: folder, groups: [group])
+        #expect(
+            problems
+                == [4, 5].map { "the offset of \(group) at \(TopicPartition(topic, 0)) went from \($0) back to 2" }
+        )
+        try await open.abort()
         await reader.close()
         await log.close()
     }

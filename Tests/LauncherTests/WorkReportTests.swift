@@ -49,4 +49,16 @@ import Testing
         #expect(Readiness.unmet(in: page) == "no \"room\"; away")
         #expect(Readiness.unmet(in: "<html>") == nil)
     }
+
+    @Test func whatWasSentOnIsSaidWithTheWayOut() {
+        let lines = [
+            "userllm_encoder_worker_records_rerouted_total{reason=\"partition\"} 12",
+            "userllm_encoder_worker_records_rerouted_total{reason=\"keyless\"} 3",
+        ]
+        let report = WorkReport(of: .encoderWorker, in: MetricsPage(text: lines.joined(separator: "\n")))
+        let advice = StatusCommand.reroutingAdvice([report, report])
+        #expect(advice?.contains("6 by having no key, 24 by their producer's partitioner") == true)
+        #expect(advice?.contains("partitioner=murmur2_random") == true)
+        #expect(StatusCommand.reroutingAdvice([]) == nil)
+    }
 }

@@ -38,9 +38,13 @@ import Testing
         ]
         let timeline = Timeline(
             user: "u",
-            generation: .max,
+            generation: 1_000_000,
             eventCount: UInt64(Int64.max),
-            lastOffset: .max,
+            lastOffset: .max - 1,
+            sources: [
+                Timeline.Source(partition: 0, offset: 0), Timeline.Source(partition: 3, offset: .max - 1),
+                Timeline.Source(partition: .max, offset: 1_000_000_007),
+            ],
             events: events
         )
         let found = try coded(timeline)
@@ -49,6 +53,41 @@ import Testing
         let json = try timeline.encodedJSON()
         #expect(try Timeline(decoding: json, contentType: "application/json") == timeline)
         #expect(String(decoding: json, as: UTF8.self).contains(#""event_id_digest":"ffffffffffffffff""#))
+    }
+
+    @Test(
+        arguments: [
+            [(-1, 0)], [(0, -1)], [(0, Int64.max)], [(1, 0), (1, 1)], [(2, 0), (1, 0)],
+        ] as [[(Int32, Int64)]]
+    )
+    func sourcesThatCannotBeAreRefused(sources: [(Int32, Int64)]) throws {
+        let sources = sources.map { Timeline.Source(partition: $0.0, offset: $0.1) }
+        let event = TimelineEvent(item: "a", time: 1)
+        let timeline = Timeline(user: "u", eventCount: 1, lastOffset: 0, sources: sources, events: [event])
+        let error = #expect(throws: MessageError.self) { try timeline.encoded() }
+        #expect(error?.field?.hasPrefix("source_") == true)
+        // As anybody might write it: u, one event of "a", and the columns of the sources.
+        func varint(_ value: UInt64) -> [UInt8] {
+            value < 0x80 ? [UInt8(value)] : [UInt8(value & 0x7F) | 0x80] + varint(value >> 7)
+        }
+        var bytes: [UInt8] = [0x0A, 1, 0x75, 0x18, 1, 0x32, 1, 0x61, 0x52, 1, 0, 0x6A, 1, 2]
+        for source in sources {
+            bytes += [0x80, 0x01] + varint(UInt64(UInt32(bitPattern: source.partition)))
+            bytes += [0x88, 0x01] + varint(UInt64(bitPattern: source.offset))
+        }
+        #expect(throws: MessageError.self) { try Timeline(decoding: bytes, contentType: nil) }
+        #expect(throws: MessageError.self) { try Timeline(decoding: bytes + [0x80, 0x01, 9], contentType: nil) }
+    }
+
+    @Test func theMostSourcesFitIntoTheLogBesideTheGreatestEvents() throws {
+        let sources = (0..<Limits.sourceCount).map {
+            Timeline.Source(partition: Int32.max - 5_000 + Int32($0), offset: .max - 1)
+        }
+        let event = TimelineEvent(item: "a", time: 1)
+        let timeline = Timeline(user: "u", eventCount: 1, lastOffset: 0, sources: sources, events: [event])
+        let bytes = try timeline.encoded()
+        #expect(try coded(timeline) == timeline)
+        #expect(bytes.count + Limits.timelineByteCount < 1_048_576 - 1_000)
     }
 
     @Test func theGreatestEventsFitIntoTheLogAtFifty() throws {
@@ -65,7 +104,7 @@ import Testing
             )
         }
         let user = UserID(String(repeating: "u", count: Limits.identifierByteCount))
-        let timeline = Timeline(user: user, generation: .max, eventCount: 50, lastOffset: .max, events: events)
+        let timeline = Timeline(user: user, generation: 1_000_000, eventCount: 50, lastOffset: .max - 1, events: events)
         let sum = events.reduce(0) { $0 + $1.storedByteCount }
         #expect(sum <= Limits.timelineByteCount)
         #expect(sum == 866_000)

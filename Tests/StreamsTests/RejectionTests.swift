@@ -101,6 +101,15 @@ import Testing
         #expect(record.timestamp == expected)
     }
 
+    @Test func aReplayedRecordHasNoPlaceThatItWasSentOnFrom() throws {
+        var sentOn = record
+        sentOn.headers = [
+            Header("userllm-rerouted", "0 5 7 1"), Header("UserLLM-Rerouted", "0 5 7 1"), Header("h", "1"),
+        ]
+        let rejection = Rejection(of: sentOn, reason: "no", service: "s", time: 0)
+        #expect(rejection.replayed(sentOn).headers == [Header("h", "1"), Header("replays", "1")])
+    }
+
     @Test func longReasonsAreShortened() {
         let reason = String(repeating: "ü", count: 2_000)
         let rejection = Rejection(of: record, reason: reason, service: "s", time: 0)

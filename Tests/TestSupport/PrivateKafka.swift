@@ -68,6 +68,9 @@ public actor PrivateKafka {
     /// The broker's address, as in `kafka://127.0.0.1:9092`.
     public var address: String { "kafka://127.0.0.1:\(port)" }
 
+    /// Where the broker keeps its topics.
+    public var topicFolder: String { "\(folder)/logs" }
+
     /// Opens a log on this broker, which may answer late where it shares its machine with a whole test run.
     public func openLog(settings: [String: String] = [:]) async throws -> KafkaLog {
         let patient = ["connect.timeout.ms": "600000", "delivery.timeout.ms": "600000"]

@@ -7,6 +7,8 @@ import Testing
 @testable import UserTimelines
 
 @Suite struct TimelineUpdateTests {
+    private static let routing = EventRouting(partitionCount: 1)
+
     private func record(
         _ event: Event,
         offset: Int64,
@@ -14,7 +16,7 @@ import Testing
         headers: [Header] = []
     ) throws -> Record {
         Record(
-            source: TopicPartition(Topic.userEvents.rawValue, 1),
+            source: TopicPartition(Topic.userEvents.rawValue, 0),
             offset: offset,
             timestamp: 1_000 + offset,
             key: Array((key ?? event.user.text).utf8),
@@ -25,7 +27,7 @@ import Testing
 
     private func store() -> TimelineStore {
         var store = TimelineStore(length: 10)
-        store.open(1)
+        store.open(0)
         return store
     }
 
@@ -36,7 +38,7 @@ import Testing
             try record(Event(user: "bob", item: "b", time: 2), offset: 1),
             try record(Event(user: "ann", item: "c", time: 3), offset: 2),
         ]
-        let update = TimelineUpdate(applying: records, to: &store)
+        let update = TimelineUpdate(applying: records, to: &store, routing: Self.routing)
         #expect(update.changed.map(\.timeline.user) == ["ann", "bob"])
         #expect(update.changed.map(\.timeline.eventCount) == [2, 1])
         #expect(update.changed.map(\.timeline.lastOffset) == [2, 1])
@@ -57,7 +59,11 @@ import Testing
             headers: [Header("content-type", "text/csv")]
         )
         let good = try record(Event(user: "ann", item: "a", time: 1), offset: 4)
-        let update = TimelineUpdate(applying: [broken, keyless, foreign, unknown, good], to: &store)
+        let update = TimelineUpdate(
+            applying: [broken, keyless, foreign, unknown, good],
+            to: &store,
+            routing: Self.routing
+        )
         #expect(update.rejections.map(\.record.offset) == [0, 1, 2, 3])
         #expect(update.rejections[1].reason.contains("key"))
         #expect(update.rejections[2].reason.contains("user"))
@@ -75,15 +81,17 @@ import Testing
         deletion.value = nil
         let first = TimelineUpdate(
             applying: [try record(Event(user: "ann", item: "a", time: 1), offset: 0), deletion],
-            to: &store
+            to: &store,
+            routing: Self.routing
         )
         #expect(first.changed.isEmpty)
         #expect(first.deleted.map(\.user) == ["ann"])
-        #expect(store.timeline(of: "ann", in: 1) == nil)
+        #expect(store.timeline(of: "ann", in: 0) == nil)
 
         let again = TimelineUpdate(
             applying: [try record(Event(user: "ann", item: "b", time: 5), offset: 2)],
-            to: &store
+            to: &store,
+            routing: Self.routing
         )
         #expect(again.deleted.isEmpty)
         #expect(again.changed.map(\.timeline.eventCount) == [1])
@@ -94,7 +102,7 @@ import Testing
         var json = try record(Event(user: "ann", item: "a", time: 1), offset: 0)
         json.value = Array(#"{"user":"ann","item":"a","rating":4}"#.utf8)
         json.headers = [Header("content-type", "application/json")]
-        let update = TimelineUpdate(applying: [json], to: &store)
+        let update = TimelineUpdate(applying: [json], to: &store, routing: Self.routing)
         #expect(update.rejections.isEmpty)
         // An event without a time happened when the log took it.
         #expect(update.changed.first?.timeline.events == [TimelineEvent(item: "a", rating: 4, time: 1_000)])
@@ -108,13 +116,14 @@ import Testing
                 try record(event, offset: 0), try record(event, offset: 1),
                 try record(Event(id: "e-1", user: "bob", item: "a", time: 1), offset: 2),
             ],
-            to: &store
+            to: &store,
+            routing: Self.routing
         )
         #expect(update.repeatedCount == 1)
         #expect(update.knownCount == 0)
         #expect(update.changed.map(\.timeline.eventCount) == [1, 1])
         #expect(update.changed.map(\.timeline.lastOffset) == [1, 2])
-        let later = TimelineUpdate(applying: [try record(event, offset: 3)], to: &store)
+        let later = TimelineUpdate(applying: [try record(event, offset: 3)], to: &store, routing: Self.routing)
         #expect(later.repeatedCount == 1)
         #expect(later.changed.map(\.timeline.lastOffset) == [3])
         #expect(later.changed.map(\.timeline.eventCount) == [1])

@@ -76,6 +76,24 @@ public struct BareSystem: Sendable {
     ///   - rounds: which events of each; of equal numbers the events are equal.
     /// - Throws: `StreamError`.
     public func append(users: Int, rounds: Range<Int>) async throws {
+        try await log.append(try records(users: users, rounds: rounds))
+    }
+
+    /// Appends such events to partitions that are not their users', half of them without a key, and says how many.
+    @discardableResult
+    public func appendMisplaced(users: Int, rounds: Range<Int>) async throws -> Int {
+        var records = try records(users: users, rounds: rounds)
+        let count = try await log.partitionCount(of: Topic.userEvents.rawValue) ?? 1
+        for index in records.indices {
+            let right = Partitioner.partition(of: records[index].key ?? [], count: count)
+            records[index].partition = (right + 1) % count
+            if index.isMultiple(of: 2) { records[index].key = nil }
+        }
+        try await log.append(records)
+        return records.count
+    }
+
+    private func records(users: Int, rounds: Range<Int>) throws -> [OutgoingRecord] {
         var records: [OutgoingRecord] = []
         for round in rounds {
             for user in 0..<users {
@@ -94,7 +112,7 @@ public struct BareSystem: Sendable {
                 )
             }
         }
-        try await log.append(records)
+        return records
     }
 
     /// Waits until all events are encoded, and all embeddings written where `rows` says so.

@@ -19,6 +19,10 @@ public struct FaultsCheck: Sendable {
         public var deletions = 0
         /// Records that are no events.
         public var rejected = 0
+        /// Records that lay in partitions that are not their users'.
+        public var rerouted = 0
+        /// Records that were sent on once more, because the log told old offsets; they changed nothing.
+        public var resent = 0
         /// Users with a row.
         public var users = 0
         /// The greatest difference of a number in a row.
@@ -52,7 +56,9 @@ public struct FaultsCheck: Sendable {
     /// The same, and with what the load knows.
     func run(_ ledger: FaultsLedger.Contents?) async throws -> Findings {
         let length = try ModelBundle.load(bundle).timelineLength
-        let oracle = try await folding(Topic.userEvents.rawValue, of: log, into: FaultsOracle(length: length)) {
+        let topic = Topic.userEvents.rawValue
+        let count = try await log.partitionCount(of: topic) ?? 1
+        let oracle = try await folding(topic, of: log, into: FaultsOracle(length: length, partitionCount: count)) {
             $0.take($1)
         }
         var findings = Findings()
@@ -61,7 +67,10 @@ public struct FaultsCheck: Sendable {
         findings.duplicates = oracle.duplicateCount
         findings.deletions = oracle.deletionCounts.values.reduce(0, +)
         findings.rejected = oracle.rejected.count
+        findings.rerouted = oracle.misplaced.count
+        findings.resent = oracle.resentCount
         findings.users = oracle.rows.userCount
+        findings.add("rerouting", oracle.reroutingProblems)
         if let ledger { findings.add("ledger", Self.compare(ledger, oracle)) }
         findings.add("rejected", try await rejections(oracle))
         findings.add("timelines", try await timelines(oracle))

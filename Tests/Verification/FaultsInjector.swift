@@ -249,7 +249,12 @@ actor FaultsInjector {
             poisonCount += 1
             let key = "poison-\(poisonCount)"
             do {
-                try await log.append([Self.poison(poisonCount, key: key)])
+                var record = Self.poison(poisonCount, key: key)
+                // What is no event is rejected where it lies, wherever that is.
+                if poisonCount.isMultiple(of: 2) {
+                    record.partition = Int32(poisonCount / 2 % FaultsVerification.partitions)
+                }
+                try await log.append([record])
                 await ledger.poisons(key)
             } catch {
                 // It may be in the log all the same: the next one has another key, and this one counts as unknown.

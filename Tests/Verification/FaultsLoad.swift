@@ -19,6 +19,10 @@ struct FaultsLoad: Sendable {
         var rate = 250.0
         /// Questions per second.
         var questions = 1.0
+        /// Who writes to the log itself, beside HTTP.
+        var producers = ForeignProducer.allCases
+        /// Events per second of each.
+        var producerRate = 15.0
     }
 
     private enum Reply {
@@ -29,16 +33,19 @@ struct FaultsLoad: Sendable {
 
     let system: LocalSystem
     let ledger: FaultsLedger
+    /// Where those write that do not come over HTTP.
+    let log: String
     let options: Options
     private let http = HTTPClient(maximumConnectionCount: 16)
     /// How long a request may be tried again once the faults are over.
-    private static let patience: Duration = .seconds(120)
+    static let patience: Duration = .seconds(120)
 
     /// Sends until `shutdown`, and then until everything that was begun is acknowledged.
     func run(until shutdown: Shutdown) async throws {
         try await withThrowingTaskGroup(of: Void.self) { group in
             for sender in 0..<options.senders { group.addTask { try await send(sender, until: shutdown) } }
             group.addTask { try await ask(until: shutdown) }
+            for producer in options.producers { group.addTask { try await produce(producer, until: shutdown) } }
             try await group.waitForAll()
         }
     }
@@ -69,7 +76,7 @@ struct FaultsLoad: Sendable {
     /// Whether the load may forget this user now and then.
     static func isForgettable(_ user: UserID) -> Bool { (Int(user.text.dropFirst()) ?? 0) / 4 % 10 == 3 }
 
-    private func event(_ user: UserID, id: String, _ random: inout SeededRandom) -> Event {
+    func event(_ user: UserID, id: String, _ random: inout SeededRandom) -> Event {
         Event(
             id: id,
             user: user,

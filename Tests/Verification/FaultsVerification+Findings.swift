@@ -23,8 +23,8 @@ extension FaultsVerification {
         let answers = try await answerProblems(contents, log)
         var offsets: (problems: [String], forgotten: [String]) = ([], [])
         if let broker {
-            offsets = try await OffsetsHistory.steps(
-                log,
+            offsets = try OffsetsHistory.steps(
+                in: broker.topicFolder,
                 groups: [ConsumerGroup.encoderWorker, ConsumerGroup.llmResponder],
                 forgotten: broker.offsetPartitionsTakenUpTooEarly
             )

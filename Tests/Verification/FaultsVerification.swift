@@ -78,6 +78,7 @@ public struct FaultsVerification: Sendable {
 
     let options: Options
     private let say: @Sendable (String) -> Void
+    static let partitions = 4
     private static let workers = 2
     private static let ingestors = 2
 
@@ -157,7 +158,7 @@ public struct FaultsVerification: Sendable {
     ) async throws -> LocalSystem {
         var system = LocalSystem.Options(log: broker?.address, bundle: bundle)
         system.encoderWorkers = Self.workers
-        system.partitions = 4
+        system.partitions = Self.partitions
         system.further = ["--event-ingestors", "\(Self.ingestors)"]
         let started = try await LocalSystem.start(system, in: folder)
         guard let disk else { return started }
@@ -218,7 +219,7 @@ public struct FaultsVerification: Sendable {
         do {
             healedAfter = try await disturb(
                 system,
-                FaultsLoad(system: system, ledger: ledger, options: load),
+                FaultsLoad(system: system, ledger: ledger, log: state.log, options: load),
                 injector,
                 schedule,
                 watch

@@ -162,6 +162,9 @@ public final class KafkaBroker: Sendable {
     /// Sends a signal, such as SIGSTOP.
     public func signal(_ number: Int32) { current.signal(number) }
 
+    /// Where it keeps its topics.
+    var topicFolder: String { "\(folder)/kafka/logs" }
+
     /// Partitions of the groups' offsets in which the broker took up its work before it had loaded them, as it noticed.
     ///
     /// Kafka 4.3.1 does so when it is led anew in the partition meanwhile; what it then tells of offsets may be old.

@@ -1,24 +1,33 @@
-import StreamProcessing
+import Foundation
 import Streams
 
-/// Every offset that groups have committed to a Kafka, as its own topic of them tells.
+/// Every offset that groups have committed to a Kafka, as the files of its own topic of them tell.
 ///
 /// To ask the broker again and again would not do: one that was killed tells old offsets until somebody writes to the group.
+/// To read the topic as a consumer would not do either: a transaction that the broker left open (KAFKA-20734) holds back all
+/// that comes after it. The files have the markers that end transactions, so what is behind an open one can be read.
 enum OffsetsHistory {
     private static let topic = "__consumer_offsets"
 
     /// Commits that were before an earlier one of the same group and partition, but for those in the given partitions of
     /// the broker's topic, which are told apart.
+    ///
+    /// - Parameters:
+    ///   - folder: where the broker keeps its topics.
+    ///   - groups: the groups.
+    ///   - forgotten: the partitions of the broker's topic in which it may have forgotten offsets.
+    /// - Returns: what went back, and what did where the broker forgot.
+    /// - Throws: `VerificationError` for files that cannot be read.
     static func steps(
-        _ log: any MessageLog,
+        in folder: String,
         groups: Set<String>,
         forgotten: Set<Int32>
-    ) async throws -> (problems: [String], forgotten: [String]) {
-        let number = Int32(try await log.partitionCount(of: topic) ?? 0)
+    ) throws -> (problems: [String], forgotten: [String]) {
+        let count = try partitionCount(in: folder)
         var result: (problems: [String], forgotten: [String]) = ([], [])
         for group in groups.sorted() {
-            let found = try await problems(log, groups: [group])
-            if forgotten.contains(partition(of: group, count: number)) {
+            let found = try problems(in: folder, groups: [group])
+            if forgotten.contains(partition(of: group, count: count)) {
                 result.forgotten += found
             } else {
                 result.problems += found
@@ -34,15 +43,32 @@ enum OffsetsHistory {
     }
 
     /// Commits that were before an earlier one of the same group and partition.
-    static func problems(_ log: any MessageLog, groups: Set<String>) async throws -> [String] {
-        let newest = try await folding(topic, of: log, into: History()) { history, record in
-            guard let commit = Commit(record), groups.contains(commit.group) else { return }
-            history.take(commit)
+    static func problems(in folder: String, groups: Set<String>) throws -> [String] {
+        var history = History()
+        for partition in 0..<(try partitionCount(in: folder)) {
+            for commit in try commits(ofPartitionIn: "\(folder)/\(topic)-\(partition)")
+            where groups.contains(commit.group) {
+                history.take(commit)
+            }
         }
-        return newest.isEmpty ? ["no commit of \(groups.sorted()) is in \(topic)"] : newest.problems
+        return history.isEmpty ? ["no commit of \(groups.sorted()) is in \(topic)"] : history.problems
     }
 
-    private struct History: Sendable {
+    private static func partitionCount(in folder: String) throws -> Int32 {
+        let names = try FileManager.default.contentsOfDirectory(atPath: folder)
+        return Int32(names.count { $0.hasPrefix("\(topic)-") })
+    }
+
+    /// The commits of one partition of the topic, in the order in which they came into force.
+    private static func commits(ofPartitionIn folder: String) throws -> [Commit] {
+        var segments: [[UInt8]] = []
+        for name in try FileManager.default.contentsOfDirectory(atPath: folder).sorted() where name.hasSuffix(".log") {
+            segments.append([UInt8](try Data(contentsOf: URL(filePath: "\(folder)/\(name)"))))
+        }
+        return try SegmentReader.committedRecords(of: segments).compactMap { Commit(key: $0.key, value: $0.value) }
+    }
+
+    private struct History {
         private var newest: [String: Int64] = [:]
         private(set) var problems: [String] = []
         var isEmpty: Bool { newest.isEmpty }
@@ -64,8 +90,8 @@ enum OffsetsHistory {
         let offset: Int64
 
         /// Nil for what is no commit: groups, and offsets that were deleted.
-        init?(_ record: Record) {
-            guard var key = record.key.map({ $0[...] }), let value = record.value,
+        init?(key: [UInt8]?, value: [UInt8]?) {
+            guard var key = key.map({ $0[...] }), let value,
                 let version = Self.number(&key, 2), version <= 1,
                 let group = Self.text(&key), let topic = Self.text(&key), let number = Self.number(&key, 4)
             else { return nil }

@@ -72,7 +72,9 @@ public final class ServiceProcess: Sendable {
             arguments += ["--instance", options.instance]
             arguments += ["--session-timeout", options.sessionTimeout.configurationText]
         }
-        if options.program == "encoder-worker" { arguments += ["--bundle", options.bundle] }
+        if ["encoder-worker", "embedding-writer"].contains(options.program) {
+            arguments += ["--bundle", options.bundle]
+        }
         var environment = ["USERLLM_LOG": options.log]
         if options.program == "embedding-writer" { environment["USERLLM_DATABASE"] = options.database }
         if !options.failpoints.isEmpty { environment["USERLLM_FAILPOINT"] = options.failpoints }

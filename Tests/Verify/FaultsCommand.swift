@@ -115,7 +115,8 @@ enum FaultsCommand {
             (
                 "records of the log",
                 "\(findings.records) = \(findings.applied) applied + \(findings.duplicates) known + "
-                    + "\(findings.rejected) rejected + \(findings.deletions) deletions"
+                    + "\(findings.rejected) rejected + \(findings.deletions) deletions + "
+                    + "\(findings.rerouted) sent on + \(findings.resent) of those again"
             ),
             ("questions", "\(result.questions) acknowledged"),
             ("looks at the rows", "\(result.looks)"),

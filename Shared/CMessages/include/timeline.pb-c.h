@@ -119,10 +119,18 @@ struct  Userllm__Timeline
    */
   size_t n_event_ids;
   uint64_t *event_ids;
+  /*
+   * Partitions of user-events, ascending, from which records of this user were sent on to the user's own, and for each the
+   * offset there of the last that was applied.
+   */
+  size_t n_source_partitions;
+  uint32_t *source_partitions;
+  size_t n_source_offsets;
+  uint64_t *source_offsets;
 };
 #define USERLLM__TIMELINE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&userllm__timeline__descriptor) \
-    , 0, {0,NULL}, 0, 0, 0, 0, 0, 0, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0, 1u, 0,NULL }
+    , 0, {0,NULL}, 0, 0, 0, 0, 0, 0, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0, 1u, 0,NULL, 0,NULL, 0,NULL }
 
 
 /* Userllm__TimelineEvent methods */
