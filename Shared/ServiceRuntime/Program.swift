@@ -66,7 +66,7 @@ public struct Program: Sendable {
             try DescriptorLimit.check(command.kind)
             for key in context.configuration.exposedKeys {
                 context.logger.warning(
-                    "other users of this machine can see the secret on the command line: set it by the environment or a file",
+                    "other users of this machine can see the password on the command line: set it by the environment or a file",
                     metadata: ["configuration.key": key]
                 )
             }

@@ -103,6 +103,7 @@ import Testing
     @Test func aLongPathAndOneWithACommaWork() async throws {
         try await withFolder { folder, bundle in
             let long = "\(folder)/\(String(repeating: "long-", count: 30)), and a comma"
+            try FileManager.default.createDirectory(atPath: long, withIntermediateDirectories: true)
             try await upAndDown(bundle, in: long)
         }
     }
