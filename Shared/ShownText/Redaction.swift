@@ -64,13 +64,15 @@ public enum Redaction {
     /// Whether a value of a key is known to be harmless.
     static func shows(_ value: String, of key: String) -> Bool {
         guard isHarmless(key), !value.contains("://") else { return false }
-        if key == "port" { return value.utf8.allSatisfy { isDigit($0) || $0 == UInt8(ascii: ",") } }
+        if key == "port" || numericEnds.contains(where: key.hasSuffix) {
+            return value.utf8.allSatisfy { isDigit($0) || ",-".utf8.contains($0) }
+        }
         return value.utf8.allSatisfy(isPlain)
     }
 
     private static func isHarmless(_ key: String) -> Bool {
         if isSecret(key) { return false }
-        return harmlessKeys.contains(key) || harmlessEnds.contains { key.hasSuffix($0) }
+        return harmlessKeys.contains(key) || (numericEnds + [".location", ".file"]).contains(where: key.hasSuffix)
     }
 
     private static let harmlessKeys: Set<String> = [
@@ -86,7 +88,8 @@ public enum Redaction {
         "sasl.username", "debug", "compression.codec", "compression.type", "broker.address.family", "client.rack",
         "ssl.endpoint.identification.algorithm", "enable.ssl.certificate.verification", "ssl.cipher.suites",
     ]
-    private static let harmlessEnds = [".ms", ".bytes", ".kbytes", ".messages", ".location", ".file"]
+    /// Of keys whose values are numbers.
+    private static let numericEnds = [".ms", ".bytes", ".kbytes", ".messages"]
 
     static func isDigit(_ byte: UInt8) -> Bool { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) }
 

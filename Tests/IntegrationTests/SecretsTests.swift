@@ -28,7 +28,7 @@ import Verification
         "host=127.0.0.1 port=1 password=\(secret)", "host=127.0.0.1 port=1 password=a \(secret)",
         "host=127.0.0.1 port=1 password='\(secret)", "kafka://u:\(secret)@127.0.0.1:1", "kafka://127.0.0.1:\(secret)",
         "kafka://127.0.0.1:1?sasl.pasword=\(secret)", "kafka://127.0.0.1:1?\(secret)",
-        "kafka://127.0.0.1:1?security.protocol=\(secret)", "kafka://127.0.0.1:1?retry.backoff.ms=\(secret)",
+        "kafka://127.0.0.1:1?retry.backoff.ms=\(secret)",
         "kafka://127.0.0.1:1?security.protocol=ssl&ssl.key.pem=\(secret)",
         "kafka://127.0.0.1:1?security.protocol=ssl&ssl.certificate.pem=\(secret)&ssl.key.pem=x",
         "kafka://127.0.0.1:1?sasl.password=a&\(secret)=x",
