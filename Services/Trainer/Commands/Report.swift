@@ -1,3 +1,4 @@
+import Datasets
 import Foundation
 import ShownText
 
@@ -25,7 +26,9 @@ struct Report {
         } else {
             for field in fields {
                 let value = (field.value as? Double).map { $0.formatted(digits: 4) } ?? "\(field.value)"
-                Swift.print("\(field.name.replacing("_", with: " ")): \(ControlCharacters.escaped(value))")
+                // A table of our own words has lines; of what files say, none may begin one.
+                let text = field.value is ReadingCounts ? value : ControlCharacters.escaped(value)
+                Swift.print("\(field.name.replacing("_", with: " ")): \(text)")
             }
         }
     }
