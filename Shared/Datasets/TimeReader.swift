@@ -14,8 +14,12 @@ struct TimeReader {
 
     init(_ expected: Unit) { self.expected = expected }
 
+    private static let plausibleSeconds = TimeUnit.seconds.plausible
+
     /// Milliseconds since 1970 of a whole number; nil when nobody can tell what it is.
     mutating func milliseconds(_ value: Int64) -> Int64? {
+        // As nearly all rows of tables have it.
+        if expected == .seconds, Self.plausibleSeconds.contains(value) { return value * 1_000 }
         switch TimeUnit(ofNumber: value) {
         case .seconds:
             if expected != .seconds { counts[.timesInSeconds] += 1 }
