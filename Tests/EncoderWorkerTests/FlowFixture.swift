@@ -143,12 +143,15 @@ actor DisturbedSubscription: Subscription {
 
     func readyBatch() async throws(StreamError) -> Batch? { try await subscription.readyBatch() }
 
-    func commit(_ batch: Batch, producing outputs: [OutgoingRecord]) async throws(StreamError) {
+    func commit(
+        _ offsets: [TopicPartition: Int64],
+        producing outputs: [OutgoingRecord]
+    ) async throws(StreamError) {
         commits += 1
         if commits == which {
             do { try disturb() } catch { throw .fatal("\(error)") }
         }
-        try await subscription.commit(batch, producing: outputs)
+        try await subscription.commit(offsets, producing: outputs)
     }
 
     func start(at offsets: [TopicPartition: Int64]) async throws(StreamError) {

@@ -67,7 +67,8 @@ struct ImportTests {
         let log = try await TestLog.open()
         let user = stage.user
         let reviews = [("0", "a"), ("0", "b"), ("1", "a"), ("0", "c"), ("1", "c")].map { number, item in
-            #"{"user_id":"\#(user)\#(number)","parent_asin":"\#(item)","rating":4,"timestamp":1700000000000,"text":"so"}"# + "\n"
+            #"{"user_id":"\#(user)\#(number)","parent_asin":"\#(item)","rating":4,"timestamp":1700000000000,"text":"so"}"#
+                + "\n"
         }
         let path =
             form == "sequences"

@@ -126,15 +126,17 @@ import Testing
 
     /// TCP ports on which a process listens.
     private static func listeningPorts(of pid: Int32) -> [Substring] {
-        let inodes = ["tcp", "tcp6"].flatMap { name in
+        var listening: [(port: Substring, inode: Substring)] = []
+        for name in ["tcp", "tcp6"] {
             let table = (try? String(contentsOfFile: "/proc/\(pid)/net/\(name)", encoding: .utf8)) ?? ""
-            return table.split(separator: "\n").map { $0.split(separator: " ") }
-                .filter { $0.count > 9 && $0[3] == "0A" }.map { (port: $0[1], inode: $0[9]) }
+            for line in table.split(separator: "\n") {
+                let columns = line.split(separator: " ")
+                if columns.count > 9, columns[3] == "0A" { listening.append((columns[1], columns[9])) }
+            }
         }
         let folder = "/proc/\(pid)/fd"
-        let targets = ((try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []).compactMap {
-            try? FileManager.default.destinationOfSymbolicLink(atPath: "\(folder)/\($0)")
-        }
-        return inodes.filter { targets.contains("socket:[\($0.inode)]") }.map(\.port)
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
+        let targets = names.compactMap { try? FileManager.default.destinationOfSymbolicLink(atPath: "\(folder)/\($0)") }
+        return listening.filter { targets.contains("socket:[\($0.inode)]") }.map { $0.port }
     }
 }

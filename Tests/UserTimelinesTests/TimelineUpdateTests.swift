@@ -136,7 +136,7 @@ import Testing
             Event(user: UserID($1.0), item: ItemID($1.1), categories: [$1.0, $1.1], time: Int64($0))
         }
         let records = try events.enumerated().map { try record($1, offset: Int64($0)) }
-        var update = TimelineUpdate(applying: records, to: &store)
+        var update = TimelineUpdate(applying: records, to: &store, routing: Self.routing)
         #expect(update.rejections.isEmpty)
         #expect(update.changed.map(\.timeline.user) == [UserID(composed), UserID(decomposed)])
         #expect(update.changed.map(\.timeline.eventCount) == [2, 1])
@@ -150,12 +150,12 @@ import Testing
         )
         // Whose key and value differ in bytes alone is no event of that key.
         let foreign = try record(events[0], offset: 3, key: decomposed)
-        update = TimelineUpdate(applying: [foreign], to: &store)
+        update = TimelineUpdate(applying: [foreign], to: &store, routing: Self.routing)
         #expect(update.rejections.count == 1)
         // Forgetting one leaves the other.
         var deletion = try record(events[0], offset: 4)
         deletion.value = nil
-        update = TimelineUpdate(applying: [deletion], to: &store)
+        update = TimelineUpdate(applying: [deletion], to: &store, routing: Self.routing)
         #expect(update.deleted.map(\.user) == [UserID(composed)])
         #expect(store.timeline(of: UserID(composed), in: 1) == nil)
         #expect(store.timeline(of: UserID(decomposed), in: 1)?.eventCount == 1)
