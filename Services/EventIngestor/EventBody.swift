@@ -30,6 +30,9 @@ struct EventBody {
 
     private enum Form { case lone, lines, array }
 
+    /// No event may be larger, whatever the settings say; what is longer is not looked at any further.
+    static let largestEventByteCount = 1 << 20
+
     /// The whole body; a piece is a range of it.
     let bytes: [UInt8]
     private let form: Form
@@ -76,16 +79,17 @@ struct EventBody {
         var scanner = scanner
         var next = scanner.position + byteCount
         var count = 0
+        var isTooLarge = false
         do throws(JSONError) {
             try scanner.beginArray()
-            while try scanner.nextValue(isFirst: count == 0) {
-                try scanner.skipValue()
+            while !isTooLarge, try scanner.nextValue(isFirst: count == 0) {
+                isTooLarge = try !scanner.skipValue(within: Self.largestEventByteCount)
                 count += 1
                 guard scanner.position > next else { continue }
                 await pause()
                 next = scanner.position + byteCount
             }
-            try scanner.finish()
+            if !isTooLarge { try scanner.finish() }
         } catch {
             throw Failure(
                 status: 400,
@@ -93,6 +97,13 @@ struct EventBody {
                     "the array of events cannot be read at or after event \(count): it \(error.detail); nothing of it was taken"
             )
         }
+        guard isTooLarge else { return }
+        throw Failure(
+            status: 413,
+            reason:
+                "event \(count - 1) of the array has more than \(Self.largestEventByteCount) bytes: send it smaller; "
+                + "nothing of the array was taken"
+        )
     }
 
     /// Finds the next event; nil at the end.
@@ -175,16 +186,16 @@ struct EventBody {
     /// Whether there is something after the first object.
     ///
     /// An event that spans lines and is followed by nothing is one event; anything after it makes it lines. Where the first
-    /// object is wrong, a line after it that begins with `{` does.
+    /// object is wrong or too large, a line after it that begins with `{` does.
     private static func hasMore(_ bytes: [UInt8], _ scanner: JSONScanner) -> Bool {
         let start = scanner.position
         var scanner = scanner
         do throws(JSONError) {
-            try scanner.skipValue()
-            return scanner.peek() != nil
+            if try scanner.skipValue(within: largestEventByteCount) { return scanner.peek() != nil }
         } catch {
             return hasLineWithObject(bytes[start...])
         }
+        return hasLineWithObject(bytes[start...])
     }
 
     private static func hasLineWithObject(_ bytes: ArraySlice<UInt8>) -> Bool {

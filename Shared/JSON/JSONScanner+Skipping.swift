@@ -1,7 +1,16 @@
 extension JSONScanner {
     /// Passes over the next value, whatever it is, and checks all of it.
-    public mutating func skipValue() throws(JSONError) {
+    public mutating func skipValue() throws(JSONError) { _ = try skipValue(within: .max) }
+
+    /// Passes over the next value unless it is too long, and checks what it passes over.
+    ///
+    /// - Parameter byteCount: after so many bytes it stops at the next of the value's parts, so that no value decides how
+    ///   long this takes.
+    /// - Returns: whether the value is passed; else the scanner is inside it, and is of no more use.
+    /// - Throws: `JSONError` for what is no JSON.
+    public mutating func skipValue(within byteCount: Int) throws(JSONError) -> Bool {
         var open = OpenValues()
+        let end = min(byteCount, range.upperBound - index) + index
         repeat {
             try skipOne(&open)
             // After a value: the ends of what it is the last of, or a comma.
@@ -23,7 +32,9 @@ extension JSONScanner {
                     throw syntaxError("a comma or \(Self.text(of: end))")
                 }
             }
+            if index > end { return open.end == nil }
         } while open.end != nil
+        return true
     }
 
     /// Passes over `null`, if that is the next value.

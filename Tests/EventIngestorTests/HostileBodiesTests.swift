@@ -144,6 +144,18 @@ struct HostileBodiesTests {
         #expect(answer.reply.error?.message.contains("after event 300000") == true, "\(answer.text)")
     }
 
+    /// No value decides how long it is looked at: past the largest event there is nothing to find.
+    @Test func aValueLargerThanAnyEventEndsTheReading() async throws {
+        let nested = "[" + Array(repeating: "[[]]", count: 500_000).joined(separator: ",") + "]"
+        let array = try await respond(to: "[\(event(1)),{\"user\":\(nested)},\(event(2))]")
+        #expect(array.status == 413 && array.arrivals.total == 0)
+        #expect(array.reply.error?.message.contains("event 1 of the array has more than 1048576 bytes") == true)
+        let alone = try await respond(to: "{\"user\":\(nested)}")
+        #expect(alone.status == 413 && alone.reply.rejected == 1 && alone.arrivals.total == 0)
+        let lines = try await respond(to: "{\"user\":\(nested)}\n\(event(2))")
+        #expect(lines.status == 413 && lines.reply.accepted == 1 && lines.arrivals.lastItem == "i2")
+    }
+
     // MARK: - Fields
 
     @Test func fieldsThatAreNotKnownAreToldOnce() async throws {

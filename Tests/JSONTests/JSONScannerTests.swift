@@ -93,6 +93,18 @@ import Testing
         #expect(skips("[" + Array(repeating: "[[]]", count: 1_000).joined(separator: ",") + "]"))
     }
 
+    @Test func aValueIsPassedOverAsFarAsIsAllowed() throws {
+        let text = "[" + Array(repeating: "{\"a\":[1]}", count: 1_000).joined(separator: ",") + "] 7"
+        var scanner = JSONScanner(Array(text.utf8))
+        #expect(try !scanner.skipValue(within: 500))
+        #expect(scanner.position < 600)
+        scanner = JSONScanner(Array(text.utf8))
+        #expect(try scanner.skipValue(within: text.utf8.count))
+        #expect(try scanner.integer() == 7)
+        scanner = JSONScanner(Array("\"abcdef\"".utf8))
+        #expect(try scanner.skipValue(within: 2))
+    }
+
     @Test func theDepthCountsWhatTheCallerEntered() throws {
         let limit = JSONScanner.maximumDepth
         var scanner = JSONScanner(Array(String(repeating: "[", count: limit + 1).utf8))
