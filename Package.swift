@@ -339,6 +339,7 @@ if isFuzzing {
                     "Tokenization",
                     "Datasets",
                     "Digests",
+                    "Identifiers",
                     "Messages",
                     "Streams",
                     "UserTimelines",

@@ -1,4 +1,5 @@
 import Datasets
+import Identifiers
 import Messages
 import NeuralNetwork
 import Streams
@@ -68,11 +69,11 @@ enum Examples {
     static let token = AnswerToken(questionID: "q", position: 3, text: " the")
 
     /// A record of `user-events`.
-    static func record(value: [UInt8]?) -> Record {
+    static func record(value: [UInt8]?, offset: Int64 = 0, timestamp: Int64 = 1_700_000_000_000) -> Record {
         Record(
             source: TopicPartition(Topic.userEvents.rawValue, 0),
-            offset: 0,
-            timestamp: 1_700_000_000_000,
+            offset: offset,
+            timestamp: timestamp,
             key: Array(user.utf8),
             value: value
         )

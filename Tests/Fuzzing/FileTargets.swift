@@ -69,7 +69,7 @@ enum FileTargets {
         name: "dataset",
         seeds: {
             try forms.enumerated().flatMap { (index, form) -> [[UInt8]] in
-                [[UInt8], [UInt8]]([seed(index, form, compressed: false), try seed(index, form, compressed: true)])
+                [try seed(index, form, compressed: false), try seed(index, form, compressed: true)]
             }
         },
         words: RecordTargets.jsonWords + [

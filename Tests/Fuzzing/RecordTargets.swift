@@ -59,7 +59,7 @@ enum RecordTargets {
             var input = FuzzInput(bytes)
             var record = Examples.record(value: [])
             while !input.isEmpty { record.headers.append(Header(input.text(), bytes: input.bytes())) }
-            _ = try? ContentType(header: record.header(ContentType.header))
+            _ = try? ContentType(header: record.header(ContentType.header), value: record.value ?? [])
             let again = Rejection(of: record, reason: "again", service: "test", time: 0, attempts: 1)
             _ = again.outgoing(record)
             guard let read = Rejection(headersOf: record) else { return }
@@ -89,9 +89,9 @@ enum RecordTargets {
             var (stored, events): ([Record], [Record]) = ([], [])
             while !input.isEmpty {
                 let kind = input.byte() % 4
-                var record = Examples.record(value: nil)
-                (record.key, record.offset, record.value) = (input.bytes(), input.number(), input.bytes())
-                record.timestamp = record.offset
+                let (key, offset) = (input.bytes(), input.number())
+                var record = Examples.record(value: input.bytes(), offset: offset, timestamp: offset)
+                record.key = key
                 if kind == 1 { record.headers = [Header(ContentType.header, ContentType.jsonValue)] }
                 if kind == 3 { record.value = nil }
                 if kind == 2 { stored.append(record) } else { events.append(record) }

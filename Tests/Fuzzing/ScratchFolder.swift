@@ -1,4 +1,5 @@
 import Foundation
+import Glibc
 
 /// A folder for targets that read files: `Deploy/fuzz` says by `TMPDIR` where, in memory, and takes it away.
 enum ScratchFolder {
@@ -16,7 +17,7 @@ enum ScratchFolder {
         let descriptor = open("\(path)/\(name)", O_WRONLY | O_CREAT | O_TRUNC, 0o600)
         precondition(descriptor >= 0, "\(path)/\(name) cannot be opened")
         defer { close(descriptor) }
-        let written = bytes.withUnsafeBytes { Foundation.write(descriptor, $0.baseAddress, $0.count) }
+        let written = bytes.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
         precondition(written == bytes.count, "\(path)/\(name) took \(written) of \(bytes.count) bytes")
     }
 
