@@ -43,7 +43,7 @@ struct FuzzTarget: Sendable {
 
     /// Writes the seeds and the words, for the fuzzer to begin with.
     ///
-    /// - Parameter folder: gets `seeds/` with a file for each, and `words.dict` when there are words.
+    /// - Parameter folder: gets `seeds/` with a file for each, and `words.dict`.
     /// - Throws: when a seed cannot be made or written.
     func writeSeeds(to folder: String) throws {
         let seedFolder = folder + "/seeds"
@@ -58,7 +58,8 @@ struct FuzzTarget: Sendable {
             }
             return "\"\(bytes.joined())\"\n"
         }
-        try Data(lines.joined().utf8).write(to: URL(filePath: folder + "/words.dict"))
+        // A dictionary without a byte is an error to the fuzzer, one without a word is none.
+        try Data(("# \(name)\n" + lines.joined()).utf8).write(to: URL(filePath: folder + "/words.dict"))
     }
 }
 

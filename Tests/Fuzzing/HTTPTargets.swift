@@ -108,7 +108,10 @@ private final class FuzzedServer: Sendable {
         router.on("POST", "/echo") { request in .json(request.body, status: 201) }
         let answered = router
         do {
-            let server = try HTTPServer(HTTPServerConfiguration()) { await answered.respond(to: $0) }
+            var configuration = HTTPServerConfiguration()
+            // A request that never ends is not answered before this is over.
+            configuration.idleTimeout = .seconds(1)
+            let server = try HTTPServer(configuration) { await answered.respond(to: $0) }
             guard let port = UInt16(exactly: server.port) else { preconditionFailure("port \(server.port)") }
             self.port = port
             let forever = AsyncStream<Never> { _ in }
