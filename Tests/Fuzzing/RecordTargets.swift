@@ -104,7 +104,8 @@ enum RecordTargets {
                 try columns.read(value.span)
                 try store.restore(columns, from: value.span, in: 0)
             }
-            let update = TimelineUpdate(applying: events, to: &store)
+            let routing = EventRouting(partitionCount: 1, ends: [0: .max])
+            let update = TimelineUpdate(applying: events, to: &store, routing: routing)
             for changed in update.changed {
                 guard (try? changed.timeline.encoded()) != nil else {
                     return expect(false, "\(changed.timeline) is in memory, but cannot be written")
