@@ -30,7 +30,7 @@ struct ImportFlow: Service {
         var run = ImportRun(self, state, path, until: shutdown)
         do {
             // Whoever reads a file for this task ends soon after the process is told to.
-            try await InputFile.$isStopped.withValue({ shutdown.isRequested }) { try await send(&run) }
+            try await InputFile.$stop.withValue(ReadingStop { shutdown.isRequested }) { try await send(&run) }
         } catch {
             guard shutdown.isRequested, Self.isStop(error) else { throw error }
         }

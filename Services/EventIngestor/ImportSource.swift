@@ -63,10 +63,12 @@ struct ImportSource: Sendable {
 
     /// Makes a sorter that may take a share of the memory.
     func sorter(share: Int) -> ExternalSorter {
-        ExternalSorter(
+        // Taken now: later it may be asked by a thread that has no task.
+        let stop = InputFile.stop
+        return ExternalSorter(
             memory: max(4_096, sortMemory / share),
             folder: sortFolder,
-            isStopped: InputFile.isStopped
+            isStopped: { stop?.isDue() == true }
         )
     }
 }

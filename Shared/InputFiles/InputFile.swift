@@ -14,11 +14,11 @@ public final class InputFile {
     /// Whether the file is compressed.
     public let isCompressed: Bool
 
-    /// Whether reading is to stop, asked before each piece of any file; for a process that was told to end.
+    /// Says whether reading is to stop, asked before each piece of any file; for a process that was told to end.
     ///
     /// Bound to a task for as long as its work takes, so that no reader on the way needs to hand it on: a reader that
     /// passes over millions of bad lines stops as well.
-    @TaskLocal public static var isStopped: @Sendable () -> Bool = { false }
+    @TaskLocal public static var stop: ReadingStop?
 
     private let descriptor: Int32
     private let inflater: Inflater?
@@ -73,7 +73,7 @@ public final class InputFile {
     /// - Throws: `InputFileError` when the disk fails, the file is cut off or damaged, or reading is to stop.
     public func read(into buffer: inout [UInt8], from start: Int) throws(InputFileError) -> Int {
         precondition(start >= 0 && start < buffer.count, "\(start) leaves no room in \(buffer.count) bytes")
-        guard !Self.isStopped() else { throw InputFileError(path, "is not read on: the process is to end") }
+        guard Self.stop?.isDue() != true else { throw InputFileError(path, "is not read on: the process is to end") }
         let result: Result<Int, InputFileError> = buffer.withUnsafeMutableBytes { bytes in
             let room = UnsafeMutableRawBufferPointer(rebasing: bytes[start...])
             do throws(InputFileError) {

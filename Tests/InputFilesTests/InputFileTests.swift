@@ -178,7 +178,7 @@ import Testing
                     return asked > 3
                 }
             }
-            InputFile.$isStopped.withValue(isStopped) {
+            InputFile.$stop.withValue(ReadingStop(isStopped)) {
                 #expect(throws: InputFileError.self) { try all(path, room: 1) }
             }
             #expect(asked.withLock { $0 } == 4)

@@ -1,3 +1,4 @@
+import Datasets
 import Foundation
 import HTTPClient
 import Identifiers
@@ -25,13 +26,18 @@ import Verification
         database: String,
         folder: String
     ) async throws -> (status: ChildProcess.Status?, printed: String) {
+        // The writer holds rows against the model's shape.
+        let bundle = "\(folder)/bundle"
+        if !FileManager.default.fileExists(atPath: bundle) {
+            try SmallBundle.write(to: bundle, catalogue: SyntheticWorld().catalogue)
+        }
         let process = try await ServiceProcess.start(
             ServiceProcess.Options(
                 program,
                 instance: "0",
                 log: database,
                 database: database,
-                bundle: folder,
+                bundle: bundle,
                 folder: folder
             )
         )

@@ -138,7 +138,7 @@ final class ProgressReporterTests {
 
     @Test func aLogThatIsNoneIsNamedWithItsLine() throws {
         let missing = #expect(throws: (any Error).self) { try TrainingLog.read(folder) }
-        #expect("\(try #require(missing))".contains("training.jsonl does not exist"))
+        #expect("\(try #require(missing))".contains("training.jsonl: does not exist"))
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         let url = URL(fileURLWithPath: TrainingLog.path(folder))
         try Data((#"{"step":1,"seconds":0.1}"# + "\nnonsense\n").utf8).write(to: url)

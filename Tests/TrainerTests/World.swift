@@ -72,7 +72,8 @@ extension World {
         var events = ""
         for (user, count) in eventCounts.enumerated() {
             for event in 0..<count {
-                events += #"{"user":"u\#(user)","item":"i\#((user + event) % items)","time":\#(1_000 * event)}"# + "\n"
+                let time = 1_700_000_000_000 + 1_000 * event
+                events += #"{"user":"u\#(user)","item":"i\#((user + event) % items)","time":\#(time)}"# + "\n"
             }
         }
         try Data(events.utf8).write(to: URL(fileURLWithPath: folder + "/events.ndjson"))

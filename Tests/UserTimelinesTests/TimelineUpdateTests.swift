@@ -51,7 +51,9 @@ import Testing
         var broken = try record(Event(user: "ann", item: "a", time: 1), offset: 0)
         broken.value = [0xff, 0xff, 0xff]
         var keyless = try record(Event(user: "ann", item: "a", time: 1), offset: 1)
+        // A deletion that names nobody.
         keyless.key = nil
+        keyless.value = nil
         let foreign = try record(Event(user: "ann", item: "a", time: 1), offset: 2, key: "bob")
         let unknown = try record(
             Event(user: "ann", item: "a", time: 1),
@@ -141,7 +143,7 @@ import Testing
         #expect(update.changed.map(\.timeline.user) == [UserID(composed), UserID(decomposed)])
         #expect(update.changed.map(\.timeline.eventCount) == [2, 1])
         #expect(store.userCount == 2 && store.itemCount == 2)
-        let kept = try #require(store.timeline(of: UserID(composed), in: 1)).events
+        let kept = try #require(store.timeline(of: UserID(composed), in: 0)).events
         #expect(kept.map(\.item) == [ItemID(composed), ItemID(decomposed)])
         #expect(
             kept.map { $0.categories.map { TextKey($0) } } == [
@@ -157,7 +159,7 @@ import Testing
         deletion.value = nil
         update = TimelineUpdate(applying: [deletion], to: &store, routing: Self.routing)
         #expect(update.deleted.map(\.user) == [UserID(composed)])
-        #expect(store.timeline(of: UserID(composed), in: 1) == nil)
-        #expect(store.timeline(of: UserID(decomposed), in: 1)?.eventCount == 1)
+        #expect(store.timeline(of: UserID(composed), in: 0) == nil)
+        #expect(store.timeline(of: UserID(decomposed), in: 0)?.eventCount == 1)
     }
 }

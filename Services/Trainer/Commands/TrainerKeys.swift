@@ -119,7 +119,7 @@ extension ProcessContext {
         try await run(name) { shutdown in
             try await ComputingThread().run {
                 do {
-                    try InputFile.$isStopped.withValue({ shutdown.isRequested }) { try body(shutdown) }
+                    try InputFile.$stop.withValue(ReadingStop { shutdown.isRequested }) { try body(shutdown) }
                 } catch let error as DatasetError where shutdown.isRequested {
                     throw ProcessFailure("stopped: \(error)", exitCode: .interrupted)
                 }
