@@ -120,20 +120,23 @@ struct DoorTests {
     }
 
     @Test func thousandsOfWaitersLeaveRoomForOthers() async throws {
-        let flags = ["maximum-connections": "100", "maximum-waiting": "30", "maximum-waiting-per-address": "20"]
+        let flags = [
+            "maximum-connections": "100", "maximum-waiting": "30", "maximum-waiting-per-address": "20",
+            "maximum-wait": "3600s",
+        ]
         try await withGateways(1, flags) { log, gateways, _ in
             let gateway = gateways[0]
             let port = gateway.server.port
             func wait(from address: String, _ count: Int) async throws -> [RawConnection] {
                 let connections = try (0..<count).map { _ in try RawConnection(port: port, from: address) }
                 for connection in connections {
-                    try await connection.send(Self.get("/v1/answers/x?wait=40", close: false))
+                    try await connection.send(Self.get("/v1/answers/x?wait=3600", close: false))
                 }
                 return connections
             }
             let first = try await wait(from: "127.0.0.2", 20)
             while gateway.waitingRoom.count < 20 { try await Task.sleep(for: .milliseconds(5)) }
-            for target in ["/v1/answers/y?wait=40", "/v1/answers/y", "/v1/answers/y/stream"] {
+            for target in ["/v1/answers/y?wait=3600", "/v1/answers/y", "/v1/answers/y/stream"] {
                 let text = try await RawConnection.exchange(Self.get(target), port: port, from: "127.0.0.2")
                 #expect(text.httpStatus == 429 && text.contains("Retry-After: 1"), "\(text)")
             }

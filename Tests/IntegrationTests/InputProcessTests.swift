@@ -59,9 +59,14 @@ import Verification
             let child = try await ChildProcess.start(
                 LocalSystem.specification("trainer", ["prepare", folder, "\(folder)/prepared"], output: output)
             )
-            try await poll("it reads", within: .seconds(600)) {
+            try await poll("it reads", within: .seconds(600), every: .milliseconds(2)) {
                 if let status = child.status { throw VerificationError("trainer ended (\(status))") }
-                return (try? String(contentsOfFile: output, encoding: .utf8))?.contains("reading") == true
+                // It reads as long as it has the file open.
+                let descriptors = "/proc/\(child.id)/fd"
+                let open = (try? FileManager.default.contentsOfDirectory(atPath: descriptors)) ?? []
+                return open.contains {
+                    (try? FileManager.default.destinationOfSymbolicLink(atPath: "\(descriptors)/\($0)")) == path
+                }
             }
             let status = await child.stop(signal: SIGTERM, patience: .seconds(600))
             #expect(status == .exited(ExitCode.interrupted.rawValue))

@@ -100,7 +100,7 @@ enum Scenarios {
         let lines = [
             #"{"user":"\#(user)","item":"f1","time":1700000000000}"#,
             #"{"item":"f2"}"#,
-            #"{"user":"\#(user)","item":7}"#,
+            #"{"user":"\#(user)","item":[7]}"#,
             #"{"user":"\#(user)","item":"an item the model has never seen","categories":["Drama"]}"#,
         ]
         let reply = try await http.send(

@@ -91,7 +91,7 @@ struct ReportTests {
         try Data("{".utf8).write(to: URL(fileURLWithPath: world.folder + "/run/evaluation-test-window.json"))
         #expect(try failure("run").contains("evaluation-test-window.json is not what"))
         try FileManager.default.removeItem(atPath: world.folder + "/run/training.jsonl")
-        #expect(try failure("run").contains("training.jsonl does not exist"))
+        #expect(try failure("run").contains("training.jsonl: does not exist"))
         try Data("[]".utf8).write(to: URL(fileURLWithPath: world.folder + "/run/run.json"))
         #expect(try failure("run").contains("run.json is not what the trainer writes"))
     }
