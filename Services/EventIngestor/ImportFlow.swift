@@ -69,6 +69,12 @@ struct ImportFlow: Service {
 
     private func send(_ run: inout ImportRun) async throws {
         try await checkLogHasWhatIsDone(run.state, path: run.path, until: run.shutdown)
+        if !source.dataset.passedOver.isEmpty {
+            logger.notice(
+                "other files of the folder are passed over",
+                metadata: ["import.files": source.dataset.passedOver.joined(separator: ", ")]
+            )
+        }
         logger.notice(
             "importing",
             metadata: ["import.file": source.file, "import.order": source.order.rawValue, "import.why": source.reason]

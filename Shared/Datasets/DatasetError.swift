@@ -38,7 +38,7 @@ public struct DatasetError: Error, Sendable, Equatable, CustomStringConvertible 
     func advised() -> DatasetError {
         guard let value, ["NaN", "Infinity", "-Infinity", "nan"].contains(where: value.hasPrefix) else { return self }
         var error = self
-        error.reason += "; NaN and Infinity are no JSON: write null"
+        error.reason += "; NaN and Infinity stand for no value: write null in JSON, and leave the line out of a table"
         return error
     }
 

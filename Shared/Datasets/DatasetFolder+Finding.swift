@@ -26,14 +26,26 @@ extension DatasetFolder {
         let ratings = isWanted(.movieLens) ? MovieLensFolder.ratingsPath(in: folder) : nil
         for name in ["events.ndjson", "events.ndjson.gz"] where isWanted(.ndjson) && has(name) {
             // The synthetic world is written in both forms; ours is the one that says more.
-            if has("catalogue.json") || ratings == nil { return Found("\(folder)/\(name)", .events) }
+            if has("catalogue.json") || ratings == nil { return beside("\(folder)/\(name)", .events, in: folder) }
         }
-        if let ratings { return Found(ratings, .table(try movieLens(ratings))) }
+        if let ratings { return beside(ratings, .table(try movieLens(ratings)), in: folder) }
         if format == .movieLens || (isWanted(.movieLens) && MovieLensFolder.hasMovies(in: folder)) {
             let path = try MovieLensFolder(path: folder).ratingsPath
-            return Found(path, .table(try movieLens(path)))
+            return beside(path, .table(try movieLens(path)), in: folder)
         }
         return try onlyEvents(in: folder, format)
+    }
+
+    /// A file that its name tells, with those beside it that have events too and are not read.
+    private static func beside(_ path: String, _ kind: FileKind, in folder: String) -> Found {
+        var found = Found(path, kind)
+        for name in files(in: folder) where FileName(name).isCandidate && "\(folder)/\(name)" != path {
+            guard let look = try? FileLook("\(folder)/\(name)"), !look.isDoubtful, look.kind.format != nil else {
+                continue
+            }
+            found.passedOver.append("\(name) (it looks like events too: give its path to read it instead)")
+        }
+        return found
     }
 
     private static func movieLens(_ path: String) throws(DatasetError) -> TableLayout {

@@ -8,8 +8,8 @@ public struct DatasetFolder: Sendable {
     public let eventsPath: String
     /// The file with titles and categories of the items; nil when there is none.
     public let metadataPath: String?
-    /// Names of the files in the folder that might have held events by their names, and hold none; with what is wrong
-    /// with them where they look like data.
+    /// Names of the files in the folder that might have held events by their names and are not read; with why, where
+    /// they look like data.
     public let passedOver: [String]
     let kind: FileKind
 

@@ -40,7 +40,7 @@ public struct ReadingCounts: Sendable, Equatable, Codable, CustomStringConvertib
         case recordsOfSeveralLines
         /// Numbers with a decimal comma.
         case decimalCommas
-        /// Files beside the data that hold no events.
+        /// Files beside the data that might have held events, and are not read.
         case filesPassedOver
 
         /// The name in reports and prepared folders, in snake case.
@@ -91,7 +91,7 @@ public struct ReadingCounts: Sendable, Equatable, Codable, CustomStringConvertib
             case .timesFromOrder: "events without a time, kept in the file's order"
             case .recordsOfSeveralLines: "records with a line break in quotes"
             case .decimalCommas: "numbers with a decimal comma"
-            case .filesPassedOver: "files passed over: they hold no events"
+            case .filesPassedOver: "files beside the events passed over"
             }
         }
     }

@@ -73,13 +73,15 @@ public final class InputFile {
     /// - Throws: `InputFileError` when the disk fails, the file is cut off or damaged, or reading is to stop.
     public func read(into buffer: inout [UInt8], from start: Int) throws(InputFileError) -> Int {
         precondition(start >= 0 && start < buffer.count, "\(start) leaves no room in \(buffer.count) bytes")
-        guard Self.stop?.isDue() != true else { throw InputFileError(path, "is not read on: the process is to end") }
+        try checkStop()
         let result: Result<Int, InputFileError> = buffer.withUnsafeMutableBytes { bytes in
             let room = UnsafeMutableRawBufferPointer(rebasing: bytes[start...])
             do throws(InputFileError) {
                 guard let inflater else { return .success(try readFile(into: room)) }
                 let inflated = try inflater.inflate(into: room, path: path) { (input) throws(InputFileError) in
-                    try readFile(into: input)
+                    // Compressed parts without content, and padding, take many reads and give no byte.
+                    try checkStop()
+                    return try readFile(into: input)
                 }
                 return .success(inflated)
             } catch {
@@ -135,6 +137,10 @@ public final class InputFile {
             }
             bytes.append(contentsOf: buffer[..<count])
         }
+    }
+
+    private func checkStop() throws(InputFileError) {
+        guard Self.stop?.isDue() != true else { throw InputFileError(path, "is not read on: the process is to end") }
     }
 
     private func readFile(into room: UnsafeMutableRawBufferPointer) throws(InputFileError) -> Int {

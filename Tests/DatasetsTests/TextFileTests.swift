@@ -85,6 +85,28 @@ import Testing
         #expect(try DatasetFolder(path: folder.path).passedOver == ["b.txt"])
     }
 
+    /// A name decides which file is read; a second one with events is not silently left out.
+    @Test func filesOfEventsBesideTheNamedOneAreSaid() throws {
+        let folder = try TemporaryFolder()
+        try folder.write("movies.csv", "movieId,title,genres\n1,A,X\n2,B,Y\n")
+        for name in ["ratings.csv", "ratings2.csv"] {
+            try folder.write(name, "userId,movieId,rating,timestamp\n1,1,4,1000000000\n1,2,4,1000000001\n")
+        }
+        try folder.write("README.txt", "one two three\n")
+        try folder.write("users.dat", "1::F::1::10::48067\n")
+        try folder.write("links.csv", "movieId,imdbId,tmdbId\n1,0114709,862\n")
+        let source = try DatasetFolder(path: folder.path)
+        #expect(source.eventsPath.hasSuffix("/ratings.csv") && source.passedOver.count == 1)
+        #expect(source.passedOver.first?.hasPrefix("ratings2.csv (it looks like events too") == true)
+        #expect(try source.prepared().origin.counts[.filesPassedOver] == 1)
+
+        let other = try TemporaryFolder()
+        for name in ["events.ndjson", "more.ndjson"] {
+            try other.write(name, #"{"user":"u","item":"a","time":1700000000000}"# + "\n")
+        }
+        #expect(try DatasetFolder(path: other.path).passedOver.first?.hasPrefix("more.ndjson (") == true)
+    }
+
     @Test(
         arguments: [
             ([0xFF, 0xFE, 0x31, 0, 0x20, 0], "UTF-16"), ([0xFE, 0xFF, 0, 0x31, 0, 0x20], "UTF-16"),

@@ -42,7 +42,7 @@ import Verification
         let flow = try fixture.flow(subscription)
         let shutdown = Shutdown()
         async let running: Void = flow.run(until: shutdown)
-        try await poll("all events are encoded", within: .seconds(300)) { try await fixture.drained() }
+        try await poll("all events are encoded") { try await fixture.drained() }
         shutdown.request()
         try await running
 
@@ -165,7 +165,7 @@ import Verification
         let flow = try fixture.flow(try await fixture.subscribe(), RejectionRate(share: .off))
         let shutdown = Shutdown()
         async let running: Void = flow.run(until: shutdown)
-        try await poll("all is rejected", within: .seconds(300)) { try await fixture.drained() }
+        try await poll("all is rejected") { try await fixture.drained() }
         shutdown.request()
         try await running
         #expect(try await fixture.rejected().count == 200)

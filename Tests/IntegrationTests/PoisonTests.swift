@@ -40,7 +40,7 @@ import Verification
             #expect(stops > 0)
             let last = try await start(stops + 1, system)
             try await system.append(users: 4, rounds: 10..<11)
-            try await system.waitUntilDrained(within: .seconds(300))
+            try await system.waitUntilDrained(within: longestWait)
             let findings = try await system.check()
             #expect(findings.problems == [])
             #expect(findings.rejected == 200 && findings.applied == 44)

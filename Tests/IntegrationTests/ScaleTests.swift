@@ -93,20 +93,32 @@ import Verification
 
 /// What ends while it is being scaled.
 @Suite(.serialized) struct ScaleInterruptionTests {
+    /// The process that accepts the connections of a system's private database.
+    private func databaseServer(of system: LocalSystem) throws -> Int32 {
+        let file = try String(contentsOfFile: "\(system.data)/database/postmaster.pid", encoding: .utf8)
+        return try #require(Int32(file.prefix { $0 != "\n" }))
+    }
+
     @Test func ctrlCEndsEverythingAlsoWhileNewProcessesStart() async throws {
         let folder = try LocalSystem.makeFolder()
         defer { try? FileManager.default.removeItem(atPath: folder) }
         let bundle = "\(folder)/bundle"
         try SmallBundle.write(to: bundle, catalogue: SyntheticWorld().catalogue)
         let system = try await LocalSystem.start(.init(bundle: bundle), in: folder)
+        // Without a database that takes connections no new worker gets ready, however slow this test is.
+        let database = try databaseServer(of: system)
+        #expect(kill(database, SIGSTOP) == 0)
+        defer { kill(database, SIGCONT) }
         async let scaled = LocalSystem.run(["scale", "--data", system.data, "--encoder-workers", "6"])
         try await poll("a new worker is there", every: .milliseconds(5)) {
             try system.state().processes.count { $0.name == "encoder-worker" } > 1
         }
-        #expect(await system.stop() == .exited(0), "\(system.printed)")
+        async let stopped = system.stop()
         let (status, printed) = try await scaled
         #expect(status == .exited(ExitCode.unavailable.rawValue), "\(printed)")
         #expect(printed.contains("stopped") || printed.contains("ended"), "\(printed)")
+        #expect(kill(database, SIGCONT) == 0)
+        #expect(await stopped == .exited(0), "\(system.printed)")
         #expect(WrongStartTests.processes(naming: folder) == [])
 
         // The flags of the next start hold, not the wish.

@@ -231,7 +231,7 @@ enum Scenarios {
         #expect(try await client.ask(question(decomposed, knowing: 1)).eventCount == 1)
         try await client.delete(user: composed)
         let table = try await EmbeddingTable(database: state.database)
-        try await poll("the row of \(composed) is gone", within: .seconds(300)) {
+        try await poll("the row of \(composed) is gone") {
             try await table.row(user: composed, modelVersion: state.modelVersion) == nil
         }
         #expect(try await table.row(user: decomposed, modelVersion: state.modelVersion)?.eventCount == 1)

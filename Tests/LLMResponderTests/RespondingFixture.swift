@@ -117,7 +117,7 @@ struct RespondingFixture: Sendable {
     /// Waits for answers to some questions.
     func answered(_ ids: String...) async throws {
         for id in ids {
-            try await poll("\(id) is answered", within: .seconds(240)) { try await answer(id) != nil }
+            try await poll("\(id) is answered") { try await answer(id) != nil }
         }
     }
 
@@ -175,7 +175,7 @@ struct RespondingFixture: Sendable {
 
         /// Waits until so many questions wait in it.
         func parks(_ count: Int) async throws {
-            try await poll("\(count) questions are parked", within: .seconds(240)) {
+            try await poll("\(count) questions are parked") {
                 metric("userllm_llm_responder_questions_parked") == Double(count)
             }
         }

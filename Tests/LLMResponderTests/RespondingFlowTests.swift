@@ -19,14 +19,14 @@ import Verification
         // Beside each other, and after others that fill more than a batch.
         for id in ["a", "a", "b", "c", "d", "e", "f", "a", "g"] { try await fixture.ask(id, "u1") }
         try await fixture.whileRunning { _ in
-            try await poll("g is answered", within: .seconds(240)) { try await fixture.answer("g") != nil }
+            try await poll("g is answered") { try await fixture.answer("g") != nil }
         }
         let ids = try await fixture.answers().map(\.questionID.text)
         #expect(ids == ["a", "b", "c", "d", "e", "f", "g"])
         // Nor by a responder that takes over.
         for id in ["b", "h"] { try await fixture.ask(id, "u1") }
         try await fixture.whileRunning { _ in
-            try await poll("h is answered", within: .seconds(240)) { try await fixture.answer("h") != nil }
+            try await poll("h is answered") { try await fixture.answer("h") != nil }
         }
         #expect(try await fixture.answers().map(\.questionID.text) == ids + ["h"])
         await fixture.close()
@@ -38,12 +38,12 @@ import Verification
         let ids = (0..<20).map { "q\($0)" }
         for id in ids { try await fixture.ask(id, "u1") }
         try await fixture.whileRunning { _ in
-            try await poll("all are answered", within: .seconds(240)) { try await fixture.answers().count == 20 }
+            try await poll("all are answered") { try await fixture.answers().count == 20 }
         }
         try await fixture.rewindQuestions()
         try await fixture.ask("last", "u1")
         try await fixture.whileRunning { _ in
-            try await poll("last is answered", within: .seconds(240)) { try await fixture.answer("last") != nil }
+            try await poll("last is answered") { try await fixture.answer("last") != nil }
         }
         #expect(try await fixture.answers().map(\.questionID.text) == ids + ["last"])
         await fixture.close()
@@ -58,10 +58,10 @@ import Verification
         try await fixture.ask("q3", "old")
         try await fixture.ask("q4", "ann", milliseconds: -1)
         try await fixture.whileRunning { _ in
-            try await poll("all questions are answered", within: .seconds(240)) {
+            try await poll("all questions are answered") {
                 try await fixture.answers().count == 4
             }
-            try await poll("the pieces of q1 are sent", within: .seconds(240)) {
+            try await poll("the pieces of q1 are sent") {
                 let tokens = try await fixture.records(of: Topic.answerTokens.rawValue).compactMap(\.value)
                     .map { try AnswerToken(decoding: $0, contentType: nil) }.filter { $0.questionID == "q1" }
                 let text = tokens.sorted { $0.position < $1.position }.map(\.text).joined()
@@ -101,7 +101,7 @@ import Verification
         }
         try await fixture.log.append(records)
         try await fixture.whileRunning { _ in
-            try await poll("all questions are answered", within: .seconds(240)) {
+            try await poll("all questions are answered") {
                 try await fixture.answers().count == 60
             }
         }
@@ -120,7 +120,7 @@ import Verification
         ])
         try await fixture.ask("good", "A")
         try await fixture.whileRunning { _ in
-            try await poll("the question is answered", within: .seconds(240)) {
+            try await poll("the question is answered") {
                 try await fixture.answer("good") != nil
             }
         }

@@ -100,7 +100,7 @@ enum PrepareCommand {
             )
         }
         if !source.passedOver.isEmpty {
-            say("passed over, as they hold no events: \(source.passedOver.joined(separator: ", "))")
+            say("passed over beside \(source.eventsPath): \(source.passedOver.joined(separator: ", "))")
         }
         var bars = StageBars()
         let dataset = try source.prepared(settings.options) { bars.show($0) }
