@@ -12,7 +12,7 @@ import Testing
 @testable import EventIngestor
 
 /// Bodies that are large and wrong, or have more in them than an event: reading ends early, and what was taken is said.
-@Suite(.timeLimit(.minutes(5)))
+@Suite(.timeLimit(.minutes(15)))
 struct HostileBodiesTests {
     /// What came to the log.
     private final class Arrivals: Sendable {

@@ -11,7 +11,7 @@ import Testing
 @testable import EventIngestor
 
 /// The order in which events are sent, and that memory does not matter for it.
-@Suite(.timeLimit(.minutes(5)))
+@Suite(.timeLimit(.minutes(15)))
 struct ImportOrderTests {
     private let stage: ImportStage
 

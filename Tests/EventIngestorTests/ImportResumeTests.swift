@@ -8,7 +8,7 @@ import Testing
 @testable import EventIngestor
 
 /// What an import does with a file that was changed since it last ran.
-@Suite(.timeLimit(.minutes(5)))
+@Suite(.timeLimit(.minutes(15)))
 struct ImportResumeTests {
     private let stage: ImportStage
 

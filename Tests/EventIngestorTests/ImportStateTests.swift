@@ -10,7 +10,7 @@ import Testing
 @testable import EventIngestor
 
 /// The file of a state may be old, damaged or edited.
-@Suite(.timeLimit(.minutes(5)))
+@Suite(.timeLimit(.minutes(15)))
 struct ImportStateTests {
     private let stage: ImportStage
 

@@ -8,7 +8,7 @@ import Testing
 
 @testable import EventIngestor
 
-@Suite(.timeLimit(.minutes(5)))
+@Suite(.timeLimit(.minutes(15)))
 struct ImportTests {
     private let stage: ImportStage
 

@@ -4,7 +4,7 @@ import Testing
 
 @testable import Gateway
 
-@Suite(.timeLimit(.minutes(1))) struct AnswerBoardTests {
+@Suite(.timeLimit(.minutes(15))) struct AnswerBoardTests {
     private let user: UserID = "u"
 
     private func question(_ id: QuestionID, user: UserID = "u", _ text: String = "what?") -> Question {

@@ -12,7 +12,7 @@ import Testing
 @testable import Gateway
 
 /// What strangers, and people in a hurry, may get out of a gateway.
-@Suite(.timeLimit(.minutes(5)))
+@Suite(.timeLimit(.minutes(15)))
 struct DoorTests {
     private static func get(_ target: String, _ headers: String = "Host: localhost", close: Bool = true) -> String {
         "GET \(target) HTTP/1.1\r\n\(headers)\r\n\(close ? "Connection: close\r\n" : "")\r\n"

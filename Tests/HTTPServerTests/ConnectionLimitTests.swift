@@ -5,7 +5,7 @@ import Testing
 @testable import HTTPServer
 
 /// More connections than there may be.
-@Suite(.timeLimit(.minutes(5))) struct ConnectionLimitTests {
+@Suite(.timeLimit(.minutes(15))) struct ConnectionLimitTests {
     private static let request = "GET /open HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
 
     private static func limits(_ count: Int, perAddress: Int) -> (inout HTTPServerConfiguration) -> Void {

@@ -4,7 +4,7 @@ import Testing
 @testable import HTTPServer
 
 /// Requests with damage anywhere: each gets one answer or none, and the server goes on.
-@Suite(.timeLimit(.minutes(10))) struct DamagedRequestsTests {
+@Suite(.timeLimit(.minutes(15))) struct DamagedRequestsTests {
     private static let requests = [
         "POST /v1/questions?wait=10&user=a%20b HTTP/1.1\r\nHost: localhost\r\nOrigin: http://localhost\r\n"
             + "Sec-Fetch-Site: same-origin\r\nContent-Type: application/json\r\nContent-Length: 13\r\n\r\n{\"user\":\"u1\"}",

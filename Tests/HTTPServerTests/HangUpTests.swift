@@ -6,7 +6,7 @@ import Testing
 @testable import HTTPServer
 
 /// Clients that go before they have their answer.
-@Suite(.timeLimit(.minutes(5))) struct HangUpTests {
+@Suite(.timeLimit(.minutes(15))) struct HangUpTests {
     enum End: CaseIterable {
         case close, reset, shutdownSending
     }

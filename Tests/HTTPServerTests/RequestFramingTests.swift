@@ -4,7 +4,7 @@ import Testing
 @testable import HTTPServer
 
 /// Requests that two servers could read in two ways.
-@Suite(.timeLimit(.minutes(5))) struct RequestFramingTests {
+@Suite(.timeLimit(.minutes(15))) struct RequestFramingTests {
     /// What must never be answered: a request inside of another one, or behind a broken one.
     private static let hidden = "GET /hidden HTTP/1.1\r\nHost: localhost\r\n\r\n"
 

@@ -4,7 +4,7 @@ import Testing
 @testable import HTTPServer
 
 /// Requests that are larger than what there is for them get an answer, never silence.
-@Suite(.timeLimit(.minutes(5))) struct RequestLimitsTests {
+@Suite(.timeLimit(.minutes(15))) struct RequestLimitsTests {
     private static let end = " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
     @Test(arguments: [

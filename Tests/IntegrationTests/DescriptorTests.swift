@@ -9,7 +9,7 @@ import Testing
 import Verification
 
 /// Programs that may have only a few files and sockets open.
-@Suite(.timeLimit(.minutes(10))) struct DescriptorTests {
+@Suite(.timeLimit(.minutes(15))) struct DescriptorTests {
     /// A program under a limit of the shell.
     private func start(_ program: String, _ arguments: [String], limit: Int, output: String) async throws
         -> ChildProcess

@@ -9,7 +9,7 @@ import Testing
 /// What became of a commit whose answer did not come, where it says the offset of the one before again.
 @Suite(
     .enabled(if: PrivateKafka.isAvailable, "\(PrivateKafka.unavailableReason ?? "")"),
-    .timeLimit(.minutes(5))
+    .timeLimit(.minutes(15))
 )
 struct RestatedOffsetTests {
     private let silence = KafkaError(RD_KAFKA_RESP_ERR__TIMED_OUT, operation: "commit transaction")

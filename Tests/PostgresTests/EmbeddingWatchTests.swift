@@ -4,7 +4,7 @@ import Postgres
 import TestSupport
 import Testing
 
-@Suite(.timeLimit(.minutes(10))) struct EmbeddingWatchTests {
+@Suite(.timeLimit(.minutes(15))) struct EmbeddingWatchTests {
     private func write(_ user: String, _ count: UInt64, _ table: EmbeddingTable, version: String = "v1") async throws {
         let row = UserEmbedding(
             user: UserID(user),

@@ -7,7 +7,7 @@ import Testing
 @testable import ServiceRuntime
 
 /// The page for metrics and health, and how many descriptors there are.
-@Suite(.timeLimit(.minutes(5))) struct DoorTests {
+@Suite(.timeLimit(.minutes(15))) struct DoorTests {
     private func withAdminPage(
         _ flags: [String] = [],
         _ body: @escaping @Sendable (Int) async throws -> Void
