@@ -24,6 +24,14 @@ struct ImportFlow: Service {
         for earlier in configuration.earlierStatePaths(for: source.file) where RegularFile.exists(earlier) {
             throw ImportState.ofFirstVersion(earlier, nil)
         }
+        // Two that go on from one state would both send what comes next.
+        guard let lock = try FileLock(file: source.file) else {
+            throw ProcessFailure(
+                "another import of \(source.file) is running: wait until it has ended, or stop it",
+                exitCode: .unavailable
+            )
+        }
+        defer { withExtendedLifetime(lock) {} }
         let found = try ImportState.read(path)
         let state = found ?? ImportState(order: source.order.rawValue, format: source.format)
         try check(state, path)

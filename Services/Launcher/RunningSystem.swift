@@ -64,7 +64,7 @@ struct RunningSystem: Sendable {
 
     // MARK: - Before the start
 
-    private func takeFolder() throws -> FolderLock {
+    private func takeFolder() throws -> FileLock {
         let data = configuration.data
         do throws(ProcessFailure) {
             try PrivateFile.makeFolder(data)
@@ -77,7 +77,7 @@ struct RunningSystem: Sendable {
                 exitCode: .configuration
             )
         }
-        if let lock = try FolderLock(folder: SystemState.folder(in: data)) { return lock }
+        if let lock = try FileLock(folder: SystemState.folder(in: data)) { return lock }
         let owner = SystemState.read(from: data).map { " (process \($0.launcher))" } ?? ""
         throw ProcessFailure(
             "another userllm\(owner) runs on \(data): stop it first, or name another folder with --data",

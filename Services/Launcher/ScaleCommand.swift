@@ -47,7 +47,7 @@ enum ScaleCommand {
             )
         }
         let files = ScaleFiles(data: data)
-        guard let lock = try FolderLock(folder: files.folder) else {
+        guard let lock = try FileLock(folder: files.folder) else {
             throw ProcessFailure(
                 "another `userllm scale` is at work on \(data): wait until it has ended",
                 exitCode: .unavailable

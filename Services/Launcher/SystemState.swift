@@ -47,7 +47,7 @@ struct SystemState: Codable, Sendable {
     static func running(on data: String) -> SystemState? {
         guard let state = read(from: data) else { return nil }
         // Who can have the folder's lock is alone there; without permission to try, somebody else's launcher has it.
-        if let lock = try? FolderLock(folder: folder(in: data)) {
+        if let lock = try? FileLock(folder: folder(in: data)) {
             withExtendedLifetime(lock) {}
             return nil
         }

@@ -116,6 +116,21 @@ struct ImportTests {
         for one in [log, empty] { await one.close() }
     }
 
+    /// The test holds the file in the place of another import.
+    @Test func ofTwoImportsOfAFileOneIsRefused() async throws {
+        let log = try await TestLog.open()
+        let path = try writeEvents()
+        do {
+            let lock = try #require(try FileLock(file: path))
+            defer { withExtendedLifetime(lock) {} }
+            #expect(await stage.refusal(path, log).contains("another import of \(path) is running"))
+        }
+        try await stage.flow(path, log).run(until: Shutdown())
+        #expect(try await stage.items(log).count == 6)
+        #expect(try FileLock(file: path) != nil)
+        await log.close()
+    }
+
     @Test func aStopLeavesAStateToGoOnFrom() async throws {
         let log = try await TestLog.open()
         let path = try writeEvents()

@@ -79,7 +79,7 @@ import Verification
     /// Who is at work holds the folder's lock, which this test does in the place of another `userllm scale`.
     @Test func ofTwoAtOnceOneIsRefused() async throws {
         do {
-            let lock = try #require(try FolderLock(folder: "\(SharedSystem.required().system.data)/run/scale"))
+            let lock = try #require(try FileLock(folder: "\(SharedSystem.required().system.data)/run/scale"))
             defer { withExtendedLifetime(lock) {} }
             let (status, output) = try await scale(["--embedding-writers", "2"])
             #expect(status == .exited(ExitCode.unavailable.rawValue) && output.contains("another `userllm scale`"))

@@ -1,0 +1,44 @@
+import Glibc
+
+/// A folder or a file that this process has for itself, until it ends in whatever way.
+public final class FileLock: Sendable {
+    private let descriptor: Int32
+
+    /// Takes the lock file in a folder.
+    ///
+    /// - Throws: `ProcessFailure` when the file cannot be made.
+    /// - Returns: nil when another process has it.
+    public init?(folder: String) throws(ProcessFailure) {
+        let path = folder + "/lock"
+        descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
+        guard descriptor >= 0 else {
+            throw ProcessFailure(
+                "\(path) cannot be made: \(String(cString: strerror(errno)))",
+                exitCode: .configuration
+            )
+        }
+        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+            Glibc.close(descriptor)
+            return nil
+        }
+    }
+
+    /// Takes a file that is there, which may be read-only; others can read it all the same.
+    ///
+    /// A file system that has no locks refuses nobody.
+    ///
+    /// - Throws: `ProcessFailure` when the file cannot be opened.
+    /// - Returns: nil when another process has taken it.
+    public init?(file path: String) throws(ProcessFailure) {
+        descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
+        guard descriptor >= 0 else {
+            throw ProcessFailure("\(path) cannot be opened: \(String(cString: strerror(errno)))", exitCode: .badInput)
+        }
+        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK else {
+            Glibc.close(descriptor)
+            return nil
+        }
+    }
+
+    deinit { Glibc.close(descriptor) }
+}
