@@ -131,7 +131,11 @@ let package = Package(
         shared("Digests", ["CSodium"]),
         shared("InputFiles", ["CZlib"]),
         shared("Sorting", []),
-        shared("Datasets", ["Identifiers", "JSON", "Messages", "Digests", "InputFiles", "RandomNumbers"], safe),
+        shared(
+            "Datasets",
+            ["Identifiers", "JSON", "Messages", "Digests", "InputFiles", "RandomNumbers", "ShownText"],
+            safe
+        ),
         shared(
             "UserModels",
             [

@@ -83,6 +83,12 @@ struct ImportFlow: Service {
                 metadata: ["import.files": source.dataset.passedOver.joined(separator: ", ")]
             )
         }
+        if source.dataset.isDoubtful {
+            logger.warning(
+                "the file is taken for sequences of users and items, and may as well be text",
+                metadata: ["import.file": source.file]
+            )
+        }
         logger.notice(
             "importing",
             metadata: ["import.file": source.file, "import.order": source.order.rawValue, "import.why": source.reason]
@@ -176,6 +182,9 @@ struct ImportFlow: Service {
         ]
         for (counter, count) in counts.happened where counter != .badLines {
             metadata["import.\(counter.name)"] = "\(count)"
+        }
+        if !counts.unknownFields.isEmpty {
+            metadata["import.unknown_fields"] = counts.unknownFields.joined(separator: ", ")
         }
         logger.info("imported all events", metadata: metadata)
     }

@@ -7,6 +7,8 @@ extension DatasetFolder {
         var kind: FileKind
         /// Names of files beside it that hold none, with what is wrong with them where they look like data.
         var passedOver: [String] = []
+        /// Whether it may as well be text for people.
+        var isDoubtful = false
 
         init(_ path: String, _ kind: FileKind) {
             self.path = path
@@ -83,6 +85,7 @@ extension DatasetFolder {
             )
         }
         var found = Found("\(folder)/\(first.name)", first.look.kind)
+        found.isDoubtful = first.look.isDoubtful && format == nil
         found.passedOver = looks.filter { $0.name != first.name && ($0.look.kind == .unknown || $0.look.isDoubtful) }
             .map { one in one.name + (one.look.problem.map { " (\($0.reason))" } ?? "") }
         return found

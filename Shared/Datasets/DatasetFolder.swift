@@ -11,6 +11,8 @@ public struct DatasetFolder: Sendable {
     /// Names of the files in the folder that might have held events by their names and are not read; with why, where
     /// they look like data.
     public let passedOver: [String]
+    /// Whether what is taken for sequences may as well be text for people: nearly all ids have a digit, and these have not.
+    public let isDoubtful: Bool
     let kind: FileKind
 
     /// Finds out what a folder holds, or what goes with a file of events.
@@ -32,6 +34,7 @@ public struct DatasetFolder: Sendable {
         let found = isFolder ? try Self.events(in: path, format) : Found(path, try Self.kind(of: path, format))
         guard let foundFormat = found.kind.format else { throw Self.nothing(at: path, format) }
         (eventsPath, kind, self.format) = (found.path, found.kind, foundFormat)
+        isDoubtful = found.isDoubtful
         guard let metadata else {
             metadataPath = try Self.metadata(of: found.path, found.kind, in: folder.isEmpty ? "." : folder)
             passedOver = found.passedOver.filter { [name = metadataPath] in name?.hasSuffix("/" + $0) != true }

@@ -1,4 +1,5 @@
 internal import Identifiers
+internal import JSON
 public import Messages
 
 /// Reads a file with one event as a JSON object in each line, in the form that the event ingestor takes.
@@ -13,6 +14,7 @@ public struct NDJSONEventReader: EventReader {
     public private(set) var firstSkipped: DatasetError?
     private var times = TimeReader(.milliseconds)
     private var numericIDs = 0
+    private var unknown = UnknownFields(.listed)
 
     /// Opens a file.
     ///
@@ -35,6 +37,7 @@ public struct NDJSONEventReader: EventReader {
         var counts = times.counts
         counts[.badLines] = skippedLines
         counts[.numericIDs] = numericIDs
+        counts.add(unknownFields: unknown.names)
         return counts
     }
 
@@ -76,7 +79,7 @@ public struct NDJSONEventReader: EventReader {
     /// The event of a line; nil when it is bad and skipped.
     private mutating func event(_ line: Range<Int>) throws(DatasetError) -> Event? {
         do throws(MessageError) {
-            let event = try Event(decoding: Array(lines.bytes[line]), contentType: "application/json")
+            let event = try Event(json: lines.bytes, line, receivedAt: nil, unknown: &unknown)
             EventScanner.count(lines.bytes, line, &times, numericIDs: &numericIDs)
             return event
         } catch {

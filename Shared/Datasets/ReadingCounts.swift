@@ -1,3 +1,7 @@
+internal import Identifiers
+internal import JSON
+internal import ShownText
+
 /// What was left out, decoded or assumed while a data set was read, so that nobody has to guess it.
 public struct ReadingCounts: Sendable, Equatable, Codable, CustomStringConvertible {
     /// What is counted.
@@ -97,6 +101,8 @@ public struct ReadingCounts: Sendable, Equatable, Codable, CustomStringConvertib
     }
 
     private var values = [Int](repeating: 0, count: Counter.allCases.count)
+    /// Names of fields that events have and nobody reads, in order; at most `UnknownFields.maximumCount`.
+    public private(set) var unknownFields: [String] = []
 
     /// Nothing counted yet.
     public init() {}
@@ -107,6 +113,15 @@ public struct ReadingCounts: Sendable, Equatable, Codable, CustomStringConvertib
         set { values[counter.rawValue] = newValue }
     }
 
+    /// Notes fields that are passed over because nothing is known by their names.
+    public mutating func add(unknownFields names: some Sequence<String>) {
+        var known = Set(unknownFields.map { TextKey($0) })
+        for name in names where unknownFields.count < UnknownFields.maximumCount && known.insert(TextKey(name)).inserted {
+            unknownFields.append(name)
+        }
+        unknownFields.sort { TextKey($0) < TextKey($1) }
+    }
+
     /// What happened at all, in a fixed order.
     public var happened: [(counter: Counter, count: Int)] {
         Counter.allCases.compactMap { self[$0] == 0 ? nil : ($0, self[$0]) }
@@ -115,21 +130,28 @@ public struct ReadingCounts: Sendable, Equatable, Codable, CustomStringConvertib
     /// Adds what another reader counted.
     public static func += (counts: inout Self, others: Self) {
         for counter in Counter.allCases { counts[counter] &+= others[counter] }
+        counts.add(unknownFields: others.unknownFields)
     }
 
     /// A table with a line for each thing that happened, below the line in which it is printed.
     public var description: String {
-        guard !happened.isEmpty else { return "nothing was left out, decoded or assumed" }
-        let width = happened.map { "\($0.count)".count }.max() ?? 0
-        return happened.map { line in
-            let count = "\(line.count)"
-            return "\n  " + String(repeating: " ", count: width - count.count) + count + "  " + line.counter.explanation
+        guard !happened.isEmpty || !unknownFields.isEmpty else { return "nothing was left out, decoded or assumed" }
+        var lines = happened.map { (count: "\($0.count)", text: $0.counter.explanation) }
+        if !unknownFields.isEmpty {
+            let names = unknownFields.map { ControlCharacters.escaped($0) }.joined(separator: ", ")
+            lines.append((count: "\(unknownFields.count)", text: "fields passed over that no event has: \(names)"))
+        }
+        let width = lines.map(\.count.count).max() ?? 0
+        return lines.map { line in
+            "\n  " + String(repeating: " ", count: width - line.count.count) + line.count + "  " + line.text
         }.joined()
     }
 
     private struct Name: CodingKey {
         let stringValue: String
         var intValue: Int? { nil }
+        static let unknownFields = Name("unknown_fields")
+        init(_ name: String) { stringValue = name }
         init(_ counter: Counter) { stringValue = counter.name }
         init?(stringValue: String) { self.stringValue = stringValue }
         init?(intValue: Int) { nil }
@@ -141,11 +163,13 @@ public struct ReadingCounts: Sendable, Equatable, Codable, CustomStringConvertib
         for counter in Counter.allCases {
             self[counter] = try container.decodeIfPresent(Int.self, forKey: Name(counter)) ?? 0
         }
+        add(unknownFields: try container.decodeIfPresent([String].self, forKey: .unknownFields) ?? [])
     }
 
     /// Writes what happened.
     public func encode(to encoder: any Encoder) throws {
         var container = encoder.container(keyedBy: Name.self)
         for (counter, count) in happened { try container.encode(count, forKey: Name(counter)) }
+        if !unknownFields.isEmpty { try container.encode(unknownFields, forKey: .unknownFields) }
     }
 }

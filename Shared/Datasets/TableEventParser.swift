@@ -31,6 +31,26 @@ struct TableEventParser: LineParser {
         return counts
     }
 
+    /// How databases and Python write that there is no value: all events without a user would be those of one.
+    private static let missing = ["NULL", "null", #"\N"#, "None", "nan", "NaN", "<NA>"].map { Array($0.utf8) }
+
+    private static func checkID(_ id: [UInt8], _ column: String) throws(DatasetError) {
+        guard let first = id.first else { throw DatasetError(field: column, value: "", reason: "is empty") }
+        // Most ids begin with none of these.
+        let mayBeMissing: Bool =
+            switch first {
+            case UInt8(ascii: "N"), UInt8(ascii: "n"), UInt8(ascii: "\\"), UInt8(ascii: "<"): missing.contains(id)
+            case UInt8(ascii: " "): id.allSatisfy { $0 == UInt8(ascii: " ") }
+            default: false
+            }
+        guard mayBeMissing else { return }
+        throw DatasetError(
+            field: column,
+            value: String(decoding: id, as: UTF8.self),
+            reason: "says that there is no value; leave the line out, or skip bad lines"
+        )
+    }
+
     mutating func parse(
         _ bytes: [UInt8],
         _ line: Range<Int>,
@@ -47,8 +67,8 @@ struct TableEventParser: LineParser {
         }
         fields.append(user, of: bytes, to: &row.user)
         fields.append(item, of: bytes, to: &row.item)
-        if row.user.isEmpty { throw DatasetError(field: layout.columns[user], value: "", reason: "is empty") }
-        if row.item.isEmpty { throw DatasetError(field: layout.columns[item], value: "", reason: "is empty") }
+        try Self.checkID(row.user, layout.columns[user])
+        try Self.checkID(row.item, layout.columns[item])
         if let rating { row.rating = try readRating(rating, bytes) }
         if let time {
             row.time = try readTime(time, bytes)

@@ -5,6 +5,23 @@ import Messages
 import Testing
 
 @Suite struct NDJSONTests {
+    /// As at the doors: what a producer means by a field that no event has is not lost without a word.
+    @Test func fieldsThatAreNotKnownAreTold() throws {
+        let folder = try TemporaryFolder()
+        try folder.write(
+            "events.ndjson",
+            #"{"user":"u","item":"a","time":1700000000000,"price":4,"Rating":5}"# + "\n"
+                + #"{"user":"u","item":"b","time":1700000000001,"price":4,"user\u001bname":"x"}"# + "\n"
+        )
+        let data = try DatasetFolder(path: folder.path).prepared()
+        #expect(data.eventCount == 2)
+        #expect(data.origin.counts.unknownFields == ["Rating", "price", "user\u{1B}name"])
+        let text = data.origin.counts.description
+        #expect(text.contains("3  fields passed over that no event has: Rating, price, user") && !text.contains("\u{1B}"))
+        try data.write(to: folder.path + "/prepared")
+        #expect(try PreparedDataset(contentsOf: folder.path + "/prepared").origin == data.origin)
+    }
+
     @Test func readsEventsAndGoesOnAfterABadLine() throws {
         let folder = try TemporaryFolder()
         try folder.write(

@@ -99,6 +99,9 @@ enum PrepareCommand {
                     + "categories; name the file with --metadata if there is one"
             )
         }
+        if source.isDoubtful {
+            say("\(source.eventsPath) is taken for sequences of users and items, and may as well be text: look at it")
+        }
         if !source.passedOver.isEmpty {
             say("passed over beside \(source.eventsPath): \(source.passedOver.joined(separator: ", "))")
         }
