@@ -116,7 +116,8 @@ public struct ReadingCounts: Sendable, Equatable, Codable, CustomStringConvertib
     /// Notes fields that are passed over because nothing is known by their names.
     public mutating func add(unknownFields names: some Sequence<String>) {
         var known = Set(unknownFields.map { TextKey($0) })
-        for name in names where unknownFields.count < UnknownFields.maximumCount && known.insert(TextKey(name)).inserted {
+        for name in names where unknownFields.count < UnknownFields.maximumCount && known.insert(TextKey(name)).inserted
+        {
             unknownFields.append(name)
         }
         unknownFields.sort { TextKey($0) < TextKey($1) }

@@ -17,7 +17,9 @@ import Testing
         #expect(data.eventCount == 2)
         #expect(data.origin.counts.unknownFields == ["Rating", "price", "user\u{1B}name"])
         let text = data.origin.counts.description
-        #expect(text.contains("3  fields passed over that no event has: Rating, price, user") && !text.contains("\u{1B}"))
+        #expect(
+            text.contains("3  fields passed over that no event has: Rating, price, user") && !text.contains("\u{1B}")
+        )
         try data.write(to: folder.path + "/prepared")
         #expect(try PreparedDataset(contentsOf: folder.path + "/prepared").origin == data.origin)
     }

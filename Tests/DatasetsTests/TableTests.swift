@@ -190,7 +190,8 @@ import Testing
         ("1,i,4,10000-01-01", "timestamp", "10000-01-01"), ("1,i,4,2023-02-29", "timestamp", "2023-02-29"),
         ("1,i,4,\\N", "timestamp", "\\N"), ("1,i,4,99999999999999999999", "timestamp", "99999999999999999999"),
         ("1,i,4,", "timestamp", ""), ("1,i,4,5.5.5", "timestamp", "5.5.5"), (",i,4,9", "user", ""),
-        ("1,,4,9", "item", ""), ("NULL,i,4,9", "user", "NULL"), ("1,\\N,4,9", "item", "\\N"), ("nan,i,4,9", "user", "nan"),
+        ("1,,4,9", "item", ""), ("NULL,i,4,9", "user", "NULL"), ("1,\\N,4,9", "item", "\\N"),
+        ("nan,i,4,9", "user", "nan"),
         ("None,i,4,9", "user", "None"), ("<NA>,i,4,9", "user", "<NA>"), ("  ,i,4,9", "user", "  "),
     ])
     func aBadFieldIsNamedWithItsValue(line: String, field: String, value: String) throws {
