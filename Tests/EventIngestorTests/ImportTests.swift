@@ -123,7 +123,11 @@ struct ImportTests {
         do {
             let lock = try #require(try FileLock(file: path))
             defer { withExtendedLifetime(lock) {} }
-            #expect(await stage.refusal(path, log).contains("another import of \(path) is running"))
+            let error = await #expect(throws: ProcessFailure.self) {
+                try await stage.flow(path, log).run(until: Shutdown())
+            }
+            #expect(error?.exitCode == .unavailable)
+            #expect(error?.description.contains("another import of \(path) is running") == true)
         }
         try await stage.flow(path, log).run(until: Shutdown())
         #expect(try await stage.items(log).count == 6)
