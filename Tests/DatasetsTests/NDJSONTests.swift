@@ -8,6 +8,7 @@ import Testing
     /// As at the doors: what a producer means by a field that no event has is not lost without a word.
     @Test func fieldsThatAreNotKnownAreTold() throws {
         let folder = try TemporaryFolder()
+        try folder.write("catalogue.json", #"{"items":[{"id":"a","title":"A"},{"id":"b","title":"B"}]}"#)
         try folder.write(
             "events.ndjson",
             #"{"user":"u","item":"a","time":1700000000000,"price":4,"Rating":5}"# + "\n"
