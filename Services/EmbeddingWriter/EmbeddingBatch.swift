@@ -51,9 +51,14 @@ struct EmbeddingBatch: Sendable {
     }
 
     private static func entry(_ record: Record) throws(MessageError) -> Entry {
-        guard let key = record.key, !key.isEmpty, let user = String(validating: key, as: UTF8.self).map({ UserID($0) })
+        // What PostgreSQL would refuse is refused here, where it stops nobody.
+        guard let key = record.key, !key.isEmpty, key.count <= Limits.identifierByteCount, !key.contains(0),
+            let user = String(validating: key, as: UTF8.self).map({ UserID($0) })
         else {
-            throw MessageError(field: "key", reason: "is not a user's id in UTF-8")
+            throw MessageError(
+                field: "key",
+                reason: "is not a user's id: UTF-8 of at most \(Limits.identifierByteCount) bytes without NUL"
+            )
         }
         guard let value = record.value else { return Entry(record: record, user: user, embedding: nil) }
         let embedding = try UserEmbedding(decoding: value, contentType: record.header(ContentType.header))

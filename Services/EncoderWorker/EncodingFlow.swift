@@ -27,6 +27,9 @@ struct EncodingFlow: Service {
     let name = "encoding-flow"
     private let parts: Parts
     private let metrics: EncoderWorkerMetrics
+    /// What one commit may bring with it, but for the last record: both logs take it in far less time than they give one.
+    private static let commitByteCount = 32 << 20
+
     private let health: HealthCondition
     private let logger: Logger
     private let ends: EventEnds
@@ -83,15 +86,21 @@ struct EncodingFlow: Service {
                     refused.subtract(partitions)
                 case .batch(let first):
                     var batch: Batch? = first
-                    while let current = batch?.without(refused), !current.records.isEmpty {
+                    while let whole = batch?.without(refused), !whole.records.isEmpty {
                         async let ready = readyBatch(until: shutdown)
-                        let encoded = try await encode(current, timelines, restores, &rate)
-                        refused.formUnion(await giveUp(try await commits.next() ?? [], timelines))
-                        commits.addTask { try await commit(encoded) }
-                        if let failure = encoded.failure {
-                            // What is poison must not come again after the stop.
-                            _ = try await commits.next()
-                            throw failure
+                        var rest: Batch? = whole
+                        while let current = rest?.without(refused), !current.records.isEmpty {
+                            let encoded = try await encode(current, timelines, restores, &rate)
+                            rest =
+                                current.records.count == encoded.batch.records.count
+                                ? nil : current.after(encoded.batch)
+                            refused.formUnion(await giveUp(try await commits.next() ?? [], timelines))
+                            commits.addTask { try await commit(encoded) }
+                            if let failure = encoded.failure {
+                                // What is poison must not come again after the stop.
+                                _ = try await commits.next()
+                                throw failure
+                            }
                         }
                         batch = try await ready
                     }
@@ -125,6 +134,7 @@ struct EncodingFlow: Service {
 
     // MARK: - Batches
 
+    /// Applies and encodes a batch, or as much from its beginning as one commit may bring with it.
     private func encode(
         _ batch: Batch,
         _ timelines: Timelines,
@@ -132,7 +142,6 @@ struct EncodingFlow: Service {
         _ rate: inout RejectionRate
     ) async throws -> EncodedBatch {
         let start = ContinuousClock.now
-        metrics.stream.received.increment(by: batch.records.count)
         for partition in batch.nextOffsets.keys {
             guard restores.isDone(partition) else {
                 throw ProcessFailure("records of \(partition) came before its timelines were restored")
@@ -143,7 +152,13 @@ struct EncodingFlow: Service {
         }
         let claims = EventRouting.claims(of: batch.records)
         let extent = claims.isEmpty ? [:] : try await ends.extent(for: claims).ends
-        let update = await timelines.apply(batch.records, ends: extent)
+        let limit = TimelineUpdate.OutputLimit(
+            byteCount: Self.commitByteCount,
+            embeddingByteCount: 4 * (parts.contextRows + 1) * parts.contextColumns
+        )
+        let update = await timelines.apply(batch.records, ends: extent, limit: limit)
+        let batch = batch.records.count == update.recordCount ? batch : batch.prefix(update.recordCount)
+        metrics.stream.received.increment(by: batch.records.count)
         metrics.show(await timelines.size)
         Failpoint.encoderAfterTimelines.reach()
         let failure = rate.count(

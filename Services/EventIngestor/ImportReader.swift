@@ -122,7 +122,8 @@ actor ImportReader {
             proof: &proof,
             progress
         )
-        counts = arrangement.counts
+        // Behind a part that was gone on with there may be nothing more.
+        counts += arrangement.counts
         runCount = arrangement.runCount
         guard let part, let proof else { return nil }
         state.part = part

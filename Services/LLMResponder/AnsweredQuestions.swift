@@ -80,7 +80,9 @@ struct AnsweredQuestions {
         if old >= 1_000 { known.forget(old) }
         self.known[partition] = known
         // What is read from here on comes for the first time, and copies of what was restored do not come any more.
-        if let restored = restored[partition], position >= restored.end, restored.newestTime < oldest {
+        if let restored = restored[partition], position >= restored.end, restored.newestTime < oldest,
+            restored.rejectedOffsets.allSatisfy({ $0 < position })
+        {
             self.restored[partition] = nil
         }
     }

@@ -19,6 +19,16 @@ extension FileLook {
                 return
             }
             if lines[0].words.count < 2 || Self.isProse(lines) { return }
+            if let mark = Self.mark(within: lines) {
+                problem = DatasetError(
+                    line: lines[0].number,
+                    value: lines[0].start,
+                    reason:
+                        "has \(mark) between or around ids, which would be read as part of them; a file of sequences is "
+                        + "\"user item item ...\" with blanks alone: remove them, or give --format sequences"
+                )
+                return
+            }
         }
         kind = .sequences
         let words = lines.flatMap(\.words)
@@ -51,8 +61,23 @@ extension FileLook {
         {
             return "\(count) columns, of which the \(ordinal(time)) is a time"
         }
+        // Users who all have two items are rare, and counts of plays are not.
+        if count == 3, lines.count >= 5, all(2, isNumber) {
+            return "3 columns, of which the third may be a rating or a count"
+        }
         guard count <= 4, all(2, isRating), count == 3 || all(3, isNumber) else { return nil }
         return lines.count > 1 ? "\(count) columns, of which the third is a rating" : nil
+    }
+
+    /// What stands in at least half of the lines between ids, or around them, as lists of other programs have it.
+    private static func mark(within lines: [TextLine]) -> String? {
+        let marks: [(byte: UInt8, name: String)] = [
+            (UInt8(ascii: ","), "commas"), (UInt8(ascii: ";"), "semicolons"), (UInt8(ascii: "["), "brackets"),
+            (UInt8(ascii: "|"), "bars"),
+        ]
+        return marks.first { mark in
+            lines.count { line in line.words.contains { $0.contains(mark.byte) } } * 2 >= lines.count
+        }?.name
     }
 
     private static func ordinal(_ column: Int) -> String {

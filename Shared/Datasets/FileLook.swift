@@ -93,6 +93,17 @@ struct FileLook {
             return look
         }
         guard layout.hasEvents else { return Self(.itemTable(.table(layout))) }
+        if let column = layout.possibleTime {
+            var look = Self(.unknown)
+            look.problem = DatasetError(
+                line: head.number,
+                field: column,
+                reason:
+                    "may be when its events happened, and is not known by this name: call it timestamp, or, if it says "
+                    + "something else, what ends neither with date nor with time"
+            )
+            return look
+        }
         // What is called .txt is mostly no table, so there its head must leave no doubt.
         if name.isText, layout.form != .recBole, wanted == nil {
             var look = Self(.unknown)

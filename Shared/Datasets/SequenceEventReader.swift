@@ -61,7 +61,7 @@ struct SequenceEventReader: EventReader {
                 row.clear()
                 row.user.append(contentsOf: lines.bytes[user])
                 row.item.append(contentsOf: lines.bytes[item])
-                row.time = Int64(events) * 1_000
+                row.time = TimeReader.invented(Int64(events))
                 return true
             }
             guard try beginLine() else { return false }

@@ -27,28 +27,46 @@ struct TableEventParser: LineParser {
     var counts: ReadingCounts {
         var counts = times.counts
         counts[.timesFromOrder] = withoutTime
+        counts.add(unknownFields: layout.unreadColumns)
         counts[.decimalCommas] = decimalCommas
         return counts
     }
 
     /// How databases and Python write that there is no value: all events without a user would be those of one.
-    private static let missing = ["NULL", "null", #"\N"#, "None", "nan", "NaN", "<NA>"].map { Array($0.utf8) }
+    private static let missing = [
+        "NULL", "Null", "null", #"\N"#, "None", "nan", "NaN", "NAN", "<NA>", "NA", "N/A", "n/a", "#N/A", "undefined",
+    ].map { Array($0.utf8) }
 
+    /// Refuses what stands in a column of ids and is none, or not as it was: it would make one user of many, or two of one.
     private static func checkID(_ id: [UInt8], _ column: String) throws(DatasetError) {
-        guard let first = id.first else { throw DatasetError(field: column, value: "", reason: "is empty") }
-        // Most ids begin with none of these.
-        let mayBeMissing: Bool =
-            switch first {
-            case UInt8(ascii: "N"), UInt8(ascii: "n"), UInt8(ascii: "\\"), UInt8(ascii: "<"): missing.contains(id)
-            case UInt8(ascii: " "): id.allSatisfy { $0 == UInt8(ascii: " ") }
-            default: false
-            }
-        guard mayBeMissing else { return }
-        throw DatasetError(
-            field: column,
-            value: String(decoding: id, as: UTF8.self),
-            reason: "says that there is no value; leave the line out, or skip bad lines"
-        )
+        guard let first = id.first, let last = id.last else {
+            throw DatasetError(field: column, value: "", reason: "is empty")
+        }
+        let reason: String
+        if first <= 0x20 || last <= 0x20 {
+            reason = "has white space at its end; an id is compared with it: remove it"
+        } else if first &- UInt8(ascii: "0") <= 9 {
+            // Most ids are numbers, and most of those have neither a point nor an E.
+            guard let mark = id.first(where: { $0 == UInt8(ascii: ".") || $0 | 0x20 == UInt8(ascii: "e") }),
+                isRounded(id, mark)
+            else { return }
+            reason = "is a number that a spreadsheet or pandas has written anew; write the id's own digits"
+        } else if "#<NU\\nu".utf8.contains(first), missing.contains(id) {
+            reason = "says that there is no value; leave the line out, or skip bad lines"
+        } else {
+            return
+        }
+        throw DatasetError(field: column, value: String(decoding: id.prefix(200), as: UTF8.self), reason: reason)
+    }
+
+    /// Whether an id that begins with a digit is `1.08991E+20` or `123.0`; `1e5` and `1.5` may be ids.
+    private static func isRounded(_ id: [UInt8], _ mark: UInt8) -> Bool {
+        guard id.count <= 40, let value = Double(String(decoding: id, as: UTF8.self)), value.isFinite else {
+            return false
+        }
+        let exponent = id.contains { $0 | 0x20 == UInt8(ascii: "e") }
+        return exponent
+            ? mark == UInt8(ascii: ".") && id.contains(UInt8(ascii: "+")) : id.suffix(2).elementsEqual(".0".utf8)
     }
 
     mutating func parse(
@@ -74,7 +92,7 @@ struct TableEventParser: LineParser {
             row.time = try readTime(time, bytes)
         } else {
             // As in a file of sequences: a second for each line keeps their order.
-            row.time = Int64(number) * 1_000
+            row.time = TimeReader.invented(Int64(number))
             withoutTime += 1
         }
         return true

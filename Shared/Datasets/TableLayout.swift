@@ -66,6 +66,20 @@ struct TableLayout: Sendable, Equatable {
     /// The names, as an error shows them.
     var columnText: String { columns.prefix(12).joined(separator: delimiter == .tab ? ", " : delimiter.rawValue) }
 
+    /// The names of columns that say nothing that is read.
+    var unreadColumns: [String] {
+        columns.enumerated().filter { column in !places.contains(column.offset) && !column.element.isEmpty }
+            .map(\.element)
+    }
+
+    /// Of a table whose events have no time, a column that by its name may be it.
+    var possibleTime: String? {
+        guard hasEvents, self[.time] == nil else { return nil }
+        return unreadColumns.first { column in
+            ["date", "time", "timestamp"].contains { Self.plain(column).hasSuffix($0) }
+        }
+    }
+
     // MARK: - Fixed forms
 
     /// `ratings.dat` of MovieLens 1M and 10M.
@@ -151,7 +165,12 @@ struct TableLayout: Sendable, Equatable {
                 "bookid", "isbn", "animeid", "trackid", "songid", "artistid", "gameid", "articleid", "newsid",
             ]
         case .rating: ["rating", "overall", "stars", "score", "ratings", "bookrating", "preference"]
-        case .time: ["timestamp", "time", "unixreviewtime", "datetime", "date", "ts", "createdat"]
+        case .time:
+            [
+                "timestamp", "time", "unixreviewtime", "datetime", "date", "ts", "createdat", "eventtime", "eventdate",
+                "eventtimestamp", "reviewdate", "reviewtime", "ratingdate", "ratedat", "playedat", "orderdate",
+                "purchasedate", "tdat",
+            ]
         case .title:
             ["title", "movietitle", "itemtitle", "name", "itemname", "producttitle", "productname", "booktitle"]
         case .categories: ["genres", "genre", "categories", "category", "class", "maincategory"]

@@ -16,6 +16,14 @@ struct TimeReader {
 
     private static let plausibleSeconds = TimeUnit.seconds.plausible
 
+    /// The time of an event that has none, by its place among the others: a second apart, in an era in which no number is
+    /// taken for one of another unit.
+    static func invented(_ place: Int64) -> Int64 {
+        let (time, isOver) = place.multipliedReportingOverflow(by: 1_000)
+        let first = TimeUnit.milliseconds.plausible.lowerBound
+        return isOver ? Limits.times.upperBound : min(first &+ max(0, time), Limits.times.upperBound)
+    }
+
     /// Milliseconds since 1970 of a whole number; nil when nobody can tell what it is.
     mutating func milliseconds(_ value: Int64) -> Int64? {
         // As nearly all rows of tables have it.
@@ -34,9 +42,11 @@ struct TimeReader {
             counts[.timesInNanoseconds] += 1
             return value / 1_000_000
         case nil:
-            guard expected == .seconds, value >= 0, value < TimeUnit.seconds.plausible.lowerBound else { return nil }
+            guard expected == .seconds, value >= 0, value < TimeUnit.seconds.plausible.lowerBound,
+                !Timestamp.looksLikeDate(value)
+            else { return nil }
             counts[.timesOfNoEra] += 1
-            return value * 1_000
+            return Self.invented(value)
         }
     }
 
@@ -57,6 +67,12 @@ struct TimeReader {
                 reason: "is rounded to a power of ten, as spreadsheets do it; write all its digits"
             )
         }
+        if let value = Int64(text), Timestamp.looksLikeDate(value) {
+            throw DatasetError(
+                value: text,
+                reason: "is a number and looks like a date written without marks; write it as 2005-04-02 23:53:47"
+            )
+        }
         throw DatasetError(
             value: text,
             reason: "is not a time: expected \(Timestamp.expectedNumber), or a date, as 2005-04-02 23:53:47"
@@ -70,7 +86,7 @@ struct TimeReader {
             bytes[(point + 1)..<field.upperBound].allSatisfy({ $0 &- UInt8(ascii: "0") <= 9 }),
             let time = milliseconds(value)
         else { return nil }
-        guard time == value.multipliedReportingOverflow(by: 1_000).partialValue else { return time }
+        guard TimeUnit(ofNumber: value) == .seconds || value < Self.plausibleSeconds.lowerBound else { return time }
         var (fraction, scale): (Int64, Int64) = (0, 100)
         for index in (point + 1)..<field.upperBound where scale > 0 {
             fraction += Int64(bytes[index] - UInt8(ascii: "0")) * scale

@@ -29,8 +29,9 @@ public enum TimeUnit: Int64, Sendable, CaseIterable {
         }
     }
 
-    /// The unit that a number is meant in; nil when it is ambiguous.
+    /// The unit that a number is meant in; nil when it is ambiguous, as 20260131120000 is, which some write for a date.
     public init?(ofNumber number: Int64) {
+        guard number < Timestamp.datesWithTimes.lowerBound || !Timestamp.looksLikeDate(number) else { return nil }
         guard let unit = Self.allCases.first(where: { $0.plausible.contains(number) }) else { return nil }
         self = unit
     }
@@ -69,6 +70,23 @@ extension Timestamp {
     /// Whether a number of milliseconds is what one gets who sends seconds: it lies in January to April 1970.
     public static func looksLikeSeconds(_ milliseconds: Int64) -> Bool {
         TimeUnit.seconds.plausible.contains(milliseconds)
+    }
+
+    /// Dates with times of day that are written as one number, year first: taken for milliseconds they lie past 2570.
+    static let datesWithTimes: ClosedRange<Int64> = 19_000_101_000_000...21_991_231_235_959
+
+    /// Whether a number is how some write a date, `20260131`, or a date with a time of day, `20260131120000`.
+    public static func looksLikeDate(_ number: Int64) -> Bool {
+        let date: Int64
+        if datesWithTimes.contains(number) {
+            let ofDay = number % 1_000_000
+            guard ofDay / 10_000 < 24, ofDay / 100 % 100 < 60, ofDay % 100 < 60 else { return false }
+            date = number / 1_000_000
+        } else {
+            date = number
+        }
+        return (19_000_101...21_991_231).contains(date) && (1...12).contains(date / 100 % 100)
+            && (1...31).contains(date % 100)
     }
 
     /// A time as text, as in `2026-01-31T12:00:00.250Z`; milliseconds since 1970 outside `Limits.times` count as its ends.

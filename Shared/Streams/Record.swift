@@ -122,6 +122,12 @@ public struct Batch: Sendable {
         nextOffsets = next
     }
 
+    /// The first records of the batch.
+    public func prefix(_ count: Int) -> Batch { Batch(records: Array(records.prefix(count))) }
+
+    /// The batch without its first records, which are those of another.
+    public func after(_ first: Batch) -> Batch { Batch(records: Array(records.dropFirst(first.records.count))) }
+
     /// The batch without the records of some partitions.
     public func without(_ partitions: Set<TopicPartition>) -> Batch {
         guard !partitions.isDisjoint(with: nextOffsets.keys) else { return self }

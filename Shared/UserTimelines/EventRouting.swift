@@ -81,13 +81,14 @@ struct ReadRecord {
         first = try FirstPlace(headersOf: record)
         isKeyless = record.key?.isEmpty ?? true
         if let key = record.key, !isKeyless {
-            guard key.count <= Limits.identifierByteCount,
+            guard key.count <= Limits.identifierByteCount, !key.contains(0),
                 let user = String(validating: key, as: UTF8.self).map({ UserID($0) })
             else {
                 throw MessageError(
                     field: "key",
-                    reason: "is not UTF-8 of at most \(Limits.identifierByteCount) bytes; the key of an event is its "
-                        + "user's id"
+                    reason:
+                        "is not UTF-8 of at most \(Limits.identifierByteCount) bytes without NUL; the key of an event "
+                        + "is its user's id"
                 )
             }
             (self.user, self.key) = (user, key)

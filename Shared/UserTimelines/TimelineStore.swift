@@ -169,6 +169,12 @@ public struct TimelineStore: Sendable {
         Self.release(timeline, &names)
     }
 
+    /// About how many bytes a user's timeline takes when it is stored.
+    func storedByteCount(of user: UserID, in partition: Int32) -> Int {
+        guard let head = partitions[partition]?[user]?.head().head else { return 0 }
+        return head.storedByteCount + 16 * head.sources.count
+    }
+
     /// A user's timeline; nil when there is none.
     public func timeline(of user: UserID, in partition: Int32) -> Timeline? {
         guard let packed = partitions[partition]?[user] else { return nil }

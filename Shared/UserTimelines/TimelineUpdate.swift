@@ -38,12 +38,28 @@ public struct TimelineUpdate: Sendable {
         }
     }
 
+    /// How much one commit may produce: a small event brings its user's whole timeline and embedding with it.
+    public struct OutputLimit: Sendable {
+        /// Bytes of everything together; the record that reaches it is the last.
+        public var byteCount: Int
+        /// Bytes of an embedding.
+        public var embeddingByteCount: Int
+
+        /// Makes a limit.
+        public init(byteCount: Int = .max, embeddingByteCount: Int = 0) {
+            self.byteCount = byteCount
+            self.embeddingByteCount = embeddingByteCount
+        }
+    }
+
     private struct Touched {
         let user: UserID
         let partition: Int32
         var appendedAt: Int64
     }
 
+    /// How many records were applied: all of them, unless what they bring with them is too much for one commit.
+    public private(set) var recordCount = 0
     /// The timelines that a batch touched, in order of their first event; each to be encoded once.
     public private(set) var changed: [Changed] = []
     /// Users that a deletion came for, and their partitions; they may have had events since.
@@ -66,14 +82,27 @@ public struct TimelineUpdate: Sendable {
     ///   - records: records of `user-events`.
     ///   - store: the timelines.
     ///   - routing: which partition is whose.
+    ///   - limit: how much they may bring with them; at least one is applied.
     ///   - isRejected: whether a record was rejected before.
     public init(
         applying records: [Record],
         to store: inout TimelineStore,
         routing: EventRouting,
+        limit: OutputLimit = OutputLimit(),
         unless isRejected: (Record) -> Bool = { _ in false }
     ) {
+        var room = limit.byteCount
         for record in records {
+            guard room > 0 || recordCount == 0 else { break }
+            recordCount += 1
+            let touchedBefore = touched.count
+            // As part of a timeline, of a record that is sent on, or of one that is rejected.
+            room -= (record.key?.count ?? 0) + (record.value?.count ?? 0)
+            defer {
+                for new in touched[touchedBefore...] {
+                    room -= store.storedByteCount(of: new.user, in: new.partition) + limit.embeddingByteCount
+                }
+            }
             do throws(MessageError) {
                 try apply(record, to: &store, routing)
             } catch {

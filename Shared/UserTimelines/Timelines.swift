@@ -170,6 +170,18 @@ public actor Timelines {
         guard !columns.eventItems.isEmpty else {
             throw MessageError(field: "event_items", reason: "is empty, and a timeline is stored with its first event")
         }
+        guard columns.lastOffset >= 0 else {
+            throw MessageError(
+                field: "last_offset",
+                reason: "is missing, and a timeline is stored with the offset of its last event"
+            )
+        }
+        for source in columns.sources where source.partition >= partitionCount {
+            throw MessageError(
+                field: "source_partitions",
+                reason: "has \(source.partition), and \(Topic.userEvents.rawValue) has \(partitionCount) partitions"
+            )
+        }
         guard columns.lastOffset < end else {
             throw MessageError(
                 field: "last_offset",
@@ -199,10 +211,15 @@ public actor Timelines {
     /// - Parameters:
     ///   - records: the records.
     ///   - ends: as `EventRouting` has them.
-    /// - Returns: what they changed.
-    public func apply(_ records: [Record], ends: [Int32: Int64] = [:]) -> TimelineUpdate {
+    ///   - limit: how much they may bring with them, as `TimelineUpdate` has it.
+    /// - Returns: what they changed, and how many of them were applied.
+    public func apply(
+        _ records: [Record],
+        ends: [Int32: Int64] = [:],
+        limit: TimelineUpdate.OutputLimit = TimelineUpdate.OutputLimit()
+    ) -> TimelineUpdate {
         let routing = EventRouting(partitionCount: partitionCount, ends: ends)
-        return TimelineUpdate(applying: records, to: &store, routing: routing) {
+        return TimelineUpdate(applying: records, to: &store, routing: routing, limit: limit) {
             rejected[$0.source.partition]?.contains($0.offset) == true
         }
     }

@@ -21,8 +21,8 @@ import Testing
         try reader.forEach { events.append($0) }
         #expect(
             events == [
-                Event(user: "7", item: "2", type: "rating", rating: 5, time: 10_000),
-                Event(user: "7", item: "1", type: "rating", rating: 3, time: 20_000),
+                Event(user: "7", item: "2", type: "rating", rating: 5, time: 300_000_010_000),
+                Event(user: "7", item: "1", type: "rating", rating: 3, time: 300_000_020_000),
             ]
         )
     }

@@ -1,10 +1,26 @@
-import Datasets
+@testable import Datasets
 import Foundation
 import Identifiers
 import Messages
 import Testing
 
 @Suite struct SequenceTests {
+    /// Events without a time have one that is an event's, however many there are: no line is taken for seconds.
+    @Test func millionsOfEventsWithoutATimeMayBeSent() throws {
+        let folder = try TemporaryFolder()
+        try folder.write("s.txt", "u" + String(repeating: " i1 i2", count: 150_005) + "\n")
+        var reader = try DatasetFolder(path: folder.path + "/s.txt").events()
+        var (count, last) = (0, Int64.min)
+        while let event: Event = try reader.next() {
+            #expect(event.time > last)
+            (count, last) = (count + 1, event.time)
+        }
+        #expect(count == 300_010)
+        for place in [1, 299_999, 300_000, 9_999_999, 10_000_000, Int64.max] {
+            try Event(user: "u", item: "i", time: TimeReader.invented(place)).validate()
+        }
+    }
+
     private let items = """
         {"id": 1, "title": "Red Lamp", "categories": [["Home", "Light"]]}
         {"id": "2", "title": " Blue\\nLamp ", "categories": [["Home", "Light"], ["Home", "Gift"]]}
@@ -73,7 +89,8 @@ import Testing
         let (all, positions) = try rest(.start)
         #expect(all.map(\.item) == ["1", "2", "3", "4", "5", "6"])
         #expect(all.map(\.user) == ["u", "u", "u", "w", "x", "x"])
-        #expect(all.map(\.time) == [1_000, 2_000, 3_000, 4_000, 5_000, 6_000])
+        let times = all.map(\.time)
+        #expect(zip(times, times.dropFirst()).allSatisfy { $1 - $0 == 1_000 })
         for (index, position) in positions.enumerated() {
             let kept = try JSONDecoder().decode(ReadPosition.self, from: JSONEncoder().encode(position))
             #expect(try rest(kept).0 == Array(all[(index + 1)...]))

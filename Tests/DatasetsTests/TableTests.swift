@@ -193,6 +193,9 @@ import Testing
         ("1,,4,9", "item", ""), ("NULL,i,4,9", "user", "NULL"), ("1,\\N,4,9", "item", "\\N"),
         ("nan,i,4,9", "user", "nan"),
         ("None,i,4,9", "user", "None"), ("<NA>,i,4,9", "user", "<NA>"), ("  ,i,4,9", "user", "  "),
+        ("u ,i,4,9", "user", "u "), ("u, i,4,9", "item", " i"), ("1.08991E+20,i,4,9", "user", "1.08991E+20"),
+        ("u,123.0,4,9", "item", "123.0"), ("NA,i,4,9", "user", "NA"), ("u,i,4,20200705", "timestamp", "20200705"),
+        ("u,i,4,20260131120000", "timestamp", "20260131120000"),
     ])
     func aBadFieldIsNamedWithItsValue(line: String, field: String, value: String) throws {
         let folder = try TemporaryFolder()
@@ -208,6 +211,27 @@ import Testing
         }
         let data = try source.prepared(PreparationOptions(skipsBadLines: true))
         #expect(data.eventCount == 2 && data.origin.counts[.badLines] == 1)
+    }
+
+    @Test func idsThatOnlyLookRoundedStay() throws {
+        let folder = try TemporaryFolder()
+        let ids = ["1e5", "1.5", "2.0.0", "7E", "1.0e", "3D", "N", "None1", "nano", "0"]
+        try folder.write("r.csv", "user,item,timestamp\n" + ids.map { "u,\($0),1600000000\n" }.joined())
+        #expect(try DatasetFolder(path: folder.path).prepared().eventCount == ids.count)
+    }
+
+    @Test func aTimeByAnotherNameIsReadOrAskedFor() throws {
+        let folder = try TemporaryFolder()
+        try folder.write(
+            "e.csv",
+            "event_time,event_type,product_id,user_id\n2019-10-01 00:00:02 UTC,view,b,u\n2019-10-01 00:00:01 UTC,view,a,u\n"
+        )
+        let data = try DatasetFolder(path: folder.path).prepared()
+        #expect(data.entry(user: 0, 0).time == 1_569_888_001_000)
+        // What a table says besides is not lost without a word.
+        #expect(data.origin.counts.unknownFields == ["event_type"])
+        try folder.write("e.csv", "user,item,watch_date\nu,a,2019-10-01\n")
+        #expect(message(folder.path).contains("e.csv:1: watch_date may be when its events happened"))
     }
 
     @Test func tooManyAndTooFewFieldsAreNamed() throws {

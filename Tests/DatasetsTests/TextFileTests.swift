@@ -23,7 +23,7 @@ import Testing
         "1,10,3.5,1112486027\n1,11,4,1112486028\n", "1::10::3.5::1112486027\n", "1;10;3\n1;11;4\n", "1|10|3\n2|11|4\n",
         "0\t2010-10-19T23:55:27Z\t30.2359\t-97.795\t22847\n", "u i 0.25\n",
         "user_id item_id rating timestamp\nu1 i1 5.0 1609459200\n", "user\titem\nu1\ti1\n",
-        "userId,movieId,rating\n1,2,3\n",
+        "userId,movieId,rating\n1,2,3\n", "2 51 13883\n2 52 11690\n3 53 5\n4 51 12\n5 50 1\n",
     ])
     func aTableIsNeverTakenForSequences(text: String) throws {
         let folder = try TemporaryFolder()
@@ -86,6 +86,18 @@ import Testing
         // Words without digits may be text, and are where there is something better.
         try folder.write("b.txt", "dim item words\n")
         #expect(try DatasetFolder(path: folder.path).passedOver == ["b.txt"])
+    }
+
+    /// Lists of other programs: a comma at an id would be part of it.
+    @Test(arguments: [
+        "u1, i1, i2\nu2, i2, i4, i5\n", "u1\ti1,i2,i3\nu2\ti4,i5\n", "u1 [101, 102]\nu2 [7]\n", "u1 i1;i2\nu2 i3\n",
+    ])
+    func marksBetweenIDsAreNotTakenForPartsOfThem(text: String) throws {
+        let folder = try TemporaryFolder()
+        try folder.write("s.txt", text)
+        #expect(message(folder.path).contains("s.txt:1: "), "\(message(folder.path))")
+        #expect(message(folder.path).contains("--format sequences"), "\(message(folder.path))")
+        #expect(try DatasetFolder(path: folder.path, format: .sequences).prepared().users.count == 2)
     }
 
     /// A name decides which file is read; a second one with events is not silently left out.

@@ -53,6 +53,14 @@ import UserModels
         #expect(rows[0].generation == 1 && rows[0].eventCount == 1)
     }
 
+    /// PostgreSQL would refuse them, one by one.
+    @Test func deletionsOfWhatIsNoIDAreRejected() throws {
+        let keys: [UserID] = ["a\0b", UserID(String(repeating: "u", count: 513)), "ann"]
+        let records = try keys.enumerated().map { try Self.record(nil, user: $1, offset: Int64($0)) }
+        let batch = EmbeddingBatch(records)
+        #expect(batch.entries.map(\.user) == ["ann"] && batch.rejections.map(\.record.offset) == [0, 1])
+    }
+
     @Test func aDeletionTakesWhatWasBeforeAndLeavesWhatComesAfter() throws {
         let gone = try reduced([Self.embedding("ann", count: 3), nil])
         #expect(gone.rows.isEmpty && gone.deletions == ["ann"])

@@ -112,9 +112,9 @@ import Verification
 
     @Test func timelinesOfVersion1AreTakenOverAndWrittenAnew() async throws {
         let fixture = try await FlowFixture()
-        // user = "u0", event_count = 70, last_offset = -1, events = [item "f1" at 1, item "f2" at 2]
+        // user = "u0", event_count = 70, last_offset = 0, events = [item "f1" at 1, item "f2" at 2]
         let old: [UInt8] =
-            [0x0A, 2, 0x75, 0x30, 0x18, 70, 0x20, 1] + [0x2A, 6, 0x0A, 2, 0x66, 0x31, 0x10, 1]
+            [0x0A, 2, 0x75, 0x30, 0x18, 70, 0x20, 0] + [0x2A, 6, 0x0A, 2, 0x66, 0x31, 0x10, 1]
             + [0x2A, 6, 0x0A, 2, 0x66, 0x32, 0x10, 2]
         let partition = Partitioner.partition(of: Array("u0".utf8), count: 2)
         try await fixture.log.append([
@@ -125,7 +125,8 @@ import Verification
                 value: old
             )
         ])
-        try await fixture.append([Event(user: "u0", item: "f3", time: 3)])
+        // The first of these is in the timeline already.
+        try await fixture.append([Event(user: "u0", item: "f2", time: 2), Event(user: "u0", item: "f3", time: 3)])
         try await fixture.runToTheEnd()
         let records = try await fixture.records(of: .userTimelines)
         let newest = try Timeline(decoding: try #require(records.last?.value), contentType: nil)

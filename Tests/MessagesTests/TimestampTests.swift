@@ -58,10 +58,24 @@ import Testing
 
     @Test(arguments: [
         0, 1, -1, 86_400, 299_999_999, 10_000_000_000, 299_999_999_999, 253_402_300_800_000, 299_999_999_999_999,
-        10_000_000_000_000_000, 299_999_999_999_999_999, Int64.min, -1_588_687_728,
+        10_000_000_000_000_000, 299_999_999_999_999_999, Int64.min, -1_588_687_728, 20_260_131_120_000,
+        19_991_231_235_959,
     ])
     func refusesAmbiguousNumbers(number: Int64) {
         #expect(Timestamp.milliseconds(ofNumber: number) == nil)
+    }
+
+    @Test func datesWithoutMarksAreToldFromNumbers() {
+        for number in [20_260_131, 19_991_231, 20_260_131_120_000, 20_261_231_235_959] as [Int64] {
+            #expect(Timestamp.looksLikeDate(number), "\(number)")
+        }
+        let others: [Int64] = [
+            0, 20_261_301, 20_260_132, 18_991_231, 22_000_101, 20_260_131_240_000, 20_260_131_126_000,
+            20_260_131_120_060,
+            1_700_000_000, 1_700_000_000_000, Int64.max, Int64.min,
+        ]
+        for number in others { #expect(!Timestamp.looksLikeDate(number), "\(number)") }
+        #expect(Timestamp.milliseconds(ofNumber: 20_260_131_240_000 as Int64) == 20_260_131_240_000)
     }
 
     @Test(

@@ -31,6 +31,37 @@ import Testing
         return store
     }
 
+    /// An event of a hundred bytes brings a timeline of a megabyte with it.
+    @Test func asMuchIsAppliedAsOneCommitMayBringWithIt() throws {
+        var store = TimelineStore(length: 50)
+        store.open(0)
+        let categories = (0..<64).map { "\($0)" + String(repeating: "c", count: 250) }
+        var records: [Record] = []
+        for user in 0..<10 {
+            for number in 0..<4 {
+                let event = Event(user: UserID("u\(user)"), item: "i", categories: categories, time: Int64(number))
+                records.append(try record(event, offset: Int64(records.count)))
+            }
+        }
+        let routing = EventRouting(partitionCount: 1)
+        var rest = records[...]
+        var counts: [Int] = []
+        while !rest.isEmpty {
+            let limit = TimelineUpdate.OutputLimit(byteCount: 100_000, embeddingByteCount: 4_000)
+            let update = TimelineUpdate(applying: Array(rest), to: &store, routing: routing, limit: limit)
+            #expect(update.recordCount > 0 && update.rejections.isEmpty)
+            counts.append(update.recordCount)
+            rest = rest.dropFirst(update.recordCount)
+        }
+        // Four events of a user are 64 KB as they come.
+        #expect(counts.reduce(0, +) == 40 && counts.allSatisfy { $0 <= 8 })
+        #expect((0..<10).allSatisfy { store.timeline(of: UserID("u\($0)"), in: 0)?.eventCount == 4 })
+        // However much one brings, it is applied.
+        let last = try record(Event(user: "u1", item: "i", time: 9), offset: 40)
+        let limit = TimelineUpdate.OutputLimit(byteCount: 1)
+        #expect(TimelineUpdate(applying: [last, last], to: &store, routing: routing, limit: limit).recordCount == 1)
+    }
+
     @Test func encodesEachTouchedUserOnceWithTheTimeOfTheLastEvent() throws {
         var store = store()
         let records = [

@@ -163,7 +163,7 @@ import Testing
     /// What no log can have made would stop the worker, or keep out the user's events, for ever.
     @Test(arguments: [
         (UInt32(0), UInt64(Int64.max), Int64(7)), (0, .max, 7), (0, 2, .max), (0, 2, .max - 1), (0, 2, 100), (0, 2, -2),
-        (0, 2, .min), (.max, 2, 7), (1_000_001, 2, 7), (0, 1_000_101, 7), (0, 1, 7), (5, 2, 100),
+        (0, 2, .min), (0, 2, -1), (.max, 2, 7), (1_000_001, 2, 7), (0, 1_000_101, 7), (0, 1, 7), (5, 2, 100),
     ])
     func aTimelineThatCannotBeIsRefusedAndItsUserBeginsAnew(
         generation: UInt32,
