@@ -17,23 +17,29 @@ struct EncodedBatch: Sendable {
     /// When work on it began.
     let start: ContinuousClock.Instant
 
-    /// Everything the batch produces: deletions, timelines, embeddings, records that belong elsewhere, and rejected ones.
+    /// Everything the batch produces: marks, deletions, timelines, embeddings, records that belong elsewhere, and rejected
+    /// ones.
     ///
     /// - Parameters:
     ///   - modelVersion: the bundle's version.
     ///   - rows: of a context.
     ///   - columns: of a context.
     /// - Returns: deletions before what came after them, of the same user.
-    /// - Throws: `MessageError` for a user whose records cannot be written.
+    /// - Throws: `MessageError` for marks, or a user, whose records cannot be written.
     func outputs(modelVersion: String, rows: Int, columns: Int) throws -> [OutgoingRecord] {
         var outputs: [OutgoingRecord] = []
         outputs.reserveCapacity(
-            2 * (update.changed.count + update.deleted.count) + update.reroutes.count + update.rejections.count
+            2 * (update.changed.count + update.deleted.count) + update.forgotten.count + update.reroutes.count
+                + update.rejections.count
         )
         outputs += update.reroutes.map(\.record)
+        // Before the deletions that leave them: who sees a user gone sees the marks.
+        for (partition, marks) in update.forgotten {
+            outputs.append(Self.timelineRecord(ForgottenMarks.key, partition, try marks.encoded()))
+        }
         // A user with events after the deletion begins anew, so the deletion goes first.
         for (user, partition) in update.deleted {
-            outputs.append(Self.timelineRecord(user, partition, nil))
+            outputs.append(Self.timelineRecord(Array(user.utf8), partition, nil))
             outputs.append(Self.embeddingRecord(user, nil))
         }
         for (changed, encoded) in zip(update.changed, encoded) {
@@ -51,15 +57,17 @@ struct EncodedBatch: Sendable {
                 context: encoded.context,
                 pooled: encoded.pooled
             )
-            outputs.append(Self.timelineRecord(timeline.user, changed.partition, try timeline.encoded()))
+            outputs.append(
+                Self.timelineRecord(Array(timeline.user.utf8), changed.partition, try timeline.encoded())
+            )
             outputs.append(Self.embeddingRecord(timeline.user, try embedding.encoded()))
         }
         return outputs + update.rejections.map { $0.outgoing(service: "encoder-worker") }
     }
 
     /// Timelines are in the partition of the user's events: that is where a restore looks for them.
-    private static func timelineRecord(_ user: UserID, _ partition: Int32, _ value: [UInt8]?) -> OutgoingRecord {
-        OutgoingRecord(topic: Topic.userTimelines.rawValue, partition: partition, key: Array(user.utf8), value: value)
+    private static func timelineRecord(_ key: [UInt8], _ partition: Int32, _ value: [UInt8]?) -> OutgoingRecord {
+        OutgoingRecord(topic: Topic.userTimelines.rawValue, partition: partition, key: key, value: value)
     }
 
     private static func embeddingRecord(_ user: UserID, _ value: [UInt8]?) -> OutgoingRecord {

@@ -51,10 +51,6 @@ final class Restores: Sendable {
         var running: Restore?
     }
 
-    /// How many records that are in the state already may come again, when the log tells an offset that is too small.
-    ///
-    /// More than the largest batch: of a commit that broke off not all outputs may be there, and they are made again.
-    private static let repeatedCount: Int64 = 20_000
     /// How far back rejected records are looked for.
     private static let rejectedCount: Int64 = 1_000
 
@@ -145,14 +141,18 @@ final class Restores: Sendable {
             }
             let start = ContinuousClock.now
             guard try await isRestored(restore) else { continue }
-            let last = await timelines.lastRestoredOffset(of: restore.partition.partition)
+            let agreed = await timelines.agreedOffset(of: restore.partition.partition)
+            // To go on from there only saves work, and rejections that would be made twice: what is older is known by each
+            // user's timeline. What is older and was not applied would be lost without a word, so this is done where several
+            // users agree that the group is past it, and never because of one timeline that may be wrong.
+            let floors = agreed.map { [restore.partition: $0 - Timelines.repeatedCount] } ?? [:]
             // Under the lock, so that nothing is resumed after it was given up.
             let isTaken = state.withLock { state in
                 guard state.open[restore.partition] === restore else { return false }
                 state.open[restore.partition] = nil
                 state.done.insert(restore.partition)
                 metrics.stream.partitions.add([restore.partition], isReady: true)
-                subscription.resume([restore.partition], notBefore: [restore.partition: last - Self.repeatedCount])
+                subscription.resume([restore.partition], notBefore: floors)
                 show(state)
                 return true
             }
@@ -161,7 +161,10 @@ final class Restores: Sendable {
             metrics.show(await timelines.size)
             logger.info(
                 "restored the timelines of a partition",
-                metadata: ["log.partition": "\(restore.partition)", "timelines.last.offset": "\(last)"]
+                metadata: [
+                    "log.partition": "\(restore.partition)",
+                    "timelines.agreed.offset": agreed.map { "\($0)" } ?? "none",
+                ]
             )
         }
     }
@@ -175,16 +178,20 @@ final class Restores: Sendable {
         do {
             let restored = try await restore.stop.cancelling { [self] in
                 let restored = Mutex(Timelines.Restored())
-                let end = Mutex<Int64?>(nil)
+                let ends = Mutex<[Int32: Int64]>([:])
                 try await log.replay(source) { [self] records in
                     if restore.stop.isRequested { throw CancellationError() }
-                    // Asked for once the end of the timelines is known: those before it know no event past this one.
-                    let known = end.withLock { $0 }
-                    let limit =
-                        if let known { known } else { try await log.watermarks(of: restore.partition).high }
-                    end.withLock { $0 = limit }
-                    let more = await timelines.restore(records, upTo: limit)
-                    restored.withLock { $0.add(more) }
+                    var rest = records[...]
+                    while !rest.isEmpty {
+                        let more = await timelines.restore(rest, ends: ends.withLock { $0 })
+                        restored.withLock { $0.add(more) }
+                        rest = rest.dropFirst(more.recordCount)
+                        guard let partition = more.unknownEnd else { continue }
+                        // Asked for once the end of the timelines is known: those before it know no record past this one.
+                        let named = TopicPartition(restore.partition.topic, partition)
+                        let end = try await log.watermarks(of: named).high
+                        ends.withLock { $0[partition] = end }
+                    }
                 }
                 await timelines.finishRestore(of: restore.partition.partition)
                 await timelines.restore(try await restore.rejections.all(of: log), of: restore.partition)

@@ -17,6 +17,7 @@ import ShownText
 /// - `batch-events` (integer, 5,000): events that are appended together.
 /// - `state` (text, beside the file): where it is kept how far the import is.
 /// - `skip-bad-lines` (flag, false): leaves lines out that cannot be read, and counts them.
+/// - `send-again` (flag, false): also sends what was sent to the log before from another file, or by another state.
 struct ImportConfiguration: Sendable {
     /// What a file holds.
     enum Format: String, CaseIterable, ConfigurationValue {
@@ -85,9 +86,15 @@ struct ImportConfiguration: Sendable {
         help: "Leaves out and counts lines that cannot be read, instead of stopping there"
     )
 
+    private static let againKey = ConfigurationKey<Bool>(
+        "send-again",
+        default: false,
+        help: "Also sends what was sent to the log before from another file, or by another state"
+    )
+
     /// Every key of the command.
     static let keys: [any AnyConfigurationKey] = [
-        CommonKeys.log, formatKey, orderKey, memoryKey, rateKey, batchKey, stateKey, skipKey,
+        CommonKeys.log, formatKey, orderKey, memoryKey, rateKey, batchKey, stateKey, skipKey, againKey,
     ]
 
     /// The file or folder as given.
@@ -102,6 +109,8 @@ struct ImportConfiguration: Sendable {
     let rate: Double
     let batchCount: Int
     let skipsBadLines: Bool
+    /// Whether events are sent although the same content was sent before.
+    let sendsAgain: Bool
     private let state: String?
 
     /// Reads the keys.
@@ -116,12 +125,27 @@ struct ImportConfiguration: Sendable {
         batchCount = try reader.value(of: Self.batchKey)
         state = try reader.optionalValue(of: Self.stateKey)
         skipsBadLines = try reader.value(of: Self.skipKey)
+        sendsAgain = try reader.value(of: Self.againKey)
     }
 
     /// Where it is kept how far the import is: one file for each log.
-    func statePath(for file: String) -> String {
-        if let state { return state }
-        return "\(file).import-\(Self.target(Redaction.address(log)))"
+    func statePath(for file: String) -> String { state ?? file + stateSuffix }
+
+    /// Whether a place for it was named.
+    var isStateNamed: Bool { state != nil }
+
+    /// Whether a state has the name that it gets for this address of the log.
+    func isOfSameAddress(state path: String) -> Bool { path.hasSuffix(stateSuffix) }
+
+    private var stateSuffix: String { ".import-\(Self.target(Redaction.address(log)))" }
+
+    /// The file beside which a state lies, by its name; nil when it is not called as one.
+    static func file(ofState path: String) -> String? {
+        let suffix = path.suffix(".import-".count + targetLength)
+        guard suffix.hasPrefix(".import-"), suffix.count < path.count,
+            suffix.dropFirst(".import-".count).utf8.allSatisfy({ "0123456789abcdef".utf8.contains($0) })
+        else { return nil }
+        return String(path.dropLast(suffix.count))
     }
 
     /// Where versions before this kept it: one file for each log and order.
@@ -130,12 +154,20 @@ struct ImportConfiguration: Sendable {
         return ["file", "interleaved"].map { "\(file).import-\(Self.target("\(Redaction.address(log))\n\($0)"))" }
     }
 
-    private static func target(_ text: String) -> Substring { SHA256.hexDigest(of: Array(text.utf8)).prefix(8) }
+    private static let targetLength = 8
+    private static func target(_ text: String) -> Substring {
+        SHA256.hexDigest(of: Array(text.utf8)).prefix(targetLength)
+    }
 
     /// The folder for what is sorted on the disk.
     static func sortFolder(state: String) -> String {
         if let folder = ProcessInfo.processInfo.environment["TMPDIR"], !folder.isEmpty { return folder }
-        let folder = (state as NSString).deletingLastPathComponent
+        return folder(of: state)
+    }
+
+    /// The folder that a file lies in.
+    static func folder(of path: String) -> String {
+        let folder = (path as NSString).deletingLastPathComponent
         return folder.isEmpty ? "." : folder
     }
 }

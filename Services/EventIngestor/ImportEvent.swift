@@ -54,6 +54,8 @@ struct ImportBatch: Sendable {
     var position: ReadPosition?
     /// What the file held up to there, where that is not known before.
     var checkpoint: Checkpoint?
+    /// What was left out, decoded or assumed up to there, by all runs; nil where that is known before.
+    var counts: ReadingCounts?
     /// How much of the file on disk has been read.
     var bytesRead = 0
 }

@@ -10,7 +10,8 @@ import Streams
 ///
 /// Each record carries a header with the import's id and the event's number. Before an append, the state file says which
 /// numbers are under way; after a crash, or an append whose outcome is not known, the log is read back for those numbers,
-/// and only the missing ones are sent.
+/// and only the missing ones are sent. At its end every import tells what was left out, decoded or assumed in all of its
+/// runs.
 struct ImportFlow: Service {
     let name = "import"
     let configuration: ImportConfiguration
@@ -20,7 +21,6 @@ struct ImportFlow: Service {
     let logger: Logger
 
     func run(until shutdown: Shutdown) async throws {
-        let path = configuration.statePath(for: source.file)
         for earlier in configuration.earlierStatePaths(for: source.file) where RegularFile.exists(earlier) {
             throw ImportState.ofFirstVersion(earlier, nil)
         }
@@ -31,10 +31,10 @@ struct ImportFlow: Service {
                 exitCode: .unavailable
             )
         }
-        defer { withExtendedLifetime(lock) {} }
-        let found = try ImportState.read(path)
-        let state = found ?? ImportState(order: source.order.rawValue, format: source.format)
-        try check(state, path)
+        let otherLock = try lockOfNamedState()
+        defer { withExtendedLifetime((lock, otherLock)) {} }
+        let path = configuration.statePath(for: source.file)
+        let state = try ImportState.read(path) ?? ImportState(order: source.order.rawValue, format: source.format)
         var run = ImportRun(self, state, path, until: shutdown)
         do {
             // Whoever reads a file for this task ends soon after the process is told to.
@@ -55,28 +55,14 @@ struct ImportFlow: Service {
         error is DatasetError || error is InputFileError || error as? SortError == .stopped
     }
 
-    private func check(_ state: ImportState, _ path: String) throws(ProcessFailure) {
-        guard state.format == source.format else {
-            throw ProcessFailure(
-                "\(path) says that \(source.file) was read as \(state.format), and now it would be as \(source.format): "
-                    + "say --format \(state.format), or name another state with --state",
-                exitCode: .badInput
-            )
-        }
-        guard state.order == source.order.rawValue else {
-            throw ProcessFailure(
-                "\(path) says that \(state.doneCount) events of \(source.file) were sent with --order \(state.order), and "
-                    + "now it would be \(source.order.rawValue): go on with --order \(state.order); deleting that file sends all "
-                    + "events again",
-                exitCode: .badInput
-            )
-        }
-    }
-
     // MARK: - All there is to send
 
     private func send(_ run: inout ImportRun) async throws {
-        try await checkLogHasWhatIsDone(run.state, path: run.path, until: run.shutdown)
+        if run.state.doneCount + run.state.pendingCount == 0 { try await lookForEarlierImports(&run) }
+        try check(run.state, run.path)
+        try await checkLogHasWhatIsDone(&run)
+        // A state of version 2 has counted nothing, so that what is told is what was counted since.
+        if run.state.totals == nil { run.state.totals = ImportState.Totals() }
         if !source.dataset.passedOver.isEmpty {
             logger.notice(
                 "other files of the folder are passed over",
@@ -175,10 +161,11 @@ struct ImportFlow: Service {
             )
         }
         let counts = await run.reader.counts
+        let totals = run.state.totals ?? ImportState.Totals()
         var metadata: Logger.Metadata = [
             "import.events": "\(run.state.doneCount)", "import.sent": "\(sent)",
-            "import.skipped": "\(counts[.badLines])", "import.late": "\(run.state.part?.lateCount ?? 0)",
-            "import.overtaken": "\(run.overtakenCount)",
+            "import.skipped": "\(counts[.badLines])", "import.late": "\(totals.lateCount)",
+            "import.overtaken": "\(totals.overtakenCount)",
         ]
         for (counter, count) in counts.happened where counter != .badLines {
             metadata["import.\(counter.name)"] = "\(count)"
@@ -187,41 +174,6 @@ struct ImportFlow: Service {
             metadata["import.unknown_fields"] = counts.unknownFields.joined(separator: ", ")
         }
         logger.info("imported all events", metadata: metadata)
-    }
-
-    // MARK: - The log
-
-    /// A log that was made anew at the same address has none of what the state says is done.
-    private func checkLogHasWhatIsDone(_ state: ImportState, path: String, until shutdown: Shutdown) async throws {
-        guard state.doneCount > 0 else { return }
-        let end = try await endOfLog(until: shutdown)
-        guard end >= Int64(state.doneCount) else {
-            throw ProcessFailure(
-                "\(path) says that \(state.doneCount) events are in the log, which has had only \(end): it is another log; "
-                    + "delete that file to import all events, or name another with --state",
-                exitCode: .badInput
-            )
-        }
-    }
-
-    /// How many records the topic has ever had; asks again while the log is away, as it is when its leader changes.
-    private func endOfLog(until shutdown: Shutdown) async throws -> Int64 {
-        var backoff = Backoff()
-        while true {
-            do throws(StreamError) {
-                var end: Int64 = 0
-                for partition in 0..<partitionCount {
-                    let high = try await log.watermarks(of: TopicPartition(Topic.userEvents.rawValue, partition)).high
-                    let (sum, isOver) = end.addingReportingOverflow(max(0, high))
-                    end = isOver ? .max : sum
-                }
-                return end
-            } catch {
-                guard case .unavailable = error, !shutdown.isRequested else { throw error }
-                logger.warning("the log did not say where it ends, asking again", metadata: ["error": "\(error)"])
-            }
-            try await shutdown.wait(atMost: backoff.next())
-        }
     }
 }
 

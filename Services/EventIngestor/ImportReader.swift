@@ -21,14 +21,21 @@ actor ImportReader {
     private var proof: ContentProof?
     private var record: [UInt8] = []
 
-    /// What was left out, decoded or assumed.
+    /// What was left out, decoded or assumed, by all runs; only here, what follows the last event is in it too.
     private(set) var counts = ReadingCounts()
+    /// The same, of what was sent or put in order before this run.
+    private var countsBefore = ReadingCounts()
     /// How many runs were sorted on the disk.
     private(set) var runCount = 0
 
     init(_ source: ImportSource) { self.source = source }
 
     // MARK: - What was sent before
+
+    /// How much the file has in common with what each of some earlier imports had read; nil where it begins otherwise.
+    func overlaps(with imports: [EarlierImport]) throws -> [EarlierImport.Overlap?] {
+        try EarlierImport.overlaps(of: source.file, with: imports)
+    }
 
     /// Checks that the file still holds what it held when events of it were sent.
     ///
@@ -62,6 +69,8 @@ actor ImportReader {
         }
         try passLineEnd(&proof, &state, path)
         self.proof = proof
+        countsBefore = state.totals?.counts ?? ReadingCounts()
+        counts = countsBefore
         return state
     }
 
@@ -127,6 +136,8 @@ actor ImportReader {
         runCount = arrangement.runCount
         guard let part, let proof else { return nil }
         state.part = part
+        state.totals?.counts = counts
+        state.totals?.lateCount += part.lateCount
         state.position = part.isSorted ? nil : part.start
         state.latestTime = max(latest, state.latestTime ?? latest)
         for checkpoint in arrangement.checkpoints { state.checkpoints.keep(checkpoint) }
@@ -140,8 +151,8 @@ actor ImportReader {
         var sorted: SortedRecords?
         if part.isSorted {
             var arrangement = ImportArrangement(source, first: part.start)
+            // What was left out of it is counted already.
             try arrangement.read(again: part, progress)
-            counts = arrangement.counts
             sorted = arrangement.sorted
         }
         try use(part, sorted, from: state.position ?? part.start, skipping: state.doneCount - part.firstEvent)
@@ -208,7 +219,9 @@ actor ImportReader {
             // Counted when the part was read for the first time.
             guard batch.events.count == count, reader.position.isNotAfter(end) else { throw changedMeanwhile() }
         } else {
-            counts = reader.counts
+            counts = countsBefore
+            counts += reader.counts
+            batch.counts = counts
             batch.checkpoint = try proven(reader.position)
         }
         events = .file(reader, count: rest - batch.events.count, latest: latest, end: end)

@@ -3,20 +3,15 @@ import Messages
 import ServiceRuntime
 import StreamProcessing
 import Streams
-import Synchronization
 
 /// One run of an import: sends batches, and keeps in the state what was sent.
 struct ImportRun {
-    static let headerName = "import"
-
     /// How far the import is.
     var state: ImportState
     /// Whether all there is was sent.
     var isComplete = false
-    /// Events that came behind later ones of their users, as the log had taken those and not these.
-    private(set) var overtakenCount = 0
     /// Where the state is kept.
-    let path: String
+    var path: String
     let reader: ImportReader
     let shutdown: Shutdown
 
@@ -26,6 +21,10 @@ struct ImportRun {
     private let batchCount: Int
     private let logger: Logger
     private var pace: Pace
+    /// Who did the last event that the log has for certain; nil before this run sent any.
+    private var lastUser: [UInt8]?
+    /// When it is to be looked where in the log such an event lies.
+    private var nextLook: ContinuousClock.Instant
 
     init(_ flow: ImportFlow, _ state: ImportState, _ path: String, until shutdown: Shutdown) {
         self.state = state
@@ -38,6 +37,8 @@ struct ImportRun {
         batchCount = flow.configuration.batchCount
         logger = flow.logger
         pace = Pace(rate: flow.configuration.rate)
+        // Soon at first, so that a process that is killed leaves a place behind.
+        nextLook = .now
     }
 
     /// Sends all that the reader has, first what an earlier process had under way.
@@ -51,6 +52,7 @@ struct ImportRun {
                 if isComplete { break }
                 try await send(batch, missing: nil)
                 progress(batch, state)
+                if .now >= nextLook { await notePlace() }
                 await pace.wait(afterSending: batch.events.count, until: shutdown)
             }
         } catch {
@@ -58,8 +60,28 @@ struct ImportRun {
             if state.pendingCount == 0 { try state.write(to: path) }
             throw error
         }
+        await notePlace()
         try state.write(to: path)
     }
+
+    // MARK: - The place in the log
+
+    /// Looks where the last event lies that the log has for certain, for the next run to know the log by.
+    ///
+    /// Every minute, so that a slow import which is killed has one that the log has not deleted yet.
+    private mutating func notePlace() async {
+        guard let lastUser, !shutdown.isRequested, state.place?.number != state.doneCount - 1 else { return }
+        nextLook = .now + .seconds(60)
+        do throws(StreamError) {
+            let place = try await trace.latestPlace(of: state.doneCount - 1, user: lastUser)
+            if let place { state.place = place }
+        } catch {
+            // The next run looks for it, and takes longer.
+            logger.warning("the log was not read back", metadata: ["error": "\(error)"])
+        }
+    }
+
+    private var trace: ImportTrace { ImportTrace(log: log, partitionCount: partitionCount, id: state.id) }
 
     // MARK: - One batch
 
@@ -89,12 +111,13 @@ struct ImportRun {
         if let checkpoint = batch.checkpoint { state.checkpoints.keep(checkpoint) }
         try state.write(to: path)
         var missing = missing
+        var overtaken: Set<Int> = []
         var isOutcomeKnown = true
         var backoff = Backoff()
         while true {
             do throws(StreamError) {
                 if !isOutcomeKnown { missing = try await numbersMissing() }
-                if let missing { countOvertaken(batch.events, missing) }
+                if let missing { overtaken.formUnion(tellOvertaken(batch.events, missing)) }
                 isOutcomeKnown = false
                 try await log.append(records(of: batch.events, only: missing))
                 break
@@ -105,6 +128,9 @@ struct ImportRun {
             try await shutdown.wait(atMost: backoff.next())
         }
         state.doneCount += batch.events.count
+        if let counts = batch.counts { state.totals?.counts = counts }
+        state.totals?.overtakenCount += overtaken.count
+        lastUser = batch.events.last?.user ?? lastUser
         state.pendingCount = 0
         state.position = batch.position
         state.pendingPosition = nil
@@ -112,6 +138,7 @@ struct ImportRun {
 
     private func records(of events: [ImportEvent], only missing: Set<Int>?) -> [OutgoingRecord] {
         var records: [OutgoingRecord] = []
+        let trace = trace
         records.reserveCapacity(missing?.count ?? events.count)
         for (index, event) in events.enumerated() where missing?.contains(state.doneCount + index) ?? true {
             records.append(
@@ -119,7 +146,7 @@ struct ImportRun {
                     topic: Topic.userEvents.rawValue,
                     key: event.user,
                     value: event.value,
-                    headers: [Header(Self.headerName, "\(state.id)/\(state.doneCount + index)")]
+                    headers: [trace.header(state.doneCount + index)]
                 )
             )
         }
@@ -129,50 +156,26 @@ struct ImportRun {
     /// Tells of events that are missing while the log has later ones of their users: those cannot be put before them.
     ///
     /// A log takes a batch in order, so this needs a part of it to time out and the rest not to.
-    private mutating func countOvertaken(_ events: [ImportEvent], _ missing: Set<Int>) {
+    private func tellOvertaken(_ events: [ImportEvent], _ missing: Set<Int>) -> Set<Int> {
         var later: Set<[UInt8]> = []
-        var count = 0
+        var overtaken: Set<Int> = []
         for (index, event) in events.enumerated().reversed() {
             if !missing.contains(state.doneCount + index) {
                 later.insert(event.user)
             } else if later.contains(event.user) {
-                count += 1
+                overtaken.insert(index)
             }
         }
-        guard count > 0 else { return }
-        overtakenCount += count
+        guard !overtaken.isEmpty else { return [] }
         logger.warning(
             "the log took events and not earlier ones of the same users, which come after them now",
-            metadata: ["import.overtaken": "\(count)"]
+            metadata: ["import.overtaken": "\(overtaken.count)"]
         )
+        return overtaken
     }
 
     /// The numbers of the batch under way that the log does not have; reads all of the topic.
     private func numbersMissing() async throws(StreamError) -> Set<Int> {
-        let prefix = "\(state.id)/"
-        let pending = state.doneCount..<(state.doneCount + state.pendingCount)
-        let found = FoundNumbers()
-        for partition in 0..<partitionCount {
-            do {
-                try await log.replay(TopicPartition(Topic.userEvents.rawValue, partition)) { records in
-                    for record in records {
-                        guard let value = record.header(Self.headerName), value.hasPrefix(prefix),
-                            let number = Int(value.dropFirst(prefix.count)), pending.contains(number)
-                        else { continue }
-                        found.insert(number)
-                    }
-                }
-            } catch {
-                throw error as? StreamError ?? .fatal("\(error)")
-            }
-        }
-        return Set(pending).subtracting(found.numbers)
-    }
-
-    /// What a replay found.
-    private final class FoundNumbers: Sendable {
-        private let state = Mutex<Set<Int>>([])
-        var numbers: Set<Int> { state.withLock { $0 } }
-        func insert(_ number: Int) { _ = state.withLock { $0.insert(number) } }
+        try await trace.missing(of: state.doneCount..<(state.doneCount + state.pendingCount))
     }
 }

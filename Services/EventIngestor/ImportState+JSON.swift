@@ -45,7 +45,7 @@ struct SealedImportState {
         try scanner.finish()
         (version, sha256, earlierCount) = (file.version, file.sha256, file.earlierCount)
         isOfFirstVersion = file.isFirst && file.version == nil
-        guard version == ImportState.version else { return }
+        guard let version, ImportState.readableVersions.contains(version) else { return }
         guard var stateScanner else { throw JSONError(field: "state", reason: "is missing") }
         do throws(JSONError) {
             state = try ImportState(&stateScanner)
@@ -57,14 +57,15 @@ struct SealedImportState {
 
 extension ImportState {
     private enum Field: Int {
-        case id, order, format, doneCount, pendingCount, position, pendingPosition, part, latestTime, checkpoints
+        case id, order, format, doneCount, pendingCount, position, pendingPosition, part, latestTime, checkpoints, place
+        case totals
     }
     /// In the order of `Field`.
     private static let fields = FieldNames(
         of: "the state of an import",
         [
             ["id"], ["order"], ["format"], ["doneCount"], ["pendingCount"], ["position"], ["pendingPosition"], ["part"],
-            ["latestTime"], ["checkpoints"],
+            ["latestTime"], ["checkpoints"], ["place"], ["totals"],
         ]
     )
 
@@ -73,6 +74,7 @@ extension ImportState {
         var (doneCount, pendingCount): (Int?, Int?)
         var (position, pendingPosition): (ReadPosition?, ReadPosition?)
         var (part, latestTime, checkpoints): (Part?, Int64?, [Checkpoint]?)
+        var (place, totals): (LogPlace?, Totals?)
         var unknown = UnknownFields(.refused)
         try scanner.readObject(Self.fields, unknown: &unknown) { field, scanner throws(JSONError) in
             switch Field(rawValue: field) {
@@ -87,6 +89,8 @@ extension ImportState {
             case .latestTime: latestTime = try scanner.integer()
             case .checkpoints:
                 checkpoints = try scanner.readArray { scanner throws(JSONError) in try Checkpoint(&scanner) }
+            case .place: place = try LogPlace(&scanner)
+            case .totals: totals = try Totals(&scanner)
             case nil: break
             }
         }
@@ -100,6 +104,74 @@ extension ImportState {
         (self.position, self.pendingPosition) = (position, pendingPosition)
         (self.part, self.latestTime) = (part, latestTime)
         self.checkpoints = try required(checkpoints, "checkpoints")
+        (self.place, self.totals) = (place, totals)
+    }
+}
+
+extension ImportState.Totals {
+    private enum Field: Int { case counts, lateCount, overtakenCount }
+    /// In the order of `Field`.
+    private static let fields = FieldNames(of: "totals", [["counts"], ["lateCount"], ["overtakenCount"]])
+
+    fileprivate init(_ scanner: inout JSONScanner) throws(JSONError) {
+        var (counts, lateCount, overtakenCount): (ReadingCounts?, Int?, Int?)
+        var unknown = UnknownFields(.refused)
+        try scanner.readObject(Self.fields, unknown: &unknown) { field, scanner throws(JSONError) in
+            switch Field(rawValue: field) {
+            case .counts: counts = try ReadingCounts(&scanner)
+            case .lateCount: lateCount = try scanner.integer()
+            case .overtakenCount: overtakenCount = try scanner.integer()
+            case nil: break
+            }
+        }
+        self.init(
+            counts: try required(counts, "counts"),
+            lateCount: try required(lateCount, "lateCount"),
+            overtakenCount: try required(overtakenCount, "overtakenCount")
+        )
+    }
+}
+
+extension ReadingCounts {
+    /// In the order of the counters, which are numbered from 0; behind them the names of fields.
+    private static let fields = FieldNames(of: "counts", Counter.allCases.map { [$0.name] } + [["unknown_fields"]])
+
+    fileprivate init(_ scanner: inout JSONScanner) throws(JSONError) {
+        var (counts, names) = (ReadingCounts(), [String]())
+        var unknown = UnknownFields(.refused)
+        try scanner.readObject(Self.fields, unknown: &unknown) { field, scanner throws(JSONError) in
+            if let counter = Counter(rawValue: field) {
+                counts[counter] = try scanner.integer()
+            } else {
+                names = try scanner.readArray { scanner throws(JSONError) in try scanner.string() }
+            }
+        }
+        counts.add(unknownFields: names)
+        self = counts
+    }
+}
+
+extension LogPlace {
+    private enum Field: Int { case partition, offset, number }
+    /// In the order of `Field`.
+    private static let fields = FieldNames(of: "a place in the log", [["partition"], ["offset"], ["number"]])
+
+    fileprivate init(_ scanner: inout JSONScanner) throws(JSONError) {
+        var (partition, offset, number): (Int32?, Int64?, Int?)
+        var unknown = UnknownFields(.refused)
+        try scanner.readObject(Self.fields, unknown: &unknown) { field, scanner throws(JSONError) in
+            switch Field(rawValue: field) {
+            case .partition: partition = try scanner.integer()
+            case .offset: offset = try scanner.integer()
+            case .number: number = try scanner.integer()
+            case nil: break
+            }
+        }
+        self.init(
+            partition: try required(partition, "partition"),
+            offset: try required(offset, "offset"),
+            number: try required(number, "number")
+        )
     }
 }
 

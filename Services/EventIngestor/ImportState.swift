@@ -4,6 +4,7 @@ import Foundation
 import InputFiles
 import JSON
 import ServiceRuntime
+import ShownText
 
 /// How far an import is, kept in a small file, so that a process that was killed goes on where it was.
 ///
@@ -31,6 +32,16 @@ struct ImportState: Encodable, Equatable, Sendable {
         var endEvent: Int { firstEvent + eventCount }
     }
 
+    /// What is told of an import at its end, over all of its runs.
+    struct Totals: Encodable, Equatable, Sendable {
+        /// What was left out, decoded or assumed: up to `position`, or where events are put in order first, in all parts.
+        var counts = ReadingCounts()
+        /// Events that were older than some that their users had in earlier parts.
+        var lateCount = 0
+        /// Events that came behind later ones of their users, as the log had taken those and not these.
+        var overtakenCount = 0
+    }
+
     /// Tells the records of this import from all others; never the same twice.
     let id: String
     /// In which order events are sent.
@@ -51,11 +62,16 @@ struct ImportState: Encodable, Equatable, Sendable {
     var latestTime: Int64?
     /// What the file held; the last one reaches as far as anything that was sent, or was put in order.
     var checkpoints: [Checkpoint] = []
+    /// Where in the log one of the last done ones lies, by which the log is known; nil where that was not looked for.
+    var place: LogPlace?
+    /// What is told at the end; nil in a state of version 2.
+    var totals: Totals?
 
     /// Begins a new import.
     init(order: String, format: String) {
         let id = UInt64.random(in: (1 << 60)...UInt64.max)
         self.init(id: String(id, radix: 16), order: order, format: format)
+        totals = Totals()
     }
 
     init(id: String, order: String, format: String) {
@@ -64,7 +80,9 @@ struct ImportState: Encodable, Equatable, Sendable {
 
     // MARK: - The file
 
-    static let version = 2
+    static let version = 3
+    /// Those that can be gone on from; version 2 has neither place nor totals.
+    static let readableVersions = 2...version
     private static let byteLimit = 1 << 20
 
     /// The state with what shows whether it is whole and as it was written.
@@ -99,7 +117,7 @@ struct ImportState: Encodable, Equatable, Sendable {
         if sealed.isOfFirstVersion { throw ofFirstVersion(path, sealed.earlierCount) }
         guard let state = sealed.state else {
             let version = sealed.version.map { "version \($0)" } ?? "no version"
-            throw failure(path, "has \(version), and this program knows version \(Self.version) only")
+            throw failure(path, "has \(version), and this program knows versions 2 and \(Self.version) only")
         }
         try state.check(path)
         guard try sealed.sha256 == SHA256.hexDigest(of: state.encoded(path)) else {
@@ -122,7 +140,7 @@ struct ImportState: Encodable, Equatable, Sendable {
         do {
             return Array(try encoder.encode(value))
         } catch {
-            throw failure(path, "cannot be written: \(error)")
+            throw failure(path, "cannot be written: \(FailureText.reason(error))")
         }
     }
 
@@ -161,6 +179,12 @@ struct ImportState: Encodable, Equatable, Sendable {
         guard doneCount + pendingCount == 0 || !checkpoints.isEmpty else {
             throw Self.failure(path, "says doneCount \(doneCount), but has no checkpoints")
         }
+        try checkTotals(path)
+        if let place {
+            try Self.check(path, "place.partition", place.partition, 0...Int32.max)
+            try Self.check(path, "place.offset", place.offset, 0...1 << 60)
+            try Self.check(path, "place.number", place.number, 0...max(doneCount - 1, 0))
+        }
         guard let part else {
             guard doneCount == 0 || position != nil else {
                 throw Self.failure(path, "says doneCount \(doneCount), but has no position")
@@ -176,6 +200,15 @@ struct ImportState: Encodable, Equatable, Sendable {
         try Self.check(path, "part.start", part.start)
         try Self.check(path, "part.end", part.end)
         try Self.check(path, "doneCount and pendingCount", doneCount + pendingCount, part.firstEvent...part.endEvent)
+    }
+
+    private func checkTotals(_ path: String) throws(ProcessFailure) {
+        guard let totals else { return }
+        try Self.check(path, "totals.lateCount", totals.lateCount, Self.numbers)
+        try Self.check(path, "totals.overtakenCount", totals.overtakenCount, Self.numbers)
+        for counter in ReadingCounts.Counter.allCases {
+            try Self.check(path, "totals.counts.\(counter.name)", totals.counts[counter], Self.numbers)
+        }
     }
 
     private static let byteOffsets: ClosedRange<UInt64> = 0...1 << 60

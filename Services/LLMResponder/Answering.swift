@@ -17,7 +17,7 @@ struct Answering: Sendable {
 
     /// Looks at a question: its time first, then its user's row, then the model.
     ///
-    /// - Throws: what reading the row throws.
+    /// - Throws: what reading the row throws, `CancellationError`.
     func attempt(_ placed: PlacedQuestion) async throws -> QuestionOutcome {
         let start = ContinuousClock.now
         guard WallClock.milliseconds < placed.due else { return .answered(expired(placed)) }
@@ -46,7 +46,7 @@ struct Answering: Sendable {
         let row = try await table.row(user: question.user, modelVersion: modelVersion)
         health.holds()
         if let row, row.eventCount >= question.minimumEventCount {
-            return .answered(await answer(question, from: row, since: start))
+            return .answered(try await answer(question, from: row, since: start))
         }
         if question.minimumEventCount > 0 { return .mustWaitForEvents }
         if row == nil, let other = try await otherVersion(of: question.user) {
@@ -55,7 +55,7 @@ struct Answering: Sendable {
                 + "the row follows with the user's next event, or start the responder with the bundle of the rows"
             return .answered(ended(question, .failed, reason: reason))
         }
-        return .answered(await answer(question, from: row, since: start))
+        return .answered(try await answer(question, from: row, since: start))
     }
 
     /// A version under which the user has a row, though not under this responder's.
@@ -70,7 +70,7 @@ struct Answering: Sendable {
         _ question: Question,
         from row: UserEmbedding?,
         since start: ContinuousClock.Instant
-    ) async -> Answer {
+    ) async throws -> Answer {
         let position = PieceCounter()
         do throws(AnswerError) {
             var request = AnswerRequest(question)
@@ -93,6 +93,8 @@ struct Answering: Sendable {
             )
             return valid(answer, to: question)
         } catch {
+            // That is no word on the question: whoever comes next answers it.
+            if error == .cancelled { throw CancellationError() }
             return ended(question, .failed, reason: error.description)
         }
     }

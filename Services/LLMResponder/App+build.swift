@@ -39,7 +39,7 @@ extension App {
         let tokens = TokenPublisher(log: log, logger: logger)
         let answering = Answering(
             table: table,
-            responder: try Responder(bundle: bundle),
+            responder: try Responder(bundle: bundle, limits: configuration.answerLimits),
             tokens: tokens,
             modelVersion: bundle.version,
             otherVersions: try await table.modelVersions().map(\.version).filter { $0 != bundle.version },

@@ -1,5 +1,6 @@
 import ServiceRuntime
 import StreamProcessing
+import UserModels
 
 /// What the LLM responder can be told.
 ///
@@ -10,6 +11,7 @@ import StreamProcessing
 /// - `waiting-questions` (integer, 10,000): how many questions may wait in memory for their user's row to know enough
 ///   events; one more is answered `failed` at once.
 /// - `waiting-megabytes` (integer, 64): how much memory they may take.
+/// - `answer-limit` (duration, 20 s): how long one answer may be computed; over Kafka well below `max.poll.interval.ms`.
 struct LLMResponderConfiguration: Sendable {
     private static let bundleKey = ConfigurationKey<String>("bundle", help: "The folder of the model bundle")
     private static let waitingCountKey = ConfigurationKey<Int>(
@@ -26,6 +28,14 @@ struct LLMResponderConfiguration: Sendable {
         unit: "MB",
         help: "The most memory that questions that wait may take"
     )
+    private static let answerLimitKey = ConfigurationKey<Duration>(
+        "answer-limit",
+        default: .seconds(20),
+        in: .seconds(1) ... .seconds(3_600),
+        help: "The longest that one answer may be computed; one that takes longer fails"
+    )
+    /// What a model may keep in memory of the tokens of one question.
+    private static let answerByteCount = 512 << 20
     private static let memberKeys = MemberConfiguration.Keys(
         batchCount: (default: 4, most: 1_000),
         batchHelp: "The most questions that are answered in one commit",
@@ -34,12 +44,14 @@ struct LLMResponderConfiguration: Sendable {
 
     /// Every key of the process.
     static let keys: [any AnyConfigurationKey] =
-        [CommonKeys.log, CommonKeys.database, bundleKey, waitingCountKey, waitingMegabytesKey] + memberKeys.all
+        [CommonKeys.log, CommonKeys.database, bundleKey, waitingCountKey, waitingMegabytesKey, answerLimitKey]
+        + memberKeys.all
 
     let log: String
     let database: String
     let bundle: String
     let parking: ParkingLimit
+    let answerLimits: AnswerLimits
     let member: MemberConfiguration
 
     /// Reads the keys.
@@ -50,6 +62,10 @@ struct LLMResponderConfiguration: Sendable {
         parking = ParkingLimit(
             count: try reader.value(of: Self.waitingCountKey),
             byteCount: try reader.value(of: Self.waitingMegabytesKey) << 20
+        )
+        answerLimits = AnswerLimits(
+            time: try reader.value(of: Self.answerLimitKey),
+            byteCount: Self.answerByteCount
         )
         member = try MemberConfiguration(Self.memberKeys, reader: reader)
     }

@@ -10,8 +10,8 @@ actor Responder {
     nonisolated var unownedExecutor: UnownedSerialExecutor { unsafe executor.asUnownedSerialExecutor() }
 
     /// Makes a responder with the weights of a bundle.
-    init(bundle: ModelBundle) throws {
-        engine = try bundle.makeAnsweringEngine()
+    init(bundle: ModelBundle, limits: AnswerLimits) throws {
+        engine = try bundle.makeAnsweringEngine(limits: limits)
     }
 
     /// Answers one question.
@@ -21,7 +21,7 @@ actor Responder {
     ///   - context: the user's row; nil answers without history.
     ///   - onToken: called with each piece as soon as it is certain.
     /// - Returns: the answer.
-    /// - Throws: `AnswerError` when the request or the context does not fit the model.
+    /// - Throws: `AnswerError` when the request or the context does not fit the model, or takes more than one answer may.
     func answer(
         _ request: AnswerRequest,
         context: [Float]?,

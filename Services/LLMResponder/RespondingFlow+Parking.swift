@@ -10,6 +10,8 @@ extension RespondingFlow {
     private static let turnCount = 4
     /// How many that have expired are answered in one commit.
     private static let expiredCount = 500
+    /// How long the database is waited for at least until something else is looked at.
+    private static let leastPause: Duration = .milliseconds(50)
 
     /// Answers a question, or parks it.
     ///
@@ -40,6 +42,8 @@ extension RespondingFlow {
                 }
                 try await pause(before: question, &state, until: shutdown)
                 if shutdown.isRequested { return false }
+                // Whoever has its partition now reads it again.
+                if !state.holds(question.place.partition) { return true }
             }
         }
     }
@@ -70,16 +74,18 @@ extension RespondingFlow {
         watch.want(question.user, state.parked.leastEventCount(of: question.user))
     }
 
-    /// Waits until there is room for a question, it is over, the database is back, or the service is to stop.
+    /// Waits until there is room for a question, it is over or gone, the database is back, or the service is to stop.
     private func pause(
         before question: PlacedQuestion,
         _ state: inout RespondingState,
         until shutdown: Shutdown
     ) async throws {
-        while !shutdown.isRequested, watch.isAway, !state.parked.hasRoom(for: question),
-            WallClock.milliseconds < question.due
+        while !shutdown.isRequested, watch.isAway, state.holds(question.place.partition),
+            !state.parked.hasRoom(for: question), WallClock.milliseconds < question.due
         {
-            let due = min(question.due, state.parked.nextDue ?? .max)
+            // The group is to hear of this member now and then, however long the database is away.
+            let look = WallClock.milliseconds + Int64(max(partBudget, Self.leastPause) / .milliseconds(1))
+            let due = min(question.due, state.parked.nextDue ?? .max, look)
             // A stop ends the wait; so does news, which `takeNews` will find again.
             _ = try await shutdown.cancelling { [signal] in
                 await Self.wait(for: signal, until: due)
@@ -88,6 +94,7 @@ extension RespondingFlow {
             answerExpired(&state)
             metrics.show(state)
             try await commit(&state, since: .now)
+            try await takeWhatIsDue(&state)
         }
     }
 
@@ -97,11 +104,14 @@ extension RespondingFlow {
     func answerParked(_ state: inout RespondingState) async throws {
         let start = ContinuousClock.now
         answerExpired(&state)
-        for question in state.takeReady(atMost: Self.turnCount) {
-            guard case .answered(let answer) = try await attempt(question) else { continue }
-            unpark(question, &state)
-            state.answer(question, with: answer)
-            metrics.count(answer.status == .expired ? .expired : .woken)
+        for _ in 0..<Self.turnCount where state.hasReady {
+            for question in state.takeReady(atMost: 1) {
+                guard case .answered(let answer) = try await attempt(question) else { continue }
+                unpark(question, &state)
+                state.answer(question, with: answer)
+                metrics.count(answer.status == .expired ? .expired : .woken)
+            }
+            if ContinuousClock.now - start >= partBudget { break }
         }
         try await commit(&state, since: start)
     }

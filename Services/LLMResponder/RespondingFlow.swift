@@ -10,11 +10,18 @@ import Streams
 /// A question that must wait is parked: it stays in memory, and its partition's offset is committed no further than it,
 /// while those behind it are answered. It is looked at again when its user's row has changed (`RowWatch`) and when its time
 /// is over; until then it costs its siblings nothing and the log nothing.
+///
+/// A batch may take long. So it is answered and committed in parts, and between them the log is asked what is due.
 struct RespondingFlow: Service {
     /// How far the offset of a partition may stay behind what was read; what waits longer is given up.
     static let window: Int64 = 1_000_000
     /// For how long events are looked for between parked questions that may be answered.
     private static let glance: Duration = .milliseconds(2)
+    /// How long questions are answered until what is answered is committed, and the group hears of this member.
+    ///
+    /// Over Kafka a member that asks for nothing for a minute is put out of its group, and nothing it does after that is
+    /// committed. One answer may come on top of it, which has a limit of its own.
+    static let partBudget: Duration = .seconds(5)
 
     let name = "responding-flow"
     let subscription: any Subscription
@@ -24,6 +31,7 @@ struct RespondingFlow: Service {
     private let parking: ParkingLimit
     private let rejectionRate: RejectionRate
     let window: Int64
+    let partBudget: Duration
     let signal: Signal
     let metrics: LLMResponderMetrics
     private let health: HealthCondition
@@ -38,6 +46,7 @@ struct RespondingFlow: Service {
     ///   - makeWatch: makes what looks after rows; it raises the signal.
     ///   - parking: how many questions may wait.
     ///   - window: how far the offset of a partition may stay behind what was read.
+    ///   - partBudget: how long questions are answered until a commit.
     ///   - rejectionRate: how many records may be no questions.
     ///   - metrics: counts.
     ///   - health: whether partitions are assigned and answered.
@@ -49,6 +58,7 @@ struct RespondingFlow: Service {
         watch makeWatch: (Signal) -> RowWatch,
         parking: ParkingLimit,
         window: Int64 = Self.window,
+        partBudget: Duration = Self.partBudget,
         rejectionRate: RejectionRate = RejectionRate(),
         metrics: LLMResponderMetrics,
         health: HealthCondition,
@@ -58,6 +68,7 @@ struct RespondingFlow: Service {
         self.answering = answering
         self.parking = parking
         self.window = window
+        self.partBudget = partBudget
         self.rejectionRate = rejectionRate
         self.metrics = metrics
         self.health = health
@@ -84,25 +95,24 @@ struct RespondingFlow: Service {
         var state = RespondingState(parking: parking)
         var rate = rejectionRate
         while true {
+            try await takeWhatIsDue(&state)
             takeNews(&state)
             try await answerParked(&state)
             show(state)
+            if state.nextRecord != nil, !shutdown.isRequested {
+                try await takeWhatIsDue(&state)
+                try await answerPart(&state, &rate, until: shutdown)
+                continue
+            }
             // After each few that waited the fresh ones have their turn.
             if state.hasReady, !shutdown.isRequested, let batch = try await subscription.readyBatch() {
-                try await process(batch, &state, &rate, until: shutdown)
+                take(.batch(batch), &state)
                 continue
             }
             switch try await subscription.next(until: shutdown, orWhen: wake(state)) {
             case .stopped: return
             case .woken: continue
-            case .event(.assigned(let partitions)):
-                restores.begin(partitions)
-                metrics.stream.partitions.add(partitions, isReady: false)
-            case .event(.revoked(let partitions, _)):
-                restores.cancel(partitions)
-                drop(partitions, &state)
-                metrics.stream.partitions.remove(partitions)
-            case .event(.batch(let batch)): try await process(batch, &state, &rate, until: shutdown)
+            case .event(let event): take(event, &state)
             }
         }
     }
@@ -127,7 +137,30 @@ struct RespondingFlow: Service {
         }
     }
 
-    // MARK: - Partitions
+    // MARK: - Events
+
+    private func take(_ event: SubscriptionEvent, _ state: inout RespondingState) {
+        state.askedAt = .now
+        switch event {
+        case .assigned(let partitions):
+            restores.begin(partitions)
+            metrics.stream.partitions.add(partitions, isReady: false)
+        case .revoked(let partitions, _):
+            restores.cancel(partitions)
+            drop(partitions, &state)
+            metrics.stream.partitions.remove(partitions)
+        case .batch(let batch):
+            metrics.stream.received.increment(by: batch.records.count)
+            state.take(batch)
+        }
+    }
+
+    /// While a batch is worked on, lets the group hear of this member now and then, and gives up what is to go to others.
+    func takeWhatIsDue(_ state: inout RespondingState) async throws {
+        guard state.nextRecord != nil, ContinuousClock.now - state.askedAt >= partBudget else { return }
+        while let event = try await subscription.eventBesideRecords() { take(event, &state) }
+        state.askedAt = .now
+    }
 
     /// Takes what the others found out.
     private func takeNews(_ state: inout RespondingState) {
@@ -168,17 +201,17 @@ struct RespondingFlow: Service {
 
     // MARK: - Questions
 
-    private func process(
-        _ batch: Batch,
+    /// Answers questions of the batch at hand, at least one, until the time of a part is over, and commits them.
+    private func answerPart(
         _ state: inout RespondingState,
         _ rate: inout RejectionRate,
         until shutdown: Shutdown
     ) async throws {
         let start = ContinuousClock.now
-        metrics.stream.received.increment(by: batch.records.count)
-        var rejectedCount = 0
+        var (receivedCount, rejectedCount) = (0, 0)
         var lastReason: String?
-        for record in batch.records where state.holds(record.source) {
+        while let record = state.nextRecord {
+            receivedCount += 1
             state.work.receivedCount += 1
             state.work.partitions.insert(record.source)
             switch Self.question(in: record) {
@@ -191,8 +224,9 @@ struct RespondingFlow: Service {
             case .failure: break
             }
             state.advance(past: record)
+            if ContinuousClock.now - start >= partBudget { break }
         }
-        let failure = rate.count(received: batch.records.count, rejected: rejectedCount, lastReason: lastReason)
+        let failure = rate.count(received: receivedCount, rejected: rejectedCount, lastReason: lastReason)
         giveUpStragglers(&state)
         try await commit(&state, since: start)
         if let failure { throw failure }

@@ -35,6 +35,10 @@ struct RespondingState {
     var parked: ParkedQuestions
     var answered = AnsweredQuestions()
     var work = Work()
+    /// Records of the last batch that nobody has looked at yet.
+    private var rest: ArraySlice<Record> = []
+    /// When the subscription was last asked what is due.
+    var askedAt = ContinuousClock.now
     /// Parked questions that may be answered now, in the order in which that was found out.
     private var ready: [PlacedQuestion.Place] = []
     private var isReady: Set<PlacedQuestion.Place> = []
@@ -59,12 +63,24 @@ struct RespondingState {
     /// Forgets partitions, and gives the users of their parked questions.
     mutating func drop(_ dropped: [TopicPartition]) -> Set<UserID> {
         for partition in dropped { partitions[partition] = nil }
+        // They are others' now, or come again from the offset that is committed.
+        rest.removeAll { dropped.contains($0.source) }
         answered.forget(dropped)
         return parked.drop(dropped)
     }
 
-    /// Notes that a record is dealt with, or waits.
+    // MARK: - Reading
+
+    /// Takes in the records of a batch, as far as their partitions are held.
+    mutating func take(_ batch: Batch) { rest += batch.records.filter { holds($0.source) } }
+
+    /// The first record that nobody has looked at yet.
+    var nextRecord: Record? { rest.first }
+
+    /// Notes that the first record is dealt with, or waits; it may be gone, with its partition.
     mutating func advance(past record: Record) {
+        guard let first = rest.first, first.source == record.source, first.offset == record.offset else { return }
+        rest = rest.dropFirst()
         guard let position = partitions[record.source]?.position else { return }
         partitions[record.source]?.position = max(position, record.offset + 1)
     }
@@ -116,8 +132,7 @@ struct RespondingState {
 
     /// How far a partition will be with the next commit.
     func progress(of partition: TopicPartition) -> AnswerProgress {
-        let (position, end) = partitions[partition].map { ($0.position, $0.end) } ?? (0, 0)
-        return AnswerProgress(floor: floor(of: partition) ?? 0, end: max(position, end))
+        AnswerProgress(end: partitions[partition].map { max($0.position, $0.end) } ?? 0)
     }
 
     /// Leaves out what is of partitions that are not held any more.

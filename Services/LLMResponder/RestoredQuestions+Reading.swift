@@ -20,8 +20,11 @@ extension RestoredQuestions {
     /// Learns from the log what became of the questions of newly assigned partitions from the committed offset on.
     ///
     /// Answers whose commit is just under way are waited for: they are the predecessor's, or count as not there. From the
-    /// end of `answers` it looks back until an answer says that all before it are answers to questions before the committed
-    /// offset.
+    /// end of `answers` it looks back until the first answers that it sees say that all before them are answers to questions
+    /// before the committed offset.
+    ///
+    /// Nothing that a record says of other questions makes them count as done with: anybody may have written it. So a log
+    /// whose servers forgot a commit gives some questions again, and each of them is known by its own answer.
     /// - Parameters:
     ///   - partitions: of `questions`.
     ///   - log: the log.
@@ -74,8 +77,7 @@ extension RestoredQuestions {
         for (partition, range) in ranges {
             let answers = found[partition.partition]
             restored[partition] = RestoredQuestions(
-                start: [range.lowerBound, answers?.floor ?? 0].filter { $0 <= range.upperBound }.max()
-                    ?? range.lowerBound,
+                start: range.lowerBound,
                 goneCount: gone[partition] ?? 0,
                 answers: answers?.found ?? [],
                 rejectedOffsets: rejected[partition] ?? []
@@ -159,15 +161,16 @@ extension RestoredQuestions {
 
 /// The answers to questions of one partition.
 private struct AnswerCollection: Sendable {
+    /// How many of the first answers must agree that those before them do not matter: one alone may be anybody's.
+    private static let witnessCount = 2
+
     private let range: Range<Int64>
     /// Answers from this offset of `answers` on are kept, whichever questions they are to.
     private let recent: Int64
     private let most: Int
     private(set) var found: [RestoredQuestions.Answered] = []
-    /// Every question before this is done with.
-    private(set) var floor: Int64 = 0
-    /// Whether all answers before those that were seen are to questions before the range.
-    private(set) var isComplete = false
+    /// The questions of the first answers, and whether each answer says that all before it are to questions before the range.
+    private var witnesses: [QuestionKey: Bool] = [:]
 
     init(_ range: Range<Int64>, recent: Int64, most: Int) {
         self.range = range
@@ -175,29 +178,40 @@ private struct AnswerCollection: Sendable {
         self.most = most
     }
 
+    /// Whether all answers before those that were seen are to questions before the range.
+    var isComplete: Bool { witnesses.count == Self.witnessCount && witnesses.values.allSatisfy(\.self) }
+
     mutating func take(_ record: Record, to offset: Int64) {
-        if let progress = AnswerProgress(record) {
-            if progress.end <= range.lowerBound { isComplete = true }
-            // Of the newest, for older ones may be of a topic that was made anew since.
-            floor = progress.floor
-        }
         // What lies past the end is of a topic that was made anew since.
-        guard offset < range.upperBound, offset >= range.lowerBound || record.offset >= recent, found.count < most,
-            let value = record.value,
-            let answer = try? Answer(decoding: value, contentType: record.header(ContentType.header))
-        else { return }
-        found.append(.init(key: QuestionKey(answer), offset: offset, time: record.timestamp))
+        let isKept =
+            offset < range.upperBound && (offset >= range.lowerBound || record.offset >= recent) && found.count < most
+        let isWitness = witnesses.count < Self.witnessCount
+        guard isKept || isWitness, let answer = Answer(in: record) else { return }
+        let key = QuestionKey(answer)
+        if isKept { found.append(.init(key: key, offset: offset, time: record.timestamp)) }
+        // What says that its own question has no answer yet says nothing.
+        if isWitness, witnesses[key] == nil, let progress = AnswerProgress(record), offset < progress.end {
+            witnesses[key] = progress.end <= range.lowerBound
+        }
     }
 
     func joined(with other: AnswerCollection, _ most: Int) -> AnswerCollection {
         var both = self
         both.found = Array((found + other.found).prefix(most))
-        both.floor = max(floor, other.floor)
         return both
     }
 }
 
 extension Answer {
+    /// Reads an answer; nil when the record holds none, or that of another user than its key says.
+    fileprivate init?(in record: Record) {
+        guard let value = record.value,
+            let answer = try? Answer(decoding: value, contentType: record.header(ContentType.header)),
+            record.key == Array(answer.user.utf8)
+        else { return nil }
+        self = answer
+    }
+
     /// Where an answer's question lies; nil when its record does not say it, or says what cannot be.
     fileprivate static func source(of record: Record) -> (partition: Int32, offset: Int64)? {
         let numbers = record.header(sourceHeader)?.split(separator: " ").map { Int64($0) } ?? []

@@ -48,28 +48,24 @@ struct RestoredQuestions: Sendable {
 }
 
 /// How far a partition of questions is, as each answer's record says it for whoever takes over.
+///
+/// It tells where the look back through the answers may end, and nothing else: which questions are done with, the answers
+/// themselves tell, and the group's offset.
 struct AnswerProgress: Equatable {
-    /// The header's name; its value is as in `1100 1300`.
+    /// The header's name; its value is as in `1300`, with another number before it in records of older responders.
     static let header = "question-progress"
 
-    /// Committed with the answer: every question before this is done with.
-    var floor: Int64
     /// Past every question that has an answer up to this one's commit.
     var end: Int64
 
     /// Describes a partition.
-    init(floor: Int64, end: Int64) {
-        self.floor = floor
-        self.end = end
-    }
+    init(end: Int64) { self.end = end }
 
     /// Reads an answer's header; nil when it has none that can be so.
     init?(_ record: Record) {
         let numbers = record.header(Self.header)?.split(separator: " ").map { Int64($0) } ?? []
-        guard numbers.count == 2, let floor = numbers[0], let end = numbers[1], floor >= 0, floor <= end else {
-            return nil
-        }
-        self.init(floor: floor, end: end)
+        guard (1...2).contains(numbers.count), let last = numbers.last, let end = last, end >= 0 else { return nil }
+        self.init(end: end)
     }
 
     /// The record of an answer, with its question's place in the log.
@@ -93,7 +89,7 @@ struct AnswerProgress: Equatable {
             value: try answer.encoded(),
             headers: [
                 Header(Answer.sourceHeader, "\(place.partition.partition) \(place.offset)"),
-                Header(Self.header, "\(floor) \(end)"),
+                Header(Self.header, "\(end)"),
             ]
         )
     }

@@ -97,6 +97,51 @@ void   userllm__timeline__free_unpacked
   assert(message->base.descriptor == &userllm__timeline__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   userllm__forgotten_marks__init
+                     (Userllm__ForgottenMarks         *message)
+{
+  static const Userllm__ForgottenMarks init_value = USERLLM__FORGOTTEN_MARKS__INIT;
+  *message = init_value;
+}
+size_t userllm__forgotten_marks__get_packed_size
+                     (const Userllm__ForgottenMarks *message)
+{
+  assert(message->base.descriptor == &userllm__forgotten_marks__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t userllm__forgotten_marks__pack
+                     (const Userllm__ForgottenMarks *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &userllm__forgotten_marks__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t userllm__forgotten_marks__pack_to_buffer
+                     (const Userllm__ForgottenMarks *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &userllm__forgotten_marks__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Userllm__ForgottenMarks *
+       userllm__forgotten_marks__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Userllm__ForgottenMarks *)
+     protobuf_c_message_unpack (&userllm__forgotten_marks__descriptor,
+                                allocator, len, data);
+}
+void   userllm__forgotten_marks__free_unpacked
+                     (Userllm__ForgottenMarks *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &userllm__forgotten_marks__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 static const ProtobufCFieldDescriptor userllm__timeline_event__field_descriptors[4] =
 {
   {
@@ -419,5 +464,108 @@ const ProtobufCMessageDescriptor userllm__timeline__descriptor =
   userllm__timeline__field_indices_by_name,
   1,  userllm__timeline__number_ranges,
   (ProtobufCMessageInit) userllm__timeline__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor userllm__forgotten_marks__field_descriptors[6] =
+{
+  {
+    "settled_partitions",
+    1,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_UINT32,
+    offsetof(Userllm__ForgottenMarks, n_settled_partitions),
+    offsetof(Userllm__ForgottenMarks, settled_partitions),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "settled_offsets",
+    2,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Userllm__ForgottenMarks, n_settled_offsets),
+    offsetof(Userllm__ForgottenMarks, settled_offsets),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "settled_until",
+    3,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Userllm__ForgottenMarks, has_settled_until),
+    offsetof(Userllm__ForgottenMarks, settled_until),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "recent_partitions",
+    4,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_UINT32,
+    offsetof(Userllm__ForgottenMarks, n_recent_partitions),
+    offsetof(Userllm__ForgottenMarks, recent_partitions),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "recent_offsets",
+    5,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Userllm__ForgottenMarks, n_recent_offsets),
+    offsetof(Userllm__ForgottenMarks, recent_offsets),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "recent_deletions",
+    6,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Userllm__ForgottenMarks, n_recent_deletions),
+    offsetof(Userllm__ForgottenMarks, recent_deletions),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned userllm__forgotten_marks__field_indices_by_name[] = {
+  5,   /* field[5] = recent_deletions */
+  4,   /* field[4] = recent_offsets */
+  3,   /* field[3] = recent_partitions */
+  1,   /* field[1] = settled_offsets */
+  0,   /* field[0] = settled_partitions */
+  2,   /* field[2] = settled_until */
+};
+static const ProtobufCIntRange userllm__forgotten_marks__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 6 }
+};
+const ProtobufCMessageDescriptor userllm__forgotten_marks__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "userllm.ForgottenMarks",
+  "ForgottenMarks",
+  "Userllm__ForgottenMarks",
+  "userllm",
+  sizeof(Userllm__ForgottenMarks),
+  6,
+  userllm__forgotten_marks__field_descriptors,
+  userllm__forgotten_marks__field_indices_by_name,
+  1,  userllm__forgotten_marks__number_ranges,
+  (ProtobufCMessageInit) userllm__forgotten_marks__init,
   NULL,NULL,NULL    /* reserved[123] */
 };

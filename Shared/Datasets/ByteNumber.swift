@@ -5,16 +5,16 @@ enum ByteNumber {
         var index = range.lowerBound
         let isNegative = index < range.upperBound && bytes[index] == UInt8(ascii: "-")
         if isNegative { index += 1 }
-        // 18 digits always fit.
-        guard index < range.upperBound, range.upperBound - index <= 18 else { return nil }
-        var value: Int64 = 0
+        // 18 digits always fit, and of 19, as times in nanoseconds have, nearly as many; no number of 20 does.
+        guard index < range.upperBound, range.upperBound - index <= 19 else { return nil }
+        var value: UInt64 = 0
         while index < range.upperBound {
             let digit = bytes[index] &- UInt8(ascii: "0")
             guard digit <= 9 else { return nil }
-            value = value &* 10 &+ Int64(digit)
+            value = value &* 10 &+ UInt64(digit)
             index += 1
         }
-        return isNegative ? -value : value
+        return Int64(exactly: value).map { isNegative ? -$0 : $0 }
     }
 
     /// A finite number; nil when the bytes are none.

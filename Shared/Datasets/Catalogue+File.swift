@@ -1,4 +1,5 @@
 internal import Foundation
+internal import ShownText
 
 extension Catalogue {
     /// Reads a catalogue from a JSON file.
@@ -17,7 +18,7 @@ extension Catalogue {
         do {
             try encoder.encode(self).write(to: URL(fileURLWithPath: path), options: .atomic)
         } catch {
-            throw DatasetError(file: path, reason: "cannot be written: \(error.localizedDescription)")
+            throw DatasetError(file: path, reason: "cannot be written: \(FailureText.reason(error))")
         }
     }
 }

@@ -6,7 +6,8 @@ public struct PreparationOptions: Sendable {
     public var minimumUserEvents: Int
     /// Items with fewer events are left out.
     public var minimumItemEvents: Int
-    /// Whether of several events of one user, item and time only the first in the file is kept, whatever its rating is.
+    /// Whether of several events of one user, item and time only the first in the file is kept, whatever its rating and
+    /// its type are.
     public var dropsDuplicates: Bool
 
     /// Makes options; without any, nothing is left out.

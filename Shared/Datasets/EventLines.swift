@@ -2,8 +2,8 @@ internal import Messages
 
 /// Makes events of lines, for a format in which a line is an event.
 protocol LineParser {
-    /// The type of these events.
-    var eventType: String { get }
+    /// The type of events whose lines say none; nil where nothing is known of it.
+    var eventType: String? { get }
     /// What is between the fields of a table in which a field may have line breaks in quotes; nil where a line is a line.
     var recordDelimiter: UInt8? { get }
     /// What was decoded or assumed.

@@ -4,29 +4,12 @@ extension FileLook {
     /// Lines of words: sequences, a table that is called otherwise, or text.
     init(words lines: [Line], _ wanted: DatasetFormat?) {
         let lines = lines.map { TextLine($0) }
-        let isWanted = wanted == .sequences
         self.init(FileKind.unknown)
-        if !isWanted {
-            if let columns = Self.columns(lines) {
-                problem = DatasetError(
-                    line: lines[0].number,
-                    value: lines[0].start,
-                    reason:
-                        "looks like a table (\(columns)), and not like sequences of \"user item item ...\"; name its "
-                        + "columns in a first line, such as user, item, rating, timestamp, and give --format csv, or give "
-                        + "--format sequences"
-                )
-                return
-            }
-            if lines[0].words.count < 2 || Self.isProse(lines) { return }
-            if let mark = Self.mark(within: lines) {
-                problem = DatasetError(
-                    line: lines[0].number,
-                    value: lines[0].start,
-                    reason:
-                        "has \(mark) between or around ids, which would be read as part of them; a file of sequences is "
-                        + "\"user item item ...\" with blanks alone: remove them, or give --format sequences"
-                )
+        if wanted != .sequences {
+            let columns = Self.columns(lines)
+            if columns == nil, lines[0].words.count < 2 || Self.isProse(lines) { return }
+            if let reason = columns.map(Self.reason(columns:)) ?? Self.mark(within: lines).map(Self.reason(mark:)) {
+                problem = DatasetError(line: lines[0].number, value: lines[0].start, reason: reason)
                 return
             }
         }
@@ -34,6 +17,16 @@ extension FileLook {
         let words = lines.flatMap(\.words)
         // Ids have digits, nearly always; words that have none may be text after all.
         isDoubtful = words.count { $0.contains(where: \.isDigit) } * 10 < words.count * 9
+    }
+
+    private static func reason(columns: String) -> String {
+        "looks like a table (\(columns)), and not like sequences of \"user item item ...\"; name its columns in a first "
+            + "line, such as user, item, rating, timestamp, and give --format csv, or give --format sequences"
+    }
+
+    private static func reason(mark: String) -> String {
+        "has \(mark) between or around ids, which would be read as part of them; a file of sequences is "
+            + "\"user item item ...\" with blanks alone: remove them, or give --format sequences"
     }
 
     /// What a table's columns look like; nil when the lines are none.

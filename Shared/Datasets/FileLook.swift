@@ -57,9 +57,46 @@ struct FileLook {
                     + "`tr '\\r' '\\n' < \(name.last) > \(name.stem).new`"
             )
         }
-        if let table = Self.table(head, name, wanted) { return table }
-        if first.contains(where: \.isObject) || name.isObjects { return Self(objects: first, wanted) }
-        return name.isTable ? Self(headless: first) : Self(words: first, wanted)
+        guard !name.isObjects, wanted != .sequences, let separator = head.separator else {
+            return Self(first, name, wanted, separatedBy: nil)
+        }
+        guard let delimiter = TableLayout.Delimiter(rawValue: separator) else {
+            var look = Self(.unknown)
+            look.problem = DatasetError(
+                line: head.number,
+                value: head.start,
+                reason:
+                    "says that \"\(separator)\" is between fields; save the table with commas, semicolons, tabs or bars"
+            )
+            return look
+        }
+        first.removeFirst()
+        guard !first.isEmpty else { return Self(.unknown) }
+        var look = Self(first, name, wanted, separatedBy: delimiter)
+        // Also where no head follows, the line is none of an event.
+        if case .table(var layout) = look.kind, layout.headLine < head.number {
+            layout.headLine = head.number
+            look.kind = .table(layout)
+        }
+        return look
+    }
+
+    /// Looks at the first lines of a file, of which there is one at least.
+    private init(
+        _ first: [Line],
+        _ name: FileName,
+        _ wanted: DatasetFormat?,
+        separatedBy delimiter: TableLayout.Delimiter?
+    ) {
+        if let table = Self.table(first[0], name, wanted, delimiter) {
+            self = table
+        } else if first.contains(where: \.isObject) || name.isObjects {
+            self.init(objects: first, wanted)
+        } else if name.isTable {
+            self.init(headless: first)
+        } else {
+            self.init(words: first, wanted)
+        }
     }
 
     /// One of the first lines.
@@ -70,13 +107,28 @@ struct FileLook {
         var range: Range<Int> { bytes.indices }
         var isObject: Bool { bytes.first { $0 > 0x20 } == UInt8(ascii: "{") }
         var start: String { String(decoding: bytes.prefix(120), as: UTF8.self) }
+
+        /// What `sep=;`, which Excel takes and writes before the head, says is between fields; nil for any other line.
+        var separator: String? {
+            var text = bytes[...]
+            if text.count == 7, text.first == UInt8(ascii: "\""), text.last == UInt8(ascii: "\"") {
+                text = text.dropFirst().dropLast()
+            }
+            guard text.count == 5, text.prefix(4).map({ $0 | 0x20 }).elementsEqual("sep=".utf8) else { return nil }
+            return String(decoding: text.suffix(1), as: UTF8.self)
+        }
     }
 
     // MARK: - Tables
 
-    private static func table(_ head: Line, _ name: FileName, _ wanted: DatasetFormat?) -> Self? {
+    private static func table(
+        _ head: Line,
+        _ name: FileName,
+        _ wanted: DatasetFormat?,
+        _ delimiter: TableLayout.Delimiter?
+    ) -> Self? {
         guard !head.isObject, !name.isObjects, wanted != .sequences,
-            var layout = TableLayout(head: head.bytes, head.range)
+            var layout = TableLayout(head: head.bytes, head.range, delimiter)
         else { return nil }
         layout.headLine = head.number
         if name.isInter { layout.form = .recBole }

@@ -57,7 +57,7 @@ struct ItemLines {
         var entry = ItemEntry()
         let headLine = layout?.headLine ?? 0
         while let line = try nextLine() {
-            if lines.isBlank(line) || self.line == headLine { continue }
+            if lines.isBlank(line) || self.line <= headLine { continue }
             do throws(DatasetError) {
                 try read(line, into: &entry)
                 try body(&entry, self)

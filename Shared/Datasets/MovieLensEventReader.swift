@@ -1,6 +1,9 @@
 public import Messages
 
-/// Reads ratings of a table as events of type `rating`; the categories are left to the catalogue.
+/// Reads the lines of a table as events; the categories are left to the catalogue.
+///
+/// An event's type is what its column says, such as `event_type`. Without one, events of a table of ratings are of type
+/// `rating`, and those of any other have none.
 public struct MovieLensEventReader: EventReader {
     private var lines: EventLines<TableEventParser>
 

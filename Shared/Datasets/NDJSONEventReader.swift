@@ -60,6 +60,7 @@ public struct NDJSONEventReader: EventReader {
             row.rating = event.rating ?? .nan
             row.time = event.time
             if let text = event.text { row.text.append(contentsOf: text.utf8) }
+            if let type = event.type { row.type.append(contentsOf: type.utf8) }
             return true
         }
         return false
@@ -78,22 +79,21 @@ public struct NDJSONEventReader: EventReader {
 
     /// The event of a line; nil when it is bad and skipped.
     private mutating func event(_ line: Range<Int>) throws(DatasetError) -> Event? {
+        var problem: DatasetError
         do throws(MessageError) {
             let event = try Event(json: lines.bytes, line, receivedAt: nil, unknown: &unknown)
-            EventScanner.count(lines.bytes, line, &times, numericIDs: &numericIDs)
-            return event
+            guard let refused = EventScanner.count(lines.bytes, line, &times, numericIDs: &numericIDs) else {
+                return event
+            }
+            problem = refused
         } catch {
-            let error = DatasetError(
-                file: lines.path,
-                line: lines.position.line,
-                field: error.field,
-                reason: error.reason
-            )
-            guard skipsBadLines else { throw error }
-            skippedLines += 1
-            if firstSkipped == nil { firstSkipped = error }
-            return nil
+            problem = DatasetError(field: error.field, reason: error.reason)
         }
+        (problem.file, problem.line) = (lines.path, lines.position.line)
+        guard skipsBadLines else { throw problem }
+        skippedLines += 1
+        if firstSkipped == nil { firstSkipped = problem }
+        return nil
     }
 }
 
@@ -105,22 +105,40 @@ private enum EventScanner {
     private static let idNames = ["user", "user_id", "userId", "item", "item_id", "itemId"].map { Array($0.utf8) }
     private static let timeNames = ["time", "timestamp", "ts", "event_time", "eventTime"].map { Array($0.utf8) }
 
-    /// Counts what the reader of records made of numbers in a line that it read.
-    static func count(_ bytes: [UInt8], _ line: Range<Int>, _ times: inout TimeReader, numericIDs: inout Int) {
+    /// Counts what the reader of records made of numbers in a line that it read; gives what is wrong with its time, which a
+    /// file tells and an event alone does not.
+    static func count(
+        _ bytes: [UInt8],
+        _ line: Range<Int>,
+        _ times: inout TimeReader,
+        numericIDs: inout Int
+    ) -> DatasetError? {
         var scanner = ValueScanner(bytes, line)
         var isFirst = true
-        guard (try? scanner.beginObject()) != nil else { return }
+        var ids = 0
+        guard (try? scanner.beginObject()) != nil else { return nil }
         while let name = try? scanner.nextField(isFirst: isFirst) {
             isFirst = false
             let (isID, isTime) = (
                 scanner.name(name, among: idNames) != nil, scanner.name(name, among: timeNames) != nil
             )
             guard isID || isTime, !scanner.isAtString(), !scanner.takeNull(), let number = try? scanner.number() else {
-                guard (try? scanner.skipValue()) != nil else { return }
+                guard (try? scanner.skipValue()) != nil else { return nil }
                 continue
             }
-            if isID { numericIDs += 1 } else if let time = scanner.integer(number) { _ = times.milliseconds(time) }
+            if isID {
+                ids += 1
+                continue
+            }
+            let time = scanner.integer(number)
+            if let time, times.milliseconds(time) != nil { continue }
+            guard let whole = time ?? Int64(scanner.text(number).prefix { $0 != "." }),
+                let reason = times.refusal(of: whole)
+            else { continue }
+            return DatasetError(field: scanner.text(name), value: scanner.text(number), reason: reason)
         }
+        numericIDs += ids
+        return nil
     }
 
     /// Reads a line into an empty row, but for its time, whose number is given; nil when it takes a closer look.
@@ -142,7 +160,7 @@ private enum EventScanner {
         var time: Int64 = 0
         var isFirst = true
         // Not of the row, but wrong where it is wrong.
-        var (type, id): ([UInt8], [UInt8]) = ([], [])
+        var id: [UInt8] = []
         try scanner.beginObject()
         while let name = try scanner.nextField(isFirst: isFirst) {
             isFirst = false
@@ -157,7 +175,7 @@ private enum EventScanner {
             case .user: try scanner.string(into: &row.user)
             case .item: try scanner.string(into: &row.item)
             case .text: try scanner.string(into: &row.text)
-            case .type: try scanner.string(into: &type)
+            case .type: try scanner.string(into: &row.type)
             case .id:
                 try scanner.string(into: &id)
                 if id.isEmpty { return nil }
@@ -174,7 +192,7 @@ private enum EventScanner {
         let isPlain =
             found & needed == needed && !row.user.isEmpty && !row.item.isEmpty
             && isGood(row.user, Limits.identifierByteCount) && isGood(row.item, Limits.identifierByteCount)
-            && isGood(row.text, Limits.textByteCount) && isGood(type, Limits.nameByteCount)
+            && isGood(row.text, Limits.textByteCount) && isGood(row.type, Limits.nameByteCount)
             && isGood(id, Limits.identifierByteCount)
         return isPlain ? time : nil
     }

@@ -1,6 +1,7 @@
 internal import Foundation
 internal import Identifiers
 internal import JSON
+internal import ShownText
 
 /// A prepared folder: `catalogue.json`, `sequences.bin` and `prepared.json`, which names the format and the data's hash.
 extension PreparedDataset {
@@ -47,7 +48,7 @@ extension PreparedDataset {
         } catch let error as DatasetError {
             throw error
         } catch {
-            throw DatasetError(file: folder, reason: "cannot be written: \(error.localizedDescription)")
+            throw DatasetError(file: folder, reason: "cannot be written: \(FailureText.sentence(error))")
         }
     }
 

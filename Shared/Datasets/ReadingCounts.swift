@@ -22,7 +22,7 @@ public struct ReadingCounts: Sendable, Equatable, Codable, CustomStringConvertib
         case longCategories
         /// Categories past the number that an item may have, left out.
         case manyCategories
-        /// HTML entities in titles and categories that were decoded.
+        /// HTML entities in titles, categories and reviews that were decoded.
         case htmlEntities
         /// Ids written as numbers; their digits are the id.
         case numericIDs
@@ -84,7 +84,7 @@ public struct ReadingCounts: Sendable, Equatable, Codable, CustomStringConvertib
             case .longTitles: "titles left out: too long; the item is called by its id"
             case .longCategories: "categories left out: too long"
             case .manyCategories: "categories left out: too many of one item"
-            case .htmlEntities: "HTML entities decoded in titles and categories"
+            case .htmlEntities: "HTML entities decoded in titles, categories and reviews"
             case .numericIDs: "ids written as numbers, read as their digits"
             case .timesInSeconds: "times read as seconds by their size"
             case .timesInMilliseconds: "times read as milliseconds by their size"

@@ -1,5 +1,7 @@
 /// Reads lines with a review as a JSON object: Amazon's of 2014, 2018 and 2023, and Google Local's.
 ///
+/// What users wrote was taken from web pages, as the items' titles were: its entities are decoded too.
+///
 /// - Source: jmcauley.ucsd.edu/data/amazon (2014), nijianmo.github.io/amazon (2018), amazon-reviews-2023.github.io and
 ///   the page of the Google Local data (2021).
 struct ReviewParser: LineParser {
@@ -46,11 +48,12 @@ struct ReviewParser: LineParser {
         )
     }
 
-    let eventType = "review"
+    let eventType: String? = "review"
     let recordDelimiter: UInt8? = nil
     private let fields: Fields
     private var times: TimeReader
     private var numericIDs = 0
+    private var entities = 0
     /// In the order of `Field`.
     private let names: [[UInt8]]
     private let readsText: Bool
@@ -73,6 +76,7 @@ struct ReviewParser: LineParser {
     var counts: ReadingCounts {
         var counts = times.counts
         counts[.numericIDs] = numericIDs
+        counts[.htmlEntities] = entities
         return counts
     }
 
@@ -115,6 +119,7 @@ struct ReviewParser: LineParser {
         guard !row.user.isEmpty else { throw DatasetError(field: fields.user, reason: "is missing: expected a string") }
         guard !row.item.isEmpty else { throw DatasetError(field: fields.item, reason: "is missing: expected a string") }
         guard hasTime else { throw DatasetError(field: fields.time, reason: "is missing: expected a whole number") }
+        if readsText { entities += HTMLEntities.decode(&row.text) + HTMLEntities.decode(&summary) }
         if !summary.isEmpty { row.text = summary + (row.text.isEmpty ? [] : [0x0A] + row.text) }
         return true
     }
@@ -143,10 +148,11 @@ struct ReviewParser: LineParser {
         }
         scanner = start
         let unit = fields.timeUnit == .seconds ? "seconds" : "milliseconds"
+        let value = try scanner.valueText()
         throw DatasetError(
             field: fields.time,
-            value: try scanner.valueText(),
-            reason: "is not a time in \(unit) since 1970, after July 1979"
+            value: value,
+            reason: Int64(value).flatMap(times.refusal) ?? "is not a time in \(unit) since 1970, after July 1979"
         )
     }
 

@@ -16,6 +16,8 @@ struct SequenceEventReader: EventReader {
     private var lineStart: ReadPosition
     private var eventsOfLine = 0
     private var events: Int
+    /// How many events there were before the place from which this reader reads.
+    private let eventsBefore: Int
     /// Events of the first line that were given out before.
     private var given: Int
 
@@ -25,6 +27,7 @@ struct SequenceEventReader: EventReader {
         lineStart = lines.position
         given = position.eventsOfLine
         events = position.events - given
+        eventsBefore = position.events
         lineStart.eventsOfLine = 0
     }
 
@@ -33,7 +36,7 @@ struct SequenceEventReader: EventReader {
     var counts: ReadingCounts {
         var counts = ReadingCounts()
         counts[.badLines] = skippedLines
-        counts[.timesFromOrder] = events
+        counts[.timesFromOrder] = max(0, events - eventsBefore)
         return counts
     }
 

@@ -1,6 +1,7 @@
 internal import Foundation
 internal import Identifiers
 internal import Messages
+internal import ShownText
 
 extension SyntheticWorld {
     private struct Truth: Encodable {
@@ -54,7 +55,7 @@ extension SyntheticWorld {
         } catch let error as DatasetError {
             throw error
         } catch {
-            throw DatasetError(file: folder, reason: "cannot be written: \(error)")
+            throw DatasetError(file: folder, reason: "cannot be written: \(FailureText.sentence(error))")
         }
     }
 

@@ -1,11 +1,17 @@
+internal import Messages
+
 /// Reads the records of a table as events.
+///
+/// What was done, a column says, such as `event_type`. In a table without one, lines with a rating are ratings, and of all
+/// others nothing is known.
 struct TableEventParser: LineParser {
-    let eventType = "rating"
+    let eventType: String?
     private let layout: TableLayout
     private let user: Int
     private let item: Int
     private let rating: Int?
     private let time: Int?
+    private let type: Int?
     private var fields: TableFields
     private var times = TimeReader(.seconds)
     private var withoutTime = 0
@@ -18,7 +24,8 @@ struct TableEventParser: LineParser {
         }
         self.layout = layout
         (self.user, self.item) = (user, item)
-        (rating, time) = (layout[.rating], layout[.time])
+        (rating, time, type) = (layout[.rating], layout[.time], layout[.type])
+        eventType = type == nil && rating != nil ? "rating" : nil
         fields = TableFields(layout.delimiter)
     }
 
@@ -51,12 +58,16 @@ struct TableEventParser: LineParser {
                 isRounded(id, mark)
             else { return }
             reason = "is a number that a spreadsheet or pandas has written anew; write the id's own digits"
-        } else if "#<NU\\nu".utf8.contains(first), missing.contains(id) {
+        } else if isMissing(id) {
             reason = "says that there is no value; leave the line out, or skip bad lines"
         } else {
             return
         }
         throw DatasetError(field: column, value: String(decoding: id.prefix(200), as: UTF8.self), reason: reason)
+    }
+
+    private static func isMissing(_ value: [UInt8]) -> Bool {
+        value.first.map { "#<NU\\nu".utf8.contains($0) } == true && missing.contains(value)
     }
 
     /// Whether an id that begins with a digit is `1.08991E+20` or `123.0`; `1e5` and `1.5` may be ids.
@@ -75,7 +86,8 @@ struct TableEventParser: LineParser {
         number: Int,
         into row: inout EventRow
     ) throws(DatasetError) -> Bool {
-        if number == layout.headLine { return false }
+        // What stands before the head says what is between the fields.
+        if number <= layout.headLine { return false }
         try fields.split(bytes, line)
         guard fields.count == layout.columns.count else {
             throw DatasetError(
@@ -88,6 +100,7 @@ struct TableEventParser: LineParser {
         try Self.checkID(row.user, layout.columns[user])
         try Self.checkID(row.item, layout.columns[item])
         if let rating { row.rating = try readRating(rating, bytes) }
+        if let type { try readType(type, bytes, into: &row.type) }
         if let time {
             row.time = try readTime(time, bytes)
         } else {
@@ -104,6 +117,24 @@ struct TableEventParser: LineParser {
             return try times.milliseconds(bytes, field)
         } catch {
             throw DatasetError(field: layout.columns[column], value: error.value, reason: error.reason)
+        }
+    }
+
+    /// Reads what was done; checked as a field of JSON is, so that whoever leaves it out refuses the same lines.
+    private func readType(_ column: Int, _ bytes: [UInt8], into type: inout [UInt8]) throws(DatasetError) {
+        fields.append(column, of: bytes, to: &type)
+        if Self.isMissing(type) { return type.removeAll(keepingCapacity: true) }
+        let name = layout.columns[column]
+        guard type.count <= Limits.nameByteCount else {
+            throw DatasetError(
+                field: name,
+                value: String(decoding: type.prefix(200), as: UTF8.self),
+                reason: "has \(type.count) bytes, and the type of an event may have \(Limits.nameByteCount)"
+            )
+        }
+        guard let text = String(validating: type, as: UTF8.self) else { throw DatasetError.notUTF8(name, type) }
+        guard !type.contains(0) else {
+            throw DatasetError(field: name, value: text, reason: "has a NUL character; remove it")
         }
     }
 

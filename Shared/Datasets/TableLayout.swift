@@ -5,7 +5,7 @@
 struct TableLayout: Sendable, Equatable {
     /// What a column says.
     enum Role: Int, CaseIterable, Sendable {
-        case user, item, rating, time, title, categories
+        case user, item, rating, time, title, categories, type
     }
 
     /// What stands between two fields.
@@ -113,8 +113,13 @@ struct TableLayout: Sendable, Equatable {
     // MARK: - Heads
 
     /// The layout that a first line names; nil when it is no head of events or items.
-    init?(head bytes: [UInt8], _ line: Range<Int>) {
-        for delimiter in Delimiter.allCases {
+    ///
+    /// - Parameters:
+    ///   - bytes: where the line stands.
+    ///   - line: its place there.
+    ///   - delimiter: what is between its fields, where that is known.
+    init?(head bytes: [UInt8], _ line: Range<Int>, _ delimiter: Delimiter? = nil) {
+        for delimiter in delimiter.map({ [$0] }) ?? Delimiter.allCases {
             guard let names = Self.names(bytes, line, delimiter), names.count >= 2 else { continue }
             self.init(names: names, delimiter)
             // Blanks are in titles too.
@@ -137,6 +142,8 @@ struct TableLayout: Sendable, Equatable {
         }
         // A file of events may call its user's or its rating's column `id`; only of items it is theirs.
         if self[.user] == nil, self[.item] == nil { places[Role.item.rawValue] = plain.firstIndex(of: "id") }
+        // Of an item it is none of what is read.
+        if !hasEvents { places[Role.type.rawValue] = nil }
         repeatedColumn = places.lazy.compactMap { $0 }
             .first { place in plain.count { $0 == plain[place] } > 1 }.map { names[$0] }
     }
@@ -174,6 +181,11 @@ struct TableLayout: Sendable, Equatable {
         case .title:
             ["title", "movietitle", "itemtitle", "name", "itemname", "producttitle", "productname", "booktitle"]
         case .categories: ["genres", "genre", "categories", "category", "class", "maincategory"]
+        case .type:
+            [
+                "eventtype", "behaviortype", "behaviourtype", "actiontype", "interactiontype", "behavior", "behaviour",
+                "action", "interaction", "eventname", "event", "type",
+            ]
         }
     }
 }

@@ -1,9 +1,13 @@
+internal import Foundation
 internal import Messages
 
 /// Reads times of files: numbers since 1970, whose unit their size tells, and dates.
 ///
 /// Numbers are read as `TimeUnit` has it. One that is too small for any unit is seconds where seconds are what the field
 /// has: some published sets have ranks in place of times. Elsewhere it is refused.
+///
+/// Ten digits may be seconds or a date with its hour: `2026013112`. What is a date up to now, and as seconds lies years
+/// ahead, is refused: no event is from there, and nobody can tell for certain what is meant.
 struct TimeReader {
     /// What the field is published in.
     enum Unit { case seconds, milliseconds }
@@ -12,7 +16,14 @@ struct TimeReader {
     /// What was read otherwise than expected.
     var counts = ReadingCounts()
 
-    init(_ expected: Unit) { self.expected = expected }
+    /// The last second that an event may be from: a year ahead, so that no clock has to be right.
+    private let latestSecond: Int64
+
+    /// Makes a reader; `now` is in seconds since 1970.
+    init(_ expected: Unit, now: Int64 = Int64(Date().timeIntervalSince1970)) {
+        self.expected = expected
+        latestSecond = now + 366 * 86_400
+    }
 
     private static let plausibleSeconds = TimeUnit.seconds.plausible
 
@@ -27,7 +38,8 @@ struct TimeReader {
     /// Milliseconds since 1970 of a whole number; nil when nobody can tell what it is.
     mutating func milliseconds(_ value: Int64) -> Int64? {
         // As nearly all rows of tables have it.
-        if expected == .seconds, Self.plausibleSeconds.contains(value) { return value * 1_000 }
+        if expected == .seconds, Self.plausibleSeconds.contains(value), value <= latestSecond { return value * 1_000 }
+        guard dateWithHour(value) == nil else { return nil }
         switch TimeUnit(ofNumber: value) {
         case .seconds:
             if expected != .seconds { counts[.timesInSeconds] += 1 }
@@ -67,16 +79,34 @@ struct TimeReader {
                 reason: "is rounded to a power of ten, as spreadsheets do it; write all its digits"
             )
         }
-        if let value = Int64(text), Timestamp.looksLikeDate(value) {
-            throw DatasetError(
-                value: text,
-                reason: "is a number and looks like a date written without marks; write it as 2005-04-02 23:53:47"
-            )
+        if let value = Int64(text.prefix { $0 != "." }), let reason = refusal(of: value) {
+            throw DatasetError(value: text, reason: reason)
         }
         throw DatasetError(
             value: text,
             reason: "is not a time: expected \(Timestamp.expectedNumber), or a date, as 2005-04-02 23:53:47"
         )
+    }
+
+    /// Why a number is refused that is a time, but not since 1970; nil where it is none, or is one since 1970.
+    func refusal(of value: Int64) -> String? {
+        if let date = dateWithHour(value) {
+            let year = Timestamp.text(value * 1_000).prefix(4)
+            return "is a date with its hour, or a time in seconds in \(year), which no event is from; write the date "
+                + "as \(date), or that time in milliseconds"
+        }
+        guard Timestamp.looksLikeDate(value) else { return nil }
+        return "is a number and looks like a date written without marks; write it as 2005-04-02 23:53:47"
+    }
+
+    /// The date that a number of ten digits is with its hour, written with marks; nil where it is none, or seconds.
+    private func dateWithHour(_ value: Int64) -> String? {
+        guard value > latestSecond, (1_990_010_100...2_100_123_123).contains(value) else { return nil }
+        let digits = String(value)
+        func part(_ start: Int, _ count: Int) -> Substring { digits.dropFirst(start).prefix(count) }
+        let date = "\(part(0, 4))-\(part(4, 2))-\(part(6, 2)) \(part(8, 2)):00:00"
+        guard let time = Timestamp.milliseconds("\(date)Z".utf8), time / 1_000 <= latestSecond else { return nil }
+        return date
     }
 
     /// RecBole writes all numbers with a point; past seconds, a fraction says nothing that is kept.

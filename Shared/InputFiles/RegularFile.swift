@@ -17,9 +17,7 @@ public enum RegularFile {
             throw InputFileError(path, errno == ENOENT ? "does not exist" : "cannot be opened: \(lastError)")
         }
         try check(status, path)
-        guard let place = realpath(path, nil) else { return }
-        defer { free(place) }
-        let real = String(cString: place)
+        let real = realPath(path)
         if kernelFolders.contains(where: real.hasPrefix) {
             throw InputFileError(path, "is made up by the kernel and no stored file; copy what it says to a file")
         }
@@ -33,6 +31,19 @@ public enum RegularFile {
         } catch {
             return false
         }
+    }
+
+    /// Where a path leads, without links; the path itself where it leads nowhere.
+    public static func realPath(_ path: String) -> String {
+        guard let place = realpath(path, nil) else { return path }
+        defer { free(place) }
+        return String(cString: place)
+    }
+
+    /// Whether two paths lead to one file, by whatever links.
+    public static func isSame(_ path: String, _ other: String) -> Bool {
+        var (one, two) = (stat(), stat())
+        return stat(path, &one) == 0 && stat(other, &two) == 0 && one.st_dev == two.st_dev && one.st_ino == two.st_ino
     }
 
     static func check(_ status: stat, _ path: String) throws(InputFileError) {

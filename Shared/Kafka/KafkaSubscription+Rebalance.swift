@@ -61,7 +61,7 @@ extension KafkaSubscription {
 
     private var isCooperative: Bool { client.groupProtocol == .cooperative }
 
-    private func check(_ error: KafkaError?) throws(StreamError) {
+    func check(_ error: KafkaError?) throws(StreamError) {
         guard let error else { return }
         throw .fatal("Kafka at \(configuration.brokerList): \(error)")
     }

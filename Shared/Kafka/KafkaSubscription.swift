@@ -6,9 +6,10 @@ internal import Synchronization
 /// A reader of topics: a member of a group, or alone.
 ///
 /// All of its calls of librdkafka block, on this actor's own thread. librdkafka's thread keeps the member alive in its
-/// group meanwhile, also while nobody asks for the next event. A rebalance is dealt with only when the flow asks for
-/// the next event: until then the group waits, and nobody else gets the partitions of the batch at hand. Records of new
-/// partitions are fetched when the flow asks for the event that follows `.assigned`.
+/// group meanwhile, also while nobody asks for the next event, but for `max.poll.interval.ms` only. A rebalance is dealt
+/// with when the flow asks for the next event, or for what is due beside records: until then the group waits, and nobody
+/// else gets the partitions of the batch at hand. Records of new partitions are fetched when the flow asks for the event
+/// that follows `.assigned`.
 actor KafkaSubscription: Subscription {
     /// What the group is to be told when the flow asks for the next event.
     enum Answer {
@@ -236,9 +237,10 @@ actor KafkaSubscription: Subscription {
         return records.isEmpty ? nil : records
     }
 
-    /// Waits for an event, and keeps records that come meanwhile.
-    func stashNext() {
-        _ = client.poll(100) { take($0, into: &stash) }
+    /// Waits for an event, and keeps records that come meanwhile; false when none came.
+    @discardableResult
+    func stashNext(_ milliseconds: Int32 = 100) -> Bool {
+        client.poll(milliseconds) { take($0, into: &stash) } != nil
     }
 
     private func take(_ event: OpaquePointer, into records: inout [Record]) {

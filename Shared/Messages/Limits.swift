@@ -14,6 +14,8 @@ public enum Limits {
     public static let timelineEventCount = 10_000
     /// Partitions from which records of one user were sent on to the user's own and are told apart.
     public static let sourceCount = 4_096
+    /// Marks of deletions that are told apart: with all others they take less than half of what a record of the log may.
+    public static let recentMarkCount = 16_384
     /// Rebuilds of a user's timeline.
     public static let generation: UInt32 = 1_000_000
     /// Sum of `TimelineEvent.storedByteCount` over the events of a timeline of more than one: a log takes records of 1 MiB.

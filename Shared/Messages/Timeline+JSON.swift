@@ -27,6 +27,11 @@ struct TimelineJSON: Encodable {
     struct Source: Encodable {
         let partition: Int32
         let offset: Int64
+
+        init(_ source: Timeline.Source) {
+            partition = source.partition
+            offset = source.offset
+        }
     }
 
     let user: UserID
@@ -47,7 +52,7 @@ struct TimelineJSON: Encodable {
         generation = timeline.generation
         eventCount = timeline.eventCount
         lastOffset = timeline.lastOffset
-        let sources = timeline.sources.map { Source(partition: $0.partition, offset: $0.offset) }
+        let sources = timeline.sources.map(Source.init)
         self.sources = sources.isEmpty ? nil : sources
         events = timeline.events.map(Item.init)
     }
@@ -95,7 +100,7 @@ extension Timeline.Source {
     /// In the order of `Field`.
     private static let fields = FieldNames(of: "a source of a timeline", [["partition"], ["offset"]])
 
-    fileprivate init(_ scanner: inout JSONScanner) throws(JSONError) {
+    init(_ scanner: inout JSONScanner) throws(JSONError) {
         var (partition, offset): (Int32?, Int64?)
         var unknown = UnknownFields(.ignored)
         try scanner.readObject(Self.fields, unknown: &unknown) { field, scanner throws(JSONError) in

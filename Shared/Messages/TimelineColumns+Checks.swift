@@ -37,20 +37,20 @@ extension TimelineColumns {
         try Check.range(lastOffset, -1...Int64.max - 1, "last_offset")
     }
 
-    /// Ascending partitions and offsets.
-    static func check(_ sources: [Timeline.Source]) throws(MessageError) {
+    /// Ascending partitions and offsets; `name` begins their fields' names.
+    static func check(_ sources: [Timeline.Source], _ name: String = "source") throws(MessageError) {
         guard sources.count <= Limits.sourceCount else {
             throw MessageError(
-                field: "source_partitions",
+                field: "\(name)_partitions",
                 reason: "has \(sources.count) entries: send at most \(Limits.sourceCount)"
             )
         }
         for (index, source) in sources.enumerated() {
-            try Check.range(source.partition, 0...Int32.max, "source_partitions[\(index)]")
-            try Check.range(source.offset, 0...Int64.max - 1, "source_offsets[\(index)]")
+            try Check.range(source.partition, 0...Int32.max, "\(name)_partitions[\(index)]")
+            try Check.range(source.offset, 0...Int64.max - 1, "\(name)_offsets[\(index)]")
             guard index == 0 || sources[index - 1].partition < source.partition else {
                 throw MessageError(
-                    field: "source_partitions[\(index)]",
+                    field: "\(name)_partitions[\(index)]",
                     reason: "is \(source.partition) after \(sources[index - 1].partition): send them in ascending order"
                 )
             }

@@ -2,7 +2,7 @@
 public enum Topic: String, Sendable, CaseIterable {
     /// `Event` records.
     case userEvents = "user-events"
-    /// `Timeline` records, the encoder worker's state.
+    /// `Timeline` records, the encoder worker's state, and `ForgottenMarks`.
     case userTimelines = "user-timelines"
     /// `UserEmbedding` records.
     case userEmbeddings = "user-embeddings"

@@ -221,6 +221,17 @@ actor PostgresSubscription: Subscription {
         }
     }
 
+    /// The member's heart beats on its own thread; but what is to go to others is given up only when the reader asks.
+    func eventBesideRecords() async throws(StreamError) -> SubscriptionEvent? {
+        guard !isClosed else { return nil }
+        do throws(StreamError) {
+            if events.isEmpty, group != nil { try await share(until: .now) }
+        } catch {
+            guard case .unavailable = error else { throw error }
+        }
+        return events.isEmpty || isClosed ? nil : told(events.removeFirst())
+    }
+
     private func batch(until deadline: ContinuousClock.Instant) async throws(StreamError) -> Batch? {
         var records = try await fetch(options.maximumBatchCount, until: deadline)
         guard !records.isEmpty else { return nil }

@@ -40,5 +40,9 @@ public final class FileLock: Sendable {
         }
     }
 
-    deinit { Glibc.close(descriptor) }
+    deinit {
+        // A process that is being started at this moment has the descriptor too, and with it the lock, until it closes it.
+        flock(descriptor, LOCK_UN)
+        Glibc.close(descriptor)
+    }
 }

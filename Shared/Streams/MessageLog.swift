@@ -156,6 +156,15 @@ public protocol Subscription: Sendable {
     /// - Returns: nil when there is nothing to read yet, or another event is due; commit what is open, then ask `next`.
     func readyBatch() async throws(StreamError) -> Batch?
 
+    /// What is due beside records, asked for between two parts of a batch that takes long, or while the reader waits for
+    /// something else: by that the log knows that the reader lives, which asks for nothing, and others get what is to go to
+    /// them.
+    ///
+    /// Asking says, as with `next`, that the event before is dealt with. What is left of the batch stays the reader's, but for
+    /// the records of partitions that are revoked here: they are others' now, or come again.
+    /// - Returns: `.assigned` or `.revoked`, never a batch; nil when nothing of the kind is due.
+    func eventBesideRecords() async throws(StreamError) -> SubscriptionEvent?
+
     /// Makes offsets and outputs visible together, or neither.
     ///
     /// The offsets are those to go on from, of partitions of which something was read; the rest keep theirs. A reader that
@@ -197,6 +206,9 @@ extension Subscription {
     public func commit(_ batch: Batch, producing outputs: [OutgoingRecord]) async throws(StreamError) {
         try await commit(batch.nextOffsets, producing: outputs)
     }
+
+    /// Nothing, where readers are not missed and nobody waits for what they hold.
+    public func eventBesideRecords() async throws(StreamError) -> SubscriptionEvent? { nil }
 
     /// Lets records of assigned partitions flow from what is committed.
     public func resume(_ partitions: [TopicPartition]) { resume(partitions, notBefore: [:]) }

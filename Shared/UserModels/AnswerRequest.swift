@@ -73,6 +73,12 @@ public enum AnswerError: Error, Sendable, Equatable, CustomStringConvertible {
     case invalid(field: String, value: String, expected: String)
     /// Nothing is left to answer: every title is excluded.
     case nothingLeft
+    /// One answer may not be computed for so long.
+    case tooLong(AnswerExcess, limit: Duration)
+    /// One answer may not take so much memory.
+    case tooLarge(AnswerExcess, byteLimit: Int)
+    /// The task was cancelled while it was computed: that says nothing about the question.
+    case cancelled
 
     /// What is wrong and what to do.
     public var description: String {
@@ -85,6 +91,36 @@ public enum AnswerError: Error, Sendable, Equatable, CustomStringConvertible {
             "\(field) is \(value), expected \(expected)"
         case .nothingLeft:
             "every possible answer is excluded: exclude fewer items"
+        case .tooLong(let excess, let limit):
+            "\(excess.field) is \(excess.value), which takes longer than the \(limit) that one answer may be computed: "
+                + excess.advice
+        case .tooLarge(let excess, let byteLimit):
+            "\(excess.field) is \(excess.value), which takes more than the \(byteLimit >> 20) MiB of memory that one answer "
+                + "may have: \(excess.advice)"
+        case .cancelled:
+            "the answer was not computed to its end"
         }
+    }
+}
+
+/// What of a request takes more than one answer may.
+public struct AnswerExcess: Sendable, Equatable {
+    /// As the question's field is called.
+    public var field: String
+    /// Its value, or how large that is.
+    public var value: String
+    /// About how much would fit; nil when it is not known, or no number of it would do.
+    public var fitting: Int?
+
+    /// Describes a field.
+    public init(field: String, value: String, fitting: Int? = nil) {
+        self.field = field
+        self.value = value
+        self.fitting = fitting
+    }
+
+    var advice: String {
+        guard let fitting else { return "ask a shorter question, or for less" }
+        return "about \(fitting) would fit"
     }
 }

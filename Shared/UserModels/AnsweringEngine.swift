@@ -8,15 +8,16 @@ import Tokenization
 ///
 /// Not `Sendable`: one actor on a `BlockingExecutor` owns it.
 public final class AnsweringEngine {
-    private let languageModel: LanguageModel
-    private let adapter: UserAdapter
+    let languageModel: LanguageModel
+    let adapter: UserAdapter
     private let features: EventFeatures
     private let catalogue: [Answer.Item]
     private let answers: KnownAnswers
     private let format: PromptFormat
     private let leafOfTitle: [Int]
     private let leafOfTitleInAll: [Int]
-    private let graph = Graph(recording: false, seed: 0)
+    let graph = Graph(recording: false, seed: 0)
+    let limits: AnswerLimits
 
     /// Makes an engine.
     ///
@@ -26,14 +27,17 @@ public final class AnsweringEngine {
     ///   - features: finds items by id.
     ///   - answers: titles and categories of the catalogue.
     ///   - format: how questions are written.
+    ///   - limits: what one answer may take.
     /// - Throws: `ModelConfigurationError` when the language model's texts are too short for the longest title.
     public init(
         model: UserLanguageModel,
         catalogue: Catalogue,
         features: EventFeatures,
         answers: KnownAnswers,
-        format: PromptFormat
+        format: PromptFormat,
+        limits: AnswerLimits = .none
     ) throws(ModelConfigurationError) {
+        self.limits = limits
         languageModel = model.languageModel
         adapter = model.adapter
         self.features = features
@@ -68,7 +72,7 @@ public final class AnsweringEngine {
     ///   - context: what the encoder gave for the user, shape [rows, columns]; nil answers without history.
     ///   - onToken: called with each piece of the answer as soon as it is certain.
     /// - Returns: the answer and how long it took.
-    /// - Throws: `AnswerError` when the request or the context does not fit the model.
+    /// - Throws: `AnswerError` when the request or the context does not fit the model, or takes more than `limits`.
     public func answer(
         _ request: AnswerRequest,
         context: [Float]?,
@@ -76,31 +80,39 @@ public final class AnsweringEngine {
     ) throws(AnswerError) -> GeneratedAnswer {
         let clock = ContinuousClock()
         let start = clock.now
+        let timer = AnswerTimer(limits)
         try validate(request)
         let prompt = try prompt(for: request)
         graph.reset()
-        var decoding = TextDecoding(
-            graph,
-            languageModel: languageModel,
-            adapter: adapter,
-            context: try contextVariable(context),
-            prompt: prompt
-        )
+        let context = try contextVariable(context)
         var writer = PieceWriter(tokenizer: format.tokenizer, end: format.end, clock: clock)
         var generator = SeededRandom(seed: request.seed)
         var items: [Answer.Item] = []
         if request.form == .text {
-            decoding.write(
-                atMost: request.maximumTokens,
-                end: format.end,
-                forbidden: format.unwritable,
-                temperature: request.temperature,
-                using: &generator
-            ) { writer.write($0, onToken) }
+            try requireRoom(for: request, prompt)
+            var decoding = try decoding(context, prompt, timer)
+            do throws(DecodingStop) {
+                try decoding.write(
+                    atMost: request.maximumTokens,
+                    end: format.end,
+                    forbidden: format.unwritable,
+                    temperature: request.temperature,
+                    using: &generator
+                ) { writer.write($0, onToken) }
+            } catch {
+                let written = decoding.stepCount + 1
+                throw stopped(error, "maximum_tokens", "\(request.maximumTokens)", fitting: written)
+            }
         } else {
             let (tree, excluded) = try allowed(request)
-            let width = request.form == .category ? tree.tree.leafCount : max(request.itemCount, Self.leastWidth)
-            let ranked = decoding.search(tree, width: width)
+            let width = try width(for: request, tree, prompt)
+            var decoding = try decoding(context, prompt, timer)
+            let ranked: [RankedLeaf]
+            do throws(DecodingStop) {
+                ranked = try decoding.search(tree, width: width)
+            } catch {
+                throw stopped(error, searching: request, width, steps: decoding.stepCount, of: tree, prompt)
+            }
             let pick = TextDecoding.draw(ranked.map(\.score), temperature: request.temperature, using: &generator)
             for token in tree.tree.sequence(ofLeaf: ranked[pick].leaf) { writer.write(token, onToken) }
             items = ranking(ranked, picked: ranked[pick], request, excluded)
@@ -114,9 +126,6 @@ public final class AnsweringEngine {
             total: end - start
         )
     }
-
-    /// Fewer beams than this would make a single answer depend on a greedy first token.
-    private static let leastWidth = 10
 
     private func validate(_ request: AnswerRequest) throws(AnswerError) {
         guard request.itemCount >= 1, request.itemCount <= max(catalogue.count, 1000) else {

@@ -133,17 +133,9 @@ public final class LanguageModel: Module, Sendable {
         count: Int,
         beforeBlock: BeforeBlock? = nil
     ) -> Variable {
-        forward(graph, tokens: tokens, count: count, start: 0, beforeBlock: beforeBlock) { _, q, k, v in
-            graph.attention(
-                q: q,
-                k: k,
-                v: v,
-                heads: self.configuration.heads,
-                keyValueHeads: self.configuration.keyValueHeads,
-                causal: true,
-                keyLengths: nil,
-                keyBlocks: nil
-            )
+        let beforeBlock = beforeBlock ?? { _, _, x in x }
+        return forward(graph, tokens: tokens, count: count, start: 0, beforeBlock: beforeBlock) { _, q, k, v in
+            attention(graph, q, k, v, causal: true)
         }
     }
 
@@ -153,41 +145,86 @@ public final class LanguageModel: Module, Sendable {
     ///   - graph: where the work is done; not recording.
     ///   - tokens: shape [B, T]. T is 1 unless the cache is empty.
     ///   - cache: keys and values of the tokens before, of B texts.
-    ///   - beforeBlock: what is done before each block; nil does nothing.
     /// - Returns: hidden states of the new tokens after the final norm, shape [B, T, D].
-    public func hidden(
+    public func hidden(_ graph: Graph, tokens: [Int32], cache: inout KeyValueCache) -> Variable {
+        hidden(graph, tokens: tokens, cache: &cache) { _, _, x in x }
+    }
+
+    /// The same with something before each block, which may end the work: the cache is then as it was.
+    ///
+    /// - Parameters:
+    ///   - graph: where the work is done; not recording.
+    ///   - tokens: shape [B, T]. T is 1 unless the cache is empty.
+    ///   - cache: keys and values of the tokens before, of B texts.
+    ///   - beforeBlock: changes hidden states, shape [B, T, D], before the block of this index.
+    /// - Returns: hidden states of the new tokens after the final norm, shape [B, T, D].
+    /// - Throws: what `beforeBlock` throws.
+    public func hidden<Failure: Error>(
         _ graph: Graph,
         tokens: [Int32],
         cache: inout KeyValueCache,
-        beforeBlock: BeforeBlock? = nil
-    ) -> Variable {
+        beforeBlock: (_ graph: Graph, _ block: Int, _ hidden: Variable) throws(Failure) -> Variable
+    ) throws(Failure) -> Variable {
         let B = cache.count
         let T = tokens.count / B
         let start = cache.length
         precondition(T == 1 || start == 0, "\(T) tokens at once follow \(start) cached ones; only one may")
-        let kept = cache
-        var added: [(keys: [Float], values: [Float])] = []
-        let result = forward(graph, tokens: tokens, count: B, start: start, beforeBlock: beforeBlock) {
+        var added: [KeyValueCache.Layer] = []
+        let result = try forward(graph, tokens: tokens, count: B, start: start, beforeBlock: beforeBlock) {
             layer,
             q,
             k,
             v in
-            let joined = kept.joined(layer: layer, keys: graph.values(of: k), values: graph.values(of: v), tokens: T)
-            added.append(joined)
-            let shape = [B, start + T, kept.width]
-            return graph.attention(
-                q: q,
-                k: graph.constant(joined.keys, shape: shape),
-                v: graph.constant(joined.values, shape: shape),
-                heads: self.configuration.heads,
-                keyValueHeads: self.configuration.keyValueHeads,
-                causal: start == 0,
-                keyLengths: nil,
-                keyBlocks: nil
+            let new = KeyValueCache.Layer(keys: graph.values(of: k), values: graph.values(of: v))
+            added.append(new)
+            return start == 0
+                ? attention(graph, q, k, v, causal: true) : attention(graph, q, layer: layer, newest: new, in: cache)
+        }
+        if start == 0 { cache.begin(with: added, tokens: T) } else { cache.append(added) }
+        return result
+    }
+
+    /// How much of the keys and values of one layer stands side by side at once.
+    private static let joinedByteCount = 4 << 20
+
+    /// Attention of one new token of each text, [B, 1, heads * dh], to all of its tokens.
+    ///
+    /// The keys of few texts at a time are put together, so that what the texts share is not there once for each.
+    private func attention(
+        _ graph: Graph,
+        _ q: Variable,
+        layer: Int,
+        newest: KeyValueCache.Layer,
+        in cache: KeyValueCache
+    ) -> Variable {
+        let (B, T) = (cache.count, cache.length + 1)
+        let groupCount = max(1, Self.joinedByteCount / (2 * 4 * T * cache.width))
+        let parts = stride(from: 0, to: B, by: groupCount).map { first in
+            let group = first..<min(first + groupCount, B)
+            let joined = cache.joined(layer: layer, newest: newest, of: group)
+            let shape = [group.count, T, cache.width]
+            return attention(
+                graph,
+                group.count == B ? q : graph.gatherBlocks(q, group.map(Int32.init)),
+                graph.constant(joined.keys, shape: shape),
+                graph.constant(joined.values, shape: shape),
+                causal: false
             )
         }
-        cache.replace(with: added, length: start + T)
-        return result
+        return graph.reshaped(graph.stacked(parts), q.shape)
+    }
+
+    private func attention(_ graph: Graph, _ q: Variable, _ k: Variable, _ v: Variable, causal: Bool) -> Variable {
+        graph.attention(
+            q: q,
+            k: k,
+            v: v,
+            heads: configuration.heads,
+            keyValueHeads: configuration.keyValueHeads,
+            causal: causal,
+            keyLengths: nil,
+            keyBlocks: nil
+        )
     }
 
     /// Logits over the vocabulary, shape [M, V], of hidden states, shape [M, D].
@@ -199,19 +236,23 @@ public final class LanguageModel: Module, Sendable {
     public func makeCache(count: Int) -> KeyValueCache {
         KeyValueCache(
             count: count,
-            layers: configuration.layers,
             width: configuration.keyValueHeads * configuration.headWidth
         )
     }
 
-    private func forward(
+    /// What a cache takes for one token of one text.
+    var cachedByteCount: Int {
+        2 * configuration.layers * configuration.keyValueHeads * configuration.headWidth * MemoryLayout<Float>.stride
+    }
+
+    private func forward<Failure: Error>(
         _ graph: Graph,
         tokens: [Int32],
         count B: Int,
         start: Int,
-        beforeBlock: BeforeBlock?,
+        beforeBlock: (_ graph: Graph, _ block: Int, _ hidden: Variable) throws(Failure) -> Variable,
         attend: (_ layer: Int, _ q: Variable, _ k: Variable, _ v: Variable) -> Variable
-    ) -> Variable {
+    ) throws(Failure) -> Variable {
         precondition(B > 0 && tokens.count % B == 0, "\(tokens.count) tokens do not make \(B) rows")
         let T = tokens.count / B
         precondition(
@@ -221,7 +262,7 @@ public final class LanguageModel: Module, Sendable {
         let positions = (0..<B).flatMap { _ in (start..<start + T).map(Int32.init) }
         var x = graph.reshaped(graph.embedding(tokenTable, tokens), [B, T, configuration.width])
         for (index, block) in blocks.enumerated() {
-            if let beforeBlock { x = beforeBlock(graph, index, x) }
+            x = try beforeBlock(graph, index, x)
             let normed = block.attentionNorm(graph, x)
             let q = rotated(graph, block.query(graph, normed), configuration.heads, positions)
             let k = rotated(graph, block.key(graph, normed), configuration.keyValueHeads, positions)

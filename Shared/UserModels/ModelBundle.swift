@@ -78,10 +78,18 @@ public struct ModelBundle: Sendable {
 
     /// An engine that answers questions.
     ///
+    /// - Parameter limits: what one answer may take.
     /// - Returns: an engine for one owner; it shares the weights.
     /// - Throws: `ModelConfigurationError` when the language model's texts are too short for the answers.
-    public func makeAnsweringEngine() throws(ModelConfigurationError) -> AnsweringEngine {
-        try AnsweringEngine(model: model, catalogue: catalogue, features: features, answers: answers, format: format)
+    public func makeAnsweringEngine(limits: AnswerLimits = .none) throws(ModelConfigurationError) -> AnsweringEngine {
+        try AnsweringEngine(
+            model: model,
+            catalogue: catalogue,
+            features: features,
+            answers: answers,
+            format: format,
+            limits: limits
+        )
     }
 
     /// Joins parts that were read or trained, and checks that they fit.

@@ -23,6 +23,8 @@ public struct PrefixTree: Sendable {
     private let leafNodes: [Node]
     private let leafSequences: [[Int32]]
     private let leafValues: [[Int]]
+    /// Tokens before the last place where sequences part: so many are read at most before an answer is certain.
+    let forkDepth: Int
 
     /// Makes a tree.
     ///
@@ -73,6 +75,9 @@ public struct PrefixTree: Sendable {
                 node = parents[Int(node)]
             }
         }
+        var depths = [Int](repeating: 0, count: children.count)
+        for (node, parent) in parents.enumerated() where parent >= 0 { depths[node] = depths[Int(parent)] + 1 }
+        forkDepth = zip(depths, counts).reduce(0) { $1.1 > 1 ? max($0, $1.0) : $0 }
         var offsets: [Int32] = [0]
         var tokens: [Int32] = []
         var nodes: [Node] = []

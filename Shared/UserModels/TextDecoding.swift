@@ -6,13 +6,20 @@ import Tensors
 ///
 /// The prompt is read once. Each step adds one token to each text in a single pass.
 struct TextDecoding {
+    /// How much of the logits of a step is there at once: a large vocabulary times many texts would be gigabytes.
+    static let logitsByteCount = 64 << 20
+
     private let graph: Graph
     private let languageModel: LanguageModel
     private let adapter: UserAdapter
+    private let timer: AnswerTimer
+    private let logitsByteCount: Int
     private var context: UserAdapter.PreparedContext
     private var cache: KeyValueCache
-    /// Logits of each text's next token, shape [texts, V].
-    private var logits: Tensor
+    /// Hidden states of each text's last token, shape [texts, D].
+    private var states: Variable
+    /// How many tokens each text has beyond the prompt.
+    private(set) var stepCount = 0
 
     /// Reads a prompt.
     ///
@@ -22,23 +29,32 @@ struct TextDecoding {
     ///   - adapter: reads the context.
     ///   - context: shape [1, K, d].
     ///   - prompt: at least one token.
+    ///   - timer: looks at the time before each block of the language model.
+    ///   - logitsByteCount: how much of the logits of a step is there at once.
+    /// - Throws: `DecodingStop` when it ends before the prompt is read.
     init(
         _ graph: Graph,
         languageModel: LanguageModel,
         adapter: UserAdapter,
         context: Variable,
-        prompt: [Int32]
-    ) {
+        prompt: [Int32],
+        timer: AnswerTimer = AnswerTimer(.none),
+        logitsByteCount: Int = Self.logitsByteCount
+    ) throws(DecodingStop) {
         self.graph = graph
         self.languageModel = languageModel
         self.adapter = adapter
+        self.timer = timer
+        self.logitsByteCount = logitsByteCount
         let prepared = adapter.prepare(graph, contexts: context)
         self.context = prepared
         cache = languageModel.makeCache(count: 1)
-        let hidden = languageModel.hidden(graph, tokens: prompt, cache: &cache) { graph, block, x in
-            adapter.beforeBlock(graph, block, x, prepared)
+        let hidden = try languageModel.hidden(graph, tokens: prompt, cache: &cache) {
+            (graph, block, x) throws(DecodingStop) in
+            try timer.check()
+            return adapter.beforeBlock(graph, block, x, prepared)
         }
-        logits = graph.tensor(of: languageModel.logits(graph, graph.gatherRows(hidden, [Int32(prompt.count - 1)])))
+        states = graph.gatherRows(hidden, [Int32(prompt.count - 1)])
     }
 
     /// Continues texts.
@@ -46,20 +62,38 @@ struct TextDecoding {
     /// - Parameters:
     ///   - texts: which text so far each new one goes on from; one may be continued in several ways.
     ///   - tokens: the next token of each new text.
-    mutating func advance(_ texts: [Int], tokens: [Int32]) {
+    /// - Throws: `DecodingStop` when it ends before that; nothing more may be asked of it then.
+    mutating func advance(_ texts: [Int], tokens: [Int32]) throws(DecodingStop) {
         cache = cache.selecting(texts)
         context.blocks = [Int32](repeating: 0, count: texts.count)
-        let (adapter, context) = (adapter, context)
-        let hidden = languageModel.hidden(graph, tokens: tokens, cache: &cache) { graph, block, x in
-            adapter.beforeBlock(graph, block, x, context)
+        let (adapter, context, timer) = (adapter, context, timer)
+        let hidden = try languageModel.hidden(graph, tokens: tokens, cache: &cache) {
+            (graph, block, x) throws(DecodingStop) in
+            try timer.check()
+            return adapter.beforeBlock(graph, block, x, context)
         }
-        let rows = graph.reshaped(hidden, [texts.count, languageModel.configuration.width])
-        logits = graph.tensor(of: languageModel.logits(graph, rows))
+        states = graph.reshaped(hidden, [texts.count, languageModel.configuration.width])
+        stepCount += 1
     }
 
-    /// Natural logarithms of the probabilities of a text's next token among `allowed`, in their order.
-    func logProbabilities(text: Int, allowed: some Collection<Int32>) -> [Float] {
-        let row = text * languageModel.configuration.vocabularySize
+    /// Natural logarithms of the probabilities of each text's next token among those allowed for it, in their order.
+    func logProbabilities(_ allowed: [[Int32]]) -> [[Float]] {
+        let vocabulary = languageModel.configuration.vocabularySize
+        let groupCount = max(1, logitsByteCount / (MemoryLayout<Float>.stride * vocabulary))
+        var result: [[Float]] = []
+        for first in stride(from: 0, to: allowed.count, by: groupCount) {
+            let group = first..<min(first + groupCount, allowed.count)
+            let rows = group.count == allowed.count ? states : graph.gatherRows(states, group.map(Int32.init))
+            let logits = graph.tensor(of: languageModel.logits(graph, rows))
+            for text in group {
+                result.append(Self.logProbabilities(logits, row: (text - first) * vocabulary, allowed[text]))
+            }
+        }
+        return result
+    }
+
+    private static func logProbabilities(_ logits: Tensor, row: Int, _ allowed: [Int32]) -> [Float] {
+        if allowed.count == 1 { return [0] }
         let values = allowed.map { logits[row + Int($0)] }
         let greatest = values.max() ?? 0
         let logSum = greatest + log(values.reduce(0) { $0 + exp($1 - greatest) })
@@ -91,15 +125,16 @@ extension TextDecoding {
     ///   - tree: the answers; at least one.
     ///   - width: how many texts are continued side by side, and how many answers are given at most.
     /// - Returns: answers, likeliest first.
-    mutating func search(_ tree: RestrictedTree, width: Int) -> [RankedLeaf] {
+    /// - Throws: `DecodingStop` when it ends before that.
+    mutating func search(_ tree: RestrictedTree, width: Int) throws(DecodingStop) -> [RankedLeaf] {
         var done: [RankedLeaf] = []
         var nodes: [(node: PrefixTree.Node, score: Float)] = [(PrefixTree.root, 0)]
         while true {
             var beams: [Beam] = []
-            for (text, (node, score)) in nodes.enumerated() {
-                let children = tree.children(of: node)
-                let logs = children.count == 1 ? [0] : logProbabilities(text: text, allowed: children.map(\.token))
-                for (child, log) in zip(children, logs) {
+            let children = nodes.map { tree.children(of: $0.node) }
+            let logs = logProbabilities(children.map { $0.map(\.token) })
+            for (text, (_, score)) in nodes.enumerated() {
+                for (child, log) in zip(children[text], logs[text]) {
                     beams.append(Beam(text: text, token: child.token, node: child.node, score: score + log))
                 }
             }
@@ -116,7 +151,7 @@ extension TextDecoding {
                 }
             }
             if open.isEmpty { return Array(done.prefix(width)) }
-            advance(open.map(\.text), tokens: open.map(\.token))
+            try advance(open.map(\.text), tokens: open.map(\.token))
             nodes = open.map { ($0.node, $0.score) }
         }
     }
@@ -130,6 +165,7 @@ extension TextDecoding {
     ///   - temperature: 0 takes the likeliest token; greater values sample.
     ///   - generator: source of the draws.
     ///   - onToken: called with each token but the end.
+    /// - Throws: `DecodingStop` when it ends before that.
     mutating func write(
         atMost count: Int,
         end: Int32,
@@ -137,15 +173,15 @@ extension TextDecoding {
         temperature: Float,
         using generator: inout some RandomNumberGenerator,
         onToken: (Int32) -> Void
-    ) {
+    ) throws(DecodingStop) {
         let vocabulary = Int32(languageModel.configuration.vocabularySize)
         let allowed = (0..<vocabulary).filter { !forbidden.contains($0) }
         for index in 0..<count {
-            let logs = logProbabilities(text: 0, allowed: allowed)
+            let logs = logProbabilities([allowed])[0]
             let token = allowed[Self.draw(logs, temperature: temperature, using: &generator)]
             if token == end { return }
             onToken(token)
-            if index + 1 < count { advance([0], tokens: [token]) }
+            if index + 1 < count { try advance([0], tokens: [token]) }
         }
     }
 

@@ -88,6 +88,15 @@ struct PackedTimeline {
         replace(upTo: bytes.count, with: written, adding: [])
     }
 
+    /// The head's `lastOffset` alone.
+    var lastOffset: Int64 {
+        guard !bytes.isEmpty else { return -1 }
+        var position = 0
+        let bytes = bytes.span
+        for _ in 0..<2 { _ = Self.varint(bytes, &position) }
+        return Int64(bitPattern: Self.varint(bytes, &position)) &- 1
+    }
+
     /// The head, and where the events begin.
     func head() -> (head: Head, end: Int) {
         var head = Head()

@@ -10,7 +10,8 @@ public struct TimelineStore: Sendable {
     public enum Outcome: Equatable, Sendable {
         /// It is in the timeline now.
         case applied
-        /// It was applied before: its offset is not past the last, or was not where it was sent on from.
+        /// It was applied before: its offset is not past the last, or was not where it was sent on from; or it belongs to
+        /// the past of a user who was deleted.
         case known
         /// The timeline holds an event of the same id, so this one does not count again.
         case repeated
@@ -19,7 +20,9 @@ public struct TimelineStore: Sendable {
     /// How many events a timeline keeps; `Timeline` says when it keeps fewer.
     public let length: Int
     private var partitions: [Int32: [UserID: PackedTimeline]] = [:]
-    private var lastOffsets: [Int32: Int64] = [:]
+    private var agreedOffsets: [Int32: Int64] = [:]
+    /// What deletions left of their users' sources.
+    var marks: [Int32: PartitionMarks] = [:]
     private var names = NameTables()
     // Memory that is used again.
     private var scratch: [UInt8] = []
@@ -45,12 +48,19 @@ public struct TimelineStore: Sendable {
     /// Whether the users of a partition are held.
     public func holds(_ partition: Int32) -> Bool { partitions[partition] != nil }
 
-    /// The greatest offset that a restored timeline of a partition was applied up to; -1 when there is none.
+    /// The offset that the last events of enough users reached when all timelines were restored; nil when there are too
+    /// few users.
     ///
     /// All records of the batches before that event's were applied. Of its own batch that need not be so, if its commit
     /// broke off in a way that left only some of its outputs.
-    public func lastRestoredOffset(of partition: Int32) -> Int64 {
-        Protection.replayGuard.isOff ? -1 : lastOffsets[partition] ?? -1
+    public func agreedOffset(of partition: Int32) -> Int64? {
+        Protection.replayGuard.isOff ? nil : agreedOffsets[partition]
+    }
+
+    /// Says that all stored timelines of a partition were taken; only now it is known which of a user's is the newest.
+    public mutating func finishRestore(of partition: Int32) {
+        guard let users = partitions[partition] else { return }
+        agreedOffsets[partition] = Agreement.offset(among: users.values.lazy.map(\.lastOffset))
     }
 
     /// Begins to hold the users of a partition, none at first.
@@ -61,7 +71,8 @@ public struct TimelineStore: Sendable {
 
     /// Forgets the users of a partition.
     public mutating func drop(_ partition: Int32) {
-        lastOffsets[partition] = nil
+        agreedOffsets[partition] = nil
+        marks[partition] = nil
         guard let users = partitions.removeValue(forKey: partition) else { return }
         for timeline in users.values { Self.release(timeline, &names) }
     }
@@ -94,7 +105,6 @@ public struct TimelineStore: Sendable {
             if partitions[partition]?[columns.user]?.byteCount == 0 { remove(columns.user, in: partition) }
             throw error
         }
-        lastOffsets[partition] = max(lastOffsets[partition] ?? -1, columns.lastOffset)
     }
 
     /// Adds an event to its user's timeline, unless the timeline knows it already.
@@ -114,7 +124,8 @@ public struct TimelineStore: Sendable {
         offset: Int64,
         source: Timeline.Source? = nil
     ) -> Outcome {
-        Self.apply(
+        if let source, isForgotten(eventFrom: source, in: partition, at: offset) { return .known }
+        return Self.apply(
             event,
             at: offset,
             source,
@@ -125,21 +136,28 @@ public struct TimelineStore: Sendable {
         )
     }
 
-    /// Forgets a user, unless the user began anew after the record that says so.
+    /// Forgets a user, unless the user began anew after the record that says so; where records of the user were sent on
+    /// from stays as marks.
     ///
     /// - Parameters:
     ///   - user: who.
     ///   - partition: the user's partition.
     ///   - offset: where the deletion lies there.
     ///   - source: for one that was sent on from another partition its place there.
-    /// - Returns: false when the timeline has a later event, so that the deletion was applied before.
+    /// - Returns: false when the deletion was applied before: the timeline has a later event, or the place it was sent on
+    ///   from belongs to a deleted user's past.
     public mutating func remove(
         _ user: UserID,
         in partition: Int32,
         at offset: Int64,
         source: Timeline.Source? = nil
     ) -> Bool {
-        if let head = partitions[partition]?[user]?.head().head, Self.knows(offset, source, head) { return false }
+        if let source, isForgotten(deletionFrom: source, in: partition, at: offset) { return false }
+        let head = partitions[partition]?[user]?.head().head
+        if let head, Self.knows(offset, source, head) { return false }
+        var sources = head?.sources ?? []
+        if let source { sources.append(source) }
+        leaveMarks(sources, in: partition, deletion: offset)
         remove(user, in: partition)
         return true
     }

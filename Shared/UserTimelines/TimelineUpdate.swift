@@ -64,6 +64,8 @@ public struct TimelineUpdate: Sendable {
     public private(set) var changed: [Changed] = []
     /// Users that a deletion came for, and their partitions; they may have had events since.
     public private(set) var deleted: [(user: UserID, partition: Int32)] = []
+    /// The marks of partitions in which deletions left some.
+    public private(set) var forgotten: [(partition: Int32, marks: ForgottenMarks)] = []
     /// Records that are no events.
     public private(set) var rejections: [RejectedRecord] = []
     /// Records that were dealt with before, by their offset.
@@ -73,6 +75,9 @@ public struct TimelineUpdate: Sendable {
     /// Records that lay in partitions that are not their users', in order.
     public private(set) var reroutes: [Reroute] = []
     private var deletedUsers: Set<UserID> = []
+    /// Partitions of which a record was taken.
+    private var begun: Set<Int32> = []
+    private var isFullOfMarks = false
     private var touched: [Touched] = []
     private var positions: [UserID: Int] = [:]
 
@@ -93,8 +98,11 @@ public struct TimelineUpdate: Sendable {
     ) {
         var room = limit.byteCount
         for record in records {
-            guard room > 0 || recordCount == 0 else { break }
+            guard recordCount == 0 || room > 0 && !isFullOfMarks else { break }
             recordCount += 1
+            if begun.insert(record.source.partition).inserted {
+                store.beginBatch(of: record.source.partition, at: record.offset)
+            }
             let touchedBefore = touched.count
             // As part of a timeline, of a record that is sent on, or of one that is rejected.
             room -= (record.key?.count ?? 0) + (record.value?.count ?? 0)
@@ -112,6 +120,9 @@ public struct TimelineUpdate: Sendable {
                 }
                 rejections.append(RejectedRecord(record, kind: .decode, reason: error.description))
             }
+        }
+        forgotten = begun.sorted().compactMap { partition in
+            store.newMarks(of: partition).map { (partition, $0) }
         }
         changed = touched.compactMap { touched in
             store.timeline(of: touched.user, in: touched.partition).map { timeline in
@@ -147,6 +158,8 @@ public struct TimelineUpdate: Sendable {
             }
         } else if store.remove(read.user, in: partition, at: record.offset, source: source) {
             if deletedUsers.insert(read.user).inserted { deleted.append((read.user, partition)) }
+            // One more deletion leaves no more than a timeline has sources, and all must fit into one record.
+            isFullOfMarks = store.newMarkCount(of: partition) >= Limits.sourceCount || isFullOfMarks
         } else {
             knownCount += 1
         }

@@ -14,11 +14,13 @@ public actor Timelines {
         public let items: Int
     }
 
-    /// What became of stored timelines.
+    /// What became of stored timelines, and of the marks beside them.
     public struct Restored: Sendable {
-        /// How many records there were.
+        /// How many records were taken or passed over.
         public private(set) var recordCount = 0
-        /// How many are no timelines that can be used.
+        /// The partition of `user-events` whose end must be known to go on with the next record; nil when all were taken.
+        public private(set) var unknownEnd: Int32?
+        /// How many are nothing that can be used.
         public private(set) var refusedCount = 0
         /// Why the first of them are none, with their places.
         public private(set) var refusals: [MessageError] = []
@@ -36,9 +38,13 @@ public actor Timelines {
             refusals += more.refusals.prefix(max(0, 5 - refusals.count))
         }
 
-        fileprivate mutating func count(isForeign: Bool) {
-            recordCount += 1
-            if isForeign { foreignCount += 1 }
+        fileprivate mutating func count(_ verdict: Verdict) {
+            if case .waits(let partition) = verdict {
+                unknownEnd = partition
+            } else {
+                recordCount += 1
+                if case .foreign = verdict { foreignCount += 1 }
+            }
         }
 
         fileprivate mutating func count(_ refusal: MessageError) {
@@ -48,6 +54,21 @@ public actor Timelines {
         }
     }
 
+    /// What a stored record is.
+    fileprivate enum Verdict {
+        /// Taken, or older than what is held.
+        case taken
+        /// Not in its user's partition.
+        case foreign
+        /// Not to be judged before the end of a partition is known.
+        case waits(for: Int32)
+    }
+
+    /// How many records that are in the state already may come again, when the log tells an offset that is too small: more
+    /// than the largest batch, for of a commit that broke off not all outputs may be there, and they are made again.
+    ///
+    /// From so far before the state on a partition is read at most, where enough timelines agree what the state is.
+    public static let repeatedCount: Int64 = 20_000
     /// An event count that is no further past the number of the log's offsets may be of a topic that was made anew.
     public static let countSlack: Int64 = 1_000_000
 
@@ -77,8 +98,8 @@ public actor Timelines {
     /// Whether a partition is held.
     public func holds(_ partition: Int32) -> Bool { store.holds(partition) }
 
-    /// The greatest offset of a partition's events that the restored timelines cover; -1 when there is none.
-    public func lastRestoredOffset(of partition: Int32) -> Int64 { store.lastRestoredOffset(of: partition) }
+    /// The offset of a partition's events that the restored timelines of enough users reach; nil when there are too few.
+    public func agreedOffset(of partition: Int32) -> Int64? { store.agreedOffset(of: partition) }
 
     /// Begins to hold a partition, with no users at first.
     public func open(_ partition: Int32) {
@@ -102,7 +123,7 @@ public actor Timelines {
         rejected[partition.partition, default: []].formUnion(offsets)
     }
 
-    /// Takes stored timelines in order: the newest of a user stays, a deletion forgets it.
+    /// Takes stored timelines and marks in order: the newest of a user stays, a deletion forgets it.
     ///
     /// Whoever may write to the topic may have written them, so they are held against the log. One that cannot be right is
     /// passed over, so that it neither stops the worker for ever nor, with an offset that no event reaches, keeps out all of
@@ -111,18 +132,20 @@ public actor Timelines {
     ///
     /// - Parameters:
     ///   - records: the records.
-    ///   - end: of the partition's events, asked for after the end of the timelines: no timeline knows an event past it.
-    /// - Returns: what became of them.
-    public func restore(_ records: [Record], upTo end: Int64) -> Restored {
+    ///   - ends: of partitions of `user-events`, each asked for after the end of the timelines: none knows a record past it.
+    /// - Returns: what became of them. Where `unknownEnd` says a partition, add its end and go on with the records after
+    ///   `recordCount`: so only those are asked for that are named.
+    public func restore(_ records: ArraySlice<Record>, ends: [Int32: Int64]) -> Restored {
         var restored = Restored()
         for record in records {
             do throws(MessageError) {
-                restored.count(isForeign: try !restore(record, upTo: end))
+                restored.count(try restore(record, ends))
+                if restored.unknownEnd != nil { break }
             } catch {
                 restored.count(
                     MessageError(
                         field: error.field,
-                        reason: "\(record.source) offset \(record.offset) is no timeline: \(error.reason)"
+                        reason: "\(record.source) offset \(record.offset) cannot be used: \(error.reason)"
                     )
                 )
             }
@@ -134,36 +157,64 @@ public actor Timelines {
     ///
     /// A user of whom nothing could be used begins anew, with a generation whose rows take the place of earlier ones.
     public func finishRestore(of partition: Int32) {
+        // Before those who begin anew, who know of no event.
+        store.finishRestore(of: partition)
         for (user, generation) in refused.removeValue(forKey: partition) ?? [:] {
             store.begin(user, in: partition, generation: generation)
         }
     }
 
-    /// False for a record that is not in its user's partition.
-    private func restore(_ record: Record, upTo end: Int64) throws(MessageError) -> Bool {
+    private func restore(_ record: Record, _ ends: [Int32: Int64]) throws(MessageError) -> Verdict {
+        let partition = record.source.partition
+        if record.key == ForgottenMarks.key { return try restoreMarks(record.value, in: partition, ends) }
         guard let key = record.key, let user = String(validating: key, as: UTF8.self).map({ UserID($0) }) else {
             throw MessageError(field: "key", reason: "is not a user's id in UTF-8")
         }
-        let partition = record.source.partition
-        guard Partitioner.partition(of: key, count: partitionCount) == partition else { return false }
+        guard Partitioner.partition(of: key, count: partitionCount) == partition else { return .foreign }
         guard let value = record.value else {
             store.remove(user, in: partition)
             refused[partition]?[user] = nil
-            return true
+            return .taken
         }
         do throws(MessageError) {
             try columns.read(value.span)
-            try check(user, upTo: end)
+            if let unknown = try check(user, in: partition, ends) { return .waits(for: unknown) }
             try store.restore(columns, from: value.span, in: partition)
         } catch {
             refuse(user, in: partition)
             throw error
         }
-        return true
+        return .taken
+    }
+
+    /// Those that come later take the place of those before, as the log itself would have it.
+    private func restoreMarks(
+        _ value: [UInt8]?,
+        in partition: Int32,
+        _ ends: [Int32: Int64]
+    ) throws(MessageError) -> Verdict {
+        let marks = if let value { try ForgottenMarks(decoding: value, contentType: nil) } else { ForgottenMarks() }
+        if let unknown = try check(marks.settled, "settled", ends) { return .waits(for: unknown) }
+        let recent = marks.recent.map { Timeline.Source(partition: $0.partition, offset: $0.offset) }
+        if let unknown = try check(recent, "recent", ends) { return .waits(for: unknown) }
+        let fields = [("settled_until", [marks.settledUntil]), ("recent_deletions", marks.recent.map(\.deletion))]
+        for (field, deletions) in fields {
+            guard let last = deletions.max(), last >= 0 else { continue }
+            guard let end = ends[partition] else { return .waits(for: partition) }
+            guard last < end else { throw MessageError(field: field, reason: Self.pastEnd(last, partition, end)) }
+        }
+        store.restore(marks, in: partition)
+        return .taken
     }
 
     /// Holds what was just read against its key and the log.
-    private func check(_ user: UserID, upTo end: Int64) throws(MessageError) {
+    ///
+    /// - Returns: the partition whose end must be known for that.
+    private func check(
+        _ user: UserID,
+        in partition: Int32,
+        _ ends: [Int32: Int64]
+    ) throws(MessageError) -> Int32? {
         guard columns.user == user else {
             throw MessageError(field: "user", reason: "is \"\(columns.user)\" but the record's key is \"\(user)\"")
         }
@@ -176,20 +227,9 @@ public actor Timelines {
                 reason: "is missing, and a timeline is stored with the offset of its last event"
             )
         }
-        for source in columns.sources where source.partition >= partitionCount {
-            throw MessageError(
-                field: "source_partitions",
-                reason: "has \(source.partition), and \(Topic.userEvents.rawValue) has \(partitionCount) partitions"
-            )
-        }
+        guard let end = ends[partition] else { return partition }
         guard columns.lastOffset < end else {
-            throw MessageError(
-                field: "last_offset",
-                reason:
-                    "\(columns.lastOffset) is past the end of the user's partition of \(Topic.userEvents.rawValue), "
-                    + "which is \(end): if that topic was made anew, delete the records of "
-                    + "\(Topic.userTimelines.rawValue) too"
-            )
+            throw MessageError(field: "last_offset", reason: Self.pastEnd(columns.lastOffset, partition, end))
         }
         guard columns.eventCount <= UInt64(clamping: end) + UInt64(Self.countSlack) else {
             throw MessageError(
@@ -197,6 +237,38 @@ public actor Timelines {
                 reason: "\(columns.eventCount) is more than the log has had events, which is at most \(end)"
             )
         }
+        return try check(columns.sources, "source", ends)
+    }
+
+    /// Holds places in other partitions against the log; `name` begins their fields' names.
+    ///
+    /// - Returns: the partition whose end must be known for that.
+    private func check(
+        _ sources: [Timeline.Source],
+        _ name: String,
+        _ ends: [Int32: Int64]
+    ) throws(MessageError) -> Int32? {
+        for source in sources {
+            guard source.partition < partitionCount else {
+                throw MessageError(
+                    field: "\(name)_partitions",
+                    reason: "has \(source.partition), and \(Topic.userEvents.rawValue) has \(partitionCount) partitions"
+                )
+            }
+            guard let end = ends[source.partition] else { return source.partition }
+            guard source.offset < end else {
+                throw MessageError(
+                    field: "\(name)_offsets",
+                    reason: Self.pastEnd(source.offset, source.partition, end)
+                )
+            }
+        }
+        return nil
+    }
+
+    private static func pastEnd(_ offset: Int64, _ partition: Int32, _ end: Int64) -> String {
+        "\(offset) is past the end of \(TopicPartition(Topic.userEvents.rawValue, partition)), which is \(end): if that "
+            + "topic was made anew, delete the records of \(Topic.userTimelines.rawValue) too"
     }
 
     private func refuse(_ user: UserID, in partition: Int32) {

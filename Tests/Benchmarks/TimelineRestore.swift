@@ -65,7 +65,8 @@ struct TimelineRestore: Codable {
                 try await time {
                     for partition in partitions {
                         await timelines.open(partition.partition)
-                        try await log.replay(partition) { _ = await timelines.restore($0, upTo: .max) }
+                        let ends = [partition.partition: Int64.max]
+                        try await log.replay(partition) { _ = await timelines.restore($0[...], ends: ends) }
                     }
                 }
             )

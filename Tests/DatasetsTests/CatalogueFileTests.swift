@@ -26,6 +26,16 @@ import Testing
         )
     }
 
+    /// The system's own words, and the file.
+    @Test func whatCannotBeWrittenIsNamed() throws {
+        let folder = try TemporaryFolder()
+        try folder.write("file", "")
+        let path = folder.path + "/file/catalogue.json"
+        let written = #expect(throws: DatasetError.self) { try catalogue(#"{"items":[{"id":"1"}]}"#).write(to: path) }
+        let said = "\(try #require(written))"
+        #expect(said.hasPrefix("\(path): cannot be written: ") && !said.contains("\u{201C}") && !said.contains("Error"))
+    }
+
     @Test(arguments: [
         (#"{"items":[{"id":"1"},{"title":"A"}]}"#, "items[1].id", "is missing"),
         (#"{"items":[{"id":1.5}]}"#, "items[0].id", "\"1.5\""), (#"{"items":[{"id":""}]}"#, "items[0].id", "is empty"),

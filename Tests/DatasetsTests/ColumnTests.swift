@@ -75,9 +75,13 @@ import Testing
         #expect(ByteNumber.decimal(bytes, 0..<bytes.count) == expected)
     }
 
-    @Test(arguments: ["0", "-7", "123456789012345678", "1234567890123456789", "", "-", "1.0", "x", "12x"])
-    func wholeNumbersOfUpToEighteenDigitsAreRead(text: String) {
+    @Test(arguments: [
+        "0", "-7", "123456789012345678", "1234567890123456789", "9223372036854775807", "-9223372036854775807",
+        "9223372036854775808", "-9223372036854775809", "9999999999999999999", "12345678901234567890", "", "-", "1.0",
+        "x", "12x", "123456789012345678x",
+    ])
+    func wholeNumbersAreReadAsSwiftReadsThem(text: String) {
         let bytes = Array(text.utf8)
-        #expect(ByteNumber.integer(bytes, 0..<bytes.count) == (text.count <= 18 ? Int64(text) : nil))
+        #expect(ByteNumber.integer(bytes, 0..<bytes.count) == Int64(text))
     }
 }

@@ -142,6 +142,24 @@ import Testing
         #expect(events.map(\.type) == ["review", "review", "review"])
     }
 
+    /// Published text was taken from web pages, titles and reviews alike; tags and line breaks stay.
+    @Test(arguments: [
+        #""reviewerID": "A", "asin": "B", "unixReviewTime": 1588687728, "summary": "ONE", "reviewText": "TWO""#,
+        #""user_id": "A", "parent_asin": "B", "timestamp": 1588687728923, "title": "ONE", "text": "TWO""#,
+        #""user_id": "A", "gmap_id": "B", "time": 1588687728923, "text": "ONE\nTWO""#,
+    ])
+    func entitiesInReviewsAreDecoded(fields: String) throws {
+        let folder = try TemporaryFolder()
+        let line = fields.replacing("ONE", with: "It&#39;s &#34;A&#34; &amp;amp; B")
+            .replacing("TWO", with: #"5&quot; &lt;br /&gt;\n R&D"#)
+        try folder.write("r.json", "{\(line)}\n")
+        var reader = try DatasetFolder(path: folder.path).events()
+        #expect(try reader.next()?.text == "It's \"A\" &amp; B\n5\" <br />\n R&D")
+        #expect(reader.counts[.htmlEntities] == 7)
+        // Who wants no text has none to decode.
+        #expect(try DatasetFolder(path: folder.path).prepared().origin.counts[.htmlEntities] == 0)
+    }
+
     @Test func withoutMetadataItemsAreCalledByTheirIDs() throws {
         let folder = try TemporaryFolder()
         try folder.write("Lamps.jsonl", Self.amazon2023.reviews.text)

@@ -62,22 +62,63 @@ import Verification
         await fixture.close()
     }
 
-    /// Whoever may write to the topic may have written it: neither does the worker stop, nor does the user stand still.
-    @Test func damagedTimelinesStopNeitherTheWorkerNorTheirUsers() async throws {
+    /// The log told an old offset after a deletion: its user's records, and the deletion, are sent on again.
+    @Test func aDeletedUserStaysForgottenWhenRecordsAreSentOnAgain() async throws {
         let fixture = try await FlowFixture()
         let key = Array("u0".utf8)
-        let good = Timeline(
-            user: "u0",
-            eventCount: UInt64(Int64.max),
-            lastOffset: .max - 1,
-            events: [TimelineEvent(item: "f1", time: 1)]
-        )
+        let own = Partitioner.partition(of: key, count: 2)
+        func newest(_ key: [UInt8]) async throws -> [UInt8]? {
+            try await fixture.records(of: .userTimelines).last { $0.key == key && $0.source.partition == own }?.value
+        }
+        let event = try Event(user: "u0", item: "f1", time: 1).encoded()
+        let topic = Topic.userEvents.rawValue
+        for value in [event, nil] {
+            try await fixture.log.append([OutgoingRecord(topic: topic, partition: own ^ 1, key: key, value: value)])
+            try await fixture.runToTheEnd()
+        }
+        #expect(try await newest(key) == nil)
+        let marks = try ForgottenMarks(decoding: try #require(try await newest(ForgottenMarks.key)), contentType: nil)
+        let mark = ForgottenMarks.Mark(partition: own ^ 1, offset: 1, deletion: 1)
+        #expect(marks == ForgottenMarks(recent: [mark]))
+
+        func sendAgain() async throws {
+            let copies = try await fixture.records(of: .userEvents).filter { $0.header(FirstPlace.header) != nil }
+            try await fixture.log.append(
+                copies.prefix(2).map {
+                    OutgoingRecord(topic: topic, partition: own, key: key, value: $0.value, headers: $0.headers)
+                }
+            )
+            try await fixture.runToTheEnd()
+        }
+        try await sendAgain()
+        #expect(try await newest(key) == nil)
+        try await fixture.append([Event(user: "u0", item: "f2", time: 2)])
+        try await sendAgain()
+        let timeline = try Timeline(decoding: try #require(try await newest(key)), contentType: nil)
+        #expect(timeline.eventCount == 1 && timeline.events.map(\.item) == ["f2"])
+        #expect(fixture.metrics.text.contains("userllm_encoder_worker_timelines_refused_total 0"))
+        await fixture.close()
+    }
+
+    /// Whoever may write to the topic may have written it: neither does the worker stop, nor does the user stand still.
+    @Test(arguments: [false, true])
+    func damagedTimelinesStopNeitherTheWorkerNorTheirUsers(onlyInAnotherPartition: Bool) async throws {
+        let fixture = try await FlowFixture()
+        let key = Array("u0".utf8)
+        let partition = Partitioner.partition(of: key, count: 2)
+        var damaged = Timeline(user: "u0", eventCount: 1, lastOffset: 0, events: [TimelineEvent(item: "f1", time: 1)])
+        if onlyInAnotherPartition {
+            // That one is empty.
+            damaged.sources = [Timeline.Source(partition: partition ^ 1, offset: 0)]
+        } else {
+            (damaged.eventCount, damaged.lastOffset) = (UInt64(Int64.max), .max - 1)
+        }
         try await fixture.log.append([
             OutgoingRecord(
                 topic: Topic.userTimelines.rawValue,
-                partition: Partitioner.partition(of: key, count: 2),
+                partition: partition,
                 key: key,
-                value: try good.encoded()
+                value: try damaged.encoded()
             )
         ])
         try await fixture.append([Event(user: "u0", item: "f3", time: 3)])

@@ -36,6 +36,12 @@ struct ImportStateTests {
             Checkpoint(byteOffset: 100_000, sha256: String(repeating: "ab", count: 32)),
             Checkpoint(byteOffset: 500_000, sha256: String(repeating: "cd", count: 32)),
         ]
+        state.place = LogPlace(partition: 3, offset: 12_345, number: 6_999)
+        state.totals?.counts[.badLines] = 4
+        state.totals?.counts[.timesInSeconds] = 8_000
+        state.totals?.counts.add(unknownFields: ["price", "Name"])
+        state.totals?.lateCount = 3
+        state.totals?.overtakenCount = 1
         return state
     }
 
@@ -60,11 +66,21 @@ struct ImportStateTests {
         #expect(try FileManager.default.contentsOfDirectory(atPath: stage.folder) == ["state"])
     }
 
+    /// Version 2 had neither a place in the log nor totals, and is gone on from.
+    @Test func aStateOfVersionTwoIsRead() throws {
+        var state = state
+        (state.place, state.totals) = (nil, nil)
+        let text = String(decoding: try state.sealed("/a/state"), as: UTF8.self)
+        let old = text.replacing("\"version\":3", with: "\"version\":2")
+        #expect(old != text && !old.contains("totals"))
+        #expect(try ImportState.decoded(Array(old.utf8), "/a/state") == state)
+    }
+
     /// Every number of a state, made as large and as small as it goes: the file, the field, and no trap.
     @Test func numbersOutOfRangeAreRefused() throws {
         let text = String(decoding: try state.sealed("/a/state"), as: UTF8.self)
         let fields = text.matches(of: /"(\w+)":(\d+)/).map { (name: String($0.1), whole: String($0.0)) }
-        #expect(fields.count >= 20)
+        #expect(fields.count >= 27)
         for field in fields {
             for value in ["18446744073709551615", "9223372036854775807", "-9223372036854775808", "-1", "1e300", "null"]
             {
@@ -170,10 +186,9 @@ struct ImportStateTests {
             """
         let reason = refusal(old)
         #expect(reason.contains("earlier version") && reason.contains("10000 events"))
-        #expect(refusal(#"{"version":3}"#).contains("version 3"))
-        for text in ["", "[]", "{}", "{\"version\":2}", "null", "\u{0}", String(repeating: "[", count: 100_000)] {
-            #expect(!refusal(text).isEmpty)
-        }
+        #expect(refusal(#"{"version":4}"#).contains("version 4"))
+        let others = ["", "[]", "{}", "{\"version\":2}", "{\"version\":3}", "null", "\u{0}"]
+        for text in others + [String(repeating: "[", count: 100_000)] { #expect(!refusal(text).isEmpty) }
         // Beside the file, where that version kept it: sending all again by the new default would double everything.
         let path = try stage.write(stage.line(0, "a", 1) + "\n")
         let places = try stage.flow(path, log).configuration.earlierStatePaths(for: path)

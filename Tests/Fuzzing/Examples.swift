@@ -31,6 +31,16 @@ enum Examples {
         }
     )
 
+    static let marks = ForgottenMarks(
+        settled: [Timeline.Source(partition: 1, offset: 700), Timeline.Source(partition: 4, offset: 3)],
+        settledUntil: 30,
+        recent: [
+            ForgottenMarks.Mark(partition: 1, offset: 900, deletion: 44),
+            ForgottenMarks.Mark(partition: 1, offset: 950, deletion: 45),
+            ForgottenMarks.Mark(partition: 2, offset: 7, deletion: 44),
+        ]
+    )
+
     static let embedding = UserEmbedding(
         user: "ü1",
         modelVersion: "v",

@@ -6,6 +6,7 @@ import UserTimelines
 enum RecordTargets {
     static let all = [
         record("event", Examples.event), record("timeline", Examples.timeline),
+        record("forgotten-marks", Examples.marks),
         record("user-embedding", Examples.embedding), record("question", Examples.question),
         record("answer", Examples.answer), record("answer-token", Examples.token), headers, timelineUpdate,
     ]

@@ -203,4 +203,22 @@ import Testing
         #expect(!bytes.hasSameBytes(0..<3, as: bytes, 3..<5))
         #expect(bytes.hasSameBytes(1..<1, as: [], 0..<0))
     }
+
+    @Test func linksLeadToTheirFile() throws {
+        let file = try File("a.txt", Self.abc)
+        let folder = (file.path as NSString).deletingLastPathComponent
+        let real = RegularFile.realPath(file.path)
+        for name in ["link", "link of the link"] {
+            let target = name == "link" ? "a.txt" : "link"
+            try FileManager.default.createSymbolicLink(atPath: "\(folder)/\(name)", withDestinationPath: target)
+            #expect(RegularFile.realPath("\(folder)/\(name)") == real)
+            #expect(RegularFile.isSame("\(folder)/\(name)", file.path))
+        }
+        try FileManager.default.linkItem(atPath: file.path, toPath: "\(folder)/hard link")
+        #expect(RegularFile.isSame("\(folder)/hard link", file.path))
+        try Data(Self.abc).write(to: URL(fileURLWithPath: "\(folder)/copy"))
+        for other in ["\(folder)/copy", "\(folder)/none", ""] { #expect(!RegularFile.isSame(other, file.path)) }
+        #expect(!RegularFile.isSame("\(folder)/none", "\(folder)/none"))
+        #expect(RegularFile.realPath("\(folder)/none") == "\(folder)/none")
+    }
 }

@@ -129,6 +129,29 @@ struct KafkaGroupTests {
         await log.close()
     }
 
+    /// The same, but it asks now and then what is due: it keeps its partitions, commits, and reads on where it was.
+    @Test func aMemberThatIsBusyForLongAndAsksWhatIsDueKeepsItsPartitions() async throws {
+        let (log, topic) = try await openLog(partitions: 2, settings: ["max.poll.interval.ms": "6000"])
+        let (_, output) = try await openLog(partitions: 1)
+        try await fill(log, topic, 0..<20)
+        var options = groupOptions(topic, group: "group-\(UUID().uuidString)", session: .seconds(6))
+        options.maximumBatchCount = 3
+        let busy = try await log.subscribe(options)
+        let batch = try await nextBatch(busy)
+        let end = ContinuousClock.now + .seconds(15)
+        while ContinuousClock.now < end {
+            #expect(try await busy.eventBesideRecords() == nil)
+            try await Task.sleep(for: .milliseconds(500))
+        }
+        try await busy.commit(batch, producing: [OutgoingRecord(topic: output, key: [1], value: bytes("in time"))])
+        #expect(try await replayed(log, TopicPartition(output, 0)).map { text($0.value) } == ["in time"])
+        let rest = try await drain(busy, count: 20 - batch.records.count)
+        let values = (batch.records + rest).map { text($0.value) }
+        #expect(values.count == 20 && Set(values).count == 20)
+        await busy.close()
+        await log.close()
+    }
+
     @Test func theRangeStrategySharesPartitionsToo() async throws {
         let (log, topic) = try await openLog(
             partitions: 4,

@@ -46,7 +46,7 @@ import Testing
         return PlacedQuestion(question, in: record, now: 0)
     }
 
-    private func answer(_ id: String, _ offset: Int64, floor: Int64, end: Int64) throws -> OutgoingRecord {
+    private func answer(_ id: String, _ offset: Int64, end: Int64) throws -> OutgoingRecord {
         let answer = Answer(
             questionID: QuestionID(id),
             user: "ann",
@@ -56,7 +56,7 @@ import Testing
             answeredAt: 1
         )
         let place = PlacedQuestion.Place(partition: Self.partition, offset: offset)
-        return try AnswerProgress(floor: floor, end: end).record(answer, to: place, sharesPartitions: true)
+        return try AnswerProgress(end: end).record(answer, to: place, sharesPartitions: true)
     }
 
     private func restored(_ log: PostgresLog, most: Int = 1_000, least: Int64 = 100) async throws -> RestoredQuestions {
@@ -75,7 +75,7 @@ import Testing
     @Test func whoTakesOverKnowsTheAnswersThatAreThere() async throws {
         let log = try await log(questions: 20)
         try await log.append([
-            try answer("a", 3, floor: 0, end: 4), try answer("b", 5, floor: 0, end: 6),
+            try answer("a", 3, end: 4), try answer("b", 5, end: 6),
             // One of an older version, which says nothing, and one that cannot be read.
             OutgoingRecord(topic: Topic.answers.rawValue, key: [1], value: [0xff]),
             OutgoingRecord(
@@ -106,7 +106,7 @@ import Testing
             let part = order[start..<min(start + 50, order.count)]
             let end = (part.last ?? 0) + 1
             try await log.append(
-                try part.map { try answer("q\($0)", $0, floor: min(100, part.first ?? 0), end: end) }
+                try part.map { try answer("q\($0)", $0, end: end) }
             )
         }
         for least: Int64 in [1, 7, 100, 10_000] {
@@ -121,14 +121,58 @@ import Testing
         await log.close()
     }
 
-    /// The floor of the newest answer counts where the group's offset says less, but not past the end of the topic.
-    @Test func anAnswerTellsWhatIsBehindTheGroup() async throws {
+    /// Questions are done with that are behind the group or have their answer, whatever a record says of others.
+    @Test func noRecordMovesTheStart() async throws {
         let log = try await log(questions: 50, committed: 10)
-        try await log.append([try answer("q20", 20, floor: 18, end: 21)])
-        #expect(try await restored(log).start == 18)
-        try await log.append([try answer("q21", 21, floor: 4_000, end: 5_000)])
-        #expect(try await restored(log).start == 10)
+        for (id, offset) in [("q20", 20), ("q21", 21), ("q22", 22)] as [(String, Int64)] {
+            var record = try answer(id, offset, end: 40)
+            if offset > 20 {
+                // As older responders wrote it: every question before the first number was to be done with.
+                record.headers.removeLast()
+                record.headers.append(Header("question-progress", "40 50"))
+            }
+            try await log.append([record])
+        }
+        let restored = try await restored(log)
+        #expect(restored.start == 10)
+        for offset in Int64(20)...22 { #expect(isAnswered("q\(offset)", at: offset, restored)) }
+        for offset in Int64(10)..<20 { #expect(!isAnswered("q\(offset)", at: offset, restored)) }
         await log.close()
+    }
+
+    /// One answer alone, which anybody may have written, does not keep those before it from being seen.
+    @Test func oneAnswerAloneDoesNotEndTheLookBack() async throws {
+        let log = try await log(questions: 200, committed: 100)
+        let honest = try (Int64(101)..<200).map { try answer("q\($0)", $0, end: $0 + 1) }
+        try await log.append(Array(honest.prefix(90)))
+        // It comes first of the last ten, and says that nothing before it matters.
+        try await log.append([try answer("forged", 3, end: 4)])
+        try await log.append(Array(honest.suffix(9)))
+        let restored = try await restored(log, least: 10)
+        for offset in Int64(101)..<200 { #expect(isAnswered("q\(offset)", at: offset, restored)) }
+        await log.close()
+    }
+
+    @Test func anAnswerUnderTheKeyOfAnotherUserIsNone() async throws {
+        let log = try await log(questions: 10)
+        var record = try answer("a", 3, end: 4)
+        record.key = Array("bob".utf8)
+        try await log.append([record])
+        #expect(!isAnswered("a", at: 3, try await restored(log)))
+        await log.close()
+    }
+
+    @Test(arguments: [("1300", 1_300), ("1100 1300", 1_300), ("0", 0), ("", nil), ("-1", nil), ("1 2 3", nil)])
+    func progressIsRead(header: String, end: Int64?) {
+        let record = Record(
+            source: Self.partition,
+            offset: 0,
+            timestamp: 0,
+            key: nil,
+            value: nil,
+            headers: [Header("question-progress", header)]
+        )
+        #expect(AnswerProgress(record)?.end == end)
     }
 
     /// What somebody else may have written to the topic: no number of it breaks a sum or takes memory.
@@ -138,9 +182,10 @@ import Testing
     ])
     func noHeaderBreaksIt(source: String) async throws {
         let log = try await log(questions: 10)
-        var record = try answer("q", 3, floor: 0, end: 4)
+        var record = try answer("q", 3, end: 4)
         for progress in [
             "-9223372036854775808 9223372036854775807", "9223372036854775807 9223372036854775807", "5 4", "x",
+            "9223372036854775807", "-1",
         ] {
             record.headers = [Header("question-source", source), Header("question-progress", progress)]
             try await log.append([record])

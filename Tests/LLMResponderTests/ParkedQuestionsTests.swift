@@ -82,6 +82,33 @@ import Testing
         #expect(!state.hasReady)
     }
 
+    /// What is left of a batch goes with its partition; it comes again, and must not be passed over then.
+    @Test func theRestOfABatchGoesWithItsPartition() {
+        let other = TopicPartition(Topic.questions.rawValue, Self.partition.partition + 1)
+        let unheld = TopicPartition(Topic.questions.rawValue, Self.partition.partition + 2)
+        func record(_ partition: TopicPartition, _ offset: Int64) -> Record {
+            Record(source: partition, offset: offset, timestamp: 0, key: nil, value: nil)
+        }
+        var state = RespondingState(parking: ParkingLimit(count: 10, byteCount: 1 << 20))
+        for partition in [Self.partition, other] { state.begin(partition, RestoredQuestions(start: 1)) }
+        let records = [
+            record(Self.partition, 1), record(unheld, 1), record(Self.partition, 2), record(other, 1),
+            record(Self.partition, 3), record(other, 2),
+        ]
+        state.take(Batch(records: records))
+        state.work.partitions = [Self.partition, other]
+        state.advance(past: records[0])
+        #expect(state.nextRecord == records[2] && state.offsets == [Self.partition: 2, other: 1])
+        _ = state.drop([Self.partition])
+        #expect(state.nextRecord == records[3])
+        // The one at hand went with its partition, which came back meanwhile.
+        state.begin(Self.partition, RestoredQuestions(start: 2))
+        state.advance(past: records[2])
+        #expect(state.nextRecord == records[3] && state.offsets == [Self.partition: 2, other: 1])
+        for index in [3, 5] { state.advance(past: records[index]) }
+        #expect(state.nextRecord == nil && state.offsets == [Self.partition: 2, other: 3])
+    }
+
     /// Neither a record's time nor a deadline can make a question wait longer than a day, or break the sum.
     @Test(
         arguments: [

@@ -166,6 +166,8 @@ struct RespondingFixture: Sendable {
     struct Running: Sendable {
         let metrics: MetricsRegistry
         let health: Health
+        /// Stops it, which the end of the body does in any case.
+        let shutdown: Shutdown
 
         /// A number of its page of metrics; 0 when it is not there.
         func metric(_ name: String) -> Double {
@@ -182,10 +184,23 @@ struct RespondingFixture: Sendable {
     }
 
     /// Runs a responder while `body` runs.
+    ///
+    /// - Parameters:
+    ///   - member: its name in the group.
+    ///   - parking: how many questions may wait.
+    ///   - window: how far an offset may stay behind.
+    ///   - partBudget: how long a part of a batch lasts.
+    ///   - answerLimits: what one answer may take.
+    ///   - wrap: puts something around the subscription.
+    ///   - body: what is done meanwhile.
+    /// - Throws: what the responder or `body` throws.
     func whileRunning(
         member: String = "llm-responder-test",
         parking: ParkingLimit = ParkingLimit(count: 1_000, byteCount: 1 << 20),
         window: Int64 = RespondingFlow.window,
+        partBudget: Duration = RespondingFlow.partBudget,
+        answerLimits: AnswerLimits = .none,
+        through wrap: (any Subscription) -> any Subscription = { $0 },
         _ body: (Running) async throws -> Void
     ) async throws {
         let subscription = try await log.subscribe(
@@ -199,12 +214,13 @@ struct RespondingFixture: Sendable {
                 outputTopics: [Topic.answers.rawValue, Topic.questions.rejected]
             )
         )
-        let running = Running(metrics: MetricsRegistry(), health: Health())
+        let shutdown = Shutdown()
+        let running = Running(metrics: MetricsRegistry(), health: Health(), shutdown: shutdown)
         let logger = Logger(label: "test", handler: Silent())
         let tokens = TokenPublisher(log: log, logger: logger)
         let answering = Answering(
             table: table,
-            responder: try Responder(bundle: bundle),
+            responder: try Responder(bundle: bundle, limits: answerLimits),
             tokens: tokens,
             modelVersion: bundle.version,
             otherVersions: try await table.modelVersions().map(\.version).filter { $0 != bundle.version },
@@ -213,18 +229,18 @@ struct RespondingFixture: Sendable {
         let embeddings = try EmbeddingWatch(database: database)
         let flow = RespondingFlow(
             log,
-            subscription,
+            wrap(subscription),
             answering,
             watch: {
                 RowWatch(embeddings, modelVersion: bundle.version, health: answering.health, signal: $0)
             },
             parking: parking,
             window: window,
+            partBudget: partBudget,
             metrics: LLMResponderMetrics(running.metrics),
             health: running.health.condition("partitions", waitingFor: "start"),
             logger: logger
         )
-        let shutdown = Shutdown()
         async let responding: Void = flow.run(until: shutdown)
         async let publishing: Void = tokens.run(until: shutdown)
         do {

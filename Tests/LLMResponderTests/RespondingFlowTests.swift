@@ -32,8 +32,11 @@ import Verification
         await fixture.close()
     }
 
-    @Test func questionsThatAreReadAgainAreAnsweredOnce() async throws {
-        let fixture = try await RespondingFixture()
+    /// As when a broker forgot what was committed: the answers tell what is done with.
+    @Test(arguments: [false, true])
+    func questionsThatAreReadAgainAreAnsweredOnce(kafka: Bool) async throws {
+        if kafka, !PrivateKafka.isAvailable { return }
+        let fixture = try await RespondingFixture(kafka: kafka)
         try await fixture.write("u1", count: 5)
         let ids = (0..<20).map { "q\($0)" }
         for id in ids { try await fixture.ask(id, "u1") }

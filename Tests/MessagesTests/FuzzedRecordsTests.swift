@@ -57,6 +57,19 @@ import Testing
         try fuzz(Timeline(user: "u", generation: 1, eventCount: 9, lastOffset: 44, events: events), seed: 2)
     }
 
+    @Test func forgottenMarks() throws {
+        try fuzz(
+            ForgottenMarks(
+                settled: [Timeline.Source(partition: 1, offset: 700), Timeline.Source(partition: 4, offset: 3)],
+                settledUntil: 30,
+                recent: (0..<4).map {
+                    ForgottenMarks.Mark(partition: $0 / 2, offset: 90 + Int64($0), deletion: 40 + Int64($0) * 200)
+                }
+            ),
+            seed: 7
+        )
+    }
+
     @Test func embeddings() throws {
         try fuzz(
             UserEmbedding(

@@ -70,6 +70,21 @@ import Testing
         try check(Timeline(user: "u-1", generation: 1, eventCount: 9), "0a03752d31100118092001")
     }
 
+    @Test func forgottenMarksAreReadAndWrittenAsVersion1() throws {
+        try check(
+            ForgottenMarks(
+                settled: [Timeline.Source(partition: 0, offset: 123_456), Timeline.Source(partition: 7, offset: 3)],
+                settledUntil: 900,
+                recent: [
+                    ForgottenMarks.Mark(partition: 2, offset: 40, deletion: 1_000),
+                    ForgottenMarks.Mark(partition: 2, offset: 300, deletion: 1_001),
+                    ForgottenMarks.Mark(partition: 7, offset: 9, deletion: 1_000),
+                ]
+            ),
+            "0a0200071204c0c4070318840722030202072a0428ac02093206e807e907e807"
+        )
+    }
+
     @Test func aReaderOfVersion1RefusesTimelinesOfVersion2() throws {
         let timeline = Timeline(user: "u", eventCount: 1, events: [TimelineEvent(item: "i", time: 1)])
         // What it knows of the record: fields 1 to 5 alone, and so an event without an item.

@@ -24,8 +24,9 @@ import Testing
                 try await body(port ?? 0)
             }
         }
-        return await Program("test", summary: "Tests", commands: [command])
-            .run(["--admin-port-file", portFile, "--log-level", "critical"] + flags, environment: [:])
+        // A stop that takes too long ends the process, which is that of all tests here.
+        let own = ["--admin-port-file", portFile, "--log-level", "critical", "--shutdown-deadline", "1h"]
+        return await Program("test", summary: "Tests", commands: [command]).run(own + flags, environment: [:])
     }
 
     private static func get(_ path: String, _ headers: String = "Host: localhost") -> String {

@@ -11,7 +11,9 @@ import Testing
         -> ExitCode
     {
         let command = Command(summary: "Serves", keys: [], kind: .service(adminPort: 0), run: body)
-        return await Program("test", summary: "Tests", commands: [command]).run(words, environment: [:])
+        // A stop that takes too long ends the process, which is that of all tests here.
+        return await Program("test", summary: "Tests", commands: [command])
+            .run(words + ["--shutdown-deadline", "1h"], environment: [:])
     }
 
     @Test func endsWithTheCodeOfWhatWentWrong() async {

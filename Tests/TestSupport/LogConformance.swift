@@ -30,6 +30,7 @@ public struct LogConformance: Sendable {
         case readyBatchesComeBeforeTheCommit
         case aFailedCommitTakesLaterBatchesWithIt
         case aRebalanceWaitsForBatchesTakenAhead
+        case aLongBatchHearsWhatIsDue
         case readyBatchesAreToldToTheGroup
         case tailReadsEverythingWithoutAGroup
         case replayGivesTheNewestOfEachKey
@@ -101,6 +102,7 @@ public struct LogConformance: Sendable {
         case .readyBatchesComeBeforeTheCommit: try await stage.readyBatchesComeBeforeTheCommit()
         case .aFailedCommitTakesLaterBatchesWithIt: try await stage.aFailedCommitTakesLaterBatchesWithIt()
         case .aRebalanceWaitsForBatchesTakenAhead: try await stage.aRebalanceWaitsForBatchesTakenAhead()
+        case .aLongBatchHearsWhatIsDue: try await stage.aLongBatchHearsWhatIsDue()
         case .readyBatchesAreToldToTheGroup: try await stage.readyBatchesAreToldToTheGroup()
         case .ownOffsetsAreTheReadersOwn: try await stage.ownOffsetsAreTheReadersOwn()
         case .ownOffsetsAreToldToTheGroup: try await stage.ownOffsetsAreToldToTheGroup()

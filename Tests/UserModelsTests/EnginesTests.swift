@@ -135,14 +135,14 @@ import Testing
             #expect(abs(total - 1) < 1e-4)
             let graph = Graph(recording: false, seed: 0)
             let shape = model.adapter.configuration.perceiver
-            var decoding = TextDecoding(
+            var decoding = try TextDecoding(
                 graph,
                 languageModel: model.languageModel,
                 adapter: model.adapter,
                 context: graph.constant(context, shape: [1, shape.latents, shape.width]),
                 prompt: format.prompt(question)
             )
-            let ranked = decoding.search(RestrictedTree(tree), width: tree.leafCount)
+            let ranked = try decoding.search(RestrictedTree(tree), width: tree.leafCount)
             #expect(ranked.map(\.leaf) == expected.sorted { $0.value > $1.value }.map(\.key))
             for leaf in ranked { #expect(abs(leaf.score - (expected[leaf.leaf] ?? 0)) < 1e-4) }
         }

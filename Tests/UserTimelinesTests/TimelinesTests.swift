@@ -55,7 +55,7 @@ import Testing
     }
 
     private func restore(in timelines: Timelines, _ records: [Record]) async {
-        let restored = await timelines.restore(records, upTo: 100)
+        let restored = await timelines.restore(records[...], ends: [0: 100])
         #expect(restored.recordCount == records.count && restored.refusedCount == 0 && restored.foreignCount == 0)
     }
 
@@ -118,7 +118,6 @@ import Testing
             [Rejection(of: known, reason: "", service: "encoder-worker", time: 0)],
             of: TopicPartition(Topic.userEvents.rawValue, 0)
         )
-        #expect(await timelines.lastRestoredOffset(of: 0) == 9)
         let again = await timelines.apply([
             event("ann", offset: 2, try bytes("ann")), known, event("ann", offset: 4, nil),
             event("bob", offset: 5, try bytes("bob")), event("ann", offset: 9, try bytes("ann")),
@@ -149,7 +148,7 @@ import Testing
                 record("ann", good, offset: 0), record("bob", good, offset: 5), record("ann", [1, 2, 3], offset: 6),
                 record("bob", damaged, offset: 7), keyless, foreign,
             ],
-            upTo: 100
+            ends: [0: 100]
         )
         await timelines.finishRestore(of: 0)
         #expect(restored.recordCount == 6 && restored.refusedCount == 5 && restored.refusals.count == 5)
@@ -179,10 +178,9 @@ import Testing
             record("bob", Self.bytes("bob", generation: 9, count: 9, offset: 100), offset: 1),
             record("ann", bytes, offset: 2),
         ]
-        let restored = await timelines.restore(records, upTo: 100)
+        let restored = await timelines.restore(records[...], ends: [0: 100])
         await timelines.finishRestore(of: 0)
         #expect(restored.refusedCount == 2)
-        #expect(await timelines.lastRestoredOffset(of: 0) == 99)
         let events = (["ann", "bob"] as [UserID]).enumerated().map { index, user in
             Record(
                 source: TopicPartition(Topic.userEvents.rawValue, 0),
@@ -214,7 +212,7 @@ import Testing
         let timelines = Timelines(length: 10, partitionCount: 1)
         await timelines.open(0)
         let bytes = Self.bytes("ann", generation: 1_000_000, count: 1_000_100, offset: 99)
-        #expect(await timelines.restore([record("ann", bytes, offset: 0)], upTo: 100).refusedCount == 0)
+        #expect(await timelines.restore([record("ann", bytes, offset: 0)], ends: [0: 100]).refusedCount == 0)
         let event = Record(
             source: TopicPartition(Topic.userEvents.rawValue, 0),
             offset: 100,
@@ -235,7 +233,7 @@ import Testing
         let records = try users.enumerated().map { index, user in
             record(user, try timeline(user, 0..<1, count: 1, offset: Int64(index)).encoded(), offset: Int64(index))
         }
-        let restored = await timelines.restore(records, upTo: 100)
+        let restored = await timelines.restore(records[...], ends: [0: 100])
         #expect(restored.foreignCount == users.count - own.count && restored.refusedCount == 0)
         #expect(await timelines.size.users == own.count)
         #expect(!own.isEmpty && own.count < users.count)
@@ -260,7 +258,7 @@ import Testing
             // The worker that had the partition before commits while this one reads: only what comes after the end that
             // was asked for, which the group's offsets cover.
             try await append("ann", nil)
-            _ = await timelines.restore(records, upTo: 100)
+            _ = await timelines.restore(records[...], ends: [0: 100])
         }
         #expect(try await held("ann", in: timelines) == ann)
         // The next who restores sees the deletion, and so does this one as the event it is.
@@ -274,7 +272,7 @@ import Testing
         let update = await timelines.apply([deletion])
         #expect(update.deleted.map(\.user) == ["ann"])
         await timelines.open(0)
-        try await log.replay(source) { _ = await timelines.restore($0, upTo: 100) }
+        try await log.replay(source) { _ = await timelines.restore($0[...], ends: [0: 100]) }
         #expect(await timelines.size.users == 1)
         #expect(try await held("bob", in: timelines) == bob)
         await log.close()

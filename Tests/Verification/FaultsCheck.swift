@@ -128,6 +128,8 @@ public struct FaultsCheck: Sendable {
     /// The newest state of each user is what a restore would give, and knows the same events.
     private func timelines(_ oracle: FaultsOracle) async throws -> [String] {
         let found = try await folding(Topic.userTimelines.rawValue, of: log, into: [UserID: Timeline]()) {
+            // What deletions left is nobody's timeline.
+            guard $1.key != ForgottenMarks.key else { return }
             let user = UserID(String(decoding: $1.key ?? [], as: UTF8.self))
             guard let value = $1.value else { return $0[user] = nil }
             let timeline = try Timeline(decoding: value, contentType: nil)

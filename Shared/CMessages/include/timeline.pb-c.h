@@ -17,6 +17,7 @@ PROTOBUF_C__BEGIN_DECLS
 
 typedef struct Userllm__TimelineEvent Userllm__TimelineEvent;
 typedef struct Userllm__Timeline Userllm__Timeline;
+typedef struct Userllm__ForgottenMarks Userllm__ForgottenMarks;
 
 
 /* --- enums --- */
@@ -133,6 +134,45 @@ struct  Userllm__Timeline
     , 0, {0,NULL}, 0, 0, 0, 0, 0, 0, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0, 1u, 0,NULL, 0,NULL, 0,NULL }
 
 
+/*
+ * Up to where records that were sent on belong to the past of deleted users, so that they change nothing should they be
+ * sent on again. Topic user-timelines, at most one record in each partition, written where a deletion takes sources of
+ * its user with it; key: the byte 0 and "forgotten", which is no user's id. It names no user.
+ * Fields are only ever added; a number is never used again.
+ */
+struct  Userllm__ForgottenMarks
+{
+  ProtobufCMessage base;
+  /*
+   * Of deletions of long ago. Partitions of user-events, ascending, and for each an offset there: records sent on from up
+   * to there are known.
+   */
+  size_t n_settled_partitions;
+  uint32_t *settled_partitions;
+  size_t n_settled_offsets;
+  uint64_t *settled_offsets;
+  /*
+   * The offset, in the record's own partition of user-events, of the last of those deletions. Missing without any.
+   */
+  protobuf_c_boolean has_settled_until;
+  uint64_t settled_until;
+  /*
+   * Of the last deletions. Partitions of user-events, ascending, and for each an offset there, as above, and the offset of
+   * the deletion in the record's own partition of user-events: what lies behind it is known. A partition may come several
+   * times, and then both offsets ascend.
+   */
+  size_t n_recent_partitions;
+  uint32_t *recent_partitions;
+  size_t n_recent_offsets;
+  uint64_t *recent_offsets;
+  size_t n_recent_deletions;
+  uint64_t *recent_deletions;
+};
+#define USERLLM__FORGOTTEN_MARKS__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&userllm__forgotten_marks__descriptor) \
+    , 0,NULL, 0,NULL, 0, 0, 0,NULL, 0,NULL, 0,NULL }
+
+
 /* Userllm__TimelineEvent methods */
 void   userllm__timeline_event__init
                      (Userllm__TimelineEvent         *message);
@@ -171,6 +211,25 @@ Userllm__Timeline *
 void   userllm__timeline__free_unpacked
                      (Userllm__Timeline *message,
                       ProtobufCAllocator *allocator);
+/* Userllm__ForgottenMarks methods */
+void   userllm__forgotten_marks__init
+                     (Userllm__ForgottenMarks         *message);
+size_t userllm__forgotten_marks__get_packed_size
+                     (const Userllm__ForgottenMarks   *message);
+size_t userllm__forgotten_marks__pack
+                     (const Userllm__ForgottenMarks   *message,
+                      uint8_t             *out);
+size_t userllm__forgotten_marks__pack_to_buffer
+                     (const Userllm__ForgottenMarks   *message,
+                      ProtobufCBuffer     *buffer);
+Userllm__ForgottenMarks *
+       userllm__forgotten_marks__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   userllm__forgotten_marks__free_unpacked
+                     (Userllm__ForgottenMarks *message,
+                      ProtobufCAllocator *allocator);
 /* --- per-message closures --- */
 
 typedef void (*Userllm__TimelineEvent_Closure)
@@ -178,6 +237,9 @@ typedef void (*Userllm__TimelineEvent_Closure)
                   void *closure_data);
 typedef void (*Userllm__Timeline_Closure)
                  (const Userllm__Timeline *message,
+                  void *closure_data);
+typedef void (*Userllm__ForgottenMarks_Closure)
+                 (const Userllm__ForgottenMarks *message,
                   void *closure_data);
 
 /* --- services --- */
@@ -187,6 +249,7 @@ typedef void (*Userllm__Timeline_Closure)
 
 extern const ProtobufCMessageDescriptor userllm__timeline_event__descriptor;
 extern const ProtobufCMessageDescriptor userllm__timeline__descriptor;
+extern const ProtobufCMessageDescriptor userllm__forgotten_marks__descriptor;
 
 PROTOBUF_C__END_DECLS
 
