@@ -1,9 +1,9 @@
-import MessageLogs
+import LogAddresses
 import Messages
-import Postgres
+import EmbeddingStore
 import ServiceRuntime
-import StreamProcessing
-import Streams
+import Flows
+import MessageLogs
 import UserModels
 
 extension App {

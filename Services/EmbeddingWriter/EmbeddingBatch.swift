@@ -1,8 +1,8 @@
-import Identifiers
+import Bytes
 import Messages
-import Postgres
-import StreamProcessing
-import Streams
+import EmbeddingStore
+import Flows
+import MessageLogs
 
 /// What records of `user-embeddings` come to: the newest row of each user and version, the users to forget, and the
 /// records that were none.

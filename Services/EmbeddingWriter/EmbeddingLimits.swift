@@ -1,6 +1,6 @@
-import Identifiers
+import Bytes
 import Messages
-import StreamProcessing
+import Flows
 import UserModels
 
 /// What an embedding may claim: whoever may write to the topic may have written it.

@@ -1,6 +1,6 @@
 import Messages
 import ServiceRuntime
-import StreamProcessing
+import Flows
 
 /// The metrics of the embedding writer.
 struct EmbeddingWriterMetrics: Sendable {

@@ -1,9 +1,10 @@
 import Failpoints
 import Messages
-import Postgres
+import PostgresClient
+import EmbeddingStore
 import ServiceRuntime
-import StreamProcessing
-import Streams
+import Flows
+import MessageLogs
 
 /// Writes rows with their offsets, as the owner of some partitions.
 actor RowWriter {

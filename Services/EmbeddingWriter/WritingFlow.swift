@@ -1,9 +1,9 @@
 import Foundation
 import Messages
-import Postgres
+import EmbeddingStore
 import ServiceRuntime
-import StreamProcessing
-import Streams
+import Flows
+import MessageLogs
 import UserModels
 
 /// `user-embeddings` in, rows out: rows and offsets in one database transaction.

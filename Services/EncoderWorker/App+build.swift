@@ -1,8 +1,8 @@
-import MessageLogs
+import LogAddresses
 import Messages
 import ServiceRuntime
-import StreamProcessing
-import Streams
+import Flows
+import MessageLogs
 import Tensors
 import UserModels
 

@@ -1,5 +1,5 @@
 import ServiceRuntime
-import StreamProcessing
+import Flows
 
 /// What the encoder worker can be told.
 ///

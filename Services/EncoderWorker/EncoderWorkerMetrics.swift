@@ -1,6 +1,6 @@
 import ServiceRuntime
-import StreamProcessing
-import Streams
+import Flows
+import MessageLogs
 import UserTimelines
 
 /// The metrics of the encoder worker.

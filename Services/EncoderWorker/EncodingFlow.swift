@@ -1,8 +1,8 @@
 import Failpoints
 import Messages
 import ServiceRuntime
-import StreamProcessing
-import Streams
+import Flows
+import MessageLogs
 import UserModels
 import UserTimelines
 

@@ -1,6 +1,6 @@
 import Failpoints
 import ServiceRuntime
-import Streams
+import MessageLogs
 import Synchronization
 
 /// Appends the events of requests, and bounds how many bytes may wait for the log.

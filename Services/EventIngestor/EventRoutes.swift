@@ -1,10 +1,10 @@
 import HTTPServer
-import Identifiers
+import Bytes
 import JSON
 import Messages
 import ServiceRuntime
-import StreamProcessing
-import Streams
+import Flows
+import MessageLogs
 
 /// What the event ingestor answers over HTTP.
 struct EventRoutes: Sendable {

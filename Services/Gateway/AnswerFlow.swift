@@ -1,8 +1,8 @@
-import Identifiers
+import Bytes
 import Messages
 import ServiceRuntime
-import StreamProcessing
-import Streams
+import Flows
+import MessageLogs
 
 /// Follows `answers` and `answer-tokens` in all partitions and puts them on the board.
 ///

@@ -1,9 +1,9 @@
 import HTTPServer
-import MessageLogs
+import LogAddresses
 import Messages
 import ServiceRuntime
-import StreamProcessing
-import Streams
+import Flows
+import MessageLogs
 
 extension App {
     /// Makes the gateway's parts and runs them until the process is told to stop.

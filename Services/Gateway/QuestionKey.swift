@@ -1,4 +1,4 @@
-import Identifiers
+import Bytes
 import Messages
 
 /// A question by who asked it and the id it has: two users may choose the same id.

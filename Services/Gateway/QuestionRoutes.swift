@@ -1,11 +1,11 @@
 import Foundation
 import HTTPServer
-import Identifiers
+import Bytes
 import JSON
 import Messages
 import ServiceRuntime
-import StreamProcessing
-import Streams
+import Flows
+import MessageLogs
 
 /// What the gateway answers over HTTP.
 struct QuestionRoutes: Sendable {

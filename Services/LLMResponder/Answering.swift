@@ -1,8 +1,9 @@
-import Identifiers
+import Bytes
 import Messages
-import Postgres
+import PostgresClient
+import EmbeddingStore
 import ServiceRuntime
-import StreamProcessing
+import Flows
 import UserModels
 
 /// Answers one question from its user's row.

@@ -1,5 +1,5 @@
 import ServiceRuntime
-import StreamProcessing
+import Flows
 import UserModels
 
 /// What the LLM responder can be told.

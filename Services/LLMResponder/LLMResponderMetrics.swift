@@ -1,8 +1,8 @@
-import Identifiers
+import Bytes
 import Messages
 import ServiceRuntime
-import StreamProcessing
-import Streams
+import Flows
+import MessageLogs
 import Synchronization
 
 /// The metrics of the LLM responder.

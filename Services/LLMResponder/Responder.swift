@@ -1,4 +1,4 @@
-import Executors
+import Concurrency
 import UserModels
 
 /// The language model, on a thread of its own.

@@ -1,9 +1,9 @@
-import Executors
-import Identifiers
+import Concurrency
+import Bytes
 import Messages
 import ServiceRuntime
-import StreamProcessing
-import Streams
+import Flows
+import MessageLogs
 
 extension RespondingFlow {
     /// How many parked questions are answered before fresh ones have their turn.

@@ -1,9 +1,9 @@
-import Executors
-import Identifiers
+import Concurrency
+import Bytes
 import Messages
 import ServiceRuntime
-import StreamProcessing
-import Streams
+import Flows
+import MessageLogs
 
 /// `questions` in, `answers` out: each answer and its question's offset in one commit.
 ///

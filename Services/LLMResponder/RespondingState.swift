@@ -1,7 +1,7 @@
-import Identifiers
+import Bytes
 import Messages
-import StreamProcessing
-import Streams
+import Flows
+import MessageLogs
 
 /// What the flow knows of its partitions and their questions, and what the next commit takes.
 struct RespondingState {

@@ -1,7 +1,7 @@
-import Identifiers
+import Bytes
 import Messages
 import ServiceRuntime
-import Streams
+import MessageLogs
 import Synchronization
 
 /// Sends the pieces of answers while they are written, as well as it can.

@@ -1,6 +1,6 @@
 import Foundation
 import ServiceRuntime
-import Streams
+import MessageLogs
 import Verification
 
 /// `benchmarks append`: records appended to Kafka by our wrapper and by librdkafka from C, in turn on one broker.

@@ -1,6 +1,6 @@
-import Executors
+import Concurrency
 import Foundation
-import Identifiers
+import Bytes
 import NeuralNetwork
 import ServiceRuntime
 import Synchronization

@@ -1,11 +1,12 @@
 import Foundation
 import HTTPClient
-import Identifiers
+import Bytes
 import Messages
-import Postgres
+import PostgresClient
+import EmbeddingStore
 import ServiceRuntime
-import StreamProcessing
-import Streams
+import Flows
+import MessageLogs
 import Synchronization
 import Verification
 

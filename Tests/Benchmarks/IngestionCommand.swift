@@ -1,8 +1,8 @@
 import Foundation
-import Identifiers
+import Bytes
 import Messages
 import ServiceRuntime
-import Streams
+import MessageLogs
 import Verification
 
 /// `benchmarks ingestion`: events over HTTP until they are durable, in batches and one a request, with `wrk` as the client.

@@ -2,7 +2,7 @@ import Foundation
 import Glibc
 import Messages
 import ServiceRuntime
-import Streams
+import MessageLogs
 import Verification
 
 /// `benchmarks rerouting`: events through the encoder worker, of which some or all lie in partitions that are not their

@@ -1,11 +1,11 @@
 import Datasets
 import Foundation
 import HTTPClient
-import Identifiers
-import MessageLogs
+import Bytes
+import LogAddresses
 import Messages
 import ServiceRuntime
-import Streams
+import MessageLogs
 import Verification
 
 /// What the benchmarks of the streams run on: a private database, a log with its topics, a model bundle, and no service

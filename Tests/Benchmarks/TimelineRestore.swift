@@ -1,9 +1,9 @@
 import Foundation
 import Glibc
-import Identifiers
-import MessageLogs
+import Bytes
+import LogAddresses
 import Messages
-import Streams
+import MessageLogs
 import Synchronization
 import UserTimelines
 

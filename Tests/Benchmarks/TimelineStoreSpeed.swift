@@ -1,5 +1,5 @@
 import Glibc
-import Identifiers
+import Bytes
 import Messages
 import RandomNumbers
 import UserTimelines

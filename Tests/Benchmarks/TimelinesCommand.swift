@@ -1,10 +1,10 @@
 import Datasets
 import Foundation
-import Identifiers
-import MessageLogs
+import Bytes
+import LogAddresses
 import Messages
 import ServiceRuntime
-import Streams
+import MessageLogs
 import UserTimelines
 import Verification
 

@@ -1,9 +1,9 @@
 import Foundation
-import Identifiers
+import Bytes
 import Messages
 import ServiceRuntime
-import StreamProcessing
-import Streams
+import Flows
+import MessageLogs
 import UserModels
 import Verification
 

@@ -1,6 +1,6 @@
 import Datasets
 import Foundation
-import Identifiers
+import Bytes
 import Messages
 import TestSupport
 import Testing

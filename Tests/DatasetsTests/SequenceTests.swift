@@ -1,6 +1,6 @@
 @testable import Datasets
 import Foundation
-import Identifiers
+import Bytes
 import Messages
 import Testing
 

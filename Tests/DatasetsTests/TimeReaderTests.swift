@@ -1,5 +1,5 @@
 import Foundation
-import Identifiers
+import Bytes
 import Messages
 import Testing
 

@@ -1,7 +1,7 @@
-import Identifiers
+import Bytes
 import Messages
-import StreamProcessing
-import Streams
+import Flows
+import MessageLogs
 import Testing
 import UserModels
 

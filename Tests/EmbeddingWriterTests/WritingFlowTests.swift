@@ -1,10 +1,12 @@
 import Foundation
-import Identifiers
+import Bytes
 import Messages
-import Postgres
+import PostgresClient
+import PostgresLogs
+import EmbeddingStore
 import ServiceRuntime
-import StreamProcessing
-import Streams
+import Flows
+import MessageLogs
 import TestSupport
 import Testing
 import UserModels

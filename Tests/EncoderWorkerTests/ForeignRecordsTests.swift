@@ -1,11 +1,11 @@
 import Datasets
 import Foundation
-import Identifiers
+import Bytes
 import Messages
-import Postgres
+import PostgresClient
 import ServiceRuntime
-import StreamProcessing
-import Streams
+import Flows
+import MessageLogs
 import Synchronization
 import TestSupport
 import Testing

@@ -1,5 +1,5 @@
 import ServiceRuntime
-import Streams
+import MessageLogs
 import Synchronization
 import Testing
 import UserTimelines

@@ -1,8 +1,8 @@
-import Identifiers
+import Bytes
 import Messages
-import Postgres
+import PostgresLogs
 import ServiceRuntime
-import Streams
+import MessageLogs
 import Synchronization
 import TestSupport
 import Testing

@@ -1,8 +1,8 @@
 import Foundation
 import HTTPClient
-import Identifiers
+import Bytes
 import Messages
-import Streams
+import MessageLogs
 import Synchronization
 import TestSupport
 import Testing

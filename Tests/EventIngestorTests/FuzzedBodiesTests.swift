@@ -1,9 +1,9 @@
 import Foundation
 import HTTPServer
-import Identifiers
+import Bytes
 import Messages
 import ServiceRuntime
-import Streams
+import MessageLogs
 import TestSupport
 import Testing
 

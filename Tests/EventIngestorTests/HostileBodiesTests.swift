@@ -1,10 +1,10 @@
 import Foundation
 import HTTPServer
-import Identifiers
+import Bytes
 import JSON
 import Messages
 import ServiceRuntime
-import Streams
+import MessageLogs
 import Synchronization
 import TestSupport
 import Testing

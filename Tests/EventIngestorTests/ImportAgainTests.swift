@@ -1,7 +1,7 @@
 import Foundation
 import Messages
 import ServiceRuntime
-import Streams
+import MessageLogs
 import TestSupport
 import Testing
 

@@ -1,8 +1,8 @@
 import Foundation
-import Identifiers
+import Bytes
 import Messages
 import ServiceRuntime
-import Streams
+import MessageLogs
 import Synchronization
 import TestSupport
 import Testing

@@ -1,10 +1,10 @@
 import Datasets
 import Foundation
-import Identifiers
+import Bytes
 import Messages
 import RandomNumbers
 import ServiceRuntime
-import Streams
+import MessageLogs
 import TestSupport
 import Testing
 

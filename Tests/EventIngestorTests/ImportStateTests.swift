@@ -1,9 +1,9 @@
 import Datasets
-import Digests
+import Bytes
 import Foundation
 import Glibc
 import ServiceRuntime
-import Streams
+import MessageLogs
 import TestSupport
 import Testing
 

@@ -1,7 +1,7 @@
 import Datasets
 import Foundation
 import ServiceRuntime
-import Streams
+import MessageLogs
 import TestSupport
 import Testing
 

@@ -1,10 +1,10 @@
 import Foundation
 import HTTPClient
 import HTTPServer
-import MessageLogs
+import LogAddresses
 import Messages
 import ServiceRuntime
-import Streams
+import MessageLogs
 import Synchronization
 import TestSupport
 

@@ -1,5 +1,5 @@
 import Datasets
-import Digests
+import Bytes
 import Foundation
 import NeuralNetwork
 import Tensors

@@ -1,8 +1,8 @@
 import Datasets
-import Identifiers
+import Bytes
 import Messages
 import NeuralNetwork
-import Streams
+import MessageLogs
 import Tokenization
 import UserModels
 

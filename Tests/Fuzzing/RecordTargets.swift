@@ -1,5 +1,5 @@
 import Messages
-import Streams
+import MessageLogs
 import UserTimelines
 
 /// Records and headers as whoever may write to a topic sends them.

@@ -1,11 +1,11 @@
 import Foundation
 import HTTPClient
 import HTTPServer
-import Identifiers
-import MessageLogs
+import Bytes
+import LogAddresses
 import Messages
 import ServiceRuntime
-import Streams
+import MessageLogs
 import TestSupport
 import Testing
 

@@ -1,9 +1,9 @@
 import Foundation
 import HTTPClient
 import HTTPServer
-import MessageLogs
+import LogAddresses
 import Messages
-import Streams
+import MessageLogs
 import Synchronization
 import TestSupport
 import Testing

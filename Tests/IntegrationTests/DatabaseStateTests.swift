@@ -1,12 +1,12 @@
 import Datasets
 import Foundation
 import HTTPClient
-import Identifiers
-import MessageLogs
+import Bytes
+import LogAddresses
 import Messages
-import Postgres
+import EmbeddingStore
 import ServiceRuntime
-import Streams
+import MessageLogs
 import Synchronization
 import TestSupport
 import Testing

@@ -1,9 +1,9 @@
 import Foundation
 import HTTPClient
-import MessageLogs
+import LogAddresses
 import Messages
 import ServiceRuntime
-import Streams
+import MessageLogs
 import TestSupport
 import Testing
 import Verification

@@ -1,7 +1,7 @@
 import Foundation
 import Messages
-import StreamProcessing
-import Streams
+import Flows
+import MessageLogs
 import TestSupport
 import Testing
 import Verification

@@ -1,10 +1,10 @@
 import Foundation
 import HTTPClient
-import Identifiers
+import Bytes
 import Messages
 import ServiceRuntime
-import StreamProcessing
-import Streams
+import Flows
+import MessageLogs
 import TestSupport
 import Testing
 import Verification

@@ -1,9 +1,9 @@
 import Foundation
 import Glibc
-import Identifiers
+import Bytes
 import Messages
-import Postgres
-import Streams
+import PostgresClient
+import MessageLogs
 import TestSupport
 import Testing
 import Verification

@@ -1,7 +1,7 @@
 import Datasets
 import Foundation
 import Glibc
-import Identifiers
+import Bytes
 import ServiceRuntime
 import Testing
 import Verification

@@ -2,7 +2,7 @@ import Foundation
 import Glibc
 import Messages
 import ServiceRuntime
-import Streams
+import MessageLogs
 import Testing
 import Verification
 

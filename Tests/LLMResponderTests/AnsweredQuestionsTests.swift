@@ -1,8 +1,9 @@
-import Identifiers
+import Bytes
 import Messages
-import Postgres
-import StreamProcessing
-import Streams
+import PostgresClient
+import PostgresLogs
+import Flows
+import MessageLogs
 import TestSupport
 import Testing
 

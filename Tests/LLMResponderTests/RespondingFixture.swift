@@ -1,11 +1,13 @@
 import Datasets
 import Foundation
-import Identifiers
+import Bytes
 import Messages
-import Postgres
+import PostgresClient
+import PostgresLogs
+import EmbeddingStore
 import ServiceRuntime
-import StreamProcessing
-import Streams
+import Flows
+import MessageLogs
 import Synchronization
 import TestSupport
 import UserModels

@@ -1,9 +1,9 @@
-import Identifiers
+import Bytes
 import Messages
-import Postgres
+import PostgresClient
 import ServiceRuntime
-import StreamProcessing
-import Streams
+import Flows
+import MessageLogs
 import TestSupport
 import Testing
 import UserModels

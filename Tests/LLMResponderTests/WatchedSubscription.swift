@@ -1,5 +1,5 @@
 import Messages
-import Streams
+import MessageLogs
 
 /// Passes on to a subscription, and remembers what a flow did with it.
 actor WatchedSubscription: Subscription {

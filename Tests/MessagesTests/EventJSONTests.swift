@@ -1,4 +1,4 @@
-import Identifiers
+import Bytes
 import JSON
 import Messages
 import Testing

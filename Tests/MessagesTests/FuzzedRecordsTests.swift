@@ -1,4 +1,4 @@
-import Identifiers
+import Bytes
 import Messages
 import TestSupport
 import Testing

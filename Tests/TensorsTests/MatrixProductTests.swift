@@ -1,4 +1,4 @@
-import Executors
+import Concurrency
 import Synchronization
 @testable import Tensors
 import TestSupport

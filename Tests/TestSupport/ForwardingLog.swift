@@ -1,4 +1,4 @@
-public import Streams
+public import MessageLogs
 
 /// A message log that passes on to another what a test's double of it does not do itself.
 public protocol ForwardingLog: MessageLog {

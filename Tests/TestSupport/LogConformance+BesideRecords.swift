@@ -1,4 +1,4 @@
-import Streams
+import MessageLogs
 
 extension LogStage {
     /// A reader that works on a batch for long hears what is due, gives up partitions, and misses no record by it.

@@ -1,4 +1,4 @@
-import Streams
+import MessageLogs
 
 /// Commits of offsets that are not the end of a batch, and waits that are given up.
 extension LogStage {

@@ -1,4 +1,4 @@
-import Streams
+import MessageLogs
 
 extension LogStage {
     /// Partitions that are being restored wait, the others go on, and each assignment holds anew.

@@ -1,4 +1,4 @@
-import Streams
+import MessageLogs
 
 extension LogStage {
     func ownOffsetsAreTheReadersOwn() async throws {

@@ -1,4 +1,4 @@
-import Streams
+import MessageLogs
 
 extension LogStage {
     /// A batch can be taken while the one before is open; both are committed in turn, and nothing is lost or doubled.

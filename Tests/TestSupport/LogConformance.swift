@@ -1,5 +1,5 @@
 import Foundation
-public import Streams
+public import MessageLogs
 
 /// What the text of `MessageLog` promises, as scenarios that every conformer passes.
 ///

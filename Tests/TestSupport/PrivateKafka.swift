@@ -1,8 +1,8 @@
 import Foundation
 import Glibc
-public import Kafka
+public import KafkaLogs
 import ServiceRuntime
-import Streams
+import MessageLogs
 
 /// A real Apache Kafka broker for tests: one for each test process, on free ports, in a folder that goes with it.
 ///

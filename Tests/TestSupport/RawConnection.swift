@@ -1,4 +1,4 @@
-import Executors
+import Concurrency
 import Glibc
 
 /// A TCP connection that sends exactly what a test wrote, right or wrong.

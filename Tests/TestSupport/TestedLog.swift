@@ -1,6 +1,6 @@
-import Kafka
-import Postgres
-public import Streams
+import KafkaLogs
+import PostgresLogs
+public import MessageLogs
 
 /// The message logs that a test may run over: `@Test(arguments: TestedLog.available)`.
 public enum TestedLog: String, Sendable, CaseIterable {

@@ -1,6 +1,6 @@
 import Datasets
 import Foundation
-import Identifiers
+import Bytes
 import NeuralNetwork
 import ServiceRuntime
 import Tensors

@@ -1,5 +1,5 @@
 import Datasets
-import Identifiers
+import Bytes
 import Messages
 import NeuralNetwork
 import Testing

@@ -1,6 +1,6 @@
-import Identifiers
+import Bytes
 import Messages
-import Streams
+import MessageLogs
 import Testing
 
 @testable import UserTimelines

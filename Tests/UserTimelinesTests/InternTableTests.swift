@@ -1,4 +1,4 @@
-import Identifiers
+import Bytes
 import Testing
 
 @testable import UserTimelines

@@ -1,8 +1,8 @@
 import Foundation
-import Identifiers
+import Bytes
 import Messages
-import StreamProcessing
-import Streams
+import Flows
+import MessageLogs
 import TestSupport
 import Testing
 

@@ -1,11 +1,11 @@
 import Datasets
 import Foundation
-import Identifiers
-import MessageLogs
+import Bytes
+import LogAddresses
 import Messages
-import Postgres
-import StreamProcessing
-public import Streams
+import EmbeddingStore
+import Flows
+public import MessageLogs
 
 /// A log, a database and a tiny model without any process: a test starts those it needs, one by one.
 public struct BareSystem: Sendable {

@@ -1,8 +1,7 @@
-import Identifiers
+import Bytes
 import Messages
-import Postgres
-import StreamProcessing
-public import Streams
+import Flows
+public import MessageLogs
 import UserModels
 
 /// Holds everything that is kept against `user-events`, once the log is drained.

@@ -1,6 +1,6 @@
-import Identifiers
-import Postgres
-import StreamProcessing
+import Bytes
+import PostgresClient
+import Flows
 
 /// What the harness asks the database of a system beside the services.
 struct FaultsDatabase: Sendable {

@@ -1,10 +1,10 @@
 import Foundation
 import Glibc
-import Identifiers
-import MessageLogs
+import Bytes
+import LogAddresses
 import Messages
 import ServiceRuntime
-import Streams
+import MessageLogs
 
 /// Makes faults happen to a running system.
 actor FaultsInjector {

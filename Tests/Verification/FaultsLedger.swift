@@ -1,4 +1,4 @@
-import Identifiers
+import Bytes
 
 /// What the load sent, and what it was told of it: the other side of the account that the topics keep.
 actor FaultsLedger {

@@ -1,10 +1,10 @@
 import Foundation
 import HTTPClient
-import Identifiers
+import Bytes
 import Messages
 import RandomNumbers
 import ServiceRuntime
-import StreamProcessing
+import Flows
 
 /// Events, deletions and questions over HTTP, each written down before it is sent and after it is acknowledged.
 ///

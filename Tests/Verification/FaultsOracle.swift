@@ -1,6 +1,6 @@
-import Identifiers
+import Bytes
 import Messages
-import Streams
+import MessageLogs
 
 /// `user-events`, folded record by record as SYSTEM.md says: what everything else must agree with.
 struct FaultsOracle: Sendable {

@@ -1,8 +1,8 @@
-import Identifiers
-import MessageLogs
+import Bytes
+import LogAddresses
 import Messages
-import StreamProcessing
-import Streams
+import Flows
+import MessageLogs
 
 extension FaultsVerification {
     /// Looks at everything once all is well again.

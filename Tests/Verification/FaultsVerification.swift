@@ -1,12 +1,12 @@
 import Datasets
 import Foundation
 import HTTPClient
-import Identifiers
-import MessageLogs
+import Bytes
+import LogAddresses
 import Messages
 import ServiceRuntime
-import StreamProcessing
-import Streams
+import Flows
+import MessageLogs
 
 /// Runs the whole system under load while things go wrong, and holds it to its promises afterwards.
 public struct FaultsVerification: Sendable {

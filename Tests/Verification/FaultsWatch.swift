@@ -1,9 +1,9 @@
-import Identifiers
-import MessageLogs
+import Bytes
+import LogAddresses
 import Messages
 import ServiceRuntime
-import StreamProcessing
-import Streams
+import Flows
+import MessageLogs
 
 /// Looks at rows and offsets again and again while faults happen: nothing of it may ever go back.
 actor FaultsWatch {

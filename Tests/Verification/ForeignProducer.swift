@@ -1,10 +1,10 @@
-import Identifiers
-import MessageLogs
+import Bytes
+import LogAddresses
 import Messages
 import RandomNumbers
 import ServiceRuntime
-import StreamProcessing
-import Streams
+import Flows
+import MessageLogs
 
 /// A producer of events that is not ours, and writes them as it is used to.
 enum ForeignProducer: String, Sendable, CaseIterable {

@@ -1,9 +1,10 @@
 public import Datasets
 import Foundation
-import Identifiers
+import Bytes
 import Messages
-import Postgres
-import StreamProcessing
+import PostgresClient
+import EmbeddingStore
+import Flows
 import SystemClient
 
 /// Measures how long an accepted event takes to be in its user's row, and in the user's next answer.

@@ -1,8 +1,8 @@
 import Foundation
 import Glibc
-import Kafka
+import KafkaLogs
 import ServiceRuntime
-public import Streams
+public import MessageLogs
 import Synchronization
 public import TCPProxy
 

@@ -1,7 +1,7 @@
 public import Datasets
-public import Identifiers
+public import Bytes
 public import Messages
-import Postgres
+import EmbeddingStore
 import UserModels
 
 /// What the rows must be: every user's full history encoded offline with the same bundle.

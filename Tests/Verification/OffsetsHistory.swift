@@ -1,5 +1,5 @@
 import Foundation
-import Streams
+import MessageLogs
 
 /// Every offset that groups have committed to a Kafka, as the files of its own topic of them tell.
 ///

@@ -1,7 +1,7 @@
-import Identifiers
+import Bytes
 import Messages
-import StreamProcessing
-public import Streams
+import Flows
+public import MessageLogs
 
 /// How far the services are with what is in the log.
 public struct Progress: Sendable {

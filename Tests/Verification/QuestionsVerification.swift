@@ -1,11 +1,11 @@
 public import Datasets
 import Foundation
-import Identifiers
-import MessageLogs
+import Bytes
+import LogAddresses
 import Messages
 import ServiceRuntime
-import StreamProcessing
-import Streams
+import Flows
+import MessageLogs
 import Synchronization
 import SystemClient
 

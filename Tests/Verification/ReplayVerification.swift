@@ -1,9 +1,9 @@
 import Foundation
-import Identifiers
-import MessageLogs
+import Bytes
+import LogAddresses
 import Messages
 import ServiceRuntime
-import Streams
+import MessageLogs
 import UserModels
 
 /// Sends a whole data set through a running system, with or without crashes on the way, and compares every row.

@@ -1,8 +1,8 @@
-import Identifiers
+import Bytes
 import Messages
-import Postgres
+import PostgresClient
 import ServiceRuntime
-import StreamProcessing
+import Flows
 
 /// Looks at rows while they are written: how long nothing moved, and whether an event count ever went back.
 actor RowWatch {

@@ -1,9 +1,9 @@
-import Identifiers
-import MessageLogs
+import Bytes
+import LogAddresses
 public import Messages
 import ServiceRuntime
-import StreamProcessing
-import Streams
+import Flows
+import MessageLogs
 import UserModels
 
 /// Changes the number of processes with `userllm scale` while events flow, and compares every row at the end.

@@ -1,6 +1,6 @@
 public import Datasets
 import Foundation
-import Identifiers
+import Bytes
 import Messages
 import NeuralNetwork
 import Tensors

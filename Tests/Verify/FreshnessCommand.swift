@@ -1,5 +1,5 @@
 import Datasets
-import Identifiers
+import Bytes
 import ServiceRuntime
 import Verification
 

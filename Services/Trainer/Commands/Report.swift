@@ -1,6 +1,6 @@
 import Datasets
 import Foundation
-import ShownText
+import Bytes
 
 /// The result of a command: lines for people, or one JSON object on stdout.
 struct Report {

@@ -1,6 +1,6 @@
 import Datasets
 import Foundation
-import InputFiles
+import Files
 import ServiceRuntime
 import Tensors
 

@@ -1,6 +1,6 @@
 import Datasets
-import Executors
-import Identifiers
+import Concurrency
+import Bytes
 import Messages
 import Synchronization
 import UserModels

@@ -1,4 +1,4 @@
-import Executors
+import Concurrency
 
 /// A thread for work that computes for long.
 actor ComputingThread {

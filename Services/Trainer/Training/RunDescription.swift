@@ -2,7 +2,7 @@ import Datasets
 import Foundation
 import JSON
 import ServiceRuntime
-import ShownText
+import Bytes
 import Tensors
 
 /// What `run.json` says of a training: what is trained, on which data, and how.

@@ -1,5 +1,5 @@
 import Datasets
-import Executors
+import Concurrency
 import NeuralNetwork
 import Synchronization
 import UserModels

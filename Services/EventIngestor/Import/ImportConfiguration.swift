@@ -1,0 +1,172 @@
+import Datasets
+import Bytes
+import Foundation
+import ServiceRuntime
+
+/// What `event-ingestor import` can be told.
+///
+/// **Configuration keys**
+/// - `log` (text, `postgresql://localhost/userllm`): the message log.
+/// - `format` (`auto`, `movielens`, `amazon`, `google-local`, `recbole`, `csv`, `sequences`, `ndjson`; `auto`): what the file
+///   holds; `auto` sees it by its name and first lines.
+/// - `order` (`time`, `file`, `interleaved`; `time`, or `file` for a set without times): in which order events are sent.
+/// - `sort-memory` (integer, 256 MB): what sorting may take; more is sorted on the disk, in the folder `TMPDIR`, or beside
+///   the state where that is not set.
+/// - `rate` (number, 0): events per second; 0 is as fast as the log takes them.
+/// - `batch-events` (integer, 5,000): events that are appended together.
+/// - `state` (text, beside the file): where it is kept how far the import is.
+/// - `skip-bad-lines` (flag, false): leaves lines out that cannot be read, and counts them.
+/// - `send-again` (flag, false): also sends what was sent to the log before from another file, or by another state.
+struct ImportConfiguration: Sendable {
+    /// What a file holds.
+    enum Format: String, CaseIterable, ConfigurationValue {
+        case automatic = "auto"
+        case movieLens = "movielens"
+        case amazon
+        case googleLocal = "google-local"
+        case recBole = "recbole"
+        case csv
+        case sequences
+        case ndjson
+
+        /// The same, as data sets call it; nil to find it out.
+        var dataset: DatasetFormat? { DatasetFormat(rawValue: rawValue) }
+    }
+
+    /// In which order events are sent.
+    enum Order: String, CaseIterable, ConfigurationValue {
+        /// By time, those of one time as in the file: so each user's are in the order that `trainer prepare` has them in.
+        case time
+        /// As they stand in the file.
+        case file
+        /// Each user's first event, then each user's second, and so on, each user's in order of time.
+        case interleaved
+    }
+
+    /// The most events that are appended together.
+    static let largestBatch = 50_000
+
+    private static let formatKey = ConfigurationKey<Format>("format", default: .automatic, help: "What the file holds")
+    private static let orderKey = ConfigurationKey<Order>(
+        "order",
+        default: .time,
+        help:
+            "time: by time, as trainer prepare has each user's; file: as they stand there, the default without times; "
+            + "interleaved: all users at once, each one's by time"
+    )
+    private static let memoryKey = ConfigurationKey<Int>(
+        "sort-memory",
+        default: 256,
+        in: 1...65_536,
+        unit: "MB",
+        help: "What sorting may take; more is sorted on the disk, in TMPDIR or beside the state"
+    )
+    private static let rateKey = ConfigurationKey<Double>(
+        "rate",
+        default: 0,
+        in: 0...10_000_000,
+        unit: "events per second",
+        help: "How fast to send; 0 is as fast as the log takes them"
+    )
+    private static let batchKey = ConfigurationKey<Int>(
+        "batch-events",
+        default: 5_000,
+        in: 1...largestBatch,
+        unit: "events",
+        help: "Events that are appended together"
+    )
+    private static let stateKey = ConfigurationKey<String>(
+        "state",
+        help: "The file that keeps how far the import is; by default beside the events"
+    )
+    private static let skipKey = ConfigurationKey<Bool>(
+        "skip-bad-lines",
+        default: false,
+        help: "Leaves out and counts lines that cannot be read, instead of stopping there"
+    )
+
+    private static let againKey = ConfigurationKey<Bool>(
+        "send-again",
+        default: false,
+        help: "Also sends what was sent to the log before from another file, or by another state"
+    )
+
+    /// Every key of the command.
+    static let keys: [any AnyConfigurationKey] = [
+        CommonKeys.log, formatKey, orderKey, memoryKey, rateKey, batchKey, stateKey, skipKey, againKey,
+    ]
+
+    /// The file or folder as given.
+    let path: String
+    let log: String
+    let format: Format
+    let order: Order
+    /// Whether the order was asked for; else a set without times is sent as it stands.
+    let isOrderGiven: Bool
+    /// What sorting may take, in bytes.
+    var sortMemory: Int
+    let rate: Double
+    let batchCount: Int
+    let skipsBadLines: Bool
+    /// Whether events are sent although the same content was sent before.
+    let sendsAgain: Bool
+    private let state: String?
+
+    /// Reads the keys.
+    init(path: String, reader: ConfigurationReader) throws(ConfigurationError) {
+        self.path = path
+        log = try reader.value(of: CommonKeys.log)
+        format = try reader.value(of: Self.formatKey)
+        order = try reader.value(of: Self.orderKey)
+        isOrderGiven = reader.isSet(Self.orderKey)
+        sortMemory = try reader.value(of: Self.memoryKey) << 20
+        rate = try reader.value(of: Self.rateKey)
+        batchCount = try reader.value(of: Self.batchKey)
+        state = try reader.optionalValue(of: Self.stateKey)
+        skipsBadLines = try reader.value(of: Self.skipKey)
+        sendsAgain = try reader.value(of: Self.againKey)
+    }
+
+    /// Where it is kept how far the import is: one file for each log.
+    func statePath(for file: String) -> String { state ?? file + stateSuffix }
+
+    /// Whether a place for it was named.
+    var isStateNamed: Bool { state != nil }
+
+    /// Whether a state has the name that it gets for this address of the log.
+    func isOfSameAddress(state path: String) -> Bool { path.hasSuffix(stateSuffix) }
+
+    private var stateSuffix: String { ".import-\(Self.target(Redaction.address(log)))" }
+
+    /// The file beside which a state lies, by its name; nil when it is not called as one.
+    static func file(ofState path: String) -> String? {
+        let suffix = path.suffix(".import-".count + targetLength)
+        guard suffix.hasPrefix(".import-"), suffix.count < path.count,
+            suffix.dropFirst(".import-".count).utf8.allSatisfy({ "0123456789abcdef".utf8.contains($0) })
+        else { return nil }
+        return String(path.dropLast(suffix.count))
+    }
+
+    /// Where versions before this kept it: one file for each log and order.
+    func earlierStatePaths(for file: String) -> [String] {
+        guard state == nil else { return [] }
+        return ["file", "interleaved"].map { "\(file).import-\(Self.target("\(Redaction.address(log))\n\($0)"))" }
+    }
+
+    private static let targetLength = 8
+    private static func target(_ text: String) -> Substring {
+        SHA256.hexDigest(of: Array(text.utf8)).prefix(targetLength)
+    }
+
+    /// The folder for what is sorted on the disk.
+    static func sortFolder(state: String) -> String {
+        if let folder = ProcessInfo.processInfo.environment["TMPDIR"], !folder.isEmpty { return folder }
+        return folder(of: state)
+    }
+
+    /// The folder that a file lies in.
+    static func folder(of path: String) -> String {
+        let folder = (path as NSString).deletingLastPathComponent
+        return folder.isEmpty ? "." : folder
+    }
+}

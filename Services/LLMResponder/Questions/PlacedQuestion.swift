@@ -1,0 +1,51 @@
+import Bytes
+import Messages
+import MessageLogs
+
+/// A question and its place in the log.
+struct PlacedQuestion: Sendable {
+    /// Where a question lies.
+    struct Place: Hashable, Sendable {
+        let partition: TopicPartition
+        let offset: Int64
+    }
+
+    let place: Place
+    let question: Question
+    /// What tells it from other questions.
+    let key: QuestionKey
+    /// When it ends without an answer, in milliseconds since 1970.
+    let due: Int64
+
+    init(_ question: Question, in record: Record, now: Int64) {
+        place = Place(partition: record.source, offset: record.offset)
+        self.question = question
+        key = QuestionKey(question)
+        due = question.due(appendedAt: record.timestamp, now: now)
+    }
+
+    /// Its user's id.
+    var user: UserID { question.user }
+
+    /// About how much memory it takes.
+    var byteCount: Int { question.text.utf8.count + question.user.utf8.count + question.id.utf8.count + 512 }
+}
+
+/// What tells a question from all others, for this process: two users may have chosen the same id.
+struct QuestionKey: Hashable, Comparable, Sendable {
+    /// 64 bits of both, by a hash that nobody outside can foresee.
+    private let bits: Int
+
+    init(_ question: Question) { self.init(user: question.user, id: question.id) }
+
+    init(_ answer: Answer) { self.init(user: answer.user, id: answer.questionID) }
+
+    private init(user: UserID, id: QuestionID) {
+        var hasher = Hasher()
+        hasher.combine(user)
+        hasher.combine(id)
+        bits = hasher.finalize()
+    }
+
+    static func < (a: QuestionKey, b: QuestionKey) -> Bool { a.bits < b.bits }
+}

@@ -1,0 +1,106 @@
+import Concurrency
+import ServiceRuntime
+import Flows
+import MessageLogs
+import Synchronization
+
+/// Finds out what became of the questions of newly assigned partitions, while others are answered.
+///
+/// The answers of a predecessor that just ended may be some seconds in coming to an end themselves, and nobody else's
+/// questions wait for that. The flow takes what was found, in `take`, and only then lets the partitions' records flow.
+final class QuestionRestores: Sendable {
+    private struct Request: Sendable {
+        let number: Int
+        let partitions: [TopicPartition]
+    }
+
+    private struct State {
+        var last = 0
+        /// The request that each partition is waited for.
+        var open: [TopicPartition: Int] = [:]
+        var found: [(number: Int, found: RestoredQuestions.Found)] = []
+    }
+
+    private let log: any MessageLog
+    private let most: Int
+    private let signal: Signal
+    private let logger: Logger
+    private let requests: AsyncStream<Request>
+    private let requesting: AsyncStream<Request>.Continuation
+    private let state = Mutex(State())
+
+    /// Begins without partitions.
+    ///
+    /// - Parameters:
+    ///   - log: the log.
+    ///   - most: how many answers of a partition are kept at most.
+    ///   - signal: is raised when something was found.
+    ///   - logger: takes warnings.
+    init(_ log: any MessageLog, most: Int, signal: Signal, logger: Logger) {
+        self.log = log
+        self.most = most
+        self.signal = signal
+        self.logger = logger
+        (requests, requesting) = AsyncStream.makeStream()
+    }
+
+    /// A partition that is not found out about yet; nil when there is none.
+    var waiting: TopicPartition? { state.withLock { $0.open.keys.min { $0.partition < $1.partition } } }
+
+    /// Takes on partitions.
+    func begin(_ partitions: [TopicPartition]) {
+        let number = state.withLock { state in
+            state.last += 1
+            for partition in partitions { state.open[partition] = state.last }
+            return state.last
+        }
+        requesting.yield(Request(number: number, partitions: partitions))
+    }
+
+    /// Gives up partitions.
+    func cancel(_ partitions: [TopicPartition]) {
+        state.withLock { state in
+            for partition in partitions { state.open[partition] = nil }
+        }
+    }
+
+    /// What was found since this was asked last, of partitions that were not given up.
+    func take() -> [RestoredQuestions.Found] {
+        state.withLock { state in
+            defer { state.found = [] }
+            return state.found.map { number, found in
+                var found = found
+                found.partitions = found.partitions.filter { state.open[$0.key] == number }
+                for partition in found.partitions.keys { state.open[partition] = nil }
+                return found
+            }
+        }
+    }
+
+    /// Finds out until the task is cancelled.
+    ///
+    /// - Throws: what the log throws, unless it is only away.
+    func run() async throws {
+        for await request in requests {
+            var backoff = Backoff()
+            while !Task.isCancelled, isOpen(request) {
+                do {
+                    let found = try await RestoredQuestions.read(request.partitions, from: log, most: most)
+                    state.withLock { $0.found.append((request.number, found)) }
+                    signal.raise()
+                    break
+                } catch {
+                    // A read that is cancelled ends with an error of the log.
+                    if Task.isCancelled { return }
+                    guard let failure = error as? StreamError, case .unavailable = failure else { throw error }
+                    logger.warning("cannot see what is answered already", metadata: ["error": failure.description])
+                }
+                try? await Task.sleep(for: backoff.next())
+            }
+        }
+    }
+
+    private func isOpen(_ request: Request) -> Bool {
+        state.withLock { state in request.partitions.contains { state.open[$0] == request.number } }
+    }
+}

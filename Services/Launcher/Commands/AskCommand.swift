@@ -1,0 +1,114 @@
+import Foundation
+import Bytes
+public import Messages
+public import ServiceRuntime
+import Flows
+import SystemClient
+
+/// `userllm ask USER "question"`: one question to a system that runs.
+enum AskCommand {
+    private static let formKey = ConfigurationKey<Question.AnswerForm>(
+        "form",
+        default: .known,
+        help: "What the answer may be: a title or category the model knows, a title, a category, or any text"
+    )
+    private static let itemsKey = ConfigurationKey<Int>(
+        "items",
+        default: 5,
+        in: 1...1_000,
+        help: "How many titles to rank"
+    )
+    private static let atLeastKey = ConfigurationKey<UInt64>(
+        "at-least-events",
+        default: 0,
+        unit: "events",
+        help: "Waits until the answer knows at least this many of the user's events"
+    )
+    private static let timeoutKey = ConfigurationKey<Duration>(
+        "timeout",
+        default: .seconds(30),
+        in: .milliseconds(1) ... .seconds(3_600),
+        help: "After this long the answer is \"expired\""
+    )
+    private static let gatewayKey = ConfigurationKey<String>(
+        "gateway",
+        help: "The gateway's address; without one, that of the system on the data folder"
+    )
+    private static let jsonKey = ConfigurationKey<Bool>("json", default: false, help: "Prints the answer as JSON")
+
+    /// The command as the program lists it.
+    static let command = Command(
+        "ask",
+        summary: "Asks the running system about a user",
+        arguments: [
+            CommandArgument("user", help: "the user's id"),
+            CommandArgument("question", help: "the question, in quotes"),
+        ],
+        keys: [formKey, itemsKey, atLeastKey, timeoutKey, gatewayKey, jsonKey, SystemConfiguration.dataKey]
+    ) { context in
+        let question = try question(context)
+        let client = SystemClient(gateway: try gateway(context), ingestor: "")
+        let answer = try await client.ask(question)
+        if try context.configuration.value(of: jsonKey) {
+            Console().show(String(decoding: try answer.encodedJSON(), as: UTF8.self))
+        } else {
+            Console().show(text(of: answer))
+        }
+        if answer.status == .failed || answer.status == .expired { throw ProcessFailure(shown(answer.reason)) }
+    }
+
+    private static func question(_ context: ProcessContext) throws -> Question {
+        let configuration = context.configuration
+        let now = WallClock.milliseconds
+        let timeout = try configuration.value(of: timeoutKey)
+        return Question(
+            id: QuestionID(UUID().uuidString.lowercased()),
+            user: UserID(context.argument("user") ?? ""),
+            text: context.argument("question") ?? "",
+            form: try configuration.value(of: formKey),
+            itemCount: try configuration.value(of: itemsKey),
+            minimumEventCount: try configuration.value(of: atLeastKey),
+            askedAt: now,
+            deadline: now + Int64(timeout / .milliseconds(1))
+        )
+    }
+
+    private static func gateway(_ context: ProcessContext) throws -> String {
+        if let address = try context.configuration.optionalValue(of: gatewayKey) { return address.trimmingSuffix("/") }
+        let data = try context.configuration.value(of: SystemConfiguration.dataKey).absolutePath
+        guard let address = SystemState.running(on: data)?.gateways.first else {
+            throw ProcessFailure(
+                "no system with a gateway runs on \(data): start one with `userllm up --data \(data)`, "
+                    + "or name a gateway with --gateway http://host:port"
+            )
+        }
+        return address
+    }
+
+    private static func shown(_ text: String) -> String { ControlCharacters.escaped(text) }
+
+    static func text(of answer: Answer) -> String {
+        var lines: [String] = []
+        if !answer.text.isEmpty { lines.append(shown(answer.text)) }
+        for (rank, item) in answer.items.enumerated() {
+            lines.append(
+                "  \(rank + 1). \(shown(item.title))  (\(item.score.formatted(.number.precision(.fractionLength(2)))))"
+            )
+        }
+        switch answer.status {
+        case .answered: lines.append("[knows \(answer.eventCount) events of \(shown(answer.user.text))]")
+        case .noHistory: lines.append("[no history: \(shown(answer.user.text)) has no events yet]")
+        case .expired, .failed: lines.append("[\(answer.status.rawValue): \(shown(answer.reason))]")
+        }
+        let compute = Double(answer.computeMicroseconds) / 1_000
+        // The times are the answer's own words.
+        let time = answer.answeredAt.subtractingReportingOverflow(answer.askedAt)
+        lines.append(
+            "[\(time.overflow ? 0 : time.partialValue) ms, of which "
+                + "\(compute.formatted(.number.precision(.fractionLength(0)))) ms in the model]"
+        )
+        return lines.joined(separator: "\n")
+    }
+}
+
+extension Question.AnswerForm: ConfigurationValue {}

@@ -1,0 +1,152 @@
+import Datasets
+import Foundation
+import Bytes
+import Messages
+import Flows
+import SystemClient
+
+/// Users of the invented world whom the model has never seen: their answers before and after their taste changed.
+struct Demonstration: Sendable {
+    /// One user's story, and what the world knows to be true.
+    private struct Story: Sendable {
+        let user: UserID
+        let genreBefore: String
+        let genreAfter: String
+        let titleBefore: Answer
+        let titleAfter: Answer
+        let favouriteBefore: Answer
+        let favouriteAfter: Answer
+    }
+
+    /// How many events of another genre each user gets.
+    static let newEventCount = 20
+
+    private let world: SyntheticWorld
+    private let client: SystemClient
+    private let console: Console
+
+    /// Prepares a demonstration.
+    init(world: SyntheticWorld, client: SystemClient, console: Console) {
+        self.world = world
+        self.client = client
+        self.console = console
+    }
+
+    /// Feeds, asks, feeds again, asks again, and shows the tables.
+    func run(users: Int) async throws {
+        console.say("feeding the histories of \(users) users the model has not seen, and asking about each")
+        var stories: [Story] = []
+        for index in 0..<users { stories.append(try await story(index)) }
+        console.show("\nWhat will the user watch next?\n" + titleTable(stories))
+        console.show("\nThe user's favourite genre\n" + favouriteTable(stories))
+        let changed = stories.filter(isChanged).count
+        let known = stories.filter { $0.favouriteAfter.text == $0.genreAfter }.count
+        console.show(
+            """
+
+            \(changed) of \(stories.count) changed: the next title is of the new genre after \(Self.newEventCount) \
+            events of it, and was not before
+            \(known) of \(stories.count) favourite genres follow
+            """
+        )
+    }
+
+    private func story(_ index: Int) async throws -> Story {
+        // Viewers past those that were written out were in no training.
+        let viewer = world.viewer(world.configuration.viewerCount + index)
+        // A folder that was used before has this user's events already, and the change with them.
+        let user = UserID("\(viewer.id)-\(UUID().uuidString.prefix(8).lowercased())")
+        let past = viewer.events.map { renamed($0, to: user) }
+        try await client.send(past)
+        let titleBefore = try await ask(user, knowing: past.count, form: .title)
+        let favouriteBefore = try await ask(user, knowing: past.count, form: .category)
+
+        let genre = otherGenre(than: [titleBefore, favouriteBefore], viewer, index)
+        let change = world.continuation(
+            of: past,
+            genre: genre,
+            count: Self.newEventCount,
+            seed: world.configuration.seed &+ UInt64(index)
+        )
+        try await client.send(change)
+        let known = past.count + change.count
+        return Story(
+            user: viewer.id,
+            genreBefore: viewer.favouriteGenres.last ?? "",
+            genreAfter: genre,
+            titleBefore: titleBefore,
+            titleAfter: try await ask(user, knowing: known, form: .title),
+            favouriteBefore: favouriteBefore,
+            favouriteAfter: try await ask(user, knowing: known, form: .category)
+        )
+    }
+
+    private func renamed(_ event: Event, to user: UserID) -> Event {
+        var event = event
+        event.user = user
+        return event
+    }
+
+    /// A genre that neither the user's truth nor the answers so far name.
+    private func otherGenre(than answers: [Answer], _ viewer: SyntheticWorld.Viewer, _ index: Int) -> String {
+        let known = Set(answers.flatMap { [$0.text] + genres(of: $0) } + [viewer.favouriteGenres.last ?? ""])
+        let others = SyntheticWorld.genres.filter { !known.contains($0) }
+        return others[index % others.count]
+    }
+
+    private func ask(_ user: UserID, knowing count: Int, form: Question.AnswerForm) async throws -> Answer {
+        let now = WallClock.milliseconds
+        return try await client.ask(
+            Question(
+                id: QuestionID(UUID().uuidString.lowercased()),
+                user: user,
+                text: form == .title ? "What will the user watch next?" : "What is the user's favourite genre?",
+                form: form,
+                itemCount: 5,
+                minimumEventCount: UInt64(count),
+                askedAt: now,
+                deadline: now + 60_000
+            )
+        )
+    }
+
+    // MARK: - What came of it
+
+    private func genres(of answer: Answer) -> [String] {
+        answer.items.first.flatMap { world.catalogue.index(of: $0.id) }.map { world.catalogue.items[$0].categories }
+            ?? []
+    }
+
+    private func isChanged(_ story: Story) -> Bool {
+        genres(of: story.titleAfter).contains(story.genreAfter)
+            && !genres(of: story.titleBefore).contains(story.genreAfter)
+    }
+
+    private func titleTable(_ stories: [Story]) -> String {
+        var table = TextTable(["user", "truth", "answer", "of genre", "truth now", "answer now", "of genre", "changed"])
+        for story in stories {
+            table.add([
+                story.user.text, story.genreBefore, shown(story.titleBefore),
+                genres(of: story.titleBefore).joined(separator: ", "),
+                story.genreAfter, shown(story.titleAfter), genres(of: story.titleAfter).joined(separator: ", "),
+                isChanged(story) ? "yes" : "no",
+            ])
+        }
+        return table.text
+    }
+
+    private func favouriteTable(_ stories: [Story]) -> String {
+        var table = TextTable(["user", "truth", "answer", "events", "truth now", "answer now", "events now"])
+        for story in stories {
+            table.add([
+                story.user.text, story.genreBefore, shown(story.favouriteBefore), "\(story.favouriteBefore.eventCount)",
+                story.genreAfter, shown(story.favouriteAfter), "\(story.favouriteAfter.eventCount)",
+            ])
+        }
+        return table.text
+    }
+
+    private func shown(_ answer: Answer) -> String {
+        answer.text.isEmpty ? "(\(answer.status.rawValue): \(answer.reason))" : answer.text
+    }
+}

@@ -1,0 +1,115 @@
+public import Bytes
+
+/// The one final answer to a question.
+///
+/// Topic `answers`; key: the user's id. Written by the LLM responder, read by the gateway and any consumer.
+public struct Answer: Sendable, Equatable {
+    /// How a question ended.
+    public enum Status: String, Sendable, CaseIterable {
+        /// Answered from the user's row.
+        case answered
+        /// Answered without a row: the user has no events yet.
+        case noHistory = "no-history"
+        /// The deadline passed first; there is no text.
+        case expired
+        /// It could not be answered; `reason` says why.
+        case failed
+    }
+
+    /// An item with the model's log-probability of its title.
+    public struct Item: Sendable, Equatable {
+        /// The item's id.
+        public var id: ItemID
+        /// Its title.
+        public var title: String
+        /// Natural logarithm of the title's probability among all titles.
+        public var score: Float
+
+        /// Makes a ranked item.
+        public init(id: ItemID, title: String, score: Float) {
+            self.id = id
+            self.title = title
+            self.score = score
+        }
+    }
+
+    /// The question's id.
+    public var questionID: QuestionID
+    /// The user it was about.
+    public var user: UserID
+    /// How it ended.
+    public var status: Status
+    /// The answer; empty when there is none.
+    public var text: String
+    /// Ranked items, best first, when the answer is a title.
+    public var items: [Item]
+    /// Why there is no answer; empty when there is one.
+    public var reason: String
+    /// The model bundle that answered.
+    public var modelVersion: String
+    /// How many of the user's events the answer knows.
+    public var eventCount: UInt64
+    /// When the question was asked, in milliseconds since 1970.
+    public var askedAt: Int64
+    /// When the answer was ready, in milliseconds since 1970.
+    public var answeredAt: Int64
+    /// Microseconds from taking the question up to its first token.
+    public var firstTokenMicroseconds: UInt64
+    /// Microseconds from taking the question up to the end of the answer.
+    public var computeMicroseconds: UInt64
+
+    /// Makes an answer.
+    public init(
+        questionID: QuestionID,
+        user: UserID,
+        status: Status,
+        text: String = "",
+        items: [Item] = [],
+        reason: String = "",
+        modelVersion: String = "",
+        eventCount: UInt64 = 0,
+        askedAt: Int64,
+        answeredAt: Int64,
+        firstTokenMicroseconds: UInt64 = 0,
+        computeMicroseconds: UInt64 = 0
+    ) {
+        self.questionID = questionID
+        self.user = user
+        self.status = status
+        self.text = text
+        self.items = items
+        self.reason = reason
+        self.modelVersion = modelVersion
+        self.eventCount = eventCount
+        self.askedAt = askedAt
+        self.answeredAt = answeredAt
+        self.firstTokenMicroseconds = firstTokenMicroseconds
+        self.computeMicroseconds = computeMicroseconds
+    }
+}
+
+extension Answer {
+    /// The header of an answer's record with its question's place in `questions`: partition and offset, as in `3 1207`.
+    ///
+    /// Whoever takes over a partition of questions learns from it which of them have their answers.
+    public static let sourceHeader = "question-source"
+}
+
+/// One piece of an answer while it is being written; best effort.
+///
+/// Topic `answer-tokens`; key: the user's id. Written by the LLM responder, read by the gateway.
+public struct AnswerToken: Sendable, Equatable {
+    /// The question's id.
+    public var questionID: QuestionID
+    /// 0 for the first piece.
+    public var position: UInt32
+    /// The piece's text.
+    public var text: String
+
+    /// Makes a piece of an answer.
+    public init(questionID: QuestionID, position: UInt32, text: String) {
+        self.questionID = questionID
+        self.position = position
+        self.text = text
+    }
+}

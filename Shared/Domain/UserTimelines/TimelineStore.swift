@@ -1,0 +1,390 @@
+import Failpoints
+public import Bytes
+public import Messages
+
+/// The timelines of the users of the partitions this worker holds, packed.
+///
+/// A user of 50 events of MovieLens takes about 400 bytes, key and dictionary included.
+public struct TimelineStore: Sendable {
+    /// What became of an event.
+    public enum Outcome: Equatable, Sendable {
+        /// It is in the timeline now.
+        case applied
+        /// It was applied before: its offset is not past the last, or was not where it was sent on from; or it belongs to
+        /// the past of a user who was deleted.
+        case known
+        /// The timeline holds an event of the same id, so this one does not count again.
+        case repeated
+    }
+
+    /// How many events a timeline keeps; `Timeline` says when it keeps fewer.
+    public let length: Int
+    private var partitions: [Int32: [UserID: PackedTimeline]] = [:]
+    private var agreedOffsets: [Int32: Int64] = [:]
+    /// What deletions left of their users' sources.
+    var marks: [Int32: PartitionMarks] = [:]
+    private var names = NameTables()
+    // Memory that is used again.
+    private var scratch: [UInt8] = []
+    private var numbers = EventNumbers()
+
+    /// Makes an empty store for timelines of at most this many events.
+    public init(length: Int) {
+        precondition(length > 0, "a timeline keeps at least one event, not \(length)")
+        self.length = length
+    }
+
+    /// How many users are held.
+    public var userCount: Int { partitions.values.reduce(0) { $0 + $1.count } }
+    /// How many different items are held.
+    public var itemCount: Int { names.items.count }
+    /// The partitions whose users are held.
+    public var heldPartitions: Set<Int32> { Set(partitions.keys) }
+    /// The bytes that the timelines of all users take, dictionaries and tables not counted.
+    public var byteCount: Int {
+        partitions.values.reduce(0) { sum, users in users.values.reduce(sum) { $0 + $1.byteCount } }
+    }
+
+    /// Whether the users of a partition are held.
+    public func holds(_ partition: Int32) -> Bool { partitions[partition] != nil }
+
+    /// The offset that the last events of enough users reached when all timelines were restored; nil when there are too
+    /// few users.
+    ///
+    /// All records of the batches before that event's were applied. Of its own batch that need not be so, if its commit
+    /// broke off in a way that left only some of its outputs.
+    public func agreedOffset(of partition: Int32) -> Int64? {
+        Protection.replayGuard.isOff ? nil : agreedOffsets[partition]
+    }
+
+    /// Says that all stored timelines of a partition were taken; only now it is known which of a user's is the newest.
+    public mutating func finishRestore(of partition: Int32) {
+        guard let users = partitions[partition] else { return }
+        agreedOffsets[partition] = Agreement.offset(among: users.values.lazy.map(\.lastOffset))
+    }
+
+    /// Begins to hold the users of a partition, none at first.
+    public mutating func open(_ partition: Int32) {
+        drop(partition)
+        partitions[partition] = [:]
+    }
+
+    /// Forgets the users of a partition.
+    public mutating func drop(_ partition: Int32) {
+        agreedOffsets[partition] = nil
+        marks[partition] = nil
+        guard let users = partitions.removeValue(forKey: partition) else { return }
+        for timeline in users.values { Self.release(timeline, &names) }
+    }
+
+    /// Takes a timeline as it was stored; of several of one user the newest stays.
+    ///
+    /// Of a timeline with more events than this store keeps, the newest are taken.
+    ///
+    /// - Parameters:
+    ///   - columns: the timeline, just read from `bytes`.
+    ///   - bytes: the record's value.
+    ///   - partition: the user's partition.
+    /// - Throws: `MessageError` for a text that no event has; the store is then as it was.
+    public mutating func restore(
+        _ columns: TimelineColumns,
+        from bytes: Span<UInt8>,
+        in partition: Int32
+    ) throws(MessageError) {
+        do {
+            try Self.restore(
+                columns,
+                from: bytes,
+                length: length,
+                into: &partitions[partition, default: [:]][columns.user, default: PackedTimeline()],
+                &names,
+                &numbers,
+                &scratch
+            )
+        } catch {
+            if partitions[partition]?[columns.user]?.byteCount == 0 { remove(columns.user, in: partition) }
+            throw error
+        }
+    }
+
+    /// Adds an event to its user's timeline, unless the timeline knows it already.
+    ///
+    /// - Parameters:
+    ///   - event: the event.
+    ///   - user: whose it is.
+    ///   - partition: the user's partition.
+    ///   - offset: the event's offset there. One that is not past the last applied was applied before.
+    ///   - source: for a record that was sent on from another partition its place there. One that is not past the last
+    ///     from there was applied before.
+    /// - Returns: what became of it.
+    public mutating func apply(
+        _ event: TimelineEvent,
+        of user: UserID,
+        in partition: Int32,
+        offset: Int64,
+        source: Timeline.Source? = nil
+    ) -> Outcome {
+        if let source, isForgotten(eventFrom: source, in: partition, at: offset) { return .known }
+        return Self.apply(
+            event,
+            at: offset,
+            source,
+            length: length,
+            to: &partitions[partition, default: [:]][user, default: PackedTimeline()],
+            &names,
+            &scratch
+        )
+    }
+
+    /// Forgets a user, unless the user began anew after the record that says so; where records of the user were sent on
+    /// from stays as marks.
+    ///
+    /// - Parameters:
+    ///   - user: who.
+    ///   - partition: the user's partition.
+    ///   - offset: where the deletion lies there.
+    ///   - source: for one that was sent on from another partition its place there.
+    /// - Returns: false when the deletion was applied before: the timeline has a later event, or the place it was sent on
+    ///   from belongs to a deleted user's past.
+    public mutating func remove(
+        _ user: UserID,
+        in partition: Int32,
+        at offset: Int64,
+        source: Timeline.Source? = nil
+    ) -> Bool {
+        if let source, isForgotten(deletionFrom: source, in: partition, at: offset) { return false }
+        let head = partitions[partition]?[user]?.head().head
+        if let head, Self.knows(offset, source, head) { return false }
+        var sources = head?.sources ?? []
+        if let source { sources.append(source) }
+        leaveMarks(sources, in: partition, deletion: offset)
+        remove(user, in: partition)
+        return true
+    }
+
+    /// Begins a user anew whose stored timeline cannot be used, unless the user has another.
+    ///
+    /// - Parameters:
+    ///   - user: who.
+    ///   - partition: the user's partition.
+    ///   - generation: greater than that of any row, so that new rows take the place of old ones.
+    public mutating func begin(_ user: UserID, in partition: Int32, generation: UInt32) {
+        guard partitions[partition]?[user] == nil else { return }
+        var head = PackedTimeline.Head()
+        head.generation = generation
+        Self.replace(
+            upTo: 0,
+            of: &partitions[partition, default: [:]][user, default: PackedTimeline()],
+            with: head,
+            nil,
+            &scratch
+        )
+    }
+
+    /// Forgets a user.
+    public mutating func remove(_ user: UserID, in partition: Int32) {
+        guard let timeline = partitions[partition]?.removeValue(forKey: user) else { return }
+        Self.release(timeline, &names)
+    }
+
+    /// About how many bytes a user's timeline takes when it is stored.
+    func storedByteCount(of user: UserID, in partition: Int32) -> Int {
+        guard let head = partitions[partition]?[user]?.head().head else { return 0 }
+        return head.storedByteCount + 16 * head.sources.count
+    }
+
+    /// A user's timeline; nil when there is none.
+    public func timeline(of user: UserID, in partition: Int32) -> Timeline? {
+        guard let packed = partitions[partition]?[user] else { return nil }
+        var (head, position) = packed.head()
+        var timeline = Timeline(
+            user: user,
+            generation: head.generation,
+            eventCount: head.eventCount,
+            lastOffset: head.lastOffset,
+            sources: head.sources
+        )
+        timeline.events.reserveCapacity(head.heldCount)
+        var gaps: [Int64] = []
+        for _ in 0..<head.heldCount {
+            let event = packed.event(at: &position)
+            gaps.append(event.gap)
+            timeline.events.append(
+                TimelineEvent(
+                    item: names.item(event.item),
+                    rating: event.rating,
+                    categories: names.categories(ofList: event.list),
+                    time: 0,
+                    idDigest: event.idDigest
+                )
+            )
+        }
+        for index in gaps.indices.reversed() {
+            timeline.events[index].time = head.lastTime
+            head.lastTime -= gaps[index]
+        }
+        return timeline
+    }
+}
+
+extension TimelineStore {
+    private static func restore(
+        _ columns: TimelineColumns,
+        from bytes: Span<UInt8>,
+        length: Int,
+        into timeline: inout PackedTimeline,
+        _ names: inout NameTables,
+        _ numbers: inout EventNumbers,
+        _ scratch: inout [UInt8]
+    ) throws(MessageError) {
+        var head = timeline.head().head
+        guard
+            (head.generation, head.eventCount, head.lastOffset)
+                <= (columns.generation, columns.eventCount, columns.lastOffset)
+        else { return }
+        try names.retain(columns, from: bytes, last: length, &numbers)
+        release(timeline, &names)
+        head.generation = columns.generation
+        head.eventCount = columns.eventCount
+        head.lastOffset = columns.lastOffset
+        head.sources = columns.sources
+        head.lastTime = columns.eventTimes.last ?? 0
+        head.storedByteCount = numbers.events[..<numbers.count].reduce(0) { $0 + $1.byteCount }
+        var first = 0
+        while head.storedByteCount > Limits.timelineByteCount, first < numbers.count - 1 {
+            head.storedByteCount -= numbers.events[first].byteCount
+            names.release(item: numbers.events[first].item, list: numbers.events[first].list)
+            first += 1
+        }
+        head.heldCount = numbers.count - first
+        reserve(
+            PackedTimeline.maximumHeadByteCount(sources: head.sources.count)
+                + head.heldCount * PackedTimeline.maximumEventByteCount,
+            &scratch
+        )
+        var position = 0
+        var target = scratch.mutableSpan
+        PackedTimeline.write(head, to: &target, at: &position)
+        write(columns, numbers, from: first, to: &target, at: &position)
+        timeline.replace(with: scratch[..<position])
+    }
+
+    private static func reserve(_ byteCount: Int, _ scratch: inout [UInt8]) {
+        guard scratch.count < byteCount else { return }
+        scratch = [UInt8](repeating: 0, count: byteCount)
+    }
+
+    private static func write(
+        _ columns: TimelineColumns,
+        _ numbers: EventNumbers,
+        from first: Int,
+        to target: inout MutableSpan<UInt8>,
+        at position: inout Int
+    ) {
+        // Each is asked for once: the columns are another module's.
+        let (ratings, eventRatings) = (columns.ratings, columns.eventRatings)
+        let (times, digests) = (columns.eventTimes, columns.eventIDs)
+        let offset = times.count - numbers.count
+        for index in first..<numbers.count {
+            let place = offset + index
+            let rating = eventRatings.isEmpty ? 0 : eventRatings[place]
+            let digest = digests.isEmpty ? 0 : digests[place]
+            PackedTimeline.write(
+                PackedTimeline.Event(
+                    item: numbers.events[index].item,
+                    list: numbers.events[index].list,
+                    rating: rating == 0 ? nil : ratings[Int(rating - 1)],
+                    gap: index == first ? 0 : times[place] - times[place - 1],
+                    idDigest: digest == 0 ? nil : digest
+                ),
+                to: &target,
+                at: &position
+            )
+        }
+    }
+
+    private static func apply(
+        _ event: TimelineEvent,
+        at offset: Int64,
+        _ source: Timeline.Source?,
+        length: Int,
+        to timeline: inout PackedTimeline,
+        _ names: inout NameTables,
+        _ scratch: inout [UInt8]
+    ) -> Outcome {
+        var (head, position) = timeline.head()
+        if knows(offset, source, head) { return .known }
+        head.lastOffset = offset
+        if let source { head.note(source) }
+        if let digest = event.idDigest, holds(digest, timeline, head, position), !Protection.eventIDs.isOff {
+            replace(upTo: position, of: &timeline, with: head, nil, &scratch)
+            return .repeated
+        }
+        let new = PackedTimeline.Event(
+            item: names.retainItem(event.item),
+            list: names.retainList(event.categories),
+            rating: event.rating,
+            gap: head.heldCount == 0 ? 0 : event.time - head.lastTime,
+            idDigest: event.idDigest
+        )
+        head.storedByteCount += names.storedByteCount(item: new.item, list: new.list)
+        while head.heldCount > 0, head.heldCount >= length || head.storedByteCount > Limits.timelineByteCount {
+            let oldest = timeline.event(at: &position)
+            head.storedByteCount -= names.storedByteCount(item: oldest.item, list: oldest.list)
+            head.heldCount -= 1
+            names.release(item: oldest.item, list: oldest.list)
+        }
+        head.heldCount += 1
+        // Timelines that are restored are held to what can be followed.
+        head.eventCount = min(head.eventCount, UInt64(Int64.max) - 1) + 1
+        head.lastTime = event.time
+        replace(upTo: position, of: &timeline, with: head, new, &scratch)
+        return .applied
+    }
+
+    /// Whether a record was applied before.
+    private static func knows(_ offset: Int64, _ source: Timeline.Source?, _ head: PackedTimeline.Head) -> Bool {
+        if offset <= head.lastOffset, !Protection.replayGuard.isOff { return true }
+        guard let source else { return false }
+        return source.offset <= head.lastOffset(from: source.partition) && !Protection.sourceGuard.isOff
+    }
+
+    private static func replace(
+        upTo position: Int,
+        of timeline: inout PackedTimeline,
+        with head: PackedTimeline.Head,
+        _ event: PackedTimeline.Event?,
+        _ scratch: inout [UInt8]
+    ) {
+        reserve(
+            PackedTimeline.maximumHeadByteCount(sources: head.sources.count) + PackedTimeline.maximumEventByteCount,
+            &scratch
+        )
+        var end = 0
+        var target = scratch.mutableSpan
+        PackedTimeline.write(head, to: &target, at: &end)
+        let headEnd = end
+        if let event { PackedTimeline.write(event, to: &target, at: &end) }
+        timeline.replace(upTo: position, with: scratch[..<headEnd], adding: scratch[headEnd..<end])
+    }
+
+    private static func holds(
+        _ digest: UInt64,
+        _ timeline: PackedTimeline,
+        _ head: PackedTimeline.Head,
+        _ position: Int
+    ) -> Bool {
+        var position = position
+        for _ in 0..<head.heldCount where timeline.event(at: &position).idDigest == digest { return true }
+        return false
+    }
+
+    private static func release(_ timeline: PackedTimeline, _ names: inout NameTables) {
+        var (head, position) = timeline.head()
+        while head.heldCount > 0 {
+            let event = timeline.event(at: &position)
+            names.release(item: event.item, list: event.list)
+            head.heldCount -= 1
+        }
+    }
+}

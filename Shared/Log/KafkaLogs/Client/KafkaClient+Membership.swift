@@ -1,0 +1,68 @@
+internal import CRdkafka
+internal import MessageLogs
+
+extension KafkaClient {
+    /// Leaves the group, so that others get the partitions at once, and ends the instance.
+    ///
+    /// Every rebalance that is still owed an answer gets one, because librdkafka waits for it without limit. An instance
+    /// that has not left by the deadline is left to the end of the process: its group misses it after the session timeout.
+    func endMembership(until deadline: ContinuousClock.Instant) {
+        guard !hasEnded else { return }
+        guard isMember else { return end() }
+        answerWhatIsOwed()
+        // librdkafka 2.0.2 may crash when it is closed before its first assignment.
+        while groupProtocol == .none, ContinuousClock.now < deadline - .seconds(5) {
+            answerNext()
+        }
+        guard groupProtocol != .none else { return end() }
+        _ = KafkaError(taking: rd_kafka_consumer_close_queue(handle, queue), operation: "leave the group")
+        while rd_kafka_consumer_closed(handle) == 0, ContinuousClock.now < deadline {
+            answerNext()
+        }
+        end(isHanging: rd_kafka_consumer_closed(handle) == 0)
+    }
+
+    /// How partitions move in the group.
+    enum GroupProtocol {
+        /// Not a member yet, or not any more.
+        case none
+        /// All partitions are given up at each rebalance.
+        case eager
+        /// Only those that move are given up.
+        case cooperative
+    }
+
+    /// The protocol of the group the client is a member of.
+    var groupProtocol: GroupProtocol {
+        switch rd_kafka_rebalance_protocol(handle).map({ String(cString: $0) }) {
+        case "COOPERATIVE": .cooperative
+        case "EAGER": .eager
+        default: .none
+        }
+    }
+
+    private var isMember: Bool {
+        var list: UnsafeMutablePointer<rd_kafka_topic_partition_list_t>?
+        guard rd_kafka_subscription(handle, &list) == RD_KAFKA_RESP_ERR_NO_ERROR, let list else { return false }
+        return !PartitionList(taking: list).elements.isEmpty
+    }
+
+    private func answerNext() {
+        let isRebalance = poll(100) { rd_kafka_event_type($0) == RD_KAFKA_EVENT_REBALANCE }
+        if isRebalance == true { answerWhatIsOwed() }
+    }
+
+    /// Gives up all partitions, which answers any rebalance; does no harm where none is owed an answer.
+    private func answerWhatIsOwed() {
+        guard groupProtocol == .cooperative else {
+            rd_kafka_assign(handle, nil)
+            return
+        }
+        let nothing = PartitionList([:])
+        _ = KafkaError(taking: rd_kafka_incremental_assign(handle, nothing.pointer), operation: "take nothing")
+        var list: UnsafeMutablePointer<rd_kafka_topic_partition_list_t>?
+        rd_kafka_assignment(handle, &list)
+        let assigned = list.map { PartitionList(taking: $0) } ?? nothing
+        _ = KafkaError(taking: rd_kafka_incremental_unassign(handle, assigned.pointer), operation: "give up all")
+    }
+}

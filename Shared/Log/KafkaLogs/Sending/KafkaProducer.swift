@@ -1,0 +1,311 @@
+internal import CRdkafka
+internal import Concurrency
+internal import MessageLogs
+internal import Synchronization
+
+/// Appends records outside transactions: idempotent, acknowledged by all replicas, many callers at once.
+///
+/// Callers leave their records in the intake; one of them at a time drives the producer on its own thread, hands records
+/// to librdkafka, reads delivery reports and answers the others. When its own records are done it passes the drive on
+/// to one that still waits, so no task outlives its caller.
+actor KafkaProducer {
+    /// What a waiting caller is told.
+    private enum Signal {
+        case done(Result<Void, StreamError>)
+        case drive
+    }
+
+    /// What callers and driver share.
+    private struct Intake {
+        var isClosed = false
+        var isDriven = false
+        var lastTag: UInt = 0
+        var submitted: [Append] = []
+        var results: [UInt: Result<Void, StreamError>] = [:]
+        var waiting: [UInt: CheckedContinuation<Signal, Never>] = [:]
+        var client: KafkaClient?
+    }
+
+    /// The records of one caller, and how far they got.
+    private struct Append {
+        var tag: UInt
+        var records: [OutgoingRecord]
+        var sentCount = 0
+        var outstanding = 0
+        var deadline: ContinuousClock.Instant
+        var failure: StreamError?
+
+        var isSent: Bool { failure != nil || sentCount == records.count }
+        var isDone: Bool { isSent && outstanding == 0 }
+    }
+
+    private let executor = BlockingExecutor(label: "kafka.producer")
+    nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
+
+    private let configuration: KafkaConfiguration
+    private let clientName: String
+    private let sender = RecordSender()
+    private let intake = Mutex(Intake())
+    private var appends: [UInt: Append] = [:]
+    /// Tags of appends that have records to hand over, in the order they came.
+    private var unsent: [UInt] = []
+
+    init(_ configuration: KafkaConfiguration, clientName: String) {
+        self.configuration = configuration
+        self.clientName = clientName
+    }
+
+    /// Returns when all records are durable.
+    nonisolated func append(_ records: [OutgoingRecord]) async throws(StreamError) {
+        guard !records.isEmpty else { return }
+        try RecordSender.checkSizes(records, configuration: configuration)
+        let tag = try submit(records)
+        while true {
+            switch await signal(for: tag) {
+            case .done(let result): return try result.get()
+            case .drive: await drive(until: tag)
+            }
+        }
+    }
+
+    /// Ends the producer; appends that are under way fail.
+    nonisolated func close() async {
+        let client = intake.withLock { intake in
+            intake.isClosed = true
+            return intake.client
+        }
+        client?.wake()
+        await shut()
+    }
+
+    private func shut() {
+        let client = intake.withLock { intake in
+            defer { intake.client = nil }
+            return intake.client
+        }
+        if let client {
+            rd_kafka_purge(client.handle, Int32(RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT))
+            client.end()
+        }
+        failAll(.closed)
+    }
+
+    // MARK: - Callers
+
+    private nonisolated func submit(_ records: [OutgoingRecord]) throws(StreamError) -> UInt {
+        let deadline = ContinuousClock.now + configuration.deliveryTimeout
+        let submitted: (UInt, KafkaClient?)? = intake.withLock { intake in
+            guard !intake.isClosed else { return nil }
+            intake.lastTag += 1
+            intake.submitted.append(Append(tag: intake.lastTag, records: records, deadline: deadline))
+            return (intake.lastTag, intake.isDriven ? intake.client : nil)
+        }
+        guard let (tag, client) = submitted else { throw .closed }
+        client?.wake()
+        return tag
+    }
+
+    private nonisolated func signal(for tag: UInt) async -> Signal {
+        await withCheckedContinuation { continuation in
+            let signal: Signal? = intake.withLock { intake in
+                if let result = intake.results.removeValue(forKey: tag) { return .done(result) }
+                guard intake.isDriven else {
+                    intake.isDriven = true
+                    return .drive
+                }
+                intake.waiting[tag] = continuation
+                return nil
+            }
+            if let signal { continuation.resume(returning: signal) }
+        }
+    }
+
+    // MARK: - The driver, on the producer's thread
+
+    private func drive(until tag: UInt) {
+        while true {
+            takeSubmitted()
+            handOver()
+            if intake.withLock({ $0.isClosed }) { failAll(.closed) }
+            if isFinished(tag) { break }
+            readReports()
+        }
+        passOn()
+    }
+
+    private func isFinished(_ tag: UInt) -> Bool {
+        intake.withLock { $0.results[tag] != nil }
+    }
+
+    private func passOn() {
+        let next: CheckedContinuation<Signal, Never>? = intake.withLock { intake in
+            guard let tag = intake.waiting.keys.first else {
+                intake.isDriven = false
+                return nil
+            }
+            return intake.waiting.removeValue(forKey: tag)
+        }
+        next?.resume(returning: .drive)
+    }
+
+    private func takeSubmitted() {
+        let submitted = intake.withLock { intake in
+            defer { intake.submitted.removeAll() }
+            return intake.submitted
+        }
+        for append in submitted {
+            appends[append.tag] = append
+            unsent.append(append.tag)
+        }
+    }
+
+    /// Hands records to librdkafka until its queue is full.
+    private func handOver() {
+        while let tag = unsent.first {
+            guard var append = appends.removeValue(forKey: tag) else {
+                unsent.removeFirst()
+                continue
+            }
+            var isQueueFull = false
+            do throws(StreamError) {
+                isQueueFull = try send(&append)
+            } catch {
+                append.failure = error
+            }
+            if append.isSent { unsent.removeFirst() }
+            if append.isDone { finish(append) } else { appends[tag] = append }
+            if isQueueFull { return }
+        }
+    }
+
+    private func send(_ append: inout Append) throws(StreamError) -> Bool {
+        let client = try openClient()
+        var last: KafkaTopic?
+        while append.sentCount < append.records.count {
+            let record = append.records[append.sentCount]
+            let topic = if let last, last.name == record.topic { last } else { try client.topic(record.topic) }
+            last = topic
+            guard let error = sender.send(record, topic: topic, tag: append.tag, by: client) else {
+                append.sentCount += 1
+                append.outstanding += 1
+                continue
+            }
+            guard error.code == .queueFull else { throw deliveryError(error, record: record) }
+            guard ContinuousClock.now < append.deadline else {
+                throw .unavailable("Kafka at \(configuration.brokerList) does not take records fast enough: \(error)")
+            }
+            return true
+        }
+        return false
+    }
+
+    private func openClient() throws(StreamError) -> KafkaClient {
+        let (open, isClosed) = intake.withLock { ($0.client, $0.isClosed) }
+        guard !isClosed else { throw .closed }
+        if let open { return open }
+        let client = try KafkaClient(configuration, role: .appender, name: clientName)
+        intake.withLock { $0.client = client }
+        return client
+    }
+
+    private func readReports() {
+        guard let client = intake.withLock({ $0.client }) else { return }
+        // With records left over the queue is full, and reports make room; else new submissions wake the thread.
+        var timeout: Int32 = unsent.isEmpty ? 100 : 10
+        while true {
+            let found: Bool? = client.poll(timeout) { event in
+                switch rd_kafka_event_type(event) {
+                case RD_KAFKA_EVENT_DR: readReports(in: event)
+                default: client.note(event, operation: "append")
+                }
+                return true
+            }
+            guard found != nil else { break }
+            timeout = 0
+        }
+        if let error = client.fatalError { replace(client, because: error) }
+    }
+
+    private func readReports(in event: OpaquePointer) {
+        var tag: UInt = 0
+        var delivered = 0
+        while let message = rd_kafka_event_message_next(event) {
+            let messageTag = UInt(bitPattern: message.pointee._private)
+            if messageTag != tag {
+                settle(tag, delivered)
+                (tag, delivered) = (messageTag, 0)
+            }
+            delivered += 1
+            if message.pointee.err != RD_KAFKA_RESP_ERR_NO_ERROR { fail(messageTag, message) }
+        }
+        settle(tag, delivered)
+    }
+
+    private func fail(_ tag: UInt, _ message: UnsafePointer<rd_kafka_message_t>) {
+        guard appends[tag]?.failure == nil else { return }
+        let topic = message.pointee.rkt.flatMap { rd_kafka_topic_name($0) }.map { String(cString: $0) } ?? ""
+        let error = KafkaError(message.pointee.err, operation: "append to \(topic)")
+        let client = intake.withLock { $0.client }
+        if error.code == .unknownTopicOrPartition || error.code == .localUnknownTopic { client?.forgetTopic(topic) }
+        let byteCount = message.pointee.len + message.pointee.key_len
+        let limit = configuration.maximumRecordSize
+        let failure = error.deliveryError(
+            topic: topic,
+            byteCount: byteCount,
+            limit: limit,
+            brokers: configuration.brokerList
+        )
+        if case .unavailable = failure, let client {
+            appends[tag]?.failure = client.streamError(error)
+        } else {
+            appends[tag]?.failure = failure
+        }
+    }
+
+    private func deliveryError(_ error: KafkaError, record: OutgoingRecord) -> StreamError {
+        error.deliveryError(
+            topic: record.topic,
+            byteCount: RecordSender.byteCount(of: record),
+            limit: configuration.maximumRecordSize,
+            brokers: configuration.brokerList
+        )
+    }
+
+    private func settle(_ tag: UInt, _ count: Int) {
+        guard count > 0, appends[tag] != nil else { return }
+        appends[tag]?.outstanding -= count
+        if let append = appends[tag], append.isDone {
+            appends[tag] = nil
+            finish(append)
+        }
+    }
+
+    private func finish(_ append: Append) {
+        finish(append.tag, with: append.failure.map { .failure($0) } ?? .success(()))
+    }
+
+    private func finish(_ tag: UInt, with result: Result<Void, StreamError>) {
+        let waiting: CheckedContinuation<Signal, Never>? = intake.withLock { intake in
+            if let continuation = intake.waiting.removeValue(forKey: tag) { return continuation }
+            intake.results[tag] = result
+            return nil
+        }
+        waiting?.resume(returning: .done(result))
+    }
+
+    /// A fatal error ends an idempotent producer: what it had not acknowledged fails, and the next append opens another.
+    private func replace(_ client: KafkaClient, because error: KafkaError) {
+        intake.withLock { $0.client = nil }
+        rd_kafka_purge(client.handle, Int32(RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT))
+        client.end()
+        failAll(.unavailable("Kafka at \(configuration.brokerList): \(error)"))
+    }
+
+    private func failAll(_ error: StreamError) {
+        takeSubmitted()
+        let tags = Array(appends.keys)
+        appends.removeAll()
+        unsent.removeAll()
+        for tag in tags { finish(tag, with: .failure(error)) }
+    }
+}

@@ -1,0 +1,211 @@
+internal import CRdkafka
+internal import Failpoints
+internal import MessageLogs
+
+/// Why a transaction did not succeed.
+enum TransactionFailure: Error {
+    /// It was aborted; nothing of it is visible.
+    case aborted(KafkaError)
+    /// A record or topic is wrong; it was aborted.
+    case invalid(StreamError)
+    /// The producer is of no use any more, and only the group's offsets can tell whether the transaction was committed.
+    case doubtful(KafkaError)
+}
+
+/// One transactional producer; used by one thread at a time, its calls block.
+final class TransactionalProducer {
+    private let client: KafkaClient
+    private let sender = RecordSender()
+    private let timeout: Duration
+
+    /// Opens a producer and fences all earlier ones of the same id; their open transactions are aborted.
+    ///
+    /// - Throws: `.unavailable` when the coordinator does not answer by `deadline`.
+    init(
+        _ configuration: KafkaConfiguration,
+        id: String,
+        timeout: Duration,
+        deadline: ContinuousClock.Instant,
+        isEnding: () -> Bool = { false }
+    ) throws(StreamError) {
+        self.timeout = timeout
+        client = try KafkaClient(configuration, role: .transactional(id: id, timeout: timeout), name: id)
+        while true {
+            let operation = "init transactions of \(id)"
+            guard
+                let error = KafkaError(
+                    taking: rd_kafka_init_transactions(client.handle, 2_000),
+                    operation: operation
+                )
+            else { return }
+            let isOver = ContinuousClock.now >= deadline
+            let failure = client.streamError(error)
+            if case .configuration = failure { throw failure }
+            guard error.isRetriable, !isOver, !isEnding() else { throw failure }
+        }
+    }
+
+    /// Makes records and offsets visible together, in one transaction.
+    func run(
+        _ records: [OutgoingRecord],
+        offsets: PartitionList,
+        member: OpaquePointer,
+        within limit: Duration = .seconds(3_600)
+    ) throws(TransactionFailure) {
+        let deadline = ContinuousClock.now + min(timeout, limit)
+        client.noteErrors()
+        let topics = try topics(of: records)
+        try call("begin transaction", deadline) { rd_kafka_begin_transaction(client.handle) }
+        Failpoint.kafkaAfterBegin.reach()
+        for record in records {
+            guard let topic = topics[record.topic] else { continue }
+            try send(record, topic: topic, deadline: deadline)
+        }
+        Failpoint.kafkaAfterRecords.reach()
+        if offsets.pointer.pointee.cnt > 0 {
+            try call("send offsets to transaction", deadline) {
+                rd_kafka_send_offsets_to_transaction(
+                    client.handle,
+                    offsets.pointer,
+                    member,
+                    remaining(deadline)
+                )
+            }
+        }
+        Failpoint.kafkaAfterOffsets.reach()
+        flush(until: deadline)
+        try call("commit transaction", deadline) { rd_kafka_commit_transaction(client.handle, remaining(deadline)) }
+        Failpoint.kafkaAfterCommit.reach()
+    }
+
+    /// Writes an offset of a group and takes it back: what the group's offsets are is certain afterwards.
+    ///
+    /// The partition is one the group does not read, for not even what is taken back is safe from being forgotten.
+    func touchOffsets(of group: String, at partition: TopicPartition) throws(TransactionFailure) {
+        let deadline = ContinuousClock.now + timeout
+        let offsets = PartitionList([partition: 0])
+        // Named by no member, for the one that asks may have been put out of its group.
+        let metadata = rd_kafka_consumer_group_metadata_new(group)
+        defer { rd_kafka_consumer_group_metadata_destroy(metadata) }
+        try call("begin transaction", deadline) { rd_kafka_begin_transaction(client.handle) }
+        try call("touch offsets", deadline) {
+            rd_kafka_send_offsets_to_transaction(client.handle, offsets.pointer, metadata, remaining(deadline))
+        }
+        try abort(because: KafkaError(RD_KAFKA_RESP_ERR_NO_ERROR, operation: "touch offsets"), deadline)
+    }
+
+    /// Ends records that an earlier transaction of this producer's id left open in some partitions.
+    ///
+    /// It takes a record in each, which our readers pass over.
+    func endOpenRecords(in partitions: [TopicPartition], committing isCommit: Bool) throws(TransactionFailure) {
+        let deadline = ContinuousClock.now + timeout
+        let records = partitions.map { OutgoingRecord.filler(in: $0) }
+        guard !records.isEmpty else { return }
+        let handles = try self.topics(of: records)
+        try call("begin transaction", deadline) { rd_kafka_begin_transaction(client.handle) }
+        for record in records {
+            guard let topic = handles[record.topic] else { continue }
+            try send(record, topic: topic, deadline: deadline)
+        }
+        flush(until: deadline)
+        let unsent = KafkaError(RD_KAFKA_RESP_ERR__TIMED_OUT, operation: "clear up \(partitions)")
+        guard rd_kafka_outq_len(client.handle) == 0 else {
+            try abort(because: unsent, deadline)
+            throw .aborted(unsent)
+        }
+        guard isCommit else { return try abort(because: unsent, deadline) }
+        try call("commit transaction", deadline) { rd_kafka_commit_transaction(client.handle, remaining(deadline)) }
+    }
+
+    /// Whether a connection was lost since the last time this was asked.
+    func takeConnectionLoss() -> Bool {
+        client.noteErrors()
+        return client.takeConnectionLoss()
+    }
+
+    /// Waits until the brokers have all records.
+    ///
+    /// The commit does so too, but looks only every 10 ms whether they have.
+    private func flush(until deadline: ContinuousClock.Instant) {
+        while rd_kafka_outq_len(client.handle) > 0, ContinuousClock.now < deadline {
+            _ = client.poll(1) { client.note($0, operation: "connection") }
+        }
+    }
+
+    private func topics(of records: [OutgoingRecord]) throws(TransactionFailure) -> [String: KafkaTopic] {
+        var topics: [String: KafkaTopic] = [:]
+        do throws(StreamError) {
+            try RecordSender.checkSizes(records, configuration: client.configuration)
+            for record in records where topics[record.topic] == nil {
+                topics[record.topic] = try client.topic(record.topic)
+            }
+        } catch {
+            throw .invalid(error)
+        }
+        return topics
+    }
+
+    private func send(
+        _ record: OutgoingRecord,
+        topic: KafkaTopic,
+        deadline: ContinuousClock.Instant
+    ) throws(TransactionFailure) {
+        while let error = sender.send(record, topic: topic, tag: 0, by: client) {
+            guard error.code == .queueFull, ContinuousClock.now < deadline else {
+                try abort(because: error, deadline)
+                throw reason(of: error, record: record)
+            }
+            // Flushing waits for acknowledgements, which make room.
+            rd_kafka_flush(client.handle, 20)
+        }
+    }
+
+    private func reason(of error: KafkaError, record: OutgoingRecord) -> TransactionFailure {
+        let limit = client.configuration.maximumRecordSize
+        switch error.code {
+        case .messageTooLarge, .unknownPartition, .localUnknownTopic, .unknownTopicOrPartition:
+            return .invalid(
+                error.deliveryError(
+                    topic: record.topic,
+                    byteCount: RecordSender.byteCount(of: record),
+                    limit: limit,
+                    brokers: client.configuration.brokerList
+                )
+            )
+        default:
+            return .aborted(error)
+        }
+    }
+
+    /// Makes a call of the transaction until it succeeds, fails for good, or the time is over.
+    private func call(
+        _ operation: String,
+        _ deadline: ContinuousClock.Instant,
+        _ body: () -> OpaquePointer?
+    ) throws(TransactionFailure) {
+        while let error = KafkaError(taking: body(), operation: operation) {
+            if error.isFatal { throw .doubtful(client.fatalError ?? error) }
+            if error.requiresAbort {
+                try abort(because: error, deadline)
+                throw .aborted(error)
+            }
+            guard error.isRetriable, ContinuousClock.now < deadline else { throw .doubtful(error) }
+        }
+    }
+
+    private func abort(because cause: KafkaError, _ deadline: ContinuousClock.Instant) throws(TransactionFailure) {
+        while let error = KafkaError(
+            taking: rd_kafka_abort_transaction(client.handle, remaining(deadline)),
+            operation: "abort transaction"
+        ) {
+            guard error.isRetriable, !error.isFatal, ContinuousClock.now < deadline else {
+                // The fatal error says who fenced; a record's own error may only say that there is one.
+                throw .doubtful(client.fatalError ?? cause)
+            }
+        }
+    }
+
+    private func remaining(_ deadline: ContinuousClock.Instant) -> Int32 {
+        max(100, (deadline - ContinuousClock.now).milliseconds)
+    }
+}

@@ -1,0 +1,202 @@
+internal import Foundation
+internal import Bytes
+internal import Files
+internal import Messages
+
+/// All items of a data set that says which there are, with what was left out of them.
+struct KnownItems {
+    let catalogue: Catalogue
+    /// Which items have no title and are called by their id.
+    private(set) var isUntitled: [Bool] = []
+    private(set) var counts = ReadingCounts()
+
+    /// A catalogue that is there already.
+    init(_ catalogue: Catalogue) {
+        self.catalogue = catalogue
+        isUntitled = Array(repeating: false, count: catalogue.count)
+    }
+
+    /// All films of a file; of one that is given twice the first counts.
+    ///
+    /// - Throws: `DatasetError` naming file, line, field and value.
+    init(films path: String, skipsBadLines: Bool) throws(DatasetError) {
+        var builder = KnownItemsBuilder(try TableLayout.itemForm(path).text)
+        var lines = try ItemLines(path, try TableLayout.itemForm(path), skipsBadLines: skipsBadLines)
+        try lines.forEach { (entry, _) throws(DatasetError) in
+            if try !builder.add(entry) { builder.counts[.itemsGivenTwice] += 1 }
+        }
+        guard !builder.items.isEmpty else { throw DatasetError(file: path, reason: "holds no film") }
+        builder.counts[.badLines] += lines.skippedLines
+        builder.counts[.recordsOfSeveralLines] += lines.recordsOfSeveralLines
+        catalogue = try Catalogue(items: builder.items)
+        isUntitled = builder.isUntitled
+        counts = builder.finishedCounts
+    }
+
+    /// A `catalogue.json`: `{"items": [{"id": ..., "title": ..., "categories": [...]}]}`, or the array alone.
+    ///
+    /// - Throws: `DatasetError` naming the file, the item, the field and the value.
+    init(catalogue path: String) throws(DatasetError) {
+        let bytes = try Self.content(of: path)
+        var builder = KnownItemsBuilder(ItemText.Form())
+        do throws(DatasetError) {
+            var scanner = ValueScanner(bytes, Self.textRange(bytes))
+            if scanner.peek() == UInt8(ascii: "[") {
+                try Self.readItems(&scanner, &builder)
+            } else {
+                try Self.readObject(&scanner, &builder)
+            }
+            try scanner.finish()
+            catalogue = try Catalogue(items: builder.items)
+        } catch {
+            var error = error
+            error.file = path
+            throw error
+        }
+        isUntitled = builder.isUntitled
+        counts = builder.finishedCounts
+    }
+
+    private static func readObject(
+        _ scanner: inout ValueScanner,
+        _ builder: inout KnownItemsBuilder
+    ) throws(DatasetError) {
+        guard scanner.peek() == UInt8(ascii: "{") else {
+            throw DatasetError(reason: #"is no catalogue: expected {"items": [{"id": ..., "title": ...}]}"#)
+        }
+        try scanner.beginObject()
+        let names = [Array("items".utf8)]
+        var (isFirst, hasItems) = (true, false)
+        while let name = try scanner.nextField(isFirst: isFirst) {
+            isFirst = false
+            guard scanner.name(name, among: names) != nil else {
+                try scanner.skipValue()
+                continue
+            }
+            guard !hasItems, scanner.peek() == UInt8(ascii: "[") else {
+                throw DatasetError(
+                    field: "items",
+                    value: try scanner.valueText(),
+                    reason: hasItems ? "is given twice" : "is not an array of items"
+                )
+            }
+            hasItems = true
+            try readItems(&scanner, &builder)
+        }
+        guard hasItems else {
+            throw DatasetError(field: "items", reason: #"is missing: expected {"items": [{"id": ..., "title": ...}]}"#)
+        }
+    }
+
+    private static func readItems(
+        _ scanner: inout ValueScanner,
+        _ builder: inout KnownItemsBuilder
+    ) throws(DatasetError) {
+        var entry = ItemEntry()
+        var number = 0
+        try scanner.beginArray()
+        while try scanner.nextValue(isFirst: number == 0) {
+            do throws(DatasetError) {
+                guard scanner.peek() == UInt8(ascii: "{") else {
+                    throw DatasetError(value: try scanner.valueText(), reason: "is not an object with id and title")
+                }
+                try entry.read(&scanner, .catalogue)
+                if try !builder.add(entry) {
+                    throw DatasetError(
+                        field: "id",
+                        value: String(decoding: entry.id, as: UTF8.self),
+                        reason: "is given to an item before it too; ids are compared by their bytes"
+                    )
+                }
+            } catch {
+                var error = error
+                error.field = "items[\(number)]" + (error.field.map { ".\($0)" } ?? "")
+                throw error
+            }
+            number += 1
+        }
+    }
+
+    private static func textRange(_ bytes: [UInt8]) -> Range<Int> {
+        (bytes.starts(with: [0xEF, 0xBB, 0xBF]) ? 3 : 0)..<bytes.count
+    }
+
+    /// Larger catalogues than this are no model's.
+    private static let maximumByteCount = 1 << 30
+
+    private static func content(of path: String) throws(DatasetError) -> [UInt8] {
+        var bytes: [UInt8] = []
+        var count = 0
+        do throws(InputFileError) {
+            let file = try InputFile(path)
+            bytes = [UInt8](repeating: 0, count: max(min(file.byteCount, 1 << 26), 1 << 12))
+            while count <= maximumByteCount {
+                if count == bytes.count { bytes.append(contentsOf: [UInt8](repeating: 0, count: bytes.count)) }
+                let read = try file.read(into: &bytes, from: count)
+                if read == 0 { break }
+                count += read
+            }
+        } catch {
+            throw DatasetError(file: error.path, reason: error.reason)
+        }
+        guard count <= maximumByteCount else {
+            throw DatasetError(file: path, reason: "is larger than \(maximumByteCount) bytes; is it a catalogue?")
+        }
+        bytes.removeLast(bytes.count - count)
+        return bytes
+    }
+}
+
+/// Gathers items, each once.
+struct KnownItemsBuilder {
+    private(set) var items: [CatalogueItem] = []
+    private(set) var isUntitled: [Bool] = []
+    var counts = ReadingCounts()
+    private var ids = IDTable()
+    private var text: ItemText
+
+    init(_ form: ItemText.Form) { text = ItemText(form) }
+
+    /// With what was left out of titles and categories.
+    var finishedCounts: ReadingCounts {
+        var counts = counts
+        counts += text.counts
+        return counts
+    }
+
+    /// Adds an item; false when its id is there already.
+    mutating func add(_ entry: ItemEntry) throws(DatasetError) -> Bool {
+        let range = 0..<entry.id.count
+        guard ids.knownNumber(of: entry.id, range) == nil else { return false }
+        let id = try IDCheck.text(entry.id, "id")
+        let title = try text.title(entry.title)
+        let categories = try text.categories(entry.categories)
+        _ = ids.number(of: entry.id, range)
+        items.append(CatalogueItem(id: ItemID(id), title: title ?? id, categories: categories))
+        isUntitled.append(title == nil)
+        if entry.isNumericID { counts[.numericIDs] += 1 }
+        counts[.manyCategories] += entry.furtherCategories
+        return true
+    }
+}
+
+/// What an id must be, so that events can name it: what the event ingestor takes.
+enum IDCheck {
+    /// The text of an id.
+    ///
+    /// - Throws: `DatasetError` without file and line.
+    static func text(_ bytes: [UInt8], _ field: String) throws(DatasetError) -> String {
+        guard bytes.count <= Limits.identifierByteCount else {
+            throw DatasetError(
+                field: field,
+                value: String(decoding: bytes.prefix(200), as: UTF8.self),
+                reason: "has \(bytes.count) bytes, and an id may have \(Limits.identifierByteCount)"
+            )
+        }
+        guard let text = String(validating: bytes, as: UTF8.self) else { throw DatasetError.notUTF8(field, bytes) }
+        guard !bytes.contains(0) else {
+            throw DatasetError(field: field, value: text, reason: "has a NUL character; an id has none")
+        }
+        return text
+    }
+}

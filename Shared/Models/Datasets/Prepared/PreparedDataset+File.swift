@@ -1,0 +1,167 @@
+internal import Foundation
+internal import Bytes
+internal import JSON
+
+/// A prepared folder: `catalogue.json`, `sequences.bin` and `prepared.json`, which names the format and the data's hash.
+extension PreparedDataset {
+    private struct Manifest: Codable {
+        var format: Int
+        var dataHash: String
+        var users: Int
+        var items: Int
+        var events: Int
+        var skippedLines: Int
+        var split: String
+        /// Missing in folders that were prepared before it was written.
+        var origin: Origin?
+    }
+
+    private static let formatVersion = 1
+    private static let mark = Array("ULLMSEQ1".utf8)
+
+    /// Writes the data set into a folder, which is made when it is missing.
+    ///
+    /// - Throws: `DatasetError` naming the file that cannot be written.
+    public func write(to folder: String) throws(DatasetError) {
+        let manifest = Manifest(
+            format: Self.formatVersion,
+            dataHash: dataHash,
+            users: users.count,
+            items: catalogue.count,
+            events: eventCount,
+            skippedLines: skippedLines,
+            split: "leave-one-out",
+            origin: origin
+        )
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
+        do {
+            try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+            // First, so that a folder that is half written over is not taken for the one it was.
+            let path = folder + "/prepared.json"
+            if FileManager.default.fileExists(atPath: path) { try FileManager.default.removeItem(atPath: path) }
+            try catalogue.write(to: folder + "/catalogue.json")
+            try writeSequences(to: folder + "/sequences.bin")
+            // Last, so that a folder with a manifest is whole.
+            try encoder.encode(manifest).write(to: URL(fileURLWithPath: path), options: .atomic)
+        } catch let error as DatasetError {
+            throw error
+        } catch {
+            throw DatasetError(file: folder, reason: "cannot be written: \(FailureText.sentence(error))")
+        }
+    }
+
+    /// Writes piece by piece: the whole file in memory would be more than the data set is.
+    private func writeSequences(to path: String) throws {
+        let temporary = path + ".partial"
+        guard FileManager.default.createFile(atPath: temporary, contents: nil),
+            let file = FileHandle(forWritingAtPath: temporary)
+        else { throw DatasetError(file: temporary, reason: "cannot be written; may this user write there?") }
+        do {
+            try file.write(contentsOf: Data(Self.mark))
+            try Self.forEachPiece(users: users, offsets: offsets, items: items, ratings: ratings, times: times) {
+                try file.write(contentsOf: Data($0))
+            }
+            try file.synchronize()
+            try file.close()
+            if FileManager.default.fileExists(atPath: path) { try FileManager.default.removeItem(atPath: path) }
+            try FileManager.default.moveItem(atPath: temporary, toPath: path)
+        } catch {
+            try? FileManager.default.removeItem(atPath: temporary)
+            throw error
+        }
+    }
+
+    /// Reads a prepared folder and checks it against its hash.
+    ///
+    /// - Throws: `DatasetError` when a file is missing, half written or changed.
+    public init(contentsOf folder: String) throws(DatasetError) {
+        guard FileManager.default.fileExists(atPath: folder) else {
+            throw DatasetError(file: folder, reason: "does not exist; make it with `trainer prepare`")
+        }
+        let manifest: Manifest
+        do {
+            let url = URL(fileURLWithPath: folder + "/prepared.json")
+            manifest = try JSONValue.decode(Manifest.self, from: Data(contentsOf: url), maximumCount: 1_000)
+        } catch {
+            throw DatasetError(
+                file: folder,
+                reason: "is no prepared data set, make one with `trainer prepare`: \(JSONError.reason(error))"
+            )
+        }
+        var reader = try SequenceFileReader(folder + "/sequences.bin")
+        guard manifest.format == Self.formatVersion, try reader.takesMark(Self.mark) else {
+            throw DatasetError(file: folder, reason: "is of another format; prepare the data set again")
+        }
+        let catalogue = try Catalogue(contentsOf: folder + "/catalogue.json")
+        let (users, events) = try reader.events()
+        guard events.items.allSatisfy({ catalogue.items.indices.contains(Int($0)) }) else {
+            throw DatasetError(file: folder + "/sequences.bin", reason: "is damaged; prepare the data set again")
+        }
+        var origin = manifest.origin ?? Origin()
+        origin.skippedLines = manifest.skippedLines
+        try self.init(catalogue: catalogue, users: users, events: events, origin: origin)
+        guard dataHash == manifest.dataHash else {
+            throw DatasetError(
+                file: folder,
+                value: dataHash,
+                reason: "is not the hash in prepared.json, \(manifest.dataHash); prepare the data set again"
+            )
+        }
+    }
+
+    /// Little-endian: user count, event count, ids, counts per user, then items, ratings and times of all events.
+    ///
+    /// Gives the bytes in pieces, of which each stands only for the length of the call.
+    static func forEachPiece(
+        users: [UserID],
+        offsets: [Int],
+        items: [Int32],
+        ratings: RatingColumn,
+        times: TimeColumn,
+        _ body: ([UInt8]) throws -> Void
+    ) rethrows {
+        var piece = BytePiece()
+        piece.append(UInt32(users.count))
+        piece.append(UInt32(items.count))
+        for user in users {
+            piece.append(UInt32(user.utf8.count))
+            piece.bytes.append(contentsOf: user.utf8)
+            try piece.giveIfFull(body)
+        }
+        for (start, end) in zip(offsets, offsets.dropFirst()) {
+            piece.append(UInt32(end - start))
+            try piece.giveIfFull(body)
+        }
+        for item in items {
+            piece.append(item)
+            try piece.giveIfFull(body)
+        }
+        for index in 0..<ratings.count {
+            piece.append(ratings[index].bitPattern)
+            try piece.giveIfFull(body)
+        }
+        for index in 0..<times.count {
+            piece.append(times[index])
+            try piece.giveIfFull(body)
+        }
+        try body(piece.bytes)
+    }
+}
+
+/// Bytes that are given on whenever there are enough of them.
+private struct BytePiece {
+    var bytes: [UInt8] = []
+
+    mutating func append<Value: FixedWidthInteger>(_ value: Value) {
+        for shift in stride(from: 0, to: Value.bitWidth, by: 8) {
+            bytes.append(UInt8(truncatingIfNeeded: value >> shift))
+        }
+    }
+
+    mutating func giveIfFull(_ body: ([UInt8]) throws -> Void) rethrows {
+        guard bytes.count >= 1 << 18 else { return }
+        try body(bytes)
+        bytes.removeAll(keepingCapacity: true)
+    }
+}

@@ -1,0 +1,35 @@
+import Bytes
+
+extension ModelBundle {
+    /// What a bundle's model makes of a user: enough to tell whether an embedding can be its.
+    public struct ContextShape: Sendable, Equatable {
+        /// The bundle's version.
+        public let version: String
+        /// Vectors of a user's context.
+        public let rows: Int
+        /// Width of each vector, and of the pooled one.
+        public let columns: Int
+
+        /// Names a shape.
+        public init(version: String, rows: Int, columns: Int) {
+            self.version = version
+            self.rows = rows
+            self.columns = columns
+        }
+
+        /// Reads the shape from a bundle, and none of its weights.
+        ///
+        /// - Throws: `BundleError` for a folder that is no bundle, or whose part that says so was altered.
+        public init(ofBundle folder: String) throws(BundleError) {
+            let manifest = try ModelBundle.readManifest(folder)
+            let file = ModelBundle.adapterConfiguration
+            guard let expected = manifest.parts[file] else { throw .incomplete(folder: folder, file: file) }
+            let found = SHA256.hexDigest(of: try ModelBundle.mapped(folder, file))
+            guard found == expected else {
+                throw .altered(folder: folder, file: file, expected: expected, found: found)
+            }
+            let adapter = try ModelBundle.decoded(UserAdapter.Configuration.self, folder, file)
+            self.init(version: manifest.version, rows: adapter.perceiver.latents, columns: adapter.perceiver.width)
+        }
+    }
+}

@@ -1,0 +1,54 @@
+import CMicrohttpd
+import Concurrency
+import Glibc
+
+/// Hears when a client ends its connection, also while the library does not look at it.
+///
+/// The library takes a suspended connection out of its own epoll set, so a client that goes while its request is worked
+/// on would be noticed only by the write of the answer. Each connection is put into one set of ours when it begins, for
+/// its end alone, which costs a request nothing. The set is itself a descriptor that is listened to, so no thread waits.
+///
+/// A client that shuts down only its sending side looks like one that has gone, and is taken for one, as nginx does.
+final class HangUpWatch: Sendable {
+    private let set: Int32
+    private let listener: DescriptorListener
+
+    /// Begins to watch.
+    ///
+    /// - Parameter onHangUp: called with the connection's word, on another thread than the library's.
+    /// - Throws: `HTTPServerError` when there is no descriptor left.
+    init(onHangUp: @escaping @Sendable (UInt64) -> Void) throws(HTTPServerError) {
+        let set = epoll_create1(Int32(EPOLL_CLOEXEC))
+        guard set >= 0 else {
+            throw HTTPServerError("connections cannot be watched: \(String(cString: strerror(errno)))")
+        }
+        self.set = set
+        listener = DescriptorListener(set, label: "http-hang-ups") { set in
+            var events = [epoll_event](repeating: epoll_event(), count: 64)
+            while true {
+                let count = epoll_wait(set, &events, Int32(events.count), 0)
+                guard count > 0 else { return }
+                for event in events.prefix(Int(count)) { onHangUp(event.data.u64) }
+            }
+        }
+    }
+
+    /// Watches a connection until it is closed.
+    func add(_ descriptor: Int32, word: UInt64) {
+        var event = epoll_event()
+        // Told once: a client that has gone does not come back.
+        event.events = EPOLLRDHUP.rawValue | EPOLLET.rawValue
+        event.data.u64 = word
+        epoll_ctl(set, EPOLL_CTL_ADD, descriptor, &event)
+    }
+
+    /// Ends the watch of a connection that is about to be closed.
+    func remove(_ descriptor: Int32) {
+        epoll_ctl(set, EPOLL_CTL_DEL, descriptor, nil)
+    }
+
+    /// Watches nothing any more.
+    func close() {
+        listener.close()
+    }
+}
