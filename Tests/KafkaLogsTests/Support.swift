@@ -73,3 +73,26 @@ func groupOptions(
 func fill(_ log: KafkaLog, _ topic: String, _ values: some Sequence<Int>) async throws {
     try await log.append(values.map { OutgoingRecord(topic: topic, key: bytes("\($0)"), value: bytes("\($0)")) })
 }
+
+/// A commit without outputs that is to be found by what was committed beside its offsets.
+func pendingCommit(_ offsets: [TopicPartition: Int64], _ metadata: String) -> PendingCommit {
+    PendingCommit(offsets: offsets, metadata: metadata, outputs: [], startedAt: 0)
+}
+
+extension KafkaSubscription {
+    /// What the member's group has committed, as of now.
+    func committedOffsets(of partitions: [TopicPartition]) throws(StreamError) -> [TopicPartition: CommittedOffset] {
+        try recovery.currentOffsets(of: partitions)
+    }
+
+    /// The same without a write, and whether a transaction is open that could change it.
+    func groupOffsets(of partitions: [TopicPartition]) throws(StreamError) -> GroupOffsets {
+        try recovery.groupOffsets(of: partitions)
+    }
+
+    /// As if a connection had been lost after the last commit, which had this metadata instead of its own.
+    func doubtLastCommit(instead metadata: String? = nil) {
+        producer.isInDoubt = true
+        if let metadata { recovery.lastCommit?.metadata = metadata }
+    }
+}

@@ -11,34 +11,15 @@ extension KafkaClient {
         guard isMember else { return end() }
         answerWhatIsOwed()
         // librdkafka 2.0.2 may crash when it is closed before its first assignment.
-        while groupProtocol == .none, ContinuousClock.now < deadline - .seconds(5) {
+        while rebalanceProtocol == .none, ContinuousClock.now < deadline - .seconds(5) {
             answerNext()
         }
-        guard groupProtocol != .none else { return end() }
+        guard rebalanceProtocol != .none else { return end() }
         _ = KafkaError(taking: rd_kafka_consumer_close_queue(handle, queue), operation: "leave the group")
         while rd_kafka_consumer_closed(handle) == 0, ContinuousClock.now < deadline {
             answerNext()
         }
         end(isHanging: rd_kafka_consumer_closed(handle) == 0)
-    }
-
-    /// How partitions move in the group.
-    enum GroupProtocol {
-        /// Not a member yet, or not any more.
-        case none
-        /// All partitions are given up at each rebalance.
-        case eager
-        /// Only those that move are given up.
-        case cooperative
-    }
-
-    /// The protocol of the group the client is a member of.
-    var groupProtocol: GroupProtocol {
-        switch rd_kafka_rebalance_protocol(handle).map({ String(cString: $0) }) {
-        case "COOPERATIVE": .cooperative
-        case "EAGER": .eager
-        default: .none
-        }
     }
 
     private var isMember: Bool {
@@ -54,7 +35,7 @@ extension KafkaClient {
 
     /// Gives up all partitions, which answers any rebalance; does no harm where none is owed an answer.
     private func answerWhatIsOwed() {
-        guard groupProtocol == .cooperative else {
+        guard rebalanceProtocol == .cooperative else {
             rd_kafka_assign(handle, nil)
             return
         }

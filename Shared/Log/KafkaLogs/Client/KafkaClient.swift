@@ -36,7 +36,7 @@ final class KafkaClient: @unchecked Sendable {
         // Without delivery events a transaction's flush needs nobody else to poll; its errors come from its calls.
         case .transactional: rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_ERROR)
         case .appender: rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_DR)
-        case .subscriber, .reader, .administrator, .onlooker: rd_kafka_conf_set_events(conf, events)
+        case .subscriber, .reader, .administrator, .uncommittedReader: rd_kafka_conf_set_events(conf, events)
         }
         // librdkafka would write to standard error; what matters comes as error events.
         if properties["debug"] == nil { rd_kafka_conf_set_log_cb(conf, nil) }
@@ -236,25 +236,5 @@ final class KafkaClient: @unchecked Sendable {
     /// Waits on a thread that may block.
     static func pause(milliseconds: UInt32) {
         usleep(milliseconds * 1_000)
-    }
-}
-
-/// Owner of a topic of one instance.
-///
-/// `@unchecked Sendable`: the handle is thread-safe, as its instance is.
-final class KafkaTopic: @unchecked Sendable {
-    /// The topic in its instance.
-    let pointer: OpaquePointer
-    /// Its name.
-    let name: String
-
-    /// Takes over a topic that librdkafka made.
-    init(taking pointer: OpaquePointer, name: String) {
-        self.pointer = pointer
-        self.name = name
-    }
-
-    deinit {
-        rd_kafka_topic_destroy(pointer)
     }
 }

@@ -13,13 +13,13 @@ extension KafkaConfiguration {
         case reader
         /// Asks about topics, offsets and groups; sees the true end of partitions.
         case administrator
-        /// Looks at a group's offsets and the end of partitions whatever is open.
-        case onlooker(group: String)
+        /// Asks about a group's offsets and the end of partitions, whatever transaction is open.
+        case uncommittedReader(group: String)
 
         var isProducer: Bool {
             switch self {
             case .appender, .transactional: true
-            case .subscriber, .reader, .administrator, .onlooker: false
+            case .subscriber, .reader, .administrator, .uncommittedReader: false
             }
         }
 
@@ -31,7 +31,7 @@ extension KafkaConfiguration {
         /// Whether no thread polls the instance's events all the time.
         var isUnattended: Bool {
             switch self {
-            case .transactional, .administrator, .onlooker: true
+            case .transactional, .administrator, .uncommittedReader: true
             case .appender, .subscriber, .reader: false
             }
         }
@@ -79,7 +79,7 @@ extension KafkaConfiguration {
             properties["queued.min.messages"] = "100000"
         case .administrator:
             properties["isolation.level"] = "read_uncommitted"
-        case .onlooker(let group):
+        case .uncommittedReader(let group):
             properties.merge(consuming(group: group)) { $1 }
             properties["isolation.level"] = "read_uncommitted"
         }

@@ -10,7 +10,7 @@ final class PartitionList {
         var offset: Int64
         var error: KafkaError.Code
         /// The text that was committed beside the offset.
-        var note: String
+        var metadata: String
     }
 
     /// Lent to calls of librdkafka; valid as long as this object.
@@ -22,17 +22,17 @@ final class PartitionList {
     }
 
     /// Makes a list of offsets, each with a text to be committed beside it.
-    convenience init(_ offsets: [TopicPartition: Int64], note: String? = nil) {
+    convenience init(_ offsets: [TopicPartition: Int64], metadata: String? = nil) {
         self.init(taking: rd_kafka_topic_partition_list_new(Int32(clamping: offsets.count)))
         for (partition, offset) in offsets {
             guard let added = rd_kafka_topic_partition_list_add(pointer, partition.topic, partition.partition) else {
                 continue
             }
             added.pointee.offset = offset
-            if let note {
+            if let metadata {
                 // The list frees it, so it must come from malloc.
-                added.pointee.metadata = UnsafeMutableRawPointer(strdup(note))
-                added.pointee.metadata_size = note.utf8.count
+                added.pointee.metadata = UnsafeMutableRawPointer(strdup(metadata))
+                added.pointee.metadata_size = metadata.utf8.count
             }
         }
     }
@@ -53,14 +53,14 @@ final class PartitionList {
     static func elements(of list: UnsafePointer<rd_kafka_topic_partition_list_t>) -> [Element] {
         (0..<Int(list.pointee.cnt)).map { index in
             let element = list.pointee.elems[index]
-            let note = element.metadata.map { metadata in
+            let metadata = element.metadata.map { metadata in
                 String(decoding: UnsafeRawBufferPointer(start: metadata, count: element.metadata_size), as: UTF8.self)
             }
             return Element(
                 partition: TopicPartition(String(cString: element.topic), element.partition),
                 offset: element.offset,
                 error: KafkaError.Code(element.err),
-                note: note ?? ""
+                metadata: metadata ?? ""
             )
         }
     }

@@ -1,7 +1,6 @@
 internal import CRdkafka
 internal import Concurrency
 internal import MessageLogs
-internal import Synchronization
 
 /// Appends records outside transactions: idempotent, acknowledged by all replicas, many callers at once.
 ///
@@ -9,43 +8,13 @@ internal import Synchronization
 /// to librdkafka, reads delivery reports and answers the others. When its own records are done it passes the drive on
 /// to one that still waits, so no task outlives its caller.
 actor KafkaProducer {
-    /// What a waiting caller is told.
-    private enum Signal {
-        case done(Result<Void, StreamError>)
-        case drive
-    }
-
-    /// What callers and driver share.
-    private struct Intake {
-        var isClosed = false
-        var isDriven = false
-        var lastTag: UInt = 0
-        var submitted: [Append] = []
-        var results: [UInt: Result<Void, StreamError>] = [:]
-        var waiting: [UInt: CheckedContinuation<Signal, Never>] = [:]
-        var client: KafkaClient?
-    }
-
-    /// The records of one caller, and how far they got.
-    private struct Append {
-        var tag: UInt
-        var records: [OutgoingRecord]
-        var sentCount = 0
-        var outstanding = 0
-        var deadline: ContinuousClock.Instant
-        var failure: StreamError?
-
-        var isSent: Bool { failure != nil || sentCount == records.count }
-        var isDone: Bool { isSent && outstanding == 0 }
-    }
-
     private let executor = BlockingExecutor(label: "kafka.producer")
     nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
 
     private let configuration: KafkaConfiguration
     private let clientName: String
     private let sender = RecordSender()
-    private let intake = Mutex(Intake())
+    private let intake = AppendIntake()
     private var appends: [UInt: Append] = [:]
     /// Tags of appends that have records to hand over, in the order they came.
     private var unsent: [UInt] = []
@@ -59,9 +28,9 @@ actor KafkaProducer {
     nonisolated func append(_ records: [OutgoingRecord]) async throws(StreamError) {
         guard !records.isEmpty else { return }
         try RecordSender.checkSizes(records, configuration: configuration)
-        let tag = try submit(records)
+        let tag = try intake.submit(records, deadline: .now + configuration.deliveryTimeout)
         while true {
-            switch await signal(for: tag) {
+            switch await intake.signal(for: tag) {
             case .done(let result): return try result.get()
             case .drive: await drive(until: tag)
             }
@@ -70,54 +39,18 @@ actor KafkaProducer {
 
     /// Ends the producer; appends that are under way fail.
     nonisolated func close() async {
-        let client = intake.withLock { intake in
-            intake.isClosed = true
-            return intake.client
-        }
-        client?.wake()
+        intake.close()
         await shut()
     }
 
     private func shut() {
-        let client = intake.withLock { intake in
-            defer { intake.client = nil }
-            return intake.client
-        }
-        if let client {
-            rd_kafka_purge(client.handle, Int32(RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT))
-            client.end()
-        }
+        if let client = intake.takeClient() { end(client) }
         failAll(.closed)
     }
 
-    // MARK: - Callers
-
-    private nonisolated func submit(_ records: [OutgoingRecord]) throws(StreamError) -> UInt {
-        let deadline = ContinuousClock.now + configuration.deliveryTimeout
-        let submitted: (UInt, KafkaClient?)? = intake.withLock { intake in
-            guard !intake.isClosed else { return nil }
-            intake.lastTag += 1
-            intake.submitted.append(Append(tag: intake.lastTag, records: records, deadline: deadline))
-            return (intake.lastTag, intake.isDriven ? intake.client : nil)
-        }
-        guard let (tag, client) = submitted else { throw .closed }
-        client?.wake()
-        return tag
-    }
-
-    private nonisolated func signal(for tag: UInt) async -> Signal {
-        await withCheckedContinuation { continuation in
-            let signal: Signal? = intake.withLock { intake in
-                if let result = intake.results.removeValue(forKey: tag) { return .done(result) }
-                guard intake.isDriven else {
-                    intake.isDriven = true
-                    return .drive
-                }
-                intake.waiting[tag] = continuation
-                return nil
-            }
-            if let signal { continuation.resume(returning: signal) }
-        }
+    private func end(_ client: KafkaClient) {
+        rd_kafka_purge(client.handle, Int32(RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT))
+        client.end()
     }
 
     // MARK: - The driver, on the producer's thread
@@ -126,34 +59,15 @@ actor KafkaProducer {
         while true {
             takeSubmitted()
             handOver()
-            if intake.withLock({ $0.isClosed }) { failAll(.closed) }
-            if isFinished(tag) { break }
+            if intake.isClosed { failAll(.closed) }
+            if intake.isFinished(tag) { break }
             readReports()
         }
-        passOn()
-    }
-
-    private func isFinished(_ tag: UInt) -> Bool {
-        intake.withLock { $0.results[tag] != nil }
-    }
-
-    private func passOn() {
-        let next: CheckedContinuation<Signal, Never>? = intake.withLock { intake in
-            guard let tag = intake.waiting.keys.first else {
-                intake.isDriven = false
-                return nil
-            }
-            return intake.waiting.removeValue(forKey: tag)
-        }
-        next?.resume(returning: .drive)
+        intake.passOn()
     }
 
     private func takeSubmitted() {
-        let submitted = intake.withLock { intake in
-            defer { intake.submitted.removeAll() }
-            return intake.submitted
-        }
-        for append in submitted {
+        for append in intake.takeSubmitted() {
             appends[append.tag] = append
             unsent.append(append.tag)
         }
@@ -200,16 +114,15 @@ actor KafkaProducer {
     }
 
     private func openClient() throws(StreamError) -> KafkaClient {
-        let (open, isClosed) = intake.withLock { ($0.client, $0.isClosed) }
-        guard !isClosed else { throw .closed }
-        if let open { return open }
+        guard !intake.isClosed else { throw .closed }
+        if let open = intake.client { return open }
         let client = try KafkaClient(configuration, role: .appender, name: clientName)
-        intake.withLock { $0.client = client }
+        intake.open(client)
         return client
     }
 
     private func readReports() {
-        guard let client = intake.withLock({ $0.client }) else { return }
+        guard let client = intake.client else { return }
         // With records left over the queue is full, and reports make room; else new submissions wake the thread.
         var timeout: Int32 = unsent.isEmpty ? 100 : 10
         while true {
@@ -245,7 +158,7 @@ actor KafkaProducer {
         guard appends[tag]?.failure == nil else { return }
         let topic = message.pointee.rkt.flatMap { rd_kafka_topic_name($0) }.map { String(cString: $0) } ?? ""
         let error = KafkaError(message.pointee.err, operation: "append to \(topic)")
-        let client = intake.withLock { $0.client }
+        let client = intake.client
         if error.code == .unknownTopicOrPartition || error.code == .localUnknownTopic { client?.forgetTopic(topic) }
         let byteCount = message.pointee.len + message.pointee.key_len
         let limit = configuration.maximumRecordSize
@@ -281,23 +194,13 @@ actor KafkaProducer {
     }
 
     private func finish(_ append: Append) {
-        finish(append.tag, with: append.failure.map { .failure($0) } ?? .success(()))
-    }
-
-    private func finish(_ tag: UInt, with result: Result<Void, StreamError>) {
-        let waiting: CheckedContinuation<Signal, Never>? = intake.withLock { intake in
-            if let continuation = intake.waiting.removeValue(forKey: tag) { return continuation }
-            intake.results[tag] = result
-            return nil
-        }
-        waiting?.resume(returning: .done(result))
+        intake.finish(append.tag, with: append.failure.map { .failure($0) } ?? .success(()))
     }
 
     /// A fatal error ends an idempotent producer: what it had not acknowledged fails, and the next append opens another.
     private func replace(_ client: KafkaClient, because error: KafkaError) {
-        intake.withLock { $0.client = nil }
-        rd_kafka_purge(client.handle, Int32(RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT))
-        client.end()
+        intake.takeClient()
+        end(client)
         failAll(.unavailable("Kafka at \(configuration.brokerList): \(error)"))
     }
 
@@ -306,6 +209,6 @@ actor KafkaProducer {
         let tags = Array(appends.keys)
         appends.removeAll()
         unsent.removeAll()
-        for tag in tags { finish(tag, with: .failure(error)) }
+        for tag in tags { intake.finish(tag, with: .failure(error)) }
     }
 }

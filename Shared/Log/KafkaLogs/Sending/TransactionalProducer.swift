@@ -8,8 +8,8 @@ enum TransactionFailure: Error {
     case aborted(KafkaError)
     /// A record or topic is wrong; it was aborted.
     case invalid(StreamError)
-    /// The producer is of no use any more, and only the group's offsets can tell whether the transaction was committed.
-    case doubtful(KafkaError)
+    /// Nobody said how it ended. The producer is of no use any more, and only the group's offsets can tell.
+    case unknown(KafkaError)
 }
 
 /// One transactional producer; used by one thread at a time, its calls block.
@@ -184,12 +184,12 @@ final class TransactionalProducer {
         _ body: () -> OpaquePointer?
     ) throws(TransactionFailure) {
         while let error = KafkaError(taking: body(), operation: operation) {
-            if error.isFatal { throw .doubtful(client.fatalError ?? error) }
+            if error.isFatal { throw .unknown(client.fatalError ?? error) }
             if error.requiresAbort {
                 try abort(because: error, deadline)
                 throw .aborted(error)
             }
-            guard error.isRetriable, ContinuousClock.now < deadline else { throw .doubtful(error) }
+            guard error.isRetriable, ContinuousClock.now < deadline else { throw .unknown(error) }
         }
     }
 
@@ -200,7 +200,7 @@ final class TransactionalProducer {
         ) {
             guard error.isRetriable, !error.isFatal, ContinuousClock.now < deadline else {
                 // The fatal error says who fenced; a record's own error may only say that there is one.
-                throw .doubtful(client.fatalError ?? cause)
+                throw .unknown(client.fatalError ?? cause)
             }
         }
     }
