@@ -3,6 +3,7 @@
 #
 #   Deploy/check.sh              all four
 #   Deploy/check.sh --static     only format and imports, without building
+#   Deploy/check.sh --programs   only that programs as they are shipped have none of the switches of tests
 set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 
@@ -12,14 +13,29 @@ problem() {
     problems=$((problems + 1))
 }
 
+if [[ ${1:-} == --programs ]]; then
+    echo "check: programs"
+    Deploy/build
+    folder=$(Deploy/build --bin-path)
+    for program in event-ingestor encoder-worker embedding-writer llm-responder gateway trainer userllm; do
+        # A name of each kind: the variables, a failpoint, a protection, the schema of functions without their checks.
+        found=$(grep -aoE 'USERLLM_FAILPOINT|USERLLM_WITHOUT_PROTECTION|kafka\.after-begin|writer\.before-commit|ingestor\.before-append|encoder\.after-commit|row-guard|replay-guard|atomic-commit|userllm_unprotected' "$folder/$program" | sort -u | tr '\n' ' ')
+        [[ -z $found ]] || problem "$program has switches of tests: $found"
+    done
+    exit "$((problems > 0))"
+fi
+
 echo "check: format"
 swift format lint --strict --recursive --parallel Package.swift Services Shared Tests || problem "the formatter has something to say (swift format -i FILE)"
 
 echo "check: imports"
-# Which files import a module, as "folder" = one target.
+# Every import is declared, every declaration is used, no arrow goes up, no folder is too full.
+found=$(swift package dump-package | swift Deploy/check-imports.swift)
+[[ -z $found ]] || problem "the manifest and the imports differ:"$'\n'"$found"
+# Which targets import a module, as their folders.
 importers() {
     grep -rlE "^(@testable |@_spi\([A-Za-z]*\) )?((public|package|internal|fileprivate|private) )?(@preconcurrency )?import (struct |class |enum |func )?$1(\.|\$|[[:space:]])" \
-        --include='*.swift' Services Shared Tests | cut -d/ -f1-2 | sort -u
+        --include='*.swift' Services Shared Tests | sed -E 's,^(Shared/[^/]+/[^/]+|[^/]+/[^/]+)/.*,\1,' | sort -u
 }
 
 # A C library's types stay inside the one Swift target that wraps it.
@@ -29,9 +45,9 @@ for module in $(find Shared/CLibraries -name module.modulemap -exec sed -nE 's/^
         problem "$module is imported by more than one target: $(tr '\n' ' ' <<<"$targets")"
     fi
 done
-# Every other executor, queue and lock goes through this one file.
-dispatch=$(importers Dispatch | grep -v '^Shared/Executors$' || true)
-[[ -z $dispatch ]] || problem "only Shared/Executors imports Dispatch, but so does: $(tr '\n' ' ' <<<"$dispatch")"
+# Every other executor, queue and lock goes through this one target.
+dispatch=$(importers Dispatch | grep -v '^Shared/Foundations/Concurrency$' || true)
+[[ -z $dispatch ]] || problem "only Shared/Foundations/Concurrency imports Dispatch, but so does: $(tr '\n' ' ' <<<"$dispatch")"
 # A service is a process: what two of them share lives in Shared.
 for folder in Services/*/; do
     service=$(basename "$folder")
@@ -44,7 +60,7 @@ found=$(grep -rnE "$forbidden" --include='*.swift' Services Shared | grep -vE '^
 [[ -z $found ]] || problem "not allowed in product code (no unstructured tasks, no traps):"$'\n'"$found"
 while read -r lines file; do
     [[ $lines -le 400 || $file == total ]] || problem "$file has $lines lines; split it (the limit is 400)"
-done < <(find Services Shared -name '*.swift' -not -path 'Shared/UserModels/*' -exec wc -l {} + )
+done < <(find Services Shared -name '*.swift' -not -path 'Shared/Models/UserModels/*' -exec wc -l {} + )
 
 if [[ $problems -gt 0 ]]; then
     echo "check: $problems problem(s)" >&2
@@ -52,7 +68,5 @@ if [[ $problems -gt 0 ]]; then
 fi
 [[ ${1:-} != --static ]] || exit 0
 
-echo "check: build"
-swift build --build-tests
-echo "check: unit tests"
-swift test --skip-build --skip IntegrationTests
+echo "check: build and unit tests"
+Deploy/test --skip IntegrationTests

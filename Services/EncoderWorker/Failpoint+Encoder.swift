@@ -1,0 +1,10 @@
+import Failpoints
+
+extension Failpoint {
+    /// The worker has applied a batch to its timelines.
+    static var encoderAfterTimelines: Failpoint { Failpoint("encoder.after-timelines") }
+    /// The worker has encoded the batch's users; nothing of it is sent.
+    static var encoderAfterEmbeddings: Failpoint { Failpoint("encoder.after-embeddings") }
+    /// The worker's batch is committed; nothing is counted.
+    static var encoderAfterCommit: Failpoint { Failpoint("encoder.after-commit") }
+}

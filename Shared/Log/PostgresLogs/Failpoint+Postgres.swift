@@ -1,0 +1,13 @@
+import Failpoints
+
+extension Failpoint {
+    /// A commit over PostgreSQL is about to be sent.
+    static var postgresBeforeCommit: Failpoint { Failpoint("postgres.before-commit") }
+    /// A commit over PostgreSQL was answered; the flow does not know it.
+    static var postgresAfterCommit: Failpoint { Failpoint("postgres.after-commit") }
+}
+
+extension Protection {
+    /// A member commits only what it owns under the epoch in which it read.
+    static var membershipCheck: Protection { Protection("membership-check") }
+}
