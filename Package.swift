@@ -26,7 +26,19 @@ func cLibrary(_ name: String, pkgConfig: String, debian: String) -> Target {
     )
 }
 
+/// What services share, in layers: a folder each, of which one imports only those that stand above it here.
+enum Layer: String {
+    case foundations = "Foundations"
+    case runtime = "Runtime"
+    case log = "Log"
+    case domain = "Domain"
+    case numerics = "Numerics"
+    case language = "Language"
+    case models = "Models"
+}
+
 func shared(
+    _ layer: Layer,
     _ name: String,
     _ dependencies: [Target.Dependency],
     _ settings: [SwiftSetting] = strict,
@@ -35,7 +47,7 @@ func shared(
     .target(
         name: name,
         dependencies: dependencies,
-        path: "Shared/\(name)",
+        path: "Shared/\(layer.rawValue)/\(name)",
         exclude: exclude,
         swiftSettings: settings
     )
@@ -61,7 +73,7 @@ func service(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
 func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     .testTarget(
         name: name,
-        dependencies: ["TestSupport"] + dependencies,
+        dependencies: dependencies,
         path: "Tests/\(name)",
         swiftSettings: strict
     )
@@ -93,55 +105,71 @@ let package = Package(
         cLibrary("CSodium", pkgConfig: "libsodium", debian: "libsodium-dev"),
         cLibrary("CZlib", pkgConfig: "zlib", debian: "zlib1g-dev"),
 
-        // C of our own: SIMD kernels, and what protoc-c makes from the records.
-        // Kernels are optimised in debug builds too: without it the tests of a model take minutes.
+        // Foundations: knows nothing of this product.
+        shared(.foundations, "Concurrency", []),
+        shared(.foundations, "RandomNumbers", [], safe),
+        shared(.foundations, "Failpoints", []),
+        shared(.foundations, "Bytes", ["CSodium"]),
+        shared(.foundations, "JSON", ["Bytes"], safe),
+        shared(.foundations, "Files", ["CZlib"]),
+
+        // Runtime: what a process needs.
+        shared(.runtime, "HTTPServer", ["Bytes", "JSON", "CMicrohttpd", "Concurrency"]),
+        shared(.runtime, "HTTPClient", ["CCurl"]),
+        shared(.runtime, "PostgresClient", ["Bytes", "Concurrency", "Failpoints", "CLibpq"]),
+        shared(.runtime, "ServiceRuntime", ["Bytes", "JSON", "HTTPServer", "Concurrency", "Failpoints"]),
+
+        // Log: records of bytes in topics, over Kafka or PostgreSQL.
+        shared(.log, "MessageLogs", ["Failpoints"], safe),
+        shared(.log, "KafkaLogs", ["Bytes", "MessageLogs", "Concurrency", "Failpoints", "CRdkafka"]),
+        shared(.log, "PostgresLogs", ["MessageLogs", "PostgresClient", "Concurrency", "Failpoints"]),
+        shared(
+            .log,
+            "LogAddresses",
+            ["Bytes", "MessageLogs", "KafkaLogs", "PostgresLogs", "PostgresClient", "ServiceRuntime"],
+            safe
+        ),
+
+        // Domain: our records and topics, a user's timeline and row. protoc-c makes C from the records.
+        .target(name: "CMessages", dependencies: ["CProtobufC"], path: "Shared/Domain/CMessages"),
+        shared(
+            .domain,
+            "Messages",
+            ["Bytes", "JSON", "MessageLogs", "CMessages"],
+            exclude: [
+                "Wire/answer.proto", "Wire/event.proto", "Wire/question.proto", "Wire/timeline.proto",
+                "Wire/user_embedding.proto",
+            ]
+        ),
+        shared(.domain, "Catalogues", ["Bytes", "JSON", "Messages"], safe),
+        shared(.domain, "UserTimelines", ["Bytes", "MessageLogs", "Messages", "Failpoints"], safe),
+        shared(
+            .domain,
+            "EmbeddingStore",
+            ["Bytes", "PostgresClient", "MessageLogs", "Messages", "Concurrency", "Failpoints"]
+        ),
+        shared(.domain, "Flows", ["Concurrency", "MessageLogs", "Messages", "ServiceRuntime"], safe),
+        shared(.domain, "SystemClient", ["Bytes", "HTTPClient", "Messages"], safe),
+
+        // Numerics. Kernels are optimised in debug builds too: without it the tests of a model take minutes.
         .target(
             name: "CKernels",
-            path: "Shared/CKernels",
+            path: "Shared/Numerics/CKernels",
             // The fuzzer looks for what is read wrong, not at arithmetic; variants are chosen before a sanitizer is ready.
             cSettings: [.unsafeFlags(["-O3"] + (isFuzzing ? ["-fno-sanitize=all"] : []))]
         ),
-        .target(name: "CMessages", dependencies: ["CProtobufC"], path: "Shared/CMessages"),
+        shared(.numerics, "Tensors", ["JSON", "CKernels", "COpenBLAS"]),
+        shared(.numerics, "NeuralNetwork", ["JSON", "Tensors", "RandomNumbers", "Concurrency"], safe),
 
-        // Shared, bottom up.
-        shared("Identifiers", []),
-        shared("ShownText", []),
-        shared("JSON", ["Identifiers", "ShownText"], safe),
-        shared("Executors", []),
-        shared("Failpoints", []),
+        // Language.
+        shared(.language, "Tokenization", ["JSON", "CPCRE2"]),
+
+        // Models.
+        shared(.models, "Datasets", ["Bytes", "JSON", "Messages", "Catalogues", "Files", "RandomNumbers"], safe),
         shared(
-            "Messages",
-            ["JSON", "CMessages", "Digests", "Identifiers"],
-            exclude: ["answer.proto", "event.proto", "question.proto", "timeline.proto", "user_embedding.proto"]
-        ),
-        shared("Streams", ["Messages"], safe),
-        shared("Kafka", ["Streams", "Messages", "Executors", "Failpoints", "ShownText", "CRdkafka"]),
-        shared("Postgres", ["Identifiers", "Streams", "Messages", "Executors", "Failpoints", "ShownText", "CLibpq"]),
-        shared("HTTPServer", ["JSON", "CMicrohttpd", "Executors"]),
-        shared("HTTPClient", ["CCurl"]),
-        shared("ServiceRuntime", ["JSON", "HTTPServer", "Executors", "Failpoints", "ShownText"]),
-        shared("StreamProcessing", ["Streams", "Messages", "ServiceRuntime"], safe),
-        shared("UserTimelines", ["Identifiers", "StreamProcessing", "Streams", "Messages", "Failpoints"], safe),
-        shared("MessageLogs", ["Streams", "Kafka", "Postgres", "ServiceRuntime", "ShownText"], safe),
-        shared("SystemClient", ["Identifiers", "HTTPClient", "Messages"], safe),
-        shared("Tensors", ["JSON", "CKernels", "COpenBLAS", "Executors"]),
-        shared("RandomNumbers", [], safe),
-        shared("NeuralNetwork", ["JSON", "Tensors", "RandomNumbers", "Executors"], safe),
-        shared("Tokenization", ["Identifiers", "JSON", "CPCRE2"]),
-        shared("Digests", ["CSodium"]),
-        shared("InputFiles", ["CZlib"]),
-        shared("Sorting", []),
-        shared(
-            "Datasets",
-            ["Identifiers", "JSON", "Messages", "Digests", "InputFiles", "RandomNumbers", "ShownText"],
-            safe
-        ),
-        shared(
+            .models,
             "UserModels",
-            [
-                "Identifiers", "NeuralNetwork", "Tensors", "Tokenization", "Datasets", "Messages", "Digests",
-                "Executors", "JSON",
-            ],
+            ["Bytes", "JSON", "Concurrency", "NeuralNetwork", "Tensors", "Tokenization", "Catalogues", "Messages"],
             safe
         ),
 
@@ -149,110 +177,85 @@ let package = Package(
         service(
             "EventIngestor",
             [
-                "Identifiers", "JSON",
-                "HTTPServer", "StreamProcessing", "MessageLogs", "Streams", "Messages", "Datasets", "Digests",
-                "Executors", "Failpoints", "InputFiles", "Sorting", "ShownText",
+                "Concurrency", "Failpoints", "Bytes", "JSON", "Files", "HTTPServer", "MessageLogs", "LogAddresses",
+                "Messages", "Flows", "Datasets",
             ]
         ),
         service(
             "EncoderWorker",
             [
-                "Identifiers",
-                "UserTimelines", "StreamProcessing", "MessageLogs", "Streams", "Messages", "UserModels", "Executors",
-                "Tensors", "Failpoints",
+                "Concurrency", "Failpoints", "Bytes", "MessageLogs", "LogAddresses", "Messages", "UserTimelines",
+                "Flows", "Tensors", "UserModels",
             ]
         ),
         service(
             "EmbeddingWriter",
             [
-                "Identifiers", "StreamProcessing", "MessageLogs", "Streams", "Postgres", "Messages", "UserModels",
-                "Failpoints",
+                "Concurrency", "Failpoints", "Bytes", "PostgresClient", "MessageLogs", "LogAddresses", "Messages",
+                "EmbeddingStore", "Flows", "UserModels",
             ]
         ),
         service(
             "LLMResponder",
             [
-                "Identifiers",
-                "StreamProcessing", "MessageLogs", "Streams", "Postgres", "Messages", "UserModels", "Executors",
-                "Tensors",
+                "Concurrency", "Bytes", "PostgresClient", "MessageLogs", "LogAddresses", "Messages", "EmbeddingStore",
+                "Flows", "Tensors", "UserModels",
             ]
         ),
         service(
             "Gateway",
-            ["Identifiers", "JSON", "HTTPServer", "StreamProcessing", "MessageLogs", "Streams", "Messages"]
+            ["Concurrency", "Bytes", "JSON", "HTTPServer", "MessageLogs", "LogAddresses", "Messages", "Flows"]
         ),
         service(
             "Trainer",
             [
-                "Identifiers", "UserModels", "NeuralNetwork", "Tensors", "Tokenization", "Datasets", "InputFiles",
-                "Messages", "Executors", "JSON", "ShownText",
+                "Concurrency", "Bytes", "JSON", "Files", "Messages", "Catalogues", "Tensors", "NeuralNetwork",
+                "Tokenization", "Datasets", "UserModels",
             ]
         ),
         service(
             "Launcher",
             [
-                "Identifiers",
-                "SystemClient", "HTTPClient", "StreamProcessing", "MessageLogs", "Streams", "Postgres", "Messages",
-                "Datasets", "UserModels", "Digests", "ShownText",
+                "Concurrency", "Bytes", "HTTPClient", "PostgresClient", "MessageLogs", "LogAddresses", "Messages",
+                "EmbeddingStore", "Flows", "SystemClient", "Catalogues", "Datasets", "UserModels",
             ]
         ),
 
         // Tests.
-        tests("JSONTests", ["JSON", "RandomNumbers"]),
-        tests("ShownTextTests", ["ShownText"]),
-        tests("TensorsTests", ["Tensors", "CKernels", "Executors"]),
-        tests("IdentifiersTests", ["Identifiers"]),
-        tests("RandomNumbersTests", ["RandomNumbers"]),
-        tests("FailpointsTests", ["Failpoints"]),
-        tests("NeuralNetworkTests", ["NeuralNetwork", "Tensors"]),
-        tests("TokenizationTests", ["Identifiers", "Tokenization"]),
-        tests("InputFilesTests", ["InputFiles"]),
-        tests("SortingTests", ["Sorting", "RandomNumbers"]),
-        tests("DatasetsTests", ["Identifiers", "Datasets", "Messages"]),
         .target(name: "TCPProxy", path: "Tests/TCPProxy", swiftSettings: strict),
         .target(
             name: "TestSupport",
             dependencies: [
-                "Identifiers", "NeuralNetwork", "Tensors", "RandomNumbers", "Postgres", "Kafka", "Streams", "Messages",
-                "ServiceRuntime", "Executors", "TCPProxy",
+                "TCPProxy", "Concurrency", "RandomNumbers", "ServiceRuntime", "MessageLogs", "KafkaLogs",
+                "PostgresLogs", "Tensors", "NeuralNetwork",
             ],
             path: "Tests/TestSupport",
             swiftSettings: strict
         ),
-        tests(
-            "UserModelsTests",
-            [
-                "Identifiers", "UserModels", "NeuralNetwork", "Tensors", "Tokenization", "Datasets", "Digests",
-                "Messages",
-            ]
-        ),
-        tests("DigestsTests", ["Digests"]),
         .target(
             name: "Verification",
             dependencies: [
-                "Identifiers", "SystemClient", "HTTPClient", "ServiceRuntime", "StreamProcessing", "MessageLogs",
-                "Streams", "Kafka",
-                "Postgres", "Messages", "Datasets", "UserModels", "NeuralNetwork", "Tensors", "Tokenization",
-                "RandomNumbers", "TCPProxy",
+                "TCPProxy", "RandomNumbers", "Bytes", "HTTPClient", "PostgresClient", "ServiceRuntime", "MessageLogs",
+                "KafkaLogs", "LogAddresses", "Messages", "Catalogues", "EmbeddingStore", "Flows", "SystemClient",
+                "Tensors", "NeuralNetwork", "Tokenization", "Datasets", "UserModels",
             ],
             path: "Tests/Verification",
             swiftSettings: strict
         ),
         .executableTarget(
             name: "Verify",
-            dependencies: ["Identifiers", "Verification", "ServiceRuntime", "Datasets", "UserModels"],
+            dependencies: [
+                "Verification", "Bytes", "ServiceRuntime", "Messages", "Catalogues", "Datasets", "UserModels",
+            ],
             path: "Tests/Verify",
             swiftSettings: strict
         ),
         .executableTarget(
             name: "Benchmarks",
             dependencies: [
-                "Identifiers", "JSON", "Verification", "UserTimelines", "ServiceRuntime", "HTTPClient",
-                "StreamProcessing",
-                "MessageLogs",
-                "Streams", "Postgres", "Messages", "Datasets", "UserModels", "NeuralNetwork", "RandomNumbers",
-                "Tensors",
-                "Executors",
+                "Verification", "Concurrency", "RandomNumbers", "Bytes", "JSON", "HTTPClient", "PostgresClient",
+                "ServiceRuntime", "MessageLogs", "LogAddresses", "Messages", "UserTimelines", "EmbeddingStore", "Flows",
+                "Tensors", "NeuralNetwork", "Datasets", "UserModels",
             ],
             path: "Tests/Benchmarks",
             exclude: ["compare-torch", "compare_torch_peer.py", "ingestion.lua", "KafkaAppendPeer"],
@@ -263,66 +266,91 @@ let package = Package(
             dependencies: ["CRdkafka"],
             path: "Tests/Benchmarks/KafkaAppendPeer"
         ),
+        tests("BytesTests", ["Bytes"]),
+        tests("ConcurrencyTests", ["Concurrency"]),
+        tests("CataloguesTests", ["Bytes", "Messages", "Catalogues"]),
+        tests("DatasetsTests", ["TestSupport", "Bytes", "Messages", "Catalogues", "Datasets"]),
         tests(
-            "IntegrationTests",
-            [
-                "Identifiers",
-                "Verification", "SystemClient", "HTTPClient", "ServiceRuntime", "StreamProcessing", "MessageLogs",
-                "Streams", "Postgres", "Messages", "Datasets",
-            ]
-        ),
-        tests("MessagesTests", ["Identifiers", "Messages", "JSON"]),
-        tests("ServiceRuntimeTests", ["ServiceRuntime", "ShownText", "HTTPClient", "HTTPServer"]),
-        tests("HTTPServerTests", ["HTTPServer", "HTTPClient"]),
-        tests("HTTPClientTests", ["HTTPServer", "HTTPClient"]),
-        tests("UserTimelinesTests", ["Identifiers", "UserTimelines", "Streams", "Messages"]),
-        tests("StreamProcessingTests", ["Identifiers", "StreamProcessing", "ServiceRuntime", "Streams", "Messages"]),
-        tests(
-            "EncoderWorkerTests",
-            [
-                "Identifiers",
-                "EncoderWorker", "Verification", "ServiceRuntime", "StreamProcessing", "Streams", "Postgres",
-                "Messages", "Datasets", "UserModels", "UserTimelines",
-            ]
+            "EmbeddingStoreTests",
+            ["TestSupport", "Bytes", "PostgresClient", "MessageLogs", "Messages", "EmbeddingStore"]
         ),
         tests(
             "EmbeddingWriterTests",
             [
-                "Identifiers",
-                "EmbeddingWriter", "Verification", "ServiceRuntime", "StreamProcessing", "Streams", "Postgres",
-                "Messages", "UserModels", "Datasets",
+                "EmbeddingWriter", "TestSupport", "Verification", "Bytes", "PostgresClient", "ServiceRuntime",
+                "MessageLogs", "PostgresLogs", "Messages", "EmbeddingStore", "Flows", "UserModels",
             ]
+        ),
+        tests(
+            "EncoderWorkerTests",
+            [
+                "EncoderWorker", "TestSupport", "Verification", "Bytes", "PostgresClient", "ServiceRuntime",
+                "MessageLogs", "PostgresLogs", "Messages", "UserTimelines", "Flows", "Datasets", "UserModels",
+            ]
+        ),
+        tests(
+            "EventIngestorTests",
+            [
+                "EventIngestor", "TestSupport", "RandomNumbers", "Bytes", "JSON", "HTTPServer", "HTTPClient",
+                "ServiceRuntime", "MessageLogs", "LogAddresses", "Messages", "Flows", "Datasets",
+            ]
+        ),
+        tests("FailpointsTests", ["Failpoints"]),
+        tests("FilesTests", ["RandomNumbers", "Files"]),
+        tests("FlowsTests", ["TestSupport", "Bytes", "ServiceRuntime", "MessageLogs", "Messages", "Flows"]),
+        tests(
+            "GatewayTests",
+            [
+                "Gateway", "TestSupport", "Bytes", "HTTPServer", "HTTPClient", "ServiceRuntime", "MessageLogs",
+                "LogAddresses", "Messages",
+            ]
+        ),
+        tests("HTTPClientTests", ["HTTPServer", "HTTPClient"]),
+        tests("HTTPServerTests", ["TestSupport", "Bytes", "HTTPServer", "HTTPClient"]),
+        tests(
+            "IntegrationTests",
+            [
+                "TestSupport", "Verification", "Bytes", "HTTPClient", "PostgresClient", "ServiceRuntime", "MessageLogs",
+                "LogAddresses", "Messages", "EmbeddingStore", "Flows", "SystemClient", "Datasets",
+            ]
+        ),
+        tests("JSONTests", ["TestSupport", "RandomNumbers", "JSON"]),
+        tests(
+            "KafkaLogsTests",
+            ["TestSupport", "Verification", "Concurrency", "Bytes", "MessageLogs", "KafkaLogs", "Messages", "CRdkafka"]
         ),
         tests(
             "LLMResponderTests",
             [
-                "Identifiers",
-                "LLMResponder", "Verification", "ServiceRuntime", "StreamProcessing", "Streams", "Postgres", "Messages",
-                "Datasets", "UserModels",
+                "LLMResponder", "TestSupport", "Verification", "Bytes", "PostgresClient", "ServiceRuntime",
+                "MessageLogs", "PostgresLogs", "Messages", "EmbeddingStore", "Flows", "Datasets", "UserModels",
             ]
         ),
-        tests("LauncherTests", ["Identifiers", "Launcher", "ServiceRuntime", "Messages"]),
+        tests("LauncherTests", ["Launcher", "Bytes", "ServiceRuntime", "Messages"]),
+        tests("MessageLogsTests", ["MessageLogs", "Messages"]),
+        tests("MessagesTests", ["TestSupport", "Bytes", "JSON", "Messages"]),
+        tests("NeuralNetworkTests", ["TestSupport", "Tensors", "NeuralNetwork"]),
         tests(
-            "EventIngestorTests",
-            [
-                "Identifiers", "JSON", "EventIngestor", "MessageLogs", "HTTPServer", "HTTPClient", "ServiceRuntime",
-                "Streams", "Messages", "Datasets", "Digests", "RandomNumbers",
-            ]
+            "PostgresLogsTests",
+            ["TestSupport", "Bytes", "PostgresClient", "MessageLogs", "PostgresLogs", "Messages", "EmbeddingStore"]
         ),
-        tests(
-            "GatewayTests",
-            [
-                "Identifiers", "Gateway", "MessageLogs", "HTTPServer", "HTTPClient", "ServiceRuntime", "Streams",
-                "Messages",
-            ]
-        ),
-        tests("KafkaTests", ["Identifiers", "Kafka", "CRdkafka", "Streams", "Executors", "Messages", "Verification"]),
-        tests("PostgresTests", ["Identifiers", "Postgres", "Streams", "Messages"]),
-        tests("StreamsTests", ["Streams", "Messages"]),
+        tests("RandomNumbersTests", ["RandomNumbers"]),
+        tests("ServiceRuntimeTests", ["TestSupport", "HTTPServer", "HTTPClient", "ServiceRuntime"]),
+        tests("TensorsTests", ["TestSupport", "Concurrency", "Tensors", "CKernels"]),
+        tests("TokenizationTests", ["Tokenization"]),
         tests(
             "TrainerTests",
-            ["Identifiers", "Trainer", "UserModels", "NeuralNetwork", "Tensors", "Datasets", "ServiceRuntime"]
+            ["Trainer", "Bytes", "ServiceRuntime", "Catalogues", "Tensors", "NeuralNetwork", "Datasets", "UserModels"]
         ),
+        tests(
+            "UserModelsTests",
+            [
+                "TestSupport", "Bytes", "Messages", "Catalogues", "Tensors", "NeuralNetwork", "Tokenization",
+                "Datasets",
+                "UserModels",
+            ]
+        ),
+        tests("UserTimelinesTests", ["TestSupport", "Bytes", "MessageLogs", "Messages", "UserTimelines", "Flows"]),
     ]
 )
 
@@ -334,21 +362,8 @@ if isFuzzing {
             .executableTarget(
                 name: "Fuzzing",
                 dependencies: [
-                    "CFuzzer",
-                    "JSON",
-                    "HTTPServer",
-                    "UserModels",
-                    "NeuralNetwork",
-                    "Tensors",
-                    "Tokenization",
-                    "Datasets",
-                    "Digests",
-                    "Identifiers",
-                    "Messages",
-                    "Streams",
-                    "UserTimelines",
-                    "EventIngestor",
-                    "Gateway",
+                    "CFuzzer", "EventIngestor", "Gateway", "Bytes", "JSON", "HTTPServer", "MessageLogs", "Messages",
+                    "UserTimelines", "Catalogues", "Tensors", "NeuralNetwork", "Tokenization", "Datasets", "UserModels",
                 ],
                 path: "Tests/Fuzzing",
                 exclude: ["CFuzzer"],

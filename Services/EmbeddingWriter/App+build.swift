@@ -22,7 +22,7 @@ extension App {
         let table = try await EmbeddingTable(database: configuration.database)
         try await table.migrate()
         health.databaseAnswers()
-        let log = try await openLog(configuration.log)
+        let log = try await openLog(configuration.log, logger: context.logger)
         try await log.checkCleanup(of: [.userEmbeddings], rejecting: .userEmbeddings, logger: logger)
         let options = configuration.member.subscription(
             of: "embedding-writer",

@@ -15,11 +15,6 @@ struct EmbeddingBatch: Sendable {
         let embedding: UserEmbedding?
     }
 
-    private struct Key: Hashable {
-        let user: UserID
-        let modelVersion: TextKey
-    }
-
     /// The records that can be read, in order.
     private(set) var entries: [Entry] = []
     /// Those that cannot.
@@ -70,40 +65,21 @@ struct EmbeddingBatch: Sendable {
 
     /// What entries come to in the database.
     struct Change: Sendable {
-        /// Rows, the newest of each user and version.
-        let embeddings: [UserEmbedding]
-        /// The same, ready to be sent.
+        /// The newest row of each user and version that came after the last deletion, ready to be sent.
         let rows: EmbeddingRows
-        /// Users to forget, before the rows.
+        /// Users that a deletion came for, each once; to be applied before the rows.
         let deletions: [UserID]
 
         init(_ entries: [Entry]) {
-            (embeddings, deletions) = EmbeddingBatch.reduced(entries)
+            var lastDeletions: [UserID: Int] = [:]
+            for (index, entry) in entries.enumerated() where entry.embedding == nil {
+                lastDeletions[entry.user] = index
+            }
+            let embeddings = entries.enumerated().compactMap { index, entry in
+                index > lastDeletions[entry.user] ?? -1 ? entry.embedding : nil
+            }
             rows = EmbeddingRows(embeddings)
+            deletions = Array(lastDeletions.keys)
         }
-    }
-
-    /// Of each user and version the newest row after the last deletion, and the users that a deletion came for.
-    ///
-    /// Deletions are to be applied first.
-    static func reduced(_ entries: some Sequence<Entry>) -> (rows: [UserEmbedding], deletions: [UserID]) {
-        var rows: [Key: UserEmbedding] = [:]
-        var deletions: Set<UserID> = []
-        for entry in entries {
-            guard let embedding = entry.embedding else {
-                deletions.insert(entry.user)
-                for key in rows.keys where key.user == entry.user { rows[key] = nil }
-                continue
-            }
-            let key = Key(user: embedding.user, modelVersion: TextKey(embedding.modelVersion))
-            if let held = rows[key],
-                (held.generation, held.eventCount) > (embedding.generation, embedding.eventCount)
-            {
-                continue
-            }
-            rows[key] = embedding
-        }
-        let sorted = rows.sorted { ($0.key.user, $0.key.modelVersion) < ($1.key.user, $1.key.modelVersion) }
-        return (sorted.map(\.value), deletions.sorted())
     }
 }

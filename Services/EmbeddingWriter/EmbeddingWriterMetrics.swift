@@ -29,7 +29,7 @@ struct EmbeddingWriterMetrics: Sendable {
         self.rows.increment(by: rows.count)
         deletions.increment(by: count)
         let now = WallClock.milliseconds
-        for row in rows { freshness.observe(Double(max(0, now - row.eventTime)) / 1_000) }
+        for row in rows { freshness.observe(Double(max(0, now - row.appendedAt)) / 1_000) }
     }
 
     /// Counts a try that failed for now.

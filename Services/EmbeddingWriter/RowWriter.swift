@@ -1,3 +1,4 @@
+import Concurrency
 import Failpoints
 import Messages
 import PostgresClient
@@ -122,7 +123,7 @@ actor RowWriter {
         }
         Failpoint.writerAfterCommit.reach()
         for (partition, next) in offsets { positions[partition] = .some(next) }
-        metrics.count(change.embeddings, deletions: change.deletions.count)
+        metrics.count(change.rows.embeddings, deletions: change.deletions.count)
     }
 
     /// Tries again, with back-off, as long as the database is away or busy.

@@ -18,7 +18,7 @@ extension App {
             metadata: ["model.version": bundle.version, "compute": ComputeRuntime.description]
         )
         let encoder = try Encoder(bundle: bundle, threads: configuration.threads)
-        let log = try await openLog(configuration.log)
+        let log = try await openLog(configuration.log, logger: context.logger)
         let partitionCount = try await checkTopics(log)
         try await log.checkCleanup(
             of: [.userEvents, .userTimelines, .userEmbeddings],

@@ -51,7 +51,7 @@ struct EncodedBatch: Sendable {
                 eventCount: timeline.eventCount,
                 sourcePartition: changed.partition,
                 sourceOffset: timeline.lastOffset,
-                eventTime: changed.appendedAt,
+                appendedAt: changed.appendedAt,
                 rows: rows,
                 columns: columns,
                 context: encoded.context,

@@ -1,3 +1,4 @@
+import Messages
 import ServiceRuntime
 import Flows
 import MessageLogs
@@ -25,7 +26,7 @@ struct EncoderWorkerMetrics: Sendable {
     /// Makes the metrics.
     init(_ metrics: MetricsRegistry) {
         let prefix = "userllm_encoder_worker"
-        stream = StreamMetrics(metrics, service: "encoder-worker")
+        stream = StreamMetrics(metrics, service: "encoder-worker", stages: [])
         restoreDuration = metrics.histogram("\(prefix)_restore_duration_seconds", help: "Time to restore a partition")
         refusedTimelines = metrics.counter(
             "\(prefix)_timelines_refused_total",

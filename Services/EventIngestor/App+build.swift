@@ -8,7 +8,7 @@ import MessageLogs
 extension App {
     /// Makes the service's parts and runs them until the process is told to stop.
     static func run(_ configuration: EventIngestorConfiguration, _ context: ProcessContext) async throws {
-        let log = try await openLog(configuration.log)
+        let log = try await openLog(configuration.log, logger: context.logger)
         try await checkTopic(log, context.logger)
         let health = context.health.condition("log reachable", waitingFor: "not asked yet")
         health.holds()
@@ -46,7 +46,7 @@ extension App {
     /// Imports a file and returns when all of it is in the log, or the process is told to stop.
     static func run(_ configuration: ImportConfiguration, _ context: ProcessContext) async throws {
         let source = try ImportSource(configuration)
-        let log = try await openLog(configuration.log)
+        let log = try await openLog(configuration.log, logger: context.logger)
         let partitionCount = try await checkTopic(log, context.logger)
         let flow = ImportFlow(
             configuration: configuration,
@@ -66,7 +66,7 @@ extension App {
 
     /// Sends rejected records again and returns when all that were there are sent, or the process is told to stop.
     static func run(_ configuration: ReplayConfiguration, _ context: ProcessContext) async throws {
-        let log = try await openLog(configuration.log)
+        let log = try await openLog(configuration.log, logger: context.logger)
         let flow = ReplayFlow(topic: configuration.topic, isDryRun: configuration.isDryRun, log: log) { summary in
             print(summary.text(topic: configuration.topic, isDryRun: configuration.isDryRun))
         }

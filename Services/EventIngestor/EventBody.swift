@@ -45,7 +45,8 @@ struct EventBody {
 
     /// Looks at what a request's body is.
     init(_ request: HTTPRequest) throws(Failure) {
-        try Self.checkEncoding(request)
+        let contentType = request.contentType
+        try Self.checkEncoding(request, contentType)
         bytes = request.body
         position = bytes.starts(with: [0xEF, 0xBB, 0xBF]) ? 3 : 0
         scanner = JSONScanner(bytes, position..<bytes.count)
@@ -55,7 +56,7 @@ struct EventBody {
                 reason: "the body is empty: send an event, an array of events, or one event a line"
             )
         }
-        switch request.contentType {
+        switch contentType?.type {
         case "application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines":
             form = .lines
         case nil, "application/json", "text/json", "text/plain", "application/x-www-form-urlencoded",
@@ -156,15 +157,11 @@ struct EventBody {
 
     // MARK: - What a body is
 
-    private static func checkEncoding(_ request: HTTPRequest) throws(Failure) {
+    private static func checkEncoding(_ request: HTTPRequest, _ contentType: HTTPContentType?) throws(Failure) {
         if let encoding = request.header("content-encoding"), encoding.lowercased() != "identity" {
             throw Failure(status: 415, reason: "content encoding \(encoding) is not taken: send the body uncompressed")
         }
-        guard let type = request.header("content-type")?.lowercased(), let at = type.firstRange(of: "charset=") else {
-            return
-        }
-        let charset = type[at.upperBound...].prefix { $0 != ";" && $0 != " " }.filter { $0 != "\"" }
-        guard ["utf-8", "utf8", "us-ascii"].contains(charset) else {
+        if let charset = contentType?.charset, !["utf-8", "utf8", "us-ascii"].contains(charset) {
             throw Failure(status: 415, reason: "charset \(charset) is not taken: send UTF-8")
         }
     }

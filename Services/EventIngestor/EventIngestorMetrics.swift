@@ -1,3 +1,4 @@
+import Messages
 import ServiceRuntime
 
 /// What the event ingestor counts.

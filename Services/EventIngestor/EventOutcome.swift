@@ -11,7 +11,7 @@ struct EventOutcome {
     var acceptedCount = 0
     /// Fields that events do not have.
     var unknown: UnknownFields
-    private var errors: [String] = []
+    private var errors: [Refusal] = []
     private var tooLargeCount = 0
     private var stop: EventBody.Place??
 
@@ -30,9 +30,7 @@ struct EventOutcome {
     /// Remembers what is wrong with an event.
     mutating func reject(_ error: MessageError, at place: EventBody.Place?, isTooLarge: Bool) {
         if isTooLarge { tooLargeCount += 1 }
-        var json = "{" + (place.map { "\(Self.json($0))," } ?? "")
-        if let field = error.field { json += "\"field\":\(JSONText.quoted(field))," }
-        errors.append(json + "\"message\":\(JSONText.quoted(error.description))}")
+        errors.append(Refusal(place, field: error.field, message: error.description))
     }
 
     /// Leaves the rest of the request unread.
@@ -40,34 +38,28 @@ struct EventOutcome {
 
     /// 202 when all were good; 400 when some were not, 413 when they were only too large; always with the counts.
     var response: HTTPResponse {
-        var json = "{\"accepted\":\(acceptedCount),\"rejected\":\(errors.count)"
-        let names = unknown.names
-        if !names.isEmpty {
-            json += ",\"ignored\":[\(names.map(JSONText.quoted).joined(separator: ","))]"
-            if unknown.hasMore { json += ",\"more_ignored\":true" }
-        }
-        if case .some(.some(let place)) = stop { json += ",\"stopped_after\":{\(Self.json(place))}" }
-        if !errors.isEmpty { json += ",\"error\":\(summary),\"errors\":[\(errors.joined(separator: ","))]" }
-        let status = errors.isEmpty ? 202 : tooLargeCount == errors.count ? 413 : 400
-        return .json(Array((json + "}\n").utf8), status: status)
+        let ignored = unknown.names
+        let reply = Reply(
+            accepted: acceptedCount,
+            rejected: errors.count,
+            ignored: ignored.isEmpty ? nil : ignored,
+            moreIgnored: unknown.hasMore && !ignored.isEmpty ? true : nil,
+            stoppedAfter: (stop ?? nil).map { PlaceReply($0) },
+            error: summary,
+            errors: errors.isEmpty ? nil : errors
+        )
+        return .json(of: reply, status: errors.isEmpty ? 202 : tooLargeCount == errors.count ? 413 : 400)
     }
 
-    /// The one error, or how many there are.
-    private var summary: String {
-        if errors.count == 1, let error = errors.first { return error }
+    /// The one error, or how many there are; nil when there is none.
+    private var summary: Refusal? {
+        if errors.count <= 1 { return errors.first }
         let others = acceptedCount == 0 ? "" : ", the others taken"
         var text = "\(errors.count) of \(errors.count + acceptedCount) events were refused\(others)"
         if case .some(let place) = stop {
             text += "; that is too many, so nothing after \(place.map(Self.text) ?? "them") was read or taken"
         }
-        return "{\"message\":\(JSONText.quoted(text))}"
-    }
-
-    private static func json(_ place: EventBody.Place) -> String {
-        switch place {
-        case .line(let line): "\"line\":\(line)"
-        case .index(let index): "\"index\":\(index)"
-        }
+        return Refusal(nil, field: nil, message: text)
     }
 
     private static func text(_ place: EventBody.Place) -> String {
@@ -75,5 +67,63 @@ struct EventOutcome {
         case .line(let line): "line \(line)"
         case .index(let index): "the event at index \(index)"
         }
+    }
+}
+
+// MARK: - The reply
+
+/// What a request of events is answered with; what does not apply is left out.
+private struct Reply: Encodable {
+    enum CodingKeys: String, CodingKey {
+        case accepted, rejected, ignored
+        case moreIgnored = "more_ignored"
+        case stoppedAfter = "stopped_after"
+        case error, errors
+    }
+
+    let accepted: Int
+    let rejected: Int
+    let ignored: [String]?
+    let moreIgnored: Bool?
+    let stoppedAfter: PlaceReply?
+    let error: Refusal?
+    let errors: [Refusal]?
+}
+
+/// Where an event stood: one of the two.
+private struct PlaceReply: Encodable {
+    var line: Int?
+    var index: Int?
+
+    init(_ place: EventBody.Place) {
+        switch place {
+        case .line(let number): line = number
+        case .index(let number): index = number
+        }
+    }
+}
+
+/// What is wrong with an event, beside its place.
+private struct Refusal: Encodable {
+    enum CodingKeys: String, CodingKey {
+        case field, message
+    }
+
+    private let place: PlaceReply?
+    private let field: String?
+    private let message: String
+
+    init(_ place: EventBody.Place?, field: String?, message: String) {
+        self.place = place.map { PlaceReply($0) }
+        self.field = field
+        self.message = message
+    }
+
+    func encode(to encoder: any Encoder) throws {
+        // Both write into one object.
+        try place?.encode(to: encoder)
+        var container = encoder.container(keyedBy: CodingKeys.self)
+        try container.encodeIfPresent(field, forKey: .field)
+        try container.encode(message, forKey: .message)
     }
 }

@@ -37,11 +37,10 @@ struct EventRoutes: Sendable {
         } catch {
             return .error(error.status, error.reason, field: "body")
         }
-        let headers = request.header("x-request-id").map { [Header("request-id", String($0.prefix(128)))] } ?? []
         let now = WallClock.milliseconds
         var outcome = EventOutcome(isStrict: isStrict)
         while true {
-            let records = await read(&body, &outcome, receivedAt: now, headers)
+            let records = await read(&body, &outcome, receivedAt: now)
             guard !records.isEmpty else { return outcome.response }
             do throws(EventAppender.Failure) {
                 // What began goes on: its first part is in the log, and would be there twice if all came again.
@@ -57,8 +56,7 @@ struct EventRoutes: Sendable {
     private func read(
         _ body: inout EventBody,
         _ outcome: inout EventOutcome,
-        receivedAt now: Int64,
-        _ headers: [Header]
+        receivedAt now: Int64
     ) async -> [OutgoingRecord] {
         var records: [OutgoingRecord] = []
         let end = body.position + Self.chunk
@@ -66,7 +64,7 @@ struct EventRoutes: Sendable {
         while records.isEmpty || body.position < end, !outcome.isStopped, let piece = body.next() {
             metrics.received.increment()
             do throws(MessageError) {
-                records.append(try record(body.bytes, piece.range, receivedAt: now, headers, &outcome.unknown))
+                records.append(try record(body.bytes, piece.range, receivedAt: now, &outcome.unknown))
             } catch {
                 let isTooLarge = piece.range.count > maximumEventByteCount
                 metrics.countRejection(isTooLarge ? .tooLarge : .invalid)
@@ -84,19 +82,17 @@ struct EventRoutes: Sendable {
         _ bytes: [UInt8],
         _ range: Range<Int>,
         receivedAt now: Int64,
-        _ headers: [Header],
         _ unknown: inout UnknownFields
     ) throws(MessageError) -> OutgoingRecord {
         guard range.count <= maximumEventByteCount else {
             let reason = "the event has \(range.count) bytes: send at most \(maximumEventByteCount)"
             throw MessageError(field: nil, reason: reason)
         }
-        let event = try Event(json: bytes, range, receivedAt: now, unknown: &unknown)
+        let event = try CheckedEvent(json: bytes, range, receivedAt: now, unknown: &unknown)
         return OutgoingRecord(
             topic: Topic.userEvents.rawValue,
             key: Array(event.user.utf8),
-            value: try event.encoded(),
-            headers: headers
+            value: event.encoded()
         )
     }
 
@@ -115,7 +111,12 @@ struct EventRoutes: Sendable {
         } catch {
             return Self.response(to: error)
         }
-        return .json(Array("{\"user\":\(JSONText.quoted(user)),\"status\":\"deletion accepted\"}\n".utf8), status: 202)
+        return .json(of: Deletion(user: user), status: 202)
+    }
+
+    private struct Deletion: Encodable {
+        let user: String
+        var status = "deletion accepted"
     }
 
     private static func response(to failure: EventAppender.Failure, after acceptedCount: Int = 0) -> HTTPResponse {

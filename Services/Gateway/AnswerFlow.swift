@@ -1,3 +1,4 @@
+import Concurrency
 import Bytes
 import Messages
 import ServiceRuntime

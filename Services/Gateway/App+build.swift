@@ -8,7 +8,7 @@ import MessageLogs
 extension App {
     /// Makes the gateway's parts and runs them until the process is told to stop.
     static func run(_ configuration: GatewayConfiguration, _ context: ProcessContext) async throws {
-        let log = try await openLog(configuration.log)
+        let log = try await openLog(configuration.log, logger: context.logger)
         try await log.checkCleanup(of: [.questions, .answers, .answerTokens], logger: context.logger)
         let metrics = GatewayMetrics(context.metrics)
         let board = AnswerBoard(

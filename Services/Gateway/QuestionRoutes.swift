@@ -53,7 +53,7 @@ struct QuestionRoutes: Sendable {
         case .known: break
         case .new:
             do throws(StreamError) {
-                try await append(question, request)
+                try await append(question)
             } catch {
                 board.unclaim(question)
                 return response(to: error)
@@ -77,21 +77,15 @@ struct QuestionRoutes: Sendable {
         return Self.accepted(question)
     }
 
-    private func append(_ question: Question, _ request: HTTPRequest) async throws(StreamError) {
+    private func append(_ question: Question) async throws(StreamError) {
         let value: [UInt8]
         do throws(MessageError) {
             value = try question.encoded()
         } catch {
             throw .fatal("a question that was checked cannot be encoded: \(error)")
         }
-        let requestID = request.header("x-request-id").map { String($0.prefix(128)) } ?? question.id.text
         try await log.append([
-            OutgoingRecord(
-                topic: Topic.questions.rawValue,
-                key: Array(question.user.utf8),
-                value: value,
-                headers: [Header("request-id", requestID)]
-            )
+            OutgoingRecord(topic: Topic.questions.rawValue, key: Array(question.user.utf8), value: value)
         ])
         metrics.questions.increment()
     }
@@ -105,15 +99,18 @@ struct QuestionRoutes: Sendable {
     }
 
     private static func accepted(_ question: Question) -> HTTPResponse {
-        let id = JSONText.quoted(question.id.text)
-        let path = "/v1/answers/\(PercentEncoder.encode(question.id.text))"
+        let path = "/v1/answers/\(PercentEncoding.encode(question.id.text))"
         // Nobody else has an id like ours; one that its asker chose may be another user's too.
-        let user = UUID(uuidString: question.id.text) == nil ? "?user=\(PercentEncoder.encode(question.user.text))" : ""
-        let json =
-            "{\"id\":\(id),\"status\":\"pending\",\"user\":\(JSONText.quoted(question.user.text)),"
-            + "\"deadline\":\(question.deadline),\"answer\":\(JSONText.quoted(path + user)),"
-            + "\"stream\":\(JSONText.quoted(path + "/stream" + user))}\n"
-        return .json(Array(json.utf8), status: 202, headers: [("Location", path + user)])
+        let isOurs = UUID(uuidString: question.id.text) != nil
+        let user = isOurs ? "" : "?user=\(PercentEncoding.encode(question.user.text))"
+        let reply = AcceptedQuestion(
+            id: question.id.text,
+            user: question.user.text,
+            deadline: question.deadline,
+            answer: path + user,
+            stream: path + "/stream" + user
+        )
+        return .json(of: reply, status: 202, headers: [("Location", path + user)])
     }
 
     private static func response(to refusal: WaitingRoom.Refusal) -> HTTPResponse {
@@ -179,11 +176,8 @@ struct QuestionRoutes: Sendable {
         }
     }
 
-    private static let ambiguous = HTTPResponse.error(
-        409,
-        "several users have a question with this id: add ?user= to say whose",
-        field: "user"
-    )
+    private static let ambiguity = "several users have a question with this id: add ?user= to say whose"
+    private static let ambiguous = HTTPResponse.error(409, ambiguity, field: "user")
 
     /// The last news of a question; nil when there was none in time.
     private func outcome(of id: QuestionID, of user: UserID?, within wait: Duration) async -> AnswerBoard.News? {
@@ -270,9 +264,9 @@ struct QuestionRoutes: Sendable {
             switch news {
             case .heartbeat: try await writer.sendHeartbeat()
             case .ambiguous:
-                let message = JSONText.quoted("several users have a question with this id: add ?user= to say whose")
-                return try await writer.send(event: "ambiguous", data: "{\"message\":\(message)}")
-            case .token(let token): try await writer.send(event: "token", data: text(of: token))
+                return try await writer.send(event: "ambiguous", json: ["message": ambiguity])
+            case .token(let token):
+                try await writer.send(event: "token", json: Piece(position: token.position, text: token.text))
             case .answer(let answer):
                 return try await writer.send(
                     event: "answer",
@@ -280,11 +274,7 @@ struct QuestionRoutes: Sendable {
                 )
             }
         }
-        try await writer.send(event: "pending", data: "{\"id\":\(JSONText.quoted(watch.question.text))}")
-    }
-
-    private static func text(of token: AnswerToken) -> String {
-        "{\"position\":\(token.position),\"text\":\(JSONText.quoted(token.text))}"
+        try await writer.send(event: "pending", json: ["id": watch.question.text])
     }
 
     private static func beat(
@@ -317,19 +307,24 @@ struct QuestionRoutes: Sendable {
     }
 }
 
-/// Writes an id so that it can stand in a path.
-enum PercentEncoder {
-    static func encode(_ text: String) -> String {
-        var encoded = ""
-        for byte in text.utf8 {
-            let scalar = Unicode.Scalar(byte)
-            let isPlain = scalar.isASCII && (scalar.properties.isAlphabetic || scalar.properties.numericType != nil)
-            if isPlain || "-._~".unicodeScalars.contains(scalar) {
-                encoded.unicodeScalars.append(scalar)
-            } else {
-                encoded += "%" + (byte < 16 ? "0" : "") + String(byte, radix: 16, uppercase: true)
-            }
-        }
-        return encoded
+/// The reply to a question that was taken and is not answered yet: where its answer will be.
+private struct AcceptedQuestion: Encodable {
+    let id: String
+    var status = "pending"
+    let user: String
+    let deadline: Int64
+    let answer: String
+    let stream: String
+}
+
+/// A piece of an answer as a stream gives it.
+private struct Piece: Encodable {
+    let position: UInt32
+    let text: String
+}
+
+extension HTTPStreamWriter {
+    fileprivate func send(event: String, json value: some Encodable) async throws {
+        try await send(event: event, data: JSONText.encoded(value))
     }
 }

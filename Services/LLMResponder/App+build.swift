@@ -22,7 +22,7 @@ extension App {
         let table = try await EmbeddingTable(database: configuration.database)
         try await table.migrate()
         database.holds()
-        let log = try await openLog(configuration.log)
+        let log = try await openLog(configuration.log, logger: context.logger)
         try await log.checkCleanup(
             of: [.questions, .answers, .answerTokens],
             rejecting: .questions,
@@ -36,7 +36,7 @@ extension App {
         options.holdsNewPartitions = true
         options.outputTopics = [Topic.answers.rawValue, Topic.questions.rejected]
         let subscription = try await log.subscribe(options)
-        let tokens = TokenPublisher(log: log, logger: logger)
+        let tokens = TokenPublisher(log: log, metrics: metrics.stream, logger: logger)
         let answering = Answering(
             table: table,
             responder: try Responder(bundle: bundle, limits: configuration.answerLimits),
@@ -61,7 +61,15 @@ extension App {
                 log,
                 subscription,
                 answering,
-                watch: { RowWatch(embeddings, modelVersion: bundle.version, health: database, signal: $0) },
+                watch: {
+                    RowWatch(
+                        embeddings,
+                        modelVersion: bundle.version,
+                        metrics: metrics.stream,
+                        health: database,
+                        signal: $0
+                    )
+                },
                 parking: configuration.parking,
                 rejectionRate: configuration.member.rejectionRate,
                 metrics: metrics,

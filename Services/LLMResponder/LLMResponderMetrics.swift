@@ -22,7 +22,7 @@ final class LLMResponderMetrics: Sendable {
     /// Makes the metrics.
     init(_ metrics: MetricsRegistry) {
         let prefix = "userllm_llm_responder"
-        stream = StreamMetrics(metrics, service: "llm-responder")
+        stream = StreamMetrics(metrics, service: "llm-responder", stages: [.receiving, .sending])
         answers = Dictionary(
             uniqueKeysWithValues: Answer.Status.allCases.map { status in
                 let counter = metrics.counter(

@@ -52,7 +52,10 @@ extension RespondingFlow {
     private func attempt(_ question: PlacedQuestion) async throws -> QuestionOutcome {
         if watch.isAway, WallClock.milliseconds < question.due { return .mustWaitForDatabase("") }
         let outcome = try await answering.attempt(question)
-        if case .mustWaitForDatabase(let reason) = outcome { watch.databaseFailed(reason) }
+        if case .mustWaitForDatabase(let reason) = outcome {
+            metrics.stream.countError(.receiving)
+            watch.databaseFailed(reason)
+        }
         return outcome
     }
 

@@ -75,7 +75,13 @@ struct RespondingFlow: Service {
         self.logger = logger
         signal = Signal()
         watch = makeWatch(signal)
-        restores = QuestionRestores(log, most: Int(clamping: window), signal: signal, logger: logger)
+        restores = QuestionRestores(
+            log,
+            most: Int(clamping: window),
+            signal: signal,
+            metrics: metrics.stream,
+            logger: logger
+        )
     }
 
     /// Takes batches until the service is to stop.

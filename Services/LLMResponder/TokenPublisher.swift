@@ -1,6 +1,7 @@
 import Bytes
 import Messages
 import ServiceRuntime
+import Flows
 import MessageLogs
 import Synchronization
 
@@ -16,6 +17,7 @@ final class TokenPublisher: Service {
 
     let name = "token-publisher"
     private let log: any MessageLog
+    private let metrics: StreamMetrics
     private let logger: Logger
     private let limit: Int
     private let queue = Mutex(Queue())
@@ -23,8 +25,9 @@ final class TokenPublisher: Service {
     private let signal: AsyncStream<Void>.Continuation
 
     /// Makes a publisher that holds at most `limit` pieces.
-    init(log: any MessageLog, logger: Logger, limit: Int = 4_096) {
+    init(log: any MessageLog, metrics: StreamMetrics, logger: Logger, limit: Int = 4_096) {
         self.log = log
+        self.metrics = metrics
         self.logger = logger
         self.limit = limit
         (signals, signal) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
@@ -65,6 +68,7 @@ final class TokenPublisher: Service {
         do {
             try await log.append(records)
         } catch {
+            metrics.countError(.sending)
             logger.warning("could not send pieces of answers", metadata: ["error": "\(error)"])
         }
     }

@@ -95,7 +95,7 @@ enum WriterCommand {
                     eventCount: eventCount,
                     sourcePartition: 0,
                     sourceOffset: Int64(index),
-                    eventTime: WallClock.milliseconds,
+                    appendedAt: WallClock.milliseconds,
                     rows: bundle.contextRows,
                     columns: bundle.contextColumns,
                     context: context,

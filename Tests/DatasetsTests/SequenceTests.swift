@@ -1,3 +1,4 @@
+import Catalogues
 @testable import Datasets
 import Foundation
 import Bytes

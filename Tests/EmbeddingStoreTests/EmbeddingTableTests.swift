@@ -25,7 +25,7 @@ import Testing
             eventCount: count,
             sourcePartition: 3,
             sourceOffset: 77,
-            eventTime: 978_300_760_000,
+            appendedAt: 978_300_760_000,
             rows: 2,
             columns: 3,
             context: [Float(count), -0.5, 1e-30, .greatestFiniteMagnitude, -0, 0.1],

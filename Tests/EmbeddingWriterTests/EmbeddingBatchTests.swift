@@ -1,5 +1,6 @@
 import Bytes
 import Messages
+import EmbeddingStore
 import Flows
 import MessageLogs
 import Testing
@@ -18,7 +19,7 @@ import UserModels
             eventCount: count,
             sourcePartition: 0,
             sourceOffset: Int64(count),
-            eventTime: 1_000,
+            appendedAt: 1_000,
             rows: 1,
             columns: 2,
             context: [Float(count), 2],
@@ -36,11 +37,16 @@ import UserModels
         )
     }
 
+    private static func reduced(_ entries: [EmbeddingBatch.Entry]) -> (rows: [UserEmbedding], deletions: [UserID]) {
+        let change = EmbeddingBatch.Change(entries)
+        return (change.rows.embeddings, change.deletions)
+    }
+
     private func reduced(_ steps: [UserEmbedding?], user: UserID = "ann") throws -> (
         rows: [UserEmbedding], deletions: [UserID]
     ) {
         let records = try steps.enumerated().map { try Self.record($1, user: user, offset: Int64($0)) }
-        return EmbeddingBatch.reduced(EmbeddingBatch(records).entries)
+        return Self.reduced(EmbeddingBatch(records).entries)
     }
 
     @Test func keepsTheNewestOfAUserAndVersion() throws {
@@ -92,11 +98,11 @@ import UserModels
         records.append(
             try Self.record(Self.embedding(users[0], count: 4, version: decomposed), user: users[0], offset: 3)
         )
-        var (rows, deletions) = EmbeddingBatch.reduced(EmbeddingBatch(records).entries)
+        var (rows, deletions) = Self.reduced(EmbeddingBatch(records).entries)
         #expect(Set(rows.map(\.user)) == Set(users) && rows.count == 4 && deletions.isEmpty)
         // Forgetting one leaves the other.
         records.append(try Self.record(nil, user: users[0], offset: 4))
-        (rows, deletions) = EmbeddingBatch.reduced(EmbeddingBatch(records).entries)
+        (rows, deletions) = Self.reduced(EmbeddingBatch(records).entries)
         #expect(rows.map(\.user) == [users[1]] && deletions == [users[0]])
         // The value of one under the key of the other is refused.
         let foreign = try Self.record(Self.embedding(users[0], count: 1), user: users[1], offset: 5)

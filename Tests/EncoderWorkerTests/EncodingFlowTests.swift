@@ -110,19 +110,21 @@ import Verification
         await fixture.close()
     }
 
-    @Test func timelinesOfVersion1AreTakenOverAndWrittenAnew() async throws {
+    @Test func timelinesOfTheTopicAreTakenOver() async throws {
         let fixture = try await FlowFixture()
-        // user = "u0", event_count = 70, last_offset = 0, events = [item "f1" at 1, item "f2" at 2]
-        let old: [UInt8] =
-            [0x0A, 2, 0x75, 0x30, 0x18, 70, 0x20, 0] + [0x2A, 6, 0x0A, 2, 0x66, 0x31, 0x10, 1]
-            + [0x2A, 6, 0x0A, 2, 0x66, 0x32, 0x10, 2]
+        let old = Timeline(
+            user: "u0",
+            eventCount: 70,
+            lastOffset: 0,
+            events: [TimelineEvent(item: "f1", time: 1), TimelineEvent(item: "f2", time: 2)]
+        )
         let partition = Partitioner.partition(of: Array("u0".utf8), count: 2)
         try await fixture.log.append([
             OutgoingRecord(
                 topic: Topic.userTimelines.rawValue,
                 partition: partition,
                 key: Array("u0".utf8),
-                value: old
+                value: try old.encoded()
             )
         ])
         // The first of these is in the timeline already.

@@ -6,6 +6,7 @@ import PostgresClient
 import ServiceRuntime
 import Flows
 import MessageLogs
+import PostgresLogs
 import Synchronization
 import TestSupport
 import Testing

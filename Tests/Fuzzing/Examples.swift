@@ -1,4 +1,4 @@
-import Datasets
+import Catalogues
 import Bytes
 import Messages
 import NeuralNetwork
@@ -48,7 +48,7 @@ enum Examples {
         eventCount: 3,
         sourcePartition: 1,
         sourceOffset: 2,
-        eventTime: 1_700_000_000_000,
+        appendedAt: 1_700_000_000_000,
         rows: 2,
         columns: 3,
         context: [0, 1, -2, 3.5, 4, 5],

@@ -30,7 +30,7 @@ func withServer(
             .text("\(request.pathParameters["id"] ?? "") \(request.queryValue("q") ?? "")")
         }
         router.on("POST", "/echo") { request in
-            .json(request.body, status: 201, headers: [("X-Type", request.contentType ?? "none")])
+            .json(request.body, status: 201, headers: [("X-Type", request.contentType?.type ?? "none")])
         }
         return router
     }

@@ -127,7 +127,7 @@ import Verification
 
     /// A worker restores while somebody's transaction with the newest state of a user is still open.
     ///
-    /// Over Kafka: KafkaTests/RestoreBarrierTests.
+    /// Over Kafka: KafkaLogsTests/RestoreBarrierTests.
     @Test(arguments: ["", "restore-barrier"])
     func aRestoreWaitsForStateThatIsOnItsWay(without protections: String) async throws {
         try await FaultStage.run { system in

@@ -1,8 +1,8 @@
-import Identifiers
+import Bytes
 import Messages
 import ServiceRuntime
-import StreamProcessing
-import Streams
+import Flows
+import MessageLogs
 import Synchronization
 import TestSupport
 import Testing
@@ -12,7 +12,7 @@ import Verification
 @testable import LLMResponder
 
 /// Batches and answers that take long.
-@Suite struct LongBatchTests {
+@Suite(.timeLimit(.minutes(15))) struct LongBatchTests {
     private static let partition = TopicPartition(Topic.questions.rawValue, 0)
 
     /// What a flow's subscription was wrapped in.

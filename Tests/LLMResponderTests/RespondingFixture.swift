@@ -71,7 +71,7 @@ struct RespondingFixture: Sendable {
             eventCount: count,
             sourcePartition: 0,
             sourceOffset: 0,
-            eventTime: 0,
+            appendedAt: 0,
             rows: bundle.contextRows,
             columns: bundle.contextColumns,
             context: encoded.context,
@@ -219,7 +219,8 @@ struct RespondingFixture: Sendable {
         let shutdown = Shutdown()
         let running = Running(metrics: MetricsRegistry(), health: Health(), shutdown: shutdown)
         let logger = Logger(label: "test", handler: Silent())
-        let tokens = TokenPublisher(log: log, logger: logger)
+        let metrics = LLMResponderMetrics(running.metrics)
+        let tokens = TokenPublisher(log: log, metrics: metrics.stream, logger: logger)
         let answering = Answering(
             table: table,
             responder: try Responder(bundle: bundle, limits: answerLimits),
@@ -234,12 +235,18 @@ struct RespondingFixture: Sendable {
             wrap(subscription),
             answering,
             watch: {
-                RowWatch(embeddings, modelVersion: bundle.version, health: answering.health, signal: $0)
+                RowWatch(
+                    embeddings,
+                    modelVersion: bundle.version,
+                    metrics: metrics.stream,
+                    health: answering.health,
+                    signal: $0
+                )
             },
             parking: parking,
             window: window,
             partBudget: partBudget,
-            metrics: LLMResponderMetrics(running.metrics),
+            metrics: metrics,
             health: running.health.condition("partitions", waitingFor: "start"),
             logger: logger
         )

@@ -194,6 +194,25 @@ import Testing
         #expect(error?.reason.contains("is not a field of an event: there are user, item, time") == true)
     }
 
+    @Test func aCheckedEventIsWrittenAsAnyOther() throws {
+        let bytes = Array(#"{"user":"u","item":"i","rating":4.5,"categories":["a"],"text":"t","event_id":7}"#.utf8)
+        var unknown = UnknownFields(.ignored)
+        let event = try Event(json: bytes, 0..<bytes.count, receivedAt: 1_700_000_000_000, unknown: &unknown)
+        let checked = try CheckedEvent(
+            json: bytes,
+            0..<bytes.count,
+            receivedAt: 1_700_000_000_000,
+            unknown: &unknown
+        )
+        #expect(try checked.encoded() == event.encoded())
+        #expect(checked.user == event.user)
+        // Read, but over a limit.
+        let long = Array(#"{"user":"\#(String(repeating: "u", count: 2_000))","item":"i"}"#.utf8)
+        #expect(throws: MessageError.self) {
+            try CheckedEvent(json: long, 0..<long.count, receivedAt: 1_700_000_000_000, unknown: &unknown)
+        }
+    }
+
     @Test func theListOfUnknownFieldsHasABound() throws {
         let fields = (0..<1_000).map { "\"x\($0)\(String(repeating: "y", count: 1_000))\":1" }.joined(separator: ",")
         let bytes = Array("{\"user\":\"u\",\"item\":\"i\",\(fields)}".utf8)

@@ -79,7 +79,7 @@ import Testing
                 eventCount: 3,
                 sourcePartition: 1,
                 sourceOffset: 2,
-                eventTime: 5,
+                appendedAt: 5,
                 rows: 2,
                 columns: 3,
                 context: [0, 1, -2, 3.5, 4, 5],

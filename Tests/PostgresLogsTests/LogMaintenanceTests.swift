@@ -1,3 +1,4 @@
+import Messages
 import MessageLogs
 import TestSupport
 import Testing
@@ -163,6 +164,29 @@ import Testing
         try await withLimit("cleaning") {
             while try await values(log) != ["1:a2"] { try await Task.sleep(for: .milliseconds(10)) }
         }
+        await log.close()
+    }
+
+    /// Nobody waits for it, and a log that is never cleaned fills the disk.
+    @Test func aRoundThatFailsIsTold() async throws {
+        let address = try PrivatePostgres.shared().makeDatabase()
+        let (failures, continuation) = AsyncStream.makeStream(of: (reason: String, count: Int).self)
+        let settings = PostgresLogSettings(maintenanceInterval: .milliseconds(20)) { reason, count in
+            continuation.yield((reason, count))
+        }
+        let log = try await PostgresLog(address: address, settings: settings)
+        try PrivatePostgres.shared().psql(address, "ALTER TABLE userllm_log.appends RENAME TO elsewhere")
+        try await withLimit("failing") {
+            var counts: [Int] = []
+            for await failure in failures {
+                #expect(failure.reason.contains("appends"))
+                counts.append(failure.count)
+                if counts.count == 2 { break }
+            }
+            #expect(counts == [1, 2])
+        }
+        // While the log's own thread has the lease, there is nothing to do and nothing fails.
+        await #expect(throws: StreamError.self) { while try await !log.maintain() {} }
         await log.close()
     }
 

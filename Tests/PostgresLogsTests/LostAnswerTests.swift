@@ -122,7 +122,7 @@ import Testing
                 eventCount: 1,
                 sourcePartition: 0,
                 sourceOffset: 0,
-                eventTime: 0,
+                appendedAt: 0,
                 rows: 1,
                 columns: 1,
                 context: [1],

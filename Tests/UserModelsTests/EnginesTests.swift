@@ -1,4 +1,4 @@
-import Datasets
+import Catalogues
 import Foundation
 import Bytes
 import Messages

@@ -1,4 +1,3 @@
-import Datasets
 import Bytes
 import Foundation
 import NeuralNetwork

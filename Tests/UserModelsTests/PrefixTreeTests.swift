@@ -1,3 +1,4 @@
+import Catalogues
 import Testing
 
 @testable import UserModels

@@ -1,4 +1,4 @@
-import Datasets
+import Catalogues
 import Bytes
 import Messages
 import NeuralNetwork

@@ -26,7 +26,8 @@ import Testing
             for partition: Int32 in 0..<4 { await timelines.finishRestore(of: partition) }
         }
 
-        /// Takes records that are committed together; once that broke off, outputs of the surviving keys alone are there.
+        /// Takes records that are committed together; `surviving` says which keys of the commit's outputs are there once it
+        /// broke off, nil that all are.
         mutating func apply(_ records: [Record], surviving: Set<[UInt8]>? = nil) async throws -> TimelineUpdate {
             let ends: [Int32: Int64] = [0: 100_000, 1: 100_000, 2: 100_000, 3: 100_000]
             let update = await timelines.apply(records, ends: ends)

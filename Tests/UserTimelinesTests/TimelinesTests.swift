@@ -9,19 +9,6 @@ import Testing
 @testable import UserTimelines
 
 @Suite struct TimelinesTests {
-    /// The first 3 events of "ann" as version 1 wrote them.
-    private static func version1(_ timeline: Timeline) -> [UInt8] {
-        func field(_ tag: UInt8, _ bytes: [UInt8]) -> [UInt8] { [tag, UInt8(bytes.count)] + bytes }
-        var record = field(0x0A, Array(timeline.user.utf8)) + [0x18, UInt8(timeline.eventCount)]
-        record += [0x20, UInt8(timeline.lastOffset * 2)]
-        for event in timeline.events {
-            var entry = field(0x0A, Array(event.item.utf8)) + [0x10, UInt8(event.time)]
-            for category in event.categories { entry += field(0x22, Array(category.utf8)) }
-            record += field(0x2A, entry)
-        }
-        return record
-    }
-
     private func timeline(_ user: UserID, _ range: Range<Int>, count: Int, offset: Int64) -> Timeline {
         Timeline(
             user: user,
@@ -59,12 +46,7 @@ import Testing
         #expect(restored.recordCount == records.count && restored.refusedCount == 0 && restored.foreignCount == 0)
     }
 
-    @Test func readsTheFormOfVersion1AsItsOwn() throws {
-        let old = timeline("ann", 0..<3, count: 3, offset: 7)
-        #expect(try Timeline(decoding: Self.version1(old), contentType: nil) == old)
-    }
-
-    @Test func restoresSeveralRecordsOfAUserOfBothVersionsWithDeletionsBetween() async throws {
+    @Test func restoresSeveralRecordsOfAUserWithDeletionsBetween() async throws {
         let timelines = Timelines(length: 10, partitionCount: 1)
         await timelines.open(0)
         let ann = timeline("ann", 0..<3, count: 3, offset: 7)
@@ -75,9 +57,9 @@ import Testing
         await restore(
             in: timelines,
             [
-                record("ann", Self.version1(ann), offset: 0), record("bob", try newBob.encoded(), offset: 1),
+                record("ann", try ann.encoded(), offset: 0), record("bob", try newBob.encoded(), offset: 1),
                 // Older than what is held, as after a compaction of another order: ignored.
-                record("bob", Self.version1(bob), offset: 2),
+                record("bob", try bob.encoded(), offset: 2),
                 record("cid", try cid.encoded(), offset: 3), record("ann", nil, offset: 4),
             ]
         )
@@ -249,7 +231,7 @@ import Testing
         }
         let ann = timeline("ann", 0..<4, count: 4, offset: 3)
         let bob = timeline("bob", 0..<4, count: 4, offset: 4)
-        try await append("ann", Self.version1(ann))
+        try await append("ann", try ann.encoded())
         try await append("bob", try bob.encoded())
         let timelines = Timelines(length: 10, partitionCount: 1)
         await timelines.open(0)

@@ -2,7 +2,7 @@ import Datasets
 import Foundation
 import Bytes
 import LogAddresses
-import Messages
+public import Messages
 import EmbeddingStore
 import Flows
 public import MessageLogs

@@ -1,3 +1,4 @@
+public import Catalogues
 public import Datasets
 import Foundation
 import Bytes

@@ -2,7 +2,7 @@ import Bytes
 import Messages
 import MessageLogs
 
-/// `user-events`, folded record by record as SYSTEM.md says: what everything else must agree with.
+/// `user-events`, folded record by record: what everything else must agree with.
 struct FaultsOracle: Sendable {
     /// Where a record lies in its topic.
     struct Place: Sendable, Hashable, CustomStringConvertible {

@@ -1,4 +1,4 @@
-public import Datasets
+public import Catalogues
 import Foundation
 import Bytes
 import Messages

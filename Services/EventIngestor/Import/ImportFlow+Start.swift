@@ -1,3 +1,4 @@
+import Concurrency
 import Files
 import Messages
 import ServiceRuntime

@@ -24,6 +24,7 @@ final class QuestionRestores: Sendable {
     private let log: any MessageLog
     private let most: Int
     private let signal: Signal
+    private let metrics: StreamMetrics
     private let logger: Logger
     private let requests: AsyncStream<Request>
     private let requesting: AsyncStream<Request>.Continuation
@@ -35,11 +36,13 @@ final class QuestionRestores: Sendable {
     ///   - log: the log.
     ///   - most: how many answers of a partition are kept at most.
     ///   - signal: is raised when something was found.
+    ///   - metrics: counts failures.
     ///   - logger: takes warnings.
-    init(_ log: any MessageLog, most: Int, signal: Signal, logger: Logger) {
+    init(_ log: any MessageLog, most: Int, signal: Signal, metrics: StreamMetrics, logger: Logger) {
         self.log = log
         self.most = most
         self.signal = signal
+        self.metrics = metrics
         self.logger = logger
         (requests, requesting) = AsyncStream.makeStream()
     }
@@ -93,6 +96,7 @@ final class QuestionRestores: Sendable {
                     // A read that is cancelled ends with an error of the log.
                     if Task.isCancelled { return }
                     guard let failure = error as? StreamError, case .unavailable = failure else { throw error }
+                    metrics.countError(.receiving)
                     logger.warning("cannot see what is answered already", metadata: ["error": failure.description])
                 }
                 try? await Task.sleep(for: backoff.next())

@@ -39,6 +39,7 @@ final class RowWatch: Sendable {
 
     private let embeddings: EmbeddingWatch
     private let modelVersion: String
+    private let metrics: StreamMetrics
     private let health: HealthCondition
     private let signal: Signal
     private let work = Signal()
@@ -49,11 +50,19 @@ final class RowWatch: Sendable {
     /// - Parameters:
     ///   - embeddings: the rows.
     ///   - modelVersion: of the rows that count.
+    ///   - metrics: counts failures.
     ///   - health: whether the database can be reached.
     ///   - signal: is raised when there is news.
-    init(_ embeddings: EmbeddingWatch, modelVersion: String, health: HealthCondition, signal: Signal) {
+    init(
+        _ embeddings: EmbeddingWatch,
+        modelVersion: String,
+        metrics: StreamMetrics,
+        health: HealthCondition,
+        signal: Signal
+    ) {
         self.embeddings = embeddings
         self.modelVersion = modelVersion
+        self.metrics = metrics
         self.health = health
         self.signal = signal
     }
@@ -140,6 +149,7 @@ final class RowWatch: Sendable {
                 backoff.reset()
             } catch {
                 guard error.kind == .connection || error.kind == .retry else { throw error }
+                metrics.countError(.receiving)
                 health.fails(error.description)
                 state.withLock { $0.isAway = true }
                 try? await Task.sleep(for: backoff.next())

@@ -1,6 +1,7 @@
+import Concurrency
+import Flows
 import Glibc
 import ServiceRuntime
-import Flows
 
 /// A process that is started, started again with back-off when it dies, and stopped with the system.
 struct SupervisedProcess: Service {

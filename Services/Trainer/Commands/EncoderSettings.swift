@@ -1,4 +1,4 @@
-import Datasets
+import Catalogues
 public import ServiceRuntime
 public import UserModels
 

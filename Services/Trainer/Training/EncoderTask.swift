@@ -27,15 +27,9 @@ final class EncoderTask: TrainingTask {
     var parameters: [Parameter] { encoder.parameters }
 
     var groups: [AdamW.Group] {
-        // Tables and vectors do not decay: a row that is not in the batch would shrink for nothing.
-        let products = encoder.parameters.filter { parameter in
-            parameter.shape.count == 2 && parameter.name.hasSuffix(".weight")
-                && (parameter.name.contains("blocks.") || parameter.name.contains("feed_forward"))
-        }
-        let names = Set(products.map(\.name))
-        return [
-            AdamW.Group(products, weightDecay: weightDecay),
-            AdamW.Group(encoder.parameters.filter { !names.contains($0.name) }),
+        [
+            AdamW.Group(encoder.parameters.filter { $0.decay == .always }, weightDecay: weightDecay),
+            AdamW.Group(encoder.parameters.filter { $0.decay != .always }),
         ]
     }
 

@@ -1,4 +1,4 @@
-import Datasets
+import Catalogues
 import NeuralNetwork
 import Synchronization
 import UserModels
@@ -38,9 +38,10 @@ final class LanguageModelTask: TrainingTask {
     var parameters: [Parameter] { model.parameters }
 
     var groups: [AdamW.Group] {
-        let products = model.parameters.filter { $0.shape.count == 2 && $0.name.contains("proj") }
-        let others = model.parameters.filter { !($0.shape.count == 2 && $0.name.contains("proj")) }
-        return [AdamW.Group(products, weightDecay: weightDecay), AdamW.Group(others)]
+        [
+            AdamW.Group(model.parameters.filter { $0.decay == .always }, weightDecay: weightDecay),
+            AdamW.Group(model.parameters.filter { $0.decay != .always }),
+        ]
     }
 
     func shards(ofStep step: Int, count: Int) -> [Shard] {

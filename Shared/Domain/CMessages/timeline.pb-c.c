@@ -7,51 +7,6 @@
 #endif
 
 #include "timeline.pb-c.h"
-void   userllm__timeline_event__init
-                     (Userllm__TimelineEvent         *message)
-{
-  static const Userllm__TimelineEvent init_value = USERLLM__TIMELINE_EVENT__INIT;
-  *message = init_value;
-}
-size_t userllm__timeline_event__get_packed_size
-                     (const Userllm__TimelineEvent *message)
-{
-  assert(message->base.descriptor == &userllm__timeline_event__descriptor);
-  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
-}
-size_t userllm__timeline_event__pack
-                     (const Userllm__TimelineEvent *message,
-                      uint8_t       *out)
-{
-  assert(message->base.descriptor == &userllm__timeline_event__descriptor);
-  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
-}
-size_t userllm__timeline_event__pack_to_buffer
-                     (const Userllm__TimelineEvent *message,
-                      ProtobufCBuffer *buffer)
-{
-  assert(message->base.descriptor == &userllm__timeline_event__descriptor);
-  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
-}
-Userllm__TimelineEvent *
-       userllm__timeline_event__unpack
-                     (ProtobufCAllocator  *allocator,
-                      size_t               len,
-                      const uint8_t       *data)
-{
-  return (Userllm__TimelineEvent *)
-     protobuf_c_message_unpack (&userllm__timeline_event__descriptor,
-                                allocator, len, data);
-}
-void   userllm__timeline_event__free_unpacked
-                     (Userllm__TimelineEvent *message,
-                      ProtobufCAllocator *allocator)
-{
-  if(!message)
-    return;
-  assert(message->base.descriptor == &userllm__timeline_event__descriptor);
-  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
-}
 void   userllm__timeline__init
                      (Userllm__Timeline         *message)
 {
@@ -142,85 +97,8 @@ void   userllm__forgotten_marks__free_unpacked
   assert(message->base.descriptor == &userllm__forgotten_marks__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
-static const ProtobufCFieldDescriptor userllm__timeline_event__field_descriptors[4] =
-{
-  {
-    "item",
-    1,
-    PROTOBUF_C_LABEL_OPTIONAL,
-    PROTOBUF_C_TYPE_BYTES,
-    offsetof(Userllm__TimelineEvent, has_item),
-    offsetof(Userllm__TimelineEvent, item),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
-    "time",
-    2,
-    PROTOBUF_C_LABEL_OPTIONAL,
-    PROTOBUF_C_TYPE_INT64,
-    offsetof(Userllm__TimelineEvent, has_time),
-    offsetof(Userllm__TimelineEvent, time),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
-    "rating",
-    3,
-    PROTOBUF_C_LABEL_OPTIONAL,
-    PROTOBUF_C_TYPE_FLOAT,
-    offsetof(Userllm__TimelineEvent, has_rating),
-    offsetof(Userllm__TimelineEvent, rating),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
-    "categories",
-    4,
-    PROTOBUF_C_LABEL_REPEATED,
-    PROTOBUF_C_TYPE_BYTES,
-    offsetof(Userllm__TimelineEvent, n_categories),
-    offsetof(Userllm__TimelineEvent, categories),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-};
-static const unsigned userllm__timeline_event__field_indices_by_name[] = {
-  3,   /* field[3] = categories */
-  0,   /* field[0] = item */
-  2,   /* field[2] = rating */
-  1,   /* field[1] = time */
-};
-static const ProtobufCIntRange userllm__timeline_event__number_ranges[1 + 1] =
-{
-  { 1, 0 },
-  { 0, 4 }
-};
-const ProtobufCMessageDescriptor userllm__timeline_event__descriptor =
-{
-  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
-  "userllm.TimelineEvent",
-  "TimelineEvent",
-  "Userllm__TimelineEvent",
-  "userllm",
-  sizeof(Userllm__TimelineEvent),
-  4,
-  userllm__timeline_event__field_descriptors,
-  userllm__timeline_event__field_indices_by_name,
-  1,  userllm__timeline_event__number_ranges,
-  (ProtobufCMessageInit) userllm__timeline_event__init,
-  NULL,NULL,NULL    /* reserved[123] */
-};
 static const uint32_t userllm__timeline__time_unit__default_value = 1u;
-static const ProtobufCFieldDescriptor userllm__timeline__field_descriptors[17] =
+static const ProtobufCFieldDescriptor userllm__timeline__field_descriptors[16] =
 {
   {
     "user",
@@ -266,18 +144,6 @@ static const ProtobufCFieldDescriptor userllm__timeline__field_descriptors[17] =
     offsetof(Userllm__Timeline, has_last_offset),
     offsetof(Userllm__Timeline, last_offset),
     NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
-    "events",
-    5,
-    PROTOBUF_C_LABEL_REPEATED,
-    PROTOBUF_C_TYPE_MESSAGE,
-    offsetof(Userllm__Timeline, n_events),
-    offsetof(Userllm__Timeline, events),
-    &userllm__timeline_event__descriptor,
     NULL,
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
@@ -428,28 +294,28 @@ static const ProtobufCFieldDescriptor userllm__timeline__field_descriptors[17] =
   },
 };
 static const unsigned userllm__timeline__field_indices_by_name[] = {
-  6,   /* field[6] = categories */
-  7,   /* field[7] = category_lists */
-  10,   /* field[10] = event_category_lists */
+  5,   /* field[5] = categories */
+  6,   /* field[6] = category_lists */
+  9,   /* field[9] = event_category_lists */
   2,   /* field[2] = event_count */
-  14,   /* field[14] = event_ids */
-  9,   /* field[9] = event_items */
-  11,   /* field[11] = event_ratings */
-  12,   /* field[12] = event_times */
-  4,   /* field[4] = events */
+  13,   /* field[13] = event_ids */
+  8,   /* field[8] = event_items */
+  10,   /* field[10] = event_ratings */
+  11,   /* field[11] = event_times */
   1,   /* field[1] = generation */
-  5,   /* field[5] = items */
+  4,   /* field[4] = items */
   3,   /* field[3] = last_offset */
-  8,   /* field[8] = ratings */
-  16,   /* field[16] = source_offsets */
-  15,   /* field[15] = source_partitions */
-  13,   /* field[13] = time_unit */
+  7,   /* field[7] = ratings */
+  15,   /* field[15] = source_offsets */
+  14,   /* field[14] = source_partitions */
+  12,   /* field[12] = time_unit */
   0,   /* field[0] = user */
 };
-static const ProtobufCIntRange userllm__timeline__number_ranges[1 + 1] =
+static const ProtobufCIntRange userllm__timeline__number_ranges[2 + 1] =
 {
   { 1, 0 },
-  { 0, 17 }
+  { 6, 4 },
+  { 0, 16 }
 };
 const ProtobufCMessageDescriptor userllm__timeline__descriptor =
 {
@@ -459,10 +325,10 @@ const ProtobufCMessageDescriptor userllm__timeline__descriptor =
   "Userllm__Timeline",
   "userllm",
   sizeof(Userllm__Timeline),
-  17,
+  16,
   userllm__timeline__field_descriptors,
   userllm__timeline__field_indices_by_name,
-  1,  userllm__timeline__number_ranges,
+  2,  userllm__timeline__number_ranges,
   (ProtobufCMessageInit) userllm__timeline__init,
   NULL,NULL,NULL    /* reserved[123] */
 };

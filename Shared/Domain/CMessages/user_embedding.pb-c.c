@@ -127,12 +127,12 @@ static const ProtobufCFieldDescriptor userllm__user_embedding__field_descriptors
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
-    "event_time",
+    "appended_at",
     7,
     PROTOBUF_C_LABEL_OPTIONAL,
     PROTOBUF_C_TYPE_INT64,
-    offsetof(Userllm__UserEmbedding, has_event_time),
-    offsetof(Userllm__UserEmbedding, event_time),
+    offsetof(Userllm__UserEmbedding, has_appended_at),
+    offsetof(Userllm__UserEmbedding, appended_at),
     NULL,
     NULL,
     0,             /* flags */
@@ -188,10 +188,10 @@ static const ProtobufCFieldDescriptor userllm__user_embedding__field_descriptors
   },
 };
 static const unsigned userllm__user_embedding__field_indices_by_name[] = {
+  6,   /* field[6] = appended_at */
   8,   /* field[8] = columns */
   9,   /* field[9] = context */
   3,   /* field[3] = event_count */
-  6,   /* field[6] = event_time */
   2,   /* field[2] = generation */
   1,   /* field[1] = model_version */
   10,   /* field[10] = pooled */

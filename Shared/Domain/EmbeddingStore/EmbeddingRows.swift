@@ -1,3 +1,4 @@
+import PostgresClient
 import Bytes
 public import Messages
 
@@ -7,16 +8,19 @@ public import Messages
 public struct EmbeddingRows: Sendable {
     /// The columns of `row`, in order.
     static let names = """
-        user_id, model_version, generation, event_count, source_partition, source_offset, event_time,
+        user_id, model_version, generation, event_count, source_partition, source_offset, appended_at,
         context_rows, context_columns, context, pooled
         """
 
+    /// The rows that are kept, in the order of the key.
+    public let embeddings: [UserEmbedding]
     /// How many rows.
-    public let count: Int
+    public var count: Int { embeddings.count }
     /// In the order of the function's parameters.
     let parameters: [PostgresValue]
 
-    /// Takes the newest row of each user and version, in the order of the key, so that two writers cannot deadlock.
+    /// Takes the newest row of each user and version, of equal ones the last, in the order of the key, so that two writers
+    /// cannot deadlock.
     public init(_ rows: [UserEmbedding]) {
         struct Key: Hashable {
             let user: UserID
@@ -25,14 +29,13 @@ public struct EmbeddingRows: Sendable {
         var newest: [Key: UserEmbedding] = [:]
         for row in rows {
             let key = Key(user: row.user, version: TextKey(row.modelVersion))
-            if let known = newest[key], (known.generation, known.eventCount) >= (row.generation, row.eventCount) {
+            if let known = newest[key], (known.generation, known.eventCount) > (row.generation, row.eventCount) {
                 continue
             }
             newest[key] = row
         }
-        let sorted = newest.sorted { ($0.key.user, $0.key.version) < ($1.key.user, $1.key.version) }.map(\.value)
-        count = sorted.count
-        parameters = Self.parameters(of: sorted).map(\.encoded)
+        embeddings = newest.sorted { ($0.key.user, $0.key.version) < ($1.key.user, $1.key.version) }.map(\.value)
+        parameters = Self.parameters(of: embeddings).map(\.encoded)
     }
 
     private static func parameters(of rows: [UserEmbedding]) -> [PostgresValue] {
@@ -46,7 +49,7 @@ public struct EmbeddingRows: Sendable {
             .texts(rows.map(\.user.text)), .texts(rows.map(\.modelVersion)),
             // The record's own check has kept these within what the columns hold.
             .int4s(rows.map { Int32(clamping: $0.generation) }), .int8s(rows.map { Int64(clamping: $0.eventCount) }),
-            .int4s(rows.map(\.sourcePartition)), .int8s(rows.map(\.sourceOffset)), .int8s(rows.map(\.eventTime)),
+            .int4s(rows.map(\.sourcePartition)), .int8s(rows.map(\.sourceOffset)), .int8s(rows.map(\.appendedAt)),
             .int4s(rows.map { Int32(clamping: $0.rows) }), .int4s(rows.map { Int32(clamping: $0.columns) }),
             .byteArrays(rows.map { littleEndian($0.context) }),
             .float4s(pooled), .int4s(ends), .int4s(rows.map { Int32($0.pooled.count) }),
@@ -72,7 +75,7 @@ public struct EmbeddingRows: Sendable {
             eventCount: UInt64(clamping: result.int8(row, 3)),
             sourcePartition: result.int4(row, 4),
             sourceOffset: result.int8(row, 5),
-            eventTime: result.int8(row, 6),
+            appendedAt: result.int8(row, 6),
             rows: Int(result.int4(row, 7)),
             columns: Int(result.int4(row, 8)),
             context: result.littleEndianFloats(row, 9),

@@ -1,3 +1,5 @@
+import PostgresClient
+
 extension SchemaMigration {
     /// The table that the language model reads, and the writers' offsets beside it.
     static let embeddings = SchemaMigration(
@@ -5,7 +7,7 @@ extension SchemaMigration {
         schema: "public",
         versionTable: "user_embeddings_version",
         lock: 0x5553_4C4C_0003,
-        steps: [embeddingTables + embeddingFunctions, changes]
+        steps: [embeddingTables + embeddingFunctions, changes, appendTimes]
     )
 
     private static let embeddingTables = """
@@ -73,13 +75,23 @@ extension SchemaMigration {
                 WHERE o.group_name = p_group AND o.topic = c.topic AND o.partition = c.partition
                 RETURNING o.topic, o.partition, o.next_offset;
         END $function$;
+        """
+
+    /// What was called the time of an event is the time of its append.
+    ///
+    /// The function that writes rows names the column, so it is made here and in no step before.
+    private static let appendTimes = """
+        ALTER TABLE public.user_embeddings RENAME COLUMN event_time TO appended_at;
+        DROP FUNCTION IF EXISTS public.userllm_write_embeddings(
+            text, text, text[], int4[], int8[], int8[], text[], text[], text[], int4[], int8[], int4[], int8[], int8[], int4[],
+            int4[], bytea[], float4[], int4[], int4[]);
 
         -- Rows, deletions and offsets together. The fence comes first: who is refused has locked no row. Deletions come
         -- before rows. pooled: all vectors one after another; of row n the p_pooled_counts[n] numbers up to p_pooled_ends[n].
         CREATE FUNCTION public.userllm_write_embeddings(
             p_group text, p_owner text, p_topics text[], p_partitions int4[], p_expected int8[], p_next int8[],
             p_deletions text[], p_users text[], p_versions text[], p_generations int4[], p_event_counts int8[],
-            p_source_partitions int4[], p_source_offsets int8[], p_event_times int8[], p_rows int4[], p_columns int4[],
+            p_source_partitions int4[], p_source_offsets int8[], p_append_times int8[], p_rows int4[], p_columns int4[],
             p_contexts bytea[], p_pooled float4[], p_pooled_ends int4[], p_pooled_counts int4[]
         ) RETURNS int8 LANGUAGE plpgsql AS $function$
         DECLARE
@@ -106,20 +118,20 @@ extension SchemaMigration {
             -- A slice of p_pooled itself would copy the whole of it for each row: PL/pgSQL keeps arrays in pieces.
             WITH f AS MATERIALIZED (SELECT p_pooled AS pooled)
             INSERT INTO public.user_embeddings AS e (
-                user_id, model_version, generation, event_count, source_partition, source_offset, event_time,
+                user_id, model_version, generation, event_count, source_partition, source_offset, appended_at,
                 context_rows, context_columns, context, pooled)
-            SELECT r.user_id, r.version, r.generation, r.event_count, r.source_partition, r.source_offset, r.event_time,
+            SELECT r.user_id, r.version, r.generation, r.event_count, r.source_partition, r.source_offset, r.appended_at,
                 r.context_rows, r.context_columns, r.context,
                 coalesce(f.pooled[r.pooled_end - r.pooled_count + 1 : r.pooled_end], '{}')
             FROM f CROSS JOIN unnest(
-                p_users, p_versions, p_generations, p_event_counts, p_source_partitions, p_source_offsets, p_event_times,
+                p_users, p_versions, p_generations, p_event_counts, p_source_partitions, p_source_offsets, p_append_times,
                 p_rows, p_columns, p_contexts, p_pooled_ends, p_pooled_counts
-            ) r (user_id, version, generation, event_count, source_partition, source_offset, event_time,
+            ) r (user_id, version, generation, event_count, source_partition, source_offset, appended_at,
                 context_rows, context_columns, context, pooled_end, pooled_count)
             ON CONFLICT (user_id, model_version) DO UPDATE SET
                 generation = EXCLUDED.generation, event_count = EXCLUDED.event_count,
                 source_partition = EXCLUDED.source_partition, source_offset = EXCLUDED.source_offset,
-                event_time = EXCLUDED.event_time, context_rows = EXCLUDED.context_rows,
+                appended_at = EXCLUDED.appended_at, context_rows = EXCLUDED.context_rows,
                 context_columns = EXCLUDED.context_columns, context = EXCLUDED.context, pooled = EXCLUDED.pooled,
                 updated_at = now()
             -- The newest event count wins, whatever order records come in.

@@ -1,3 +1,5 @@
+import Failpoints
+public import PostgresClient
 public import Bytes
 public import Messages
 public import MessageLogs
@@ -34,7 +36,7 @@ public actor EmbeddingTable {
     /// - Throws: `PostgresError` of kind `.configuration` when a newer program made them.
     public func migrate() async throws(PostgresError) {
         try await SchemaMigration.embeddings.apply(reader)
-        try await UnprotectedFunction.writeEmbeddings.prepare(reader)
+        try await CheckedFunction.writeEmbeddings.prepare(reader)
     }
 
     /// Checks that the tables are there, in the version of this program.
@@ -102,7 +104,7 @@ public actor EmbeddingTable {
         do throws(PostgresError) {
             let result = try await writer.query(
                 """
-                SELECT \(UnprotectedFunction.writeEmbeddings.qualifiedName)(
+                SELECT \(CheckedFunction.writeEmbeddings.qualifiedName)(
                     $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
                 """,
                 parameters,
@@ -217,4 +219,23 @@ public actor EmbeddingTable {
         await reader.close()
         await writer.close()
     }
+}
+
+extension CheckedFunction {
+    /// Writes rows with their offsets.
+    static let writeEmbeddings = CheckedFunction(
+        schema: "public",
+        name: "userllm_write_embeddings",
+        checks: [
+            (.writerFence, "AND o.owner = p_owner AND o.next_offset IS NOT DISTINCT FROM c.expected"),
+            (.rowGuard, "WHERE (e.generation, e.event_count) < (EXCLUDED.generation, EXCLUDED.event_count)"),
+        ]
+    )
+}
+
+extension Protection {
+    /// A row is replaced by one with a greater event count only.
+    static var rowGuard: Protection { Protection("row-guard") }
+    /// A writer that does not own its partitions any more, or whose offset is not the stored one, writes nothing.
+    static var writerFence: Protection { Protection("writer-fence") }
 }

@@ -1,3 +1,4 @@
+public import PostgresClient
 import Concurrency
 public import Bytes
 

@@ -1,3 +1,4 @@
+import Concurrency
 import Messages
 public import MessageLogs
 

@@ -1,14 +1,13 @@
+public import Messages
 public import ServiceRuntime
 public import MessageLogs
 
 /// The metrics every stream service has.
 public struct StreamMetrics: Sendable {
-    /// What went wrong where.
+    /// What went wrong where, and is tried again; what is not tried again ends the process, and nobody reads its counters.
     public enum Stage: String, Sendable, CaseIterable {
-        /// Reading from the log.
+        /// Reading from the log or the database.
         case receiving
-        /// The service's own work.
-        case processing
         /// Writing to the log or the database.
         case sending
     }
@@ -30,7 +29,12 @@ public struct StreamMetrics: Sendable {
     private let errors: [Stage: Counter]
 
     /// Makes the metrics of one service.
-    public init(_ metrics: MetricsRegistry, service: String) {
+    ///
+    /// - Parameters:
+    ///   - metrics: where they are shown.
+    ///   - service: the service's name.
+    ///   - stages: where the service counts failures: a counter that nobody counts would say that all is well.
+    public init(_ metrics: MetricsRegistry, service: String, stages: [Stage] = [.sending]) {
         let prefix = "userllm_\(service.replacing("-", with: "_"))"
         received = metrics.counter("\(prefix)_records_received_total", help: "Records read")
         processed = metrics.counter("\(prefix)_records_processed_total", help: "Records dealt with and committed")
@@ -56,7 +60,7 @@ public struct StreamMetrics: Sendable {
             }
         )
         errors = Dictionary(
-            uniqueKeysWithValues: Stage.allCases.map { stage in
+            uniqueKeysWithValues: stages.map { stage in
                 let counter = metrics.counter(
                     "\(prefix)_errors_total",
                     help: "Failures, also those that a second try mended",
@@ -67,7 +71,7 @@ public struct StreamMetrics: Sendable {
         )
     }
 
-    /// Counts a failure.
+    /// Counts a failure at one of the service's stages.
     public func countError(_ stage: Stage) {
         errors[stage]?.increment()
     }

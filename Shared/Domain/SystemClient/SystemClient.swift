@@ -1,4 +1,3 @@
-import Foundation
 public import HTTPClient
 public import Bytes
 public import Messages
@@ -47,7 +46,7 @@ public struct SystemClient: Sendable {
     ///
     /// - Throws: `SystemClientError` when the system does not take the deletion in time.
     public func delete(user: UserID, within limit: Duration = .seconds(60)) async throws {
-        let request = HTTPClientRequest("DELETE", "\(ingestor)/v1/users/\(Self.escaped(user.text))")
+        let request = HTTPClientRequest("DELETE", "\(ingestor)/v1/users/\(PercentEncoding.encode(user.text))")
         _ = try await send(request, within: limit, expecting: 202)
     }
 
@@ -79,8 +78,12 @@ public struct SystemClient: Sendable {
     ///
     /// - Throws: `SystemClientError` when it does not come in time.
     public func answer(to id: QuestionID, of user: UserID? = nil, within limit: Duration) async throws -> Answer {
-        let query = user.map { "?user=\(Self.escaped($0.text))" } ?? ""
-        let request = HTTPClientRequest("GET", "\(gateway)/v1/answers/\(Self.escaped(id.text))\(query)", timeout: limit)
+        let query = user.map { "?user=\(PercentEncoding.encode($0.text))" } ?? ""
+        let request = HTTPClientRequest(
+            "GET",
+            "\(gateway)/v1/answers/\(PercentEncoding.encode(id.text))\(query)",
+            timeout: limit
+        )
         let response = try await send(request, within: limit, expecting: 200)
         return try Answer(decoding: response.body, contentType: "application/json")
     }
@@ -113,11 +116,6 @@ public struct SystemClient: Sendable {
         } catch {
             return .failure(error)
         }
-    }
-
-    private static func escaped(_ text: String) -> String {
-        text.addingPercentEncoding(withAllowedCharacters: .alphanumerics.union(CharacterSet(charactersIn: "-._~")))
-            ?? text
     }
 }
 

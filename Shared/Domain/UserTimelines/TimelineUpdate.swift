@@ -1,6 +1,5 @@
 public import Bytes
 public import Messages
-public import Flows
 public import MessageLogs
 
 /// What a batch of events changed: the users that must be encoded again, those that are to be forgotten, the records that

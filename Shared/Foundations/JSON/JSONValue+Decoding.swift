@@ -94,7 +94,8 @@ private struct TreeDecoder: Decoder, SingleValueDecodingContainer {
     }
 }
 
-private struct IndexKey: CodingKey {
+/// A place in an array, in a path to a value.
+struct IndexKey: CodingKey {
     let index: Int
     var stringValue: String { String(index) }
     var intValue: Int? { index }
@@ -103,7 +104,8 @@ private struct IndexKey: CodingKey {
     init?(intValue: Int) { self.init(intValue) }
 }
 
-private struct NameKey: CodingKey {
+/// A name that is known only when it is read or written.
+struct NameKey: CodingKey {
     let stringValue: String
     var intValue: Int? { nil }
     init(_ name: String) { stringValue = name }

@@ -1,4 +1,5 @@
 internal import Foundation
+internal import JSON
 
 extension Tokenizer {
     /// Writes a `tokenizer.json` that Hugging Face's `tokenizers` reads; whole or not at all.
@@ -51,7 +52,7 @@ extension Tokenizer {
 
     private static func json(_ token: AddedToken) -> String {
         """
-        {"id": \(token.id), "content": \(quoted(token.content)), "single_word": false, "lstrip": false, \
+        {"id": \(token.id), "content": \(JSONText.quoted(token.content)), "single_word": false, "lstrip": false, \
         "rstrip": false, "normalized": false, "special": \(token.isSpecial)}
         """
     }
@@ -64,7 +65,7 @@ extension Tokenizer {
             """
         case .split(let pattern):
             """
-            {"type": "Sequence", "pretokenizers": [{"type": "Split", "pattern": {"Regex": \(Self.quoted(pattern))}, \
+            {"type": "Sequence", "pretokenizers": [{"type": "Split", "pattern": {"Regex": \(JSONText.quoted(pattern))}, \
             "behavior": "Isolated", "invert": false}, {"type": "ByteLevel", "add_prefix_space": false, \
             "trim_offsets": true, "use_regex": false}]}
             """
@@ -78,28 +79,13 @@ extension Tokenizer {
         }
         let known = Set(entries.map(\.0))
         entries += addedTokens.filter { !known.contains($0.id) }.map { ($0.id, $0.content) }
-        return entries.sorted { $0.0 < $1.0 }.map { "\(Self.quoted($0.1)): \($0.0)" }
+        return entries.sorted { $0.0 < $1.0 }.map { "\(JSONText.quoted($0.1)): \($0.0)" }
     }
 
     private var mergeEntries: [String] {
         merges.map { merge in
             let (left, right) = (tokenBytes[Int(merge.left)] ?? [], tokenBytes[Int(merge.right)] ?? [])
-            return "[\(Self.quoted(ByteAlphabet.text(of: left))), \(Self.quoted(ByteAlphabet.text(of: right)))]"
+            return "[\(JSONText.quoted(ByteAlphabet.text(of: left))), \(JSONText.quoted(ByteAlphabet.text(of: right)))]"
         }
-    }
-
-    private static func quoted(_ text: String) -> String {
-        var result = "\""
-        for scalar in text.unicodeScalars {
-            switch scalar {
-            case "\"": result += "\\\""
-            case "\\": result += "\\\\"
-            case "\u{00}"..<"\u{20}":
-                let digits = String(scalar.value, radix: 16)
-                result += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
-            default: result.unicodeScalars.append(scalar)
-            }
-        }
-        return result + "\""
     }
 }

@@ -2,15 +2,29 @@ import KafkaLogs
 import PostgresLogs
 import Bytes
 public import MessageLogs
+public import ServiceRuntime
 
 /// Opens the message log of an address: `kafka://host:port,...` or `postgresql://...`.
 ///
 /// The only place that knows that there are two.
+///
+/// - Parameters:
+///   - address: the address.
+///   - logger: told what goes wrong in the background, where nobody waits for an answer; nil for a look that is soon over.
+/// - Returns: the log.
 /// - Throws: `StreamError.configuration` for another scheme, and what the log throws when it cannot be reached.
-public func openLog(_ address: String) async throws(StreamError) -> any MessageLog {
+public func openLog(_ address: String, logger: Logger? = nil) async throws(StreamError) -> any MessageLog {
     if address.hasPrefix("kafka://") { return try await KafkaLog(address: address) }
     if address.hasPrefix("postgresql://") || address.hasPrefix("postgres://") {
-        return try await PostgresLog(address: address)
+        var settings = PostgresLogSettings()
+        settings.maintenanceFailed = { reason, count in
+            // Old records stay, and the disk fills, until a removal succeeds.
+            logger?.warning(
+                "old records of the log were not removed",
+                metadata: ["error": reason, "failures": String(count)]
+            )
+        }
+        return try await PostgresLog(address: address, settings: settings)
     }
     throw .configuration(
         "log: \"\(Redaction.address(address))\" is no address of a message log: "

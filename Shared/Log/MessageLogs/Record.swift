@@ -1,5 +1,3 @@
-import Messages
-
 /// A name and a value that travel beside a record.
 public struct Header: Sendable, Equatable {
     /// The header's name.
@@ -62,11 +60,14 @@ public struct TopicPartition: Sendable, Hashable, CustomStringConvertible {
 
 /// A record as the log gives it back.
 public struct Record: Sendable, Equatable {
+    /// Times that a record may have: from 1970 to the end of the year 9999, in milliseconds.
+    public static let times: ClosedRange<Int64> = 0...253_402_300_799_999
+
     /// Where it lies.
     public var source: TopicPartition
     /// Its offset there.
     public var offset: Int64
-    /// When it was appended, in milliseconds since 1970, within `Limits.times`.
+    /// When it was appended, in milliseconds since 1970, within `times`.
     ///
     /// Over Kafka it is the producer's word: what is no such time is taken for the nearest that is one.
     public let timestamp: Int64
@@ -88,7 +89,7 @@ public struct Record: Sendable, Equatable {
     ) {
         self.source = source
         self.offset = offset
-        self.timestamp = min(max(timestamp, Limits.times.lowerBound), Limits.times.upperBound)
+        self.timestamp = min(max(timestamp, Self.times.lowerBound), Self.times.upperBound)
         self.key = key
         self.value = value
         self.headers = headers

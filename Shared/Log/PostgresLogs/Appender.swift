@@ -1,3 +1,5 @@
+import PostgresClient
+import Concurrency
 import Foundation
 import MessageLogs
 
@@ -77,7 +79,7 @@ actor Appender {
     private func send(_ batch: AppendBatch) async -> Result<Void, StreamError> {
         let deadline = ContinuousClock.now + timeout
         let parameters = batch.parameters
-        var backOff = BackOff()
+        var backoff = Backoff.ofServer
         while true {
             let identifier = UUID().uuidString
             do throws(PostgresError) {
@@ -98,7 +100,7 @@ actor Appender {
                 }
                 guard ContinuousClock.now < deadline else { return .failure(StreamError(error)) }
             }
-            try? await Task.sleep(for: backOff.next())
+            try? await Task.sleep(for: backoff.next())
         }
     }
 }

@@ -1,3 +1,4 @@
+import PostgresClient
 import Concurrency
 import Foundation
 import MessageLogs
@@ -23,7 +24,7 @@ final class GroupMember: Sendable {
 
     /// Raised when there may be news: records, members, an error, and now and then to be safe.
     let signal = Signal()
-    private let ended = Completion()
+    private let ended = Latch<Void>()
     private let state = Mutex(State())
     private let pipe: WakePipe
     private let address: PostgresAddress
@@ -114,14 +115,14 @@ final class GroupMember: Sendable {
     }
 
     /// Waits until the thread has ended.
-    func waitUntilStopped() async { await ended.wait() }
+    func waitUntilStopped() async { await ended.opened() }
 
     // MARK: - The thread
 
     private func run() {
         let link = PostgresLink(address, settings, pipe)
         var lastBeat = ContinuousClock.now - .seconds(3_600)
-        var backOff = BackOff()
+        var backoff = Backoff.ofServer
         while !state.withLock({ $0.isStopped }) {
             do throws(PostgresError) {
                 try prepare(link)
@@ -129,17 +130,17 @@ final class GroupMember: Sendable {
                 let channels = try link.notifications(milliseconds: pollMilliseconds)
                 if channels.contains(where: { $0.hasPrefix("userllm_group_") }) { setShareDue() }
                 state.withLock { $0.error = nil }
-                backOff = BackOff()
+                backoff.reset()
                 signal.raise()
             } catch {
                 state.withLock { $0.error = error }
                 signal.raise()
-                _ = pipe.wait(socket: nil, events: 0, milliseconds: Int32(clamping: backOff.next().milliseconds))
+                _ = pipe.wait(socket: nil, events: 0, milliseconds: Int32(clamping: backoff.next().milliseconds))
             }
         }
         leave(link)
         link.disconnect()
-        ended.complete()
+        ended.open()
     }
 
     /// Connects, listens and joins, as far as that is still to do.

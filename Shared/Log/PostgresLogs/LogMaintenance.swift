@@ -1,3 +1,5 @@
+import PostgresClient
+import Concurrency
 import Foundation
 import MessageLogs
 import Synchronization
@@ -16,7 +18,7 @@ final class LogMaintenance: Sendable {
     private static let longestPause: Duration = .seconds(10)
 
     private let state = Mutex(State())
-    private let ended = Completion()
+    private let ended = Latch<Void>()
     private let pipe: WakePipe
     private let address: PostgresAddress
     private let settings: PostgresLogSettings
@@ -42,14 +44,15 @@ final class LogMaintenance: Sendable {
 
     func waitUntilStopped() async {
         guard state.withLock({ $0.isStarted }) else { return }
-        await ended.wait()
+        await ended.opened()
     }
 
     private var isStopped: Bool { state.withLock { $0.isStopped } }
 
     private func run() {
-        defer { ended.complete() }
+        defer { ended.open() }
         var next = ContinuousClock.now + settings.maintenanceInterval
+        var failures = 0
         while !isStopped {
             let left = (next - .now).milliseconds
             if left > 0 {
@@ -57,22 +60,15 @@ final class LogMaintenance: Sendable {
                 continue
             }
             next = .now + settings.maintenanceInterval
-            let link = PostgresLink(address, Self.patient(settings.connection), pipe)
-            // A round that fails changes nothing that the next does not do; the server's log has the reason.
-            // A process that is stopped in the middle must not keep the lease.
-            let limit = "SET idle_session_timeout = 60000"
-            if (try? link.connect()) != nil, (try? link.execute(limit, "limiting the lease")) != nil {
-                _ = try? Self.round(settings) { sql, parameters throws(PostgresError) in
-                    guard !isStopped else { throw .cancelled }
-                    let start = ContinuousClock.now
-                    let result = try link.query(sql, parameters, "removing old records")
-                    // Nobody waits for it, and others want the server: it works at most half of the time.
-                    let pause = min(.now - start, Self.longestPause)
-                    _ = pipe.wait(socket: nil, events: 0, milliseconds: Int32(clamping: pause.milliseconds))
-                    return result
-                }
+            do throws(PostgresError) {
+                _ = try Self.round(address, settings, pipe, pauses: true) { isStopped }
+                failures = 0
+            } catch {
+                guard !isStopped else { return }
+                // It changes nothing that the next does not do; but if none succeeds, the disk fills.
+                failures += 1
+                settings.maintenanceFailed(error.description, failures)
             }
-            link.disconnect()
         }
     }
 
@@ -85,41 +81,61 @@ final class LogMaintenance: Sendable {
         return settings
     }
 
-    /// One round on a connection of a task.
+    /// One round now, on a thread of its own, as its statements block.
+    ///
+    /// - Returns: false when another process is doing it.
     static func round(
-        _ settings: PostgresLogSettings,
-        _ connection: PostgresConnection
+        _ address: PostgresAddress,
+        _ settings: PostgresLogSettings
     ) async throws(PostgresError) -> Bool {
-        guard try await connection.query(lock, [.int8(lease)], operation: "asking for the lease").bool(0, 0) else {
-            return false
-        }
-        for step in steps(settings) {
-            var count = try await connection.query(step.sql, step.parameters, operation: "removing old records").int8(
-                0,
-                0
-            )
-            while step.isRepeated, count > 0 {
-                count = try await connection.query(step.sql, step.parameters, operation: "removing old records").int8(
-                    0,
-                    0
-                )
+        guard let pipe = WakePipe() else { throw PostgresError.noDescriptors }
+        let outcome = Latch<Result<Bool, PostgresError>>()
+        Thread.detachNewThread {
+            let result = Result { () throws(PostgresError) in
+                try round(address, settings, pipe, pauses: false) { false }
             }
+            outcome.open(with: result)
         }
-        _ = try await connection.query(unlock, [.int8(lease)], operation: "giving the lease back")
-        return true
+        return try await outcome.opened().get()
     }
 
-    /// One round on a thread.
+    /// One round on this thread, on a connection of its own.
+    ///
+    /// - Parameters:
+    ///   - address: of the server.
+    ///   - settings: of the log.
+    ///   - pipe: wakes the thread.
+    ///   - pauses: whether it works at most half of the time: nobody waits for it, and others want the server.
+    ///   - isStopped: whether to end before the next statement.
+    /// - Returns: false when another process has the lease.
+    /// - Throws: `PostgresError`; `.cancelled` when it was ended.
     private static func round(
+        _ address: PostgresAddress,
         _ settings: PostgresLogSettings,
-        _ query: (String, [PostgresValue]) throws(PostgresError) -> PostgresResult
-    ) throws(PostgresError) {
-        guard try query(lock, [.int8(lease)]).bool(0, 0) else { return }
+        _ pipe: WakePipe,
+        pauses: Bool,
+        isStopped: () -> Bool
+    ) throws(PostgresError) -> Bool {
+        let link = PostgresLink(address, patient(settings.connection), pipe)
+        defer { link.disconnect() }
+        try link.connect()
+        // A process that is stopped in the middle must not keep the lease.
+        try link.execute("SET idle_session_timeout = 60000", "limiting the lease")
+        guard try link.query(lock, [.int8(lease)], "asking for the lease").bool(0, 0) else { return false }
         for step in steps(settings) {
-            var count = try query(step.sql, step.parameters).int8(0, 0)
-            while step.isRepeated, count > 0 { count = try query(step.sql, step.parameters).int8(0, 0) }
+            var count: Int64
+            repeat {
+                guard !isStopped() else { throw .cancelled }
+                let start = ContinuousClock.now
+                count = try link.query(step.sql, step.parameters, "removing old records").int8(0, 0)
+                if pauses {
+                    let pause = min(.now - start, longestPause)
+                    _ = pipe.wait(socket: nil, events: 0, milliseconds: Int32(clamping: pause.milliseconds))
+                }
+            } while step.isRepeated && count > 0
         }
-        _ = try query(unlock, [.int8(lease)])
+        _ = try link.query(unlock, [.int8(lease)], "giving the lease back")
+        return true
     }
 
     private static let lock = "SELECT pg_try_advisory_lock($1)"

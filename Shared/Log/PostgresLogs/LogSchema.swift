@@ -1,3 +1,5 @@
+import PostgresClient
+
 extension SchemaMigration {
     /// The message log's tables and functions, in the schema `userllm_log`.
     ///

@@ -1,3 +1,4 @@
+public import PostgresClient
 import Failpoints
 import Foundation
 public import MessageLogs
@@ -23,6 +24,9 @@ public struct PostgresLogSettings: Sendable {
     public var tombstoneRetention: Duration
     /// A compacted partition is cleaned once it has this many new records, and as many as half of what it held.
     public var compactionThreshold: Int
+    /// Told why a removal of old records failed, and how many have failed one after another; called on a thread that may
+    /// not wait.
+    public var maintenanceFailed: @Sendable (_ reason: String, _ count: Int) -> Void
 
     /// Makes settings.
     public init(
@@ -34,7 +38,8 @@ public struct PostgresLogSettings: Sendable {
         pollInterval: Duration = .milliseconds(250),
         maintenanceInterval: Duration = .seconds(30),
         tombstoneRetention: Duration = .seconds(86_400),
-        compactionThreshold: Int = 2_000
+        compactionThreshold: Int = 2_000,
+        maintenanceFailed: @escaping @Sendable (_ reason: String, _ count: Int) -> Void = { _, _ in }
     ) {
         self.connection = connection
         self.maximumRecordByteCount = maximumRecordByteCount
@@ -45,6 +50,7 @@ public struct PostgresLogSettings: Sendable {
         self.maintenanceInterval = maintenanceInterval
         self.tombstoneRetention = tombstoneRetention
         self.compactionThreshold = compactionThreshold
+        self.maintenanceFailed = maintenanceFailed
     }
 }
 
@@ -76,7 +82,7 @@ public final class PostgresLog: MessageLog {
             appender = Appender(writer, timeout: settings.appendTimeout)
             maintenance = try LogMaintenance(self.address, settings)
             try await SchemaMigration.messageLog.apply(reader)
-            try await UnprotectedFunction.commitBatch.prepare(reader)
+            try await CheckedFunction.commitBatch.prepare(reader)
         } catch {
             throw StreamError(error)
         }
@@ -216,14 +222,9 @@ public final class PostgresLog: MessageLog {
     /// - Returns: false when another process is doing it.
     @discardableResult
     public func maintain() async throws(StreamError) -> Bool {
-        let connection = try await streaming { [address, settings] () async throws(PostgresError) in
-            try PostgresConnection(address, LogMaintenance.patient(settings.connection))
+        try await streaming { [address, settings] () async throws(PostgresError) in
+            try await LogMaintenance.round(address, settings)
         }
-        let result = try await streaming { [settings] () async throws(PostgresError) in
-            try await LogMaintenance.round(settings, connection)
-        }
-        await connection.close()
-        return result
     }
 
     /// A connection that was given up would open again at its next use.

@@ -1,3 +1,5 @@
+import PostgresClient
+import Concurrency
 import Failpoints
 import Foundation
 import MessageLogs
@@ -64,14 +66,14 @@ extension PostgresSubscription {
     /// When the connection breaks before the answer, the database is asked whether it took effect.
     private func send(_ parameters: [PostgresValue], _ group: String) async throws(StreamError) {
         let deadline = ContinuousClock.now + settings.appendTimeout
-        var backOff = BackOff()
+        var backoff = Backoff.ofServer
         while true {
             let identifier = UUID().uuidString
             do throws(PostgresError) {
                 _ = try await connection.query(
                     """
                     WITH known AS (INSERT INTO userllm_log.appends (id) VALUES ($14::text::uuid))
-                    SELECT \(UnprotectedFunction.commitBatch.qualifiedName)(
+                    SELECT \(CheckedFunction.commitBatch.qualifiedName)(
                         $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
                     """,
                     parameters + [.text(identifier)],
@@ -89,7 +91,7 @@ extension PostgresSubscription {
                 }
                 guard ContinuousClock.now < deadline else { throw StreamError(error) }
             }
-            try? await Task.sleep(for: backOff.next())
+            try? await Task.sleep(for: backoff.next())
         }
     }
 
@@ -106,4 +108,18 @@ extension PostgresSubscription {
         if !again.isEmpty { events.append(.revoked(again.inOrder(), lost: true)) }
         member.setShareDue()
     }
+}
+
+extension CheckedFunction {
+    /// Commits offsets and outputs of a batch.
+    static let commitBatch = CheckedFunction(
+        schema: "userllm_log",
+        name: "commit_batch",
+        checks: [
+            (
+                .membershipCheck,
+                "AND g.owner = p_member AND g.epoch = c.epoch AND g.next_offset IS NOT DISTINCT FROM c.expected"
+            )
+        ]
+    )
 }

@@ -1,3 +1,4 @@
+import PostgresClient
 import Concurrency
 import MessageLogs
 import Synchronization

@@ -1,3 +1,4 @@
+import PostgresClient
 import MessageLogs
 
 /// Headers as the `headers` column keeps them: for each a 16-bit length and the name, a 32-bit length and the value.

@@ -1,3 +1,4 @@
+import PostgresClient
 import MessageLogs
 
 /// One look for records of several partitions.

@@ -1,3 +1,4 @@
+import PostgresClient
 import MessageLogs
 import Synchronization
 

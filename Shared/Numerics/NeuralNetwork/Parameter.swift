@@ -1,19 +1,36 @@
 import Synchronization
 public import Tensors
 
+/// In which trainings a weight decays; whoever declares a weight says it.
+///
+/// Products decay. Tables do not, because a row that is not in the batch would shrink for nothing; nor do gains, biases and
+/// gates.
+public enum WeightDecay: Sendable {
+    /// In none.
+    case never
+    /// In every one.
+    case always
+    /// Only where encoder and language model are trained together. Of a few weights that were trained that way from the
+    /// beginning; another rule would change what a training gives.
+    case joined
+}
+
 /// A named tensor that training changes, unless it is frozen.
 public final class Parameter: Sendable {
     /// The name in checkpoints, unique within a model: `blocks.0.attention.query.weight`.
     public let name: String
     /// The values; written between steps only.
     public let value: Tensor
+    /// In which trainings it decays.
+    public let decay: WeightDecay
 
     private let trainable: Atomic<Bool>
 
     /// Makes a parameter that holds the given tensor.
-    public init(_ name: String, _ value: Tensor, isTrainable: Bool = true) {
+    public init(_ name: String, _ value: Tensor, isTrainable: Bool = true, decay: WeightDecay = .never) {
         self.name = name
         self.value = value
+        self.decay = decay
         trainable = Atomic(isTrainable)
     }
 

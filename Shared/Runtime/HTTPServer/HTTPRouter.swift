@@ -1,3 +1,5 @@
+import Bytes
+
 /// What answers a request.
 public typealias HTTPHandler = @Sendable (HTTPRequest) async -> HTTPResponse
 

@@ -3,7 +3,7 @@ import Bytes
 
 /// Where a database is: a `postgresql://` URL or a `key=value` text, with the password kept out of every description.
 public struct PostgresAddress: Sendable, CustomStringConvertible {
-    let text: String
+    package let text: String
     private let secrets: [String]
     /// Host, port, database and user, without the password.
     public let description: String
@@ -41,7 +41,7 @@ public struct PostgresAddress: Sendable, CustomStringConvertible {
     }
 
     /// A text without the secrets of this address.
-    func redacted(_ text: String) -> String { Redaction.hiding(secrets, in: text) }
+    package func redacted(_ text: String) -> String { Redaction.hiding(secrets, in: text) }
 
     private static func unreadable(_ address: String, _ reason: String) -> PostgresError {
         PostgresError(

@@ -19,7 +19,7 @@ public actor PostgresConnection {
         try self.init(PostgresAddress(address), settings)
     }
 
-    init(_ address: PostgresAddress, _ settings: PostgresSettings) throws(PostgresError) {
+    package init(_ address: PostgresAddress, _ settings: PostgresSettings) throws(PostgresError) {
         guard let pipe = WakePipe() else { throw PostgresError.noDescriptors }
         link = PostgresLink(address, settings, pipe)
         executor = BlockingExecutor(label: "userllm.postgres")
@@ -56,7 +56,7 @@ public actor PostgresConnection {
 }
 
 extension PostgresError {
-    static let noDescriptors = PostgresError(
+    package static let noDescriptors = PostgresError(
         code: PostgresError.Code(rawValue: "53000"),
         message: "the process has no file descriptors left: raise `ulimit -n`",
         operation: "making a connection"

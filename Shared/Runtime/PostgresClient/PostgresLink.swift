@@ -5,19 +5,19 @@ import Foundation
 ///
 /// The parts that wait are libpq's asynchronous calls around our own `poll`, so that every wait has a limit and can be
 /// woken. `PostgresConnection` gives it to tasks; threads of this target use it directly.
-final class PostgresLink {
+package final class PostgresLink {
     /// What comes as arrays is unpacked in the server's memory, of which a statement takes as much as it needs up to here;
     /// with the usual 4 MB a batch of a thousand embeddings would go by way of a file.
     private static let workMemory = "64MB"
 
-    let address: PostgresAddress
-    let settings: PostgresSettings
+    package let address: PostgresAddress
+    package let settings: PostgresSettings
     private let pipe: WakePipe
     private var connection: OpaquePointer?
     private var statements: [String: String] = [:]
 
     /// Makes a link that is not connected yet; `pipe` is what wakes its waits.
-    init(_ address: PostgresAddress, _ settings: PostgresSettings, _ pipe: WakePipe) {
+    package init(_ address: PostgresAddress, _ settings: PostgresSettings, _ pipe: WakePipe) {
         self.address = address
         self.settings = settings
         self.pipe = pipe
@@ -25,9 +25,9 @@ final class PostgresLink {
 
     deinit { disconnect() }
 
-    var isConnected: Bool { connection != nil }
+    package var isConnected: Bool { connection != nil }
 
-    func disconnect() {
+    package func disconnect() {
         if let connection { PQfinish(connection) }
         connection = nil
         statements = [:]
@@ -36,7 +36,7 @@ final class PostgresLink {
     // MARK: - Connecting
 
     /// Connects, unless there is a connection.
-    func connect() throws(PostgresError) {
+    package func connect() throws(PostgresError) {
         if let connection {
             if PQstatus(connection) == CONNECTION_OK { return }
             disconnect()
@@ -140,7 +140,7 @@ final class PostgresLink {
     // MARK: - Statements
 
     /// Runs a statement with parameters; it is prepared once for each connection.
-    func query(_ sql: String, _ parameters: [PostgresValue], _ operation: String) throws(PostgresError)
+    package func query(_ sql: String, _ parameters: [PostgresValue], _ operation: String) throws(PostgresError)
         -> PostgresResult
     {
         let name = try prepare(sql, parameters, operation)
@@ -166,7 +166,7 @@ final class PostgresLink {
     }
 
     /// Runs a text of one or more statements without parameters, in one transaction unless it says otherwise.
-    func execute(_ script: String, _ operation: String) throws(PostgresError) {
+    package func execute(_ script: String, _ operation: String) throws(PostgresError) {
         guard PQsendQuery(try current(operation), script) == 1 else { throw broken(operation) }
         _ = try result(operation)
     }
@@ -276,7 +276,7 @@ final class PostgresLink {
     // MARK: - Notifications
 
     /// Waits for notifications, a wake-up or the end of the time, and gives the channels that were notified.
-    func notifications(milliseconds: Int32) throws(PostgresError) -> Set<String> {
+    package func notifications(milliseconds: Int32) throws(PostgresError) -> Set<String> {
         let operation = "waiting for notifications"
         let connection = try current(operation)
         var channels = drainNotifications(connection)

@@ -10,7 +10,7 @@ public final class PostgresResult: @unchecked Sendable {
     public let count: Int
 
     /// Takes over a result.
-    init(_ result: OpaquePointer) {
+    package init(_ result: OpaquePointer) {
         self.result = result
         count = Int(PQntuples(result))
     }

@@ -25,7 +25,7 @@ public enum PostgresValue: Sendable {
     /// Any of these in its binary form already; nil for NULL.
     case binary(type: UInt32, [UInt8]?)
 
-    var typeIdentifier: UInt32 {
+    package var typeIdentifier: UInt32 {
         switch self {
         case .null: 0
         case .bool: 16
@@ -43,13 +43,13 @@ public enum PostgresValue: Sendable {
     }
 
     /// The same value in its binary form.
-    var encoded: PostgresValue {
+    package var encoded: PostgresValue {
         var bytes: [UInt8] = []
         return .binary(type: typeIdentifier, encode(into: &bytes) ? bytes : nil)
     }
 
     /// Appends the value's bytes; false for NULL.
-    func encode(into buffer: inout [UInt8]) -> Bool {
+    package func encode(into buffer: inout [UInt8]) -> Bool {
         switch self {
         case .null, .binary(_, nil): return false
         case .binary(_, let bytes?): buffer.append(contentsOf: bytes)
@@ -94,7 +94,7 @@ public enum PostgresValue: Sendable {
 }
 
 extension [UInt8] {
-    mutating func appendBigEndian(_ value: some FixedWidthInteger) {
+    package mutating func appendBigEndian(_ value: some FixedWidthInteger) {
         Swift.withUnsafeBytes(of: value.bigEndian) { append(contentsOf: $0) }
     }
 

@@ -2,20 +2,29 @@
 ///
 /// Any number of processes may migrate at once: the steps run under an advisory lock, each in a transaction of its own
 /// together with the row that says it was done.
-struct SchemaMigration {
+package struct SchemaMigration {
     /// What errors call it.
-    let name: String
+    package let name: String
     /// The PostgreSQL schema.
-    let schema: String
+    package let schema: String
     /// The table in it that lists the steps that were done.
-    let versionTable: String
+    package let versionTable: String
     /// Which advisory lock.
-    let lock: Int64
+    package let lock: Int64
     /// The steps; the first leads to version 1.
-    let steps: [String]
+    package let steps: [String]
+
+    /// Describes tables and functions.
+    package init(name: String, schema: String, versionTable: String, lock: Int64, steps: [String]) {
+        self.name = name
+        self.schema = schema
+        self.versionTable = versionTable
+        self.lock = lock
+        self.steps = steps
+    }
 
     /// Brings the database to the version of this program.
-    func apply(_ connection: PostgresConnection) async throws(PostgresError) {
+    package func apply(_ connection: PostgresConnection) async throws(PostgresError) {
         let operation = "setting up the schema of \(name)"
         let table = "\(schema).\(versionTable)"
         var version = try await version(connection, operation)
@@ -49,12 +58,12 @@ struct SchemaMigration {
     }
 
     /// Fails unless the database has exactly the version of this program.
-    func verify(_ connection: PostgresConnection) async throws(PostgresError) {
+    package func verify(_ connection: PostgresConnection) async throws(PostgresError) {
         let operation = "checking the schema of \(name)"
         guard let version = try await version(connection, operation) else {
             throw PostgresError(
                 code: .undefinedTable,
-                message: "the database has no tables of it: run `userllm up` or `migrate` first",
+                message: "the database has no tables of it: start an embedding-writer, which makes them",
                 operation: operation
             )
         }
@@ -62,7 +71,9 @@ struct SchemaMigration {
         guard version == steps.count else {
             throw PostgresError(
                 code: .undefinedTable,
-                message: "the database has version \(version), this program needs \(steps.count): run `migrate` first",
+                message:
+                    "the database has version \(version), this program needs \(steps.count): start an embedding-writer "
+                    + "of this version, which migrates them",
                 operation: operation
             )
         }

@@ -3,12 +3,12 @@ import Foundation
 /// Wakes a thread that waits in `poll`.
 ///
 /// The two descriptors never change, and `read` and `write` may be called on them from any thread.
-final class WakePipe: @unchecked Sendable {
+package final class WakePipe: @unchecked Sendable {
     private let reader: Int32
     private let writer: Int32
 
     /// Makes a pipe; nil when the process has no file descriptors left.
-    init?() {
+    package init?() {
         var descriptors: [Int32] = [0, 0]
         guard pipe(&descriptors) == 0 else { return nil }
         (reader, writer) = (descriptors[0], descriptors[1])
@@ -24,7 +24,7 @@ final class WakePipe: @unchecked Sendable {
     }
 
     /// Wakes the waiter, now or when it waits next.
-    func wake() {
+    package func wake() {
         // A full pipe wakes just as well.
         _ = [UInt8(1)].withUnsafeBytes { write(writer, $0.baseAddress, 1) }
     }
@@ -32,7 +32,7 @@ final class WakePipe: @unchecked Sendable {
     /// Waits for a socket, a wake-up or the end of the time.
     ///
     /// - Returns: whether the socket is ready, and whether there was a wake-up.
-    func wait(socket: Int32?, events: Int32, milliseconds: Int32) -> (isReady: Bool, isWoken: Bool) {
+    package func wait(socket: Int32?, events: Int32, milliseconds: Int32) -> (isReady: Bool, isWoken: Bool) {
         var descriptors = [
             pollfd(fd: socket ?? -1, events: Int16(events), revents: 0),
             pollfd(fd: reader, events: Int16(POLLIN), revents: 0),

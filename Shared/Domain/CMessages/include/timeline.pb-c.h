@@ -15,7 +15,6 @@ PROTOBUF_C__BEGIN_DECLS
 #endif
 
 
-typedef struct Userllm__TimelineEvent Userllm__TimelineEvent;
 typedef struct Userllm__Timeline Userllm__Timeline;
 typedef struct Userllm__ForgottenMarks Userllm__ForgottenMarks;
 
@@ -24,29 +23,6 @@ typedef struct Userllm__ForgottenMarks Userllm__ForgottenMarks;
 
 
 /* --- messages --- */
-
-/*
- * What the encoder needs of one event.
- */
-struct  Userllm__TimelineEvent
-{
-  ProtobufCMessage base;
-  protobuf_c_boolean has_item;
-  ProtobufCBinaryData item;
-  /*
-   * Milliseconds since 1970.
-   */
-  protobuf_c_boolean has_time;
-  int64_t time;
-  protobuf_c_boolean has_rating;
-  float rating;
-  size_t n_categories;
-  ProtobufCBinaryData *categories;
-};
-#define USERLLM__TIMELINE_EVENT__INIT \
- { PROTOBUF_C_MESSAGE_INIT (&userllm__timeline_event__descriptor) \
-    , 0, {0,NULL}, 0, 0, 0, 0, 0,NULL }
-
 
 /*
  * The last events of one user and how many there ever were. Topic user-timelines, compacted, key: the user's id.
@@ -66,12 +42,6 @@ struct  Userllm__Timeline
    */
   protobuf_c_boolean has_last_offset;
   int64_t last_offset;
-  /*
-   * Version 1: one message for each event, oldest first. Version 2 writes one empty entry here when it has events: a
-   * reader that knows version 1 alone then refuses the record, where it would else take it for a timeline without events.
-   */
-  size_t n_events;
-  Userllm__TimelineEvent **events;
   /*
    * Ids of items.
    */
@@ -131,7 +101,7 @@ struct  Userllm__Timeline
 };
 #define USERLLM__TIMELINE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&userllm__timeline__descriptor) \
-    , 0, {0,NULL}, 0, 0, 0, 0, 0, 0, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0, 1u, 0,NULL, 0,NULL, 0,NULL }
+    , 0, {0,NULL}, 0, 0, 0, 0, 0, 0, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0, 1u, 0,NULL, 0,NULL, 0,NULL }
 
 
 /*
@@ -173,25 +143,6 @@ struct  Userllm__ForgottenMarks
     , 0,NULL, 0,NULL, 0, 0, 0,NULL, 0,NULL, 0,NULL }
 
 
-/* Userllm__TimelineEvent methods */
-void   userllm__timeline_event__init
-                     (Userllm__TimelineEvent         *message);
-size_t userllm__timeline_event__get_packed_size
-                     (const Userllm__TimelineEvent   *message);
-size_t userllm__timeline_event__pack
-                     (const Userllm__TimelineEvent   *message,
-                      uint8_t             *out);
-size_t userllm__timeline_event__pack_to_buffer
-                     (const Userllm__TimelineEvent   *message,
-                      ProtobufCBuffer     *buffer);
-Userllm__TimelineEvent *
-       userllm__timeline_event__unpack
-                     (ProtobufCAllocator  *allocator,
-                      size_t               len,
-                      const uint8_t       *data);
-void   userllm__timeline_event__free_unpacked
-                     (Userllm__TimelineEvent *message,
-                      ProtobufCAllocator *allocator);
 /* Userllm__Timeline methods */
 void   userllm__timeline__init
                      (Userllm__Timeline         *message);
@@ -232,9 +183,6 @@ void   userllm__forgotten_marks__free_unpacked
                       ProtobufCAllocator *allocator);
 /* --- per-message closures --- */
 
-typedef void (*Userllm__TimelineEvent_Closure)
-                 (const Userllm__TimelineEvent *message,
-                  void *closure_data);
 typedef void (*Userllm__Timeline_Closure)
                  (const Userllm__Timeline *message,
                   void *closure_data);
@@ -247,7 +195,6 @@ typedef void (*Userllm__ForgottenMarks_Closure)
 
 /* --- descriptors --- */
 
-extern const ProtobufCMessageDescriptor userllm__timeline_event__descriptor;
 extern const ProtobufCMessageDescriptor userllm__timeline__descriptor;
 extern const ProtobufCMessageDescriptor userllm__forgotten_marks__descriptor;
 

@@ -46,8 +46,8 @@ struct  Userllm__UserEmbedding
   int32_t source_partition;
   protobuf_c_boolean has_source_offset;
   int64_t source_offset;
-  protobuf_c_boolean has_event_time;
-  int64_t event_time;
+  protobuf_c_boolean has_appended_at;
+  int64_t appended_at;
   /*
    * Shape of the context.
    */

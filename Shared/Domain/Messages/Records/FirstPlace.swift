@@ -1,4 +1,4 @@
-public import Messages
+public import MessageLogs
 
 /// Where a record of `user-events` was first read that lay in a partition which is not its key's and was sent on: what the
 /// header `userllm-rerouted` says, by which consumers can tell that they have seen the record before.

@@ -1,3 +1,5 @@
+import MessageLogs
+
 /// How large the parts of a record may be; more is refused with an error that names the field.
 public enum Limits {
     /// UTF-8 bytes of an id: of a user, an item, an event, a question, a model version.
@@ -29,6 +31,6 @@ public enum Limits {
     /// How long a question may wait for its answer after it was asked, in milliseconds, whatever its deadline says: a day,
     /// for so long the log keeps it.
     public static let waitingMilliseconds: Int64 = 86_400_000
-    /// Times: from 1970 to the end of the year 9999, in milliseconds.
-    public static let times: ClosedRange<Int64> = 0...253_402_300_799_999
+    /// Times: those that a record of a log may have, from 1970 to the end of the year 9999, in milliseconds.
+    public static let times = Record.times
 }

@@ -1,4 +1,4 @@
-public import Messages
+public import MessageLogs
 
 /// Why and where a record was rejected: what the headers of `<topic>-rejected` say.
 public struct Rejection: Sendable, Equatable {

@@ -32,7 +32,7 @@ public enum Topic: String, Sendable, CaseIterable {
     }
 
     /// Where a reader sends records of this topic that it cannot read.
-    public var rejected: String { rawValue + "-rejected" }
+    public var rejected: String { Self.rejected(rawValue) }
 
     /// How long rejected records stay.
     public static let rejectedRetention: Duration = .seconds(30 * 86_400)

@@ -1,4 +1,4 @@
-import Messages
+public import MessageLogs
 
 extension TopicSpecification {
     /// All topics of the system, each with its `-rejected` topic, which has one partition.

@@ -18,7 +18,7 @@ public struct UserEmbedding: Sendable, Equatable {
     /// Offset of that event.
     public var sourceOffset: Int64
     /// When that event was appended to the log, in milliseconds since 1970.
-    public var eventTime: Int64
+    public var appendedAt: Int64
     /// Number of context vectors.
     public var rows: Int
     /// Width of each context vector.
@@ -36,7 +36,7 @@ public struct UserEmbedding: Sendable, Equatable {
         eventCount: UInt64,
         sourcePartition: Int32,
         sourceOffset: Int64,
-        eventTime: Int64,
+        appendedAt: Int64,
         rows: Int,
         columns: Int,
         context: [Float],
@@ -48,7 +48,7 @@ public struct UserEmbedding: Sendable, Equatable {
         self.eventCount = eventCount
         self.sourcePartition = sourcePartition
         self.sourceOffset = sourceOffset
-        self.eventTime = eventTime
+        self.appendedAt = appendedAt
         self.rows = rows
         self.columns = columns
         self.context = context

@@ -6,6 +6,11 @@ extension Event: WireRecord {
     /// The event as Protocol Buffers (`event.proto`).
     public func encoded() throws(MessageError) -> [UInt8] {
         try validate()
+        return packedUnchecked()
+    }
+
+    /// The same for an event that was checked already.
+    func packedUnchecked() -> [UInt8] {
         let memory = MessageMemory()
         var message = Userllm__Event()
         userllm__event__init(&message)

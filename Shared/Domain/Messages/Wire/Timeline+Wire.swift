@@ -3,7 +3,7 @@ internal import Bytes
 internal import JSON
 
 extension Timeline: WireRecord {
-    /// The timeline as Protocol Buffers (`timeline.proto`), version 2.
+    /// The timeline as Protocol Buffers (`timeline.proto`).
     ///
     /// It is smaller than the sum of `TimelineEvent.storedByteCount` over its events, 15 bytes for each of its sources, and
     /// 1,000 bytes.
@@ -32,12 +32,6 @@ extension Timeline: WireRecord {
     }
 
     private static func fill(_ message: inout Userllm__Timeline, _ tables: TimelineTables, _ memory: MessageMemory) {
-        // What stops a reader that knows version 1 alone.
-        var empty = Userllm__TimelineEvent()
-        userllm__timeline_event__init(&empty)
-        message.n_events = 1
-        message.events = memory.array([empty])
-
         message.n_items = tables.items.count
         message.items = memory.array(tables.items)
         message.n_event_items = tables.eventItems.count
@@ -74,7 +68,7 @@ extension Timeline: WireRecord {
         return try Messages.encodedJSON(TimelineJSON(self))
     }
 
-    /// Reads a timeline, of either version.
+    /// Reads a timeline.
     public init(decoding bytes: [UInt8], contentType: String?) throws(MessageError) {
         switch try ContentType(header: contentType, value: bytes) {
         case .protobuf: try self.init(protobuf: bytes.span)

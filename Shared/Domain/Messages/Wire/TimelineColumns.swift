@@ -3,7 +3,7 @@ public import Bytes
 /// A stored timeline as it lies in its record: tables of what differs, and for each event its places in them.
 ///
 /// For readers of many timelines: texts stay where they are in the record, and an instance that reads one record after
-/// another uses its memory again. Both versions of the record are read; `timeline.proto` describes them.
+/// another uses its memory again. `timeline.proto` describes the record.
 public struct TimelineColumns: Sendable {
     /// Whose timeline it is.
     public private(set) var user: UserID = ""
@@ -39,7 +39,6 @@ public struct TimelineColumns: Sendable {
     public private(set) var eventIDs: [UInt64] = []
 
     private var timeUnit: UInt64 = 1
-    private var version1: [Range<Int>] = []
     private var sourcePartitions: [UInt32] = []
     private var sourceOffsets: [UInt64] = []
 
@@ -64,12 +63,8 @@ public struct TimelineColumns: Sendable {
                 try readField(number, type, &cursor, bytes)
             }
         }
-        if eventItems.isEmpty, items.isEmpty {
-            for place in version1 { try readVersion1(place, bytes) }
-        } else {
-            try splitLists()
-            try addTimes()
-        }
+        try splitLists()
+        try addTimes()
         try joinSources()
         try check()
     }
@@ -106,7 +101,6 @@ public struct TimelineColumns: Sendable {
         eventRatings.removeAll(keepingCapacity: true)
         eventTimes.removeAll(keepingCapacity: true)
         eventIDs.removeAll(keepingCapacity: true)
-        version1.removeAll(keepingCapacity: true)
         sources.removeAll(keepingCapacity: true)
         sourcePartitions.removeAll(keepingCapacity: true)
         sourceOffsets.removeAll(keepingCapacity: true)
@@ -123,7 +117,6 @@ public struct TimelineColumns: Sendable {
         case (2, .varint): generation = try cursor.varint32(bytes)
         case (3, .varint): eventCount = try cursor.varint(bytes)
         case (4, .varint): lastOffset = try cursor.zigzag(bytes)
-        case (5, .bytes): version1.append(try cursor.range(bytes))
         case (7, .bytes): categories.append(try cursor.range(bytes))
         case (8, .bytes): try Self.append(try cursor.range(bytes), bytes, to: &listEntries)
         case (8, .varint): listEntries.append(try cursor.varint32(bytes))
@@ -175,36 +168,6 @@ public struct TimelineColumns: Sendable {
     private static func extend<Number: FixedWidthInteger>(_ numbers: inout [Number], by count: Int) -> Int {
         numbers.append(contentsOf: repeatElement(0, count: count))
         return numbers.count - count
-    }
-
-    /// Each event of version 1 has texts of its own, which become entries of the tables.
-    private mutating func readVersion1(_ place: Range<Int>, _ bytes: Span<UInt8>) throws(MessageError) {
-        var cursor = ProtobufCursor(place)
-        var item = place.lowerBound..<place.lowerBound
-        var time: Int64 = 0
-        var rating: UInt32 = 0
-        let firstCategory = listEntries.count
-        while !cursor.isAtEnd {
-            switch try cursor.field(bytes) {
-            case (1, .bytes): item = try cursor.range(bytes)
-            case (2, .varint): time = Int64(bitPattern: try cursor.varint(bytes))
-            case (3, .fixed32):
-                ratings.append(Float(bitPattern: try cursor.fixed32(bytes)))
-                rating = UInt32(ratings.count)
-            case (4, .bytes):
-                listEntries.append(UInt32(categories.count))
-                categories.append(try cursor.range(bytes))
-            case (_, let type): try cursor.skip(type, bytes)
-            }
-        }
-        try Check.time(time, "events[\(eventItems.count)].time")
-        let hasCategories = listEntries.count > firstCategory
-        if hasCategories { lists.append(firstCategory..<listEntries.count) }
-        eventItems.append(UInt32(items.count))
-        items.append(item)
-        eventLists.append(hasCategories ? UInt32(lists.count) : 0)
-        eventRatings.append(rating)
-        eventTimes.append(time)
     }
 
     private mutating func joinSources() throws(MessageError) {

@@ -1,6 +1,6 @@
 import Bytes
 
-/// The events of a timeline as `timeline.proto` writes them in version 2: tables of what differs, and a number per event.
+/// The events of a timeline as `timeline.proto` writes them: tables of what differs, and a number per event.
 struct TimelineTables {
     private(set) var items: [ItemID] = []
     private(set) var categories: [TextKey] = []

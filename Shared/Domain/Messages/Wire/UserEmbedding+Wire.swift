@@ -21,8 +21,8 @@ extension UserEmbedding: WireRecord {
         message.source_partition = sourcePartition
         message.has_source_offset = 1
         message.source_offset = sourceOffset
-        message.has_event_time = 1
-        message.event_time = eventTime
+        message.has_appended_at = 1
+        message.appended_at = appendedAt
         message.has_rows = 1
         message.rows = UInt32(rows)
         message.has_columns = 1
@@ -61,7 +61,7 @@ extension UserEmbedding: WireRecord {
             eventCount: message.event_count,
             sourcePartition: message.source_partition,
             sourceOffset: message.source_offset,
-            eventTime: message.event_time,
+            appendedAt: message.appended_at,
             rows: Int(message.rows),
             columns: Int(message.columns),
             context: try message.context.numbers("context"),
@@ -77,7 +77,7 @@ extension UserEmbedding: WireRecord {
         try Check.count(eventCount, "event_count")
         try Check.range(sourcePartition, 0...Int32.max, "source_partition")
         try Check.range(sourceOffset, 0...Int64.max, "source_offset")
-        try Check.time(eventTime, "event_time")
+        try Check.time(appendedAt, "appended_at")
         try Check.range(rows, 1...65_535, "rows")
         try Check.range(columns, 1...65_535, "columns")
         guard context.count == rows * columns else {
@@ -102,7 +102,7 @@ private struct UserEmbeddingJSON: Encodable {
     let eventCount: UInt64
     let sourcePartition: Int32
     let sourceOffset: Int64
-    let eventTime: Int64
+    let appendedAt: Int64
     let rows: Int
     let columns: Int
     let context: [Float]
@@ -114,7 +114,7 @@ private struct UserEmbeddingJSON: Encodable {
         case eventCount = "event_count"
         case sourcePartition = "source_partition"
         case sourceOffset = "source_offset"
-        case eventTime = "event_time"
+        case appendedAt = "appended_at"
     }
 
     init(_ embedding: UserEmbedding) {
@@ -124,7 +124,7 @@ private struct UserEmbeddingJSON: Encodable {
         eventCount = embedding.eventCount
         sourcePartition = embedding.sourcePartition
         sourceOffset = embedding.sourceOffset
-        eventTime = embedding.eventTime
+        appendedAt = embedding.appendedAt
         rows = embedding.rows
         columns = embedding.columns
         context = embedding.context
@@ -134,7 +134,7 @@ private struct UserEmbeddingJSON: Encodable {
 
 extension UserEmbedding {
     private enum Field: Int {
-        case user, modelVersion, generation, eventCount, sourcePartition, sourceOffset, eventTime, rows, columns,
+        case user, modelVersion, generation, eventCount, sourcePartition, sourceOffset, appendedAt, rows, columns,
             context
         case pooled
     }
@@ -144,14 +144,14 @@ extension UserEmbedding {
         of: "a user embedding",
         [
             ["user", "user_id", "userId"], ["model_version"], ["generation"], ["event_count"], ["source_partition"],
-            ["source_offset"], ["event_time"], ["rows"], ["columns"], ["context"], ["pooled"],
+            ["source_offset"], ["appended_at"], ["rows"], ["columns"], ["context"], ["pooled"],
         ]
     )
 
     private init(_ scanner: inout JSONScanner) throws(JSONError) {
         var (user, modelVersion): (UserID?, String?)
         var (generation, eventCount): (UInt32?, UInt64?)
-        var (sourcePartition, sourceOffset, eventTime): (Int32?, Int64?, Int64?)
+        var (sourcePartition, sourceOffset, appendedAt): (Int32?, Int64?, Int64?)
         var (rows, columns): (Int?, Int?)
         var (context, pooled): ([Float]?, [Float]?)
         var unknown = UnknownFields(.ignored)
@@ -163,7 +163,7 @@ extension UserEmbedding {
             case .eventCount: eventCount = try scanner.integer()
             case .sourcePartition: sourcePartition = try scanner.integer()
             case .sourceOffset: sourceOffset = try scanner.integer()
-            case .eventTime: eventTime = try scanner.ownTime()
+            case .appendedAt: appendedAt = try scanner.ownTime()
             case .rows: rows = try scanner.integer()
             case .columns: columns = try scanner.integer()
             case .context: context = try scanner.readArray { scanner throws(JSONError) in try scanner.float() }
@@ -179,7 +179,7 @@ extension UserEmbedding {
             eventCount: try required(eventCount, "event_count", number),
             sourcePartition: try required(sourcePartition, "source_partition", number),
             sourceOffset: try required(sourceOffset, "source_offset", number),
-            eventTime: try required(eventTime, "event_time", "milliseconds since 1970"),
+            appendedAt: try required(appendedAt, "appended_at", "milliseconds since 1970"),
             rows: try required(rows, "rows", number),
             columns: try required(columns, "columns", number),
             context: try required(context, "context", "an array of numbers"),

@@ -1,3 +1,4 @@
+public import Catalogues
 internal import Foundation
 
 /// A MovieLens data set on disk: `movies.dat` and `ratings.dat`, `movies.csv` and `ratings.csv`, Kaggle's `movie.csv` and

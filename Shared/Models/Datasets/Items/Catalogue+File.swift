@@ -1,24 +1,22 @@
-internal import Foundation
-internal import Bytes
+public import Catalogues
 
 extension Catalogue {
-    /// Reads a catalogue from a JSON file.
+    /// Reads a catalogue from a JSON file, which may be compressed.
     ///
     /// An id that is a number is its digits; an item without a title is called by its id.
     ///
     /// - Throws: `DatasetError` naming the file, the item, the field and the value.
     public init(contentsOf path: String) throws(DatasetError) { self = try KnownItems(catalogue: path).catalogue }
+}
 
-    /// Writes the catalogue as JSON, whole or not at all; the same catalogue gives the same bytes.
-    ///
-    /// - Throws: `DatasetError` naming the file.
-    public func write(to path: String) throws(DatasetError) {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        do {
-            try encoder.encode(self).write(to: URL(fileURLWithPath: path), options: .atomic)
-        } catch {
-            throw DatasetError(file: path, reason: "cannot be written: \(FailureText.reason(error))")
-        }
+extension DatasetError {
+    /// What is wrong with a catalogue.
+    init(_ error: CatalogueError) {
+        self.init(file: error.file, field: error.field, value: error.value, reason: error.reason)
+    }
+
+    /// What `body` makes of a catalogue; what is wrong with that is wrong with the data set.
+    static func naming<Value>(_ body: () throws(CatalogueError) -> Value) throws(DatasetError) -> Value {
+        do { return try body() } catch { throw DatasetError(error) }
     }
 }

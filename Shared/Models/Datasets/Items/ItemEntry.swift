@@ -66,8 +66,6 @@ struct ItemFields: Sendable, Equatable {
         categories: ["categories", "category"],
         isHTML: true
     )
-    /// Our own `catalogue.json`.
-    static let catalogue = ItemFields(id: ["id"], title: ["title"], categories: ["categories"], isHTML: false)
 }
 
 extension ItemEntry {

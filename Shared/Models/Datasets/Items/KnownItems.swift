@@ -1,5 +1,6 @@
 internal import Foundation
 internal import Bytes
+internal import Catalogues
 internal import Files
 internal import Messages
 
@@ -28,7 +29,7 @@ struct KnownItems {
         guard !builder.items.isEmpty else { throw DatasetError(file: path, reason: "holds no film") }
         builder.counts[.badLines] += lines.skippedLines
         builder.counts[.recordsOfSeveralLines] += lines.recordsOfSeveralLines
-        catalogue = try Catalogue(items: builder.items)
+        catalogue = try DatasetError.naming { () throws(CatalogueError) in try Catalogue(items: builder.items) }
         isUntitled = builder.isUntitled
         counts = builder.finishedCounts
     }
@@ -38,87 +39,13 @@ struct KnownItems {
     /// - Throws: `DatasetError` naming the file, the item, the field and the value.
     init(catalogue path: String) throws(DatasetError) {
         let bytes = try Self.content(of: path)
-        var builder = KnownItemsBuilder(ItemText.Form())
-        do throws(DatasetError) {
-            var scanner = ValueScanner(bytes, Self.textRange(bytes))
-            if scanner.peek() == UInt8(ascii: "[") {
-                try Self.readItems(&scanner, &builder)
-            } else {
-                try Self.readObject(&scanner, &builder)
-            }
-            try scanner.finish()
-            catalogue = try Catalogue(items: builder.items)
-        } catch {
-            var error = error
-            error.file = path
-            throw error
-        }
-        isUntitled = builder.isUntitled
-        counts = builder.finishedCounts
-    }
-
-    private static func readObject(
-        _ scanner: inout ValueScanner,
-        _ builder: inout KnownItemsBuilder
-    ) throws(DatasetError) {
-        guard scanner.peek() == UInt8(ascii: "{") else {
-            throw DatasetError(reason: #"is no catalogue: expected {"items": [{"id": ..., "title": ...}]}"#)
-        }
-        try scanner.beginObject()
-        let names = [Array("items".utf8)]
-        var (isFirst, hasItems) = (true, false)
-        while let name = try scanner.nextField(isFirst: isFirst) {
-            isFirst = false
-            guard scanner.name(name, among: names) != nil else {
-                try scanner.skipValue()
-                continue
-            }
-            guard !hasItems, scanner.peek() == UInt8(ascii: "[") else {
-                throw DatasetError(
-                    field: "items",
-                    value: try scanner.valueText(),
-                    reason: hasItems ? "is given twice" : "is not an array of items"
-                )
-            }
-            hasItems = true
-            try readItems(&scanner, &builder)
-        }
-        guard hasItems else {
-            throw DatasetError(field: "items", reason: #"is missing: expected {"items": [{"id": ..., "title": ...}]}"#)
-        }
-    }
-
-    private static func readItems(
-        _ scanner: inout ValueScanner,
-        _ builder: inout KnownItemsBuilder
-    ) throws(DatasetError) {
-        var entry = ItemEntry()
-        var number = 0
-        try scanner.beginArray()
-        while try scanner.nextValue(isFirst: number == 0) {
-            do throws(DatasetError) {
-                guard scanner.peek() == UInt8(ascii: "{") else {
-                    throw DatasetError(value: try scanner.valueText(), reason: "is not an object with id and title")
-                }
-                try entry.read(&scanner, .catalogue)
-                if try !builder.add(entry) {
-                    throw DatasetError(
-                        field: "id",
-                        value: String(decoding: entry.id, as: UTF8.self),
-                        reason: "is given to an item before it too; ids are compared by their bytes"
-                    )
-                }
-            } catch {
-                var error = error
-                error.field = "items[\(number)]" + (error.field.map { ".\($0)" } ?? "")
-                throw error
-            }
-            number += 1
-        }
-    }
-
-    private static func textRange(_ bytes: [UInt8]) -> Range<Int> {
-        (bytes.starts(with: [0xEF, 0xBB, 0xBF]) ? 3 : 0)..<bytes.count
+        let file = try DatasetError.naming { () throws(CatalogueError) in try CatalogueFile(json: bytes, file: path) }
+        catalogue = file.catalogue
+        isUntitled = file.isUntitled
+        counts[.numericIDs] = file.numericIDs
+        counts[.longTitles] = file.longTitles
+        counts[.longCategories] = file.longCategories
+        counts[.manyCategories] = file.manyCategories
     }
 
     /// Larger catalogues than this are no model's.

@@ -1,5 +1,6 @@
 internal import Foundation
 internal import Bytes
+internal import Catalogues
 internal import JSON
 
 /// A prepared folder: `catalogue.json`, `sequences.bin` and `prepared.json`, which names the format and the data's hash.
@@ -46,6 +47,8 @@ extension PreparedDataset {
             try encoder.encode(manifest).write(to: URL(fileURLWithPath: path), options: .atomic)
         } catch let error as DatasetError {
             throw error
+        } catch let error as CatalogueError {
+            throw DatasetError(error)
         } catch {
             throw DatasetError(file: folder, reason: "cannot be written: \(FailureText.sentence(error))")
         }

@@ -1,4 +1,5 @@
 public import Bytes
+public import Catalogues
 public import Messages
 
 /// A data set ready for training: every user's events in order of time, items by their number in the catalogue.

@@ -1,4 +1,5 @@
 internal import Bytes
+internal import Catalogues
 
 /// Makes a prepared data set of events that come one after the other.
 struct PreparedDatasetBuilder {
@@ -135,7 +136,7 @@ struct PreparedDatasetBuilder {
         origin.untitledItems = untitled
         origin.counts = counts
         return try PreparedDataset(
-            catalogue: try Catalogue(items: items),
+            catalogue: try DatasetError.naming { () throws(CatalogueError) in try Catalogue(items: items) },
             users: users,
             events: grouped,
             origin: origin

@@ -1,5 +1,6 @@
 internal import Foundation
 internal import Bytes
+internal import Catalogues
 internal import Messages
 
 extension SyntheticWorld {
@@ -53,6 +54,8 @@ extension SyntheticWorld {
             try write("world.json", String(decoding: try encoder.encode(configuration), as: UTF8.self) + "\n")
         } catch let error as DatasetError {
             throw error
+        } catch let error as CatalogueError {
+            throw DatasetError(error)
         } catch {
             throw DatasetError(file: folder, reason: "cannot be written: \(FailureText.sentence(error))")
         }

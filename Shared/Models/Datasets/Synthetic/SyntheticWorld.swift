@@ -1,5 +1,6 @@
 internal import Foundation
 public import Bytes
+public import Catalogues
 public import Messages
 internal import RandomNumbers
 
@@ -108,7 +109,7 @@ public struct SyntheticWorld: Sendable {
             )
         }
         self.configuration = configuration
-        catalogue = try Catalogue(items: items)
+        catalogue = try DatasetError.naming { () throws(CatalogueError) in try Catalogue(items: items) }
         let ranks = Array(0..<items.count).shuffled(using: &generator)
         popularity = ranks.map { 1 / Double(10 + $0) }
         var films: [String: [Int]] = [:]

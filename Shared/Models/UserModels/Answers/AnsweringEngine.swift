@@ -1,4 +1,4 @@
-public import Datasets
+public import Catalogues
 import Messages
 import NeuralNetwork
 import Tensors

@@ -1,4 +1,4 @@
-public import Datasets
+public import Catalogues
 
 /// The answers a catalogue knows: its titles and its categories, as prefix trees.
 public struct KnownAnswers: Sendable {

@@ -1,4 +1,4 @@
-import Datasets
+import Catalogues
 import Bytes
 import Foundation
 import JSON
@@ -14,6 +14,8 @@ import Tokenization
 extension ModelBundle {
     /// The most bytes of a configuration or of the manifest.
     private static let longestConfiguration = 1 << 20
+    /// Larger catalogues than this are no model's.
+    private static let longestCatalogue = 1 << 30
 
     /// Reads a bundle and checks every file against its hash.
     ///
@@ -60,7 +62,10 @@ extension ModelBundle {
         try named(folder, adapterConfiguration) { try shape.adapter.validate() }
         try named(folder, languageModelConfiguration) { try shape.languageModel.validate() }
         let tokenizer = try named(folder, tokenizerFile) { try Tokenizer(contentsOf: "\(folder)/\(tokenizerFile)") }
-        let catalogue = try named(folder, catalogueFile) { try Catalogue(contentsOf: "\(folder)/\(catalogueFile)") }
+        let catalogue = try named(folder, catalogueFile) {
+            let path = "\(folder)/\(catalogueFile)"
+            return try Catalogue(json: Array(FileBytes.contents(path, atMost: longestCatalogue)), file: path)
+        }
         do {
             try shape.requireFit()
             try requireFit(shape, tokenizer: tokenizer, catalogue: catalogue)

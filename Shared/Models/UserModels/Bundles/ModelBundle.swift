@@ -1,4 +1,4 @@
-public import Datasets
+public import Catalogues
 import Bytes
 import Foundation
 import NeuralNetwork

@@ -7,8 +7,8 @@ import Tensors
 /// Every model has one initialization, which asks for its weights one after the other. So what a new model draws, what a
 /// configuration declares and what a file is read into cannot differ.
 protocol WeightSource {
-    /// The parameter of this name and shape.
-    mutating func parameter(_ name: String, _ shape: [Int], _ filling: Filling) -> Parameter
+    /// The parameter of this name and shape. There is no `decay` that goes without saying: a new table would decay in silence.
+    mutating func parameter(_ name: String, _ shape: [Int], _ filling: Filling, _ decay: WeightDecay) -> Parameter
 }
 
 /// How a new weight is filled.
@@ -18,8 +18,13 @@ enum Filling {
     /// Draws from a normal distribution around 0 with this standard deviation.
     case normal(Float)
 
-    func parameter(_ name: String, _ shape: [Int], _ weights: inout some WeightSource) -> Parameter {
-        weights.parameter(name, shape, self)
+    func parameter(
+        _ name: String,
+        _ shape: [Int],
+        decay: WeightDecay,
+        _ weights: inout some WeightSource
+    ) -> Parameter {
+        weights.parameter(name, shape, self, decay)
     }
 }
 
@@ -30,11 +35,11 @@ struct DrawnWeights<Generator: RandomNumberGenerator>: WeightSource {
 
     init(_ generator: Generator) { self.generator = generator }
 
-    mutating func parameter(_ name: String, _ shape: [Int], _ filling: Filling) -> Parameter {
+    mutating func parameter(_ name: String, _ shape: [Int], _ filling: Filling, _ decay: WeightDecay) -> Parameter {
         let count = shape.reduce(1, *)
         switch filling {
         case .constant(let value):
-            return Parameter(name, Tensor([Float](repeating: value, count: count), shape: shape))
+            return Parameter(name, Tensor([Float](repeating: value, count: count), shape: shape), decay: decay)
         case .normal(let deviation):
             var values = [Float](repeating: 0, count: count)
             // Box and Muller's method gives two draws at a time.
@@ -44,7 +49,7 @@ struct DrawnWeights<Generator: RandomNumberGenerator>: WeightSource {
                 values[index] = deviation * radius * cos(angle)
                 if index + 1 < count { values[index + 1] = deviation * radius * sin(angle) }
             }
-            return Parameter(name, Tensor(values, shape: shape))
+            return Parameter(name, Tensor(values, shape: shape), decay: decay)
         }
     }
 }
@@ -54,9 +59,9 @@ struct DeclaredWeights: WeightSource {
     private(set) var list: [(name: String, shape: [Int])] = []
     private static let nothing = Tensor(shape: [0])
 
-    mutating func parameter(_ name: String, _ shape: [Int], _ filling: Filling) -> Parameter {
+    mutating func parameter(_ name: String, _ shape: [Int], _ filling: Filling, _ decay: WeightDecay) -> Parameter {
         list.append((name, shape))
-        return Parameter(name, Self.nothing)
+        return Parameter(name, Self.nothing, decay: decay)
     }
 }
 
@@ -75,13 +80,13 @@ struct StoredWeights: WeightSource {
         self.file = file
     }
 
-    mutating func parameter(_ name: String, _ shape: [Int], _ filling: Filling) -> Parameter {
+    mutating func parameter(_ name: String, _ shape: [Int], _ filling: Filling, _ decay: WeightDecay) -> Parameter {
         do {
-            return Parameter(name, try file.weight(name))
+            return Parameter(name, try file.weight(name), decay: decay)
         } catch {
             // `finish` throws it; until then the model takes no more memory.
             failure = failure ?? error
-            return Parameter(name, Tensor(shape: [0]))
+            return Parameter(name, Tensor(shape: [0]), decay: decay)
         }
     }
 

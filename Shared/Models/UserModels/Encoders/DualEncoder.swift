@@ -1,4 +1,4 @@
-public import Datasets
+public import Catalogues
 public import NeuralNetwork
 public import Tensors
 
@@ -31,13 +31,14 @@ public final class DualEncoder: UserEncoder {
         ) {
             let d = configuration.width
             let table = Filling.normal(0.05)
-            items = table.parameter("item_tower.items.weight", [configuration.itemCount, d], &weights)
+            items = table.parameter("item_tower.items.weight", [configuration.itemCount, d], decay: .never, &weights)
             categories = table.parameter(
                 "item_tower.categories.weight",
                 [max(configuration.categoryCount, 1), d / 2],
+                decay: .never,
                 &weights
             )
-            fusion = Linear("item_tower.fusion", from: d + d / 2, to: d, bias: true, &weights)
+            fusion = Linear("item_tower.fusion", from: d + d / 2, to: d, bias: true, decay: .joined, &weights)
             feedForward = FeedForward(
                 "item_tower.feed_forward",
                 d,

@@ -100,13 +100,19 @@ struct HSTUBlock: EncoderBlock {
         let small = 0.02 * Float(d).squareRoot()
         gate = Linear("\(name).gate", from: d, to: d, bias: true, scale: small, &weights)
         mixed = Linear("\(name).mixed", from: d, to: 3 * d, bias: true, scale: small, &weights)
-        positionBias = bias.parameter("\(name).position_bias", [configuration.heads, distances], &weights)
+        positionBias = bias.parameter(
+            "\(name).position_bias",
+            [configuration.heads, distances],
+            decay: .joined,
+            &weights
+        )
         timeBias =
             configuration.timeBiasBuckets == 0
             ? nil
             : bias.parameter(
                 "\(name).time_bias",
                 [configuration.heads, configuration.timeBiasBuckets],
+                decay: .joined,
                 &weights
             )
         attentionNorm = LayerNorm("\(name).attention_norm", d, epsilon: Self.epsilon, &weights)

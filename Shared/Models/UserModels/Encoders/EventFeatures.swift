@@ -1,4 +1,4 @@
-public import Datasets
+public import Catalogues
 public import Bytes
 public import Messages
 import NeuralNetwork

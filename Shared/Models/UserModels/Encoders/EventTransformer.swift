@@ -30,18 +30,23 @@ struct EventEmbedding: Module, Sendable {
         let (d, features) = (configuration.width, configuration.features)
         let joins = configuration.fusion == .concatenate
         let table = Filling.normal(0.05)
-        items = table.parameter("items.weight", [configuration.itemCount, d], &weights)
-        unknownItems = table.parameter("unknown_items.weight", [features.unknownItemBuckets, d], &weights)
+        items = table.parameter("items.weight", [configuration.itemCount, d], decay: .never, &weights)
+        unknownItems = table.parameter(
+            "unknown_items.weight",
+            [features.unknownItemBuckets, d],
+            decay: .never,
+            &weights
+        )
         let widths = joins ? (d / 2, d / 4, d / 4) : (d, d, d)
         let categoryRows = max(configuration.categoryCount, 1)
-        categories = table.parameter("categories.weight", [categoryRows, widths.0], &weights)
-        ratings = table.parameter("ratings.weight", [features.ratingBuckets, widths.1], &weights)
-        timeGaps = table.parameter("time_gaps.weight", [features.timeGapBuckets, widths.2], &weights)
+        categories = table.parameter("categories.weight", [categoryRows, widths.0], decay: .never, &weights)
+        ratings = table.parameter("ratings.weight", [features.ratingBuckets, widths.1], decay: .never, &weights)
+        timeGaps = table.parameter("time_gaps.weight", [features.timeGapBuckets, widths.2], decay: .never, &weights)
         let joined =
             (features.usesItem ? d : 0) + (features.usesCategories ? widths.0 : 0)
             + (features.usesRating ? widths.1 : 0) + (features.usesTimeGap ? widths.2 : 0)
-        fusion = joins ? Linear("fusion", from: joined, to: d, bias: true, &weights) : nil
-        mask = configuration.kind == .masked ? table.parameter("mask.weight", [1, d], &weights) : nil
+        fusion = joins ? Linear("fusion", from: joined, to: d, bias: true, decay: .joined, &weights) : nil
+        mask = configuration.kind == .masked ? table.parameter("mask.weight", [1, d], decay: .never, &weights) : nil
     }
 
     /// One vector per position, [B * L, d].
@@ -95,6 +100,7 @@ struct EventTransformer: Module, Sendable {
         positions = Filling.normal(0.02).parameter(
             "positions.weight",
             [configuration.positionCount, configuration.width],
+            decay: .never,
             &weights
         )
         var blocks: [any EncoderBlock] = []

@@ -115,8 +115,15 @@ struct FeatureHeads: Sendable {
     init(_ configuration: EncoderConfiguration, _ weights: inout some WeightSource) {
         self.configuration = configuration
         let (d, categories) = (configuration.width, max(configuration.categoryCount, 1))
-        category = Linear("category_head", from: d, to: categories, bias: true, &weights)
-        rating = Linear("rating_head", from: d, to: configuration.features.ratingBuckets, bias: true, &weights)
+        category = Linear("category_head", from: d, to: categories, bias: true, decay: .joined, &weights)
+        rating = Linear(
+            "rating_head",
+            from: d,
+            to: configuration.features.ratingBuckets,
+            bias: true,
+            decay: .joined,
+            &weights
+        )
     }
 
     /// The weighted terms of the loss, for hidden states of [B * L, d].

@@ -1,4 +1,4 @@
-public import Datasets
+public import Catalogues
 public import NeuralNetwork
 public import Tensors
 

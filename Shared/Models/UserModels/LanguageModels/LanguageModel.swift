@@ -86,7 +86,12 @@ public final class LanguageModel: Module, Sendable {
         let biased = configuration.family == .qwen2
         let last = 1 / Float(2 * configuration.layers).squareRoot()
         let table = Filling.normal(1 / Float(D).squareRoot())
-        tokenTable = table.parameter("model.embed_tokens.weight", [configuration.vocabularySize, D], &weights)
+        tokenTable = table.parameter(
+            "model.embed_tokens.weight",
+            [configuration.vocabularySize, D],
+            decay: .never,
+            &weights
+        )
         var blocks: [Block] = []
         for index in 0..<configuration.layers {
             let name = "model.layers.\(index)"
@@ -116,7 +121,7 @@ public final class LanguageModel: Module, Sendable {
         finalNorm = RMSNorm("model.norm", D, epsilon: configuration.normEpsilon, &weights)
         untiedHead =
             configuration.tiesEmbeddings
-            ? nil : table.parameter("lm_head.weight", [configuration.vocabularySize, D], &weights)
+            ? nil : table.parameter("lm_head.weight", [configuration.vocabularySize, D], decay: .joined, &weights)
     }
 
     /// Reads whole texts.

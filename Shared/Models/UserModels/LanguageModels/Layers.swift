@@ -1,7 +1,7 @@
 import NeuralNetwork
 import Tensors
 
-/// A product with a weight of shape [out, in], and a bias where there is one.
+/// A product with a weight of shape [out, in], which decays unless it is said, and a bias where there is one.
 struct Linear: Sendable {
     let weight: Parameter
     let bias: Parameter?
@@ -14,11 +14,12 @@ struct Linear: Sendable {
         to output: Int,
         bias: Bool,
         scale: Float = 1,
+        decay: WeightDecay = .always,
         _ weights: inout some WeightSource
     ) {
         weight = Filling.normal(scale / Float(input).squareRoot())
-            .parameter("\(name).weight", [output, input], &weights)
-        self.bias = bias ? Filling.constant(0).parameter("\(name).bias", [output], &weights) : nil
+            .parameter("\(name).weight", [output, input], decay: decay, &weights)
+        self.bias = bias ? Filling.constant(0).parameter("\(name).bias", [output], decay: .never, &weights) : nil
     }
 
     func callAsFunction(_ graph: Graph, _ x: Variable) -> Variable {
@@ -36,8 +37,8 @@ struct LayerNorm: Sendable {
 
     init(_ name: String, _ width: Int, epsilon: Float = 1e-5, _ weights: inout some WeightSource) {
         self.epsilon = epsilon
-        gain = Filling.constant(1).parameter("\(name).weight", [width], &weights)
-        bias = Filling.constant(0).parameter("\(name).bias", [width], &weights)
+        gain = Filling.constant(1).parameter("\(name).weight", [width], decay: .never, &weights)
+        bias = Filling.constant(0).parameter("\(name).bias", [width], decay: .never, &weights)
     }
 
     func callAsFunction(_ graph: Graph, _ x: Variable) -> Variable {
@@ -53,7 +54,7 @@ struct RMSNorm: Sendable {
     var parameters: [Parameter] { [gain] }
 
     init(_ name: String, _ width: Int, epsilon: Float, _ weights: inout some WeightSource) {
-        gain = Filling.constant(1).parameter("\(name).weight", [width], &weights)
+        gain = Filling.constant(1).parameter("\(name).weight", [width], decay: .never, &weights)
         self.epsilon = epsilon
     }
 

@@ -95,7 +95,12 @@ public final class Perceiver: Module, Sendable {
         try configuration.validate()
         let d = configuration.width
         self.configuration = configuration
-        latents = Filling.normal(0.5).parameter("perceiver.latents", [configuration.latents, d], &weights)
+        latents = Filling.normal(0.5).parameter(
+            "perceiver.latents",
+            [configuration.latents, d],
+            decay: .never,
+            &weights
+        )
         let last = 1 / Float(2 * configuration.layers).squareRoot()
         var layers: [Layer] = []
         for index in 0..<configuration.layers {
@@ -121,7 +126,12 @@ public final class Perceiver: Module, Sendable {
         }
         self.layers = layers
         finalNorm = LayerNorm("perceiver.final_norm", d, &weights)
-        noHistory = Filling.normal(1).parameter("perceiver.no_history", [configuration.latents, d], &weights)
+        noHistory = Filling.normal(1).parameter(
+            "perceiver.no_history",
+            [configuration.latents, d],
+            decay: .never,
+            &weights
+        )
     }
 
     /// Reads prefixes of encoded timelines.

@@ -146,7 +146,7 @@ public final class UserAdapter: Module, Sendable {
                     key: Linear("\(name).key", from: D, to: D, bias: false, &weights),
                     value: Linear("\(name).value", from: D, to: D, bias: false, &weights),
                     output: Linear("\(name).output", from: D, to: D, bias: false, &weights),
-                    gate: Filling.constant(start).parameter("\(name).gate", [1], &weights)
+                    gate: Filling.constant(start).parameter("\(name).gate", [1], decay: .never, &weights)
                 )
             )
         }

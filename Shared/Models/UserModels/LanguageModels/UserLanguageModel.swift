@@ -205,23 +205,14 @@ public final class UserLanguageModel: Module, Sendable {
         let gates = Set(adapter.gates.map(ObjectIdentifier.init))
         let others = parameters.filter { $0.isTrainable && !gates.contains(ObjectIdentifier($0)) }
         return [
-            ParameterGroup(parameters: others.filter(Self.decays), learningRateScale: 1, decays: true),
-            ParameterGroup(parameters: others.filter { !Self.decays($0) }, learningRateScale: 1, decays: false),
+            ParameterGroup(parameters: others.filter { $0.decay != .never }, learningRateScale: 1, decays: true),
+            ParameterGroup(parameters: others.filter { $0.decay == .never }, learningRateScale: 1, decays: false),
             ParameterGroup(
                 parameters: adapter.gates,
                 learningRateScale: adapter.configuration.gateLearningRateScale,
                 decays: false
             ),
         ]
-    }
-
-    /// Products decay; tables do not, because a row that is not in the batch would shrink for nothing.
-    private static func decays(_ parameter: Parameter) -> Bool {
-        let tables = [
-            "items.weight", "unknown_items.weight", "categories.weight", "ratings.weight", "time_gaps.weight",
-            "positions.weight", "model.embed_tokens.weight", "perceiver.latents", "perceiver.no_history",
-        ]
-        return parameter.shape.count == 2 && !tables.contains(parameter.name)
     }
 
     /// The loss of one shard.

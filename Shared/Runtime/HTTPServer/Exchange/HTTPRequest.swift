@@ -43,10 +43,6 @@ public struct HTTPRequest: Sendable {
         query.first { $0.name == name }?.value
     }
 
-    /// The content type without parameters, in lower case.
-    public var contentType: String? {
-        guard let value = header("content-type") else { return nil }
-        let type = value.prefix { $0 != ";" }
-        return String(type.filter { !$0.isWhitespace }).lowercased()
-    }
+    /// What the body is said to be, read from the headers anew each time; nil when nothing is said.
+    public var contentType: HTTPContentType? { header("content-type").map { HTTPContentType($0) } }
 }

@@ -36,6 +36,19 @@ public struct HTTPResponse: Sendable {
         HTTPResponse(status: status, headers: [("Content-Type", "application/json")] + headers, body: .bytes(json))
     }
 
+    /// A value as JSON, with a line feed behind it; 500 for a value that JSON cannot say.
+    public static func json(
+        of value: some Encodable,
+        status: Int = 200,
+        headers: [(name: String, value: String)] = []
+    ) -> Self {
+        do {
+            return .json(Array((try JSONText.encoded(value) + "\n").utf8), status: status, headers: headers)
+        } catch {
+            return .error(500, "the reply cannot be written as JSON: \(error)")
+        }
+    }
+
     /// An error as JSON: `{"error": {"message": ..., "field": ...}}`.
     public static func error(
         _ status: Int,
@@ -43,9 +56,7 @@ public struct HTTPResponse: Sendable {
         field: String? = nil,
         headers: [(name: String, value: String)] = []
     ) -> Self {
-        var json = "{\"error\":{\"message\":\(JSONText.quoted(message))"
-        if let field { json += ",\"field\":\(JSONText.quoted(field))" }
-        return .json(Array((json + "}}\n").utf8), status: status, headers: headers)
+        .json(of: ErrorReply(error: .init(message: message, field: field)), status: status, headers: headers)
     }
 
     /// Server-sent events, written by a closure.
@@ -56,4 +67,14 @@ public struct HTTPResponse: Sendable {
             body: .stream(body)
         )
     }
+}
+
+/// What `HTTPResponse.error` says.
+private struct ErrorReply: Encodable {
+    struct Failure: Encodable {
+        let message: String
+        let field: String?
+    }
+
+    let error: Failure
 }

@@ -1,6 +1,6 @@
+import Concurrency
 import Foundation
 import Glibc
-import Synchronization
 
 /// A program that this process started and waits for.
 ///
@@ -48,67 +48,41 @@ public final class ChildProcess: Sendable {
         }
     }
 
-    private struct State {
-        var status: Status?
-        var waiters: [CheckedContinuation<Status, Never>] = []
-    }
-
     /// The child's process id.
     public let id: Int32
-    private let state: SharedState
+    private let end: Latch<Status>
 
-    private final class SharedState: Sendable {
-        let value = Mutex(State())
-    }
-
-    private init(id: Int32, state: SharedState) {
+    private init(id: Int32, end: Latch<Status>) {
         self.id = id
-        self.state = state
+        self.end = end
     }
 
     /// Starts a program.
     ///
     /// - Throws: `ProcessFailure` when it cannot be started.
     public static func start(_ specification: Specification) async throws -> ChildProcess {
-        let state = SharedState()
+        let end = Latch<Status>()
         let id: Int32 = try await withCheckedThrowingContinuation { continuation in
             let thread = Thread {
                 switch Spawn.run(specification) {
                 case .failure(let failure): continuation.resume(throwing: failure)
                 case .success(let id):
                     continuation.resume(returning: id)
-                    finish(state, with: Spawn.wait(for: id))
+                    end.open(with: Spawn.wait(for: id))
                 }
             }
             thread.name = "child"
             thread.start()
         }
-        return ChildProcess(id: id, state: state)
-    }
-
-    private static func finish(_ shared: SharedState, with status: Status) {
-        let waiters = shared.value.withLock { state in
-            state.status = status
-            defer { state.waiters = [] }
-            return state.waiters
-        }
-        for waiter in waiters { waiter.resume(returning: status) }
+        return ChildProcess(id: id, end: end)
     }
 
     /// How it ended; nil while it runs.
-    public var status: Status? { state.value.withLock { $0.status } }
+    public var status: Status? { end.value }
 
     /// Waits until it has ended.
     @discardableResult
-    public func ended() async -> Status {
-        await withCheckedContinuation { continuation in
-            let status = state.value.withLock { state in
-                if state.status == nil { state.waiters.append(continuation) }
-                return state.status
-            }
-            if let status { continuation.resume(returning: status) }
-        }
-    }
+    public func ended() async -> Status { await end.opened() }
 
     /// Sends a signal, if it still runs.
     public func signal(_ number: Int32) {

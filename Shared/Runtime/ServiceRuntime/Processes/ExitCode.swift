@@ -1,4 +1,6 @@
-public import Failpoints
+#if TEST_SWITCHES
+    public import Failpoints
+#endif
 
 /// How a process ends, with the numbers of `sysexits.h`.
 public struct ExitCode: RawRepresentable, Sendable, Equatable {
@@ -32,10 +34,12 @@ public protocol ExitCodeError: Error {
     var exitCode: ExitCode { get }
 }
 
-extension FailurePlan.Malformed: ExitCodeError {
-    /// 78: a setting is wrong.
-    public var exitCode: ExitCode { .configuration }
-}
+#if TEST_SWITCHES
+    extension FailurePlan.Malformed: ExitCodeError {
+        /// 78: a setting is wrong.
+        public var exitCode: ExitCode { .configuration }
+    }
+#endif
 
 /// A failure that ends the process with a sentence and a code.
 public struct ProcessFailure: ExitCodeError, CustomStringConvertible {

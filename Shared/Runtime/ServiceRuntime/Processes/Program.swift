@@ -1,4 +1,6 @@
-import Failpoints
+#if TEST_SWITCHES
+    import Failpoints
+#endif
 import Foundation
 import Glibc
 import Bytes
@@ -70,7 +72,9 @@ public struct Program: Sendable {
                     metadata: ["configuration.key": key]
                 )
             }
-            for warning in try FailurePlan.check() { context.logger.warning("\(warning)") }
+            #if TEST_SWITCHES
+                for warning in try FailurePlan.check() { context.logger.warning("\(warning)") }
+            #endif
             try await command.run(context)
             return .success
         } catch {

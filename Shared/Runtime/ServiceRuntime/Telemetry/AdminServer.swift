@@ -13,7 +13,7 @@ struct AdminServer: Service {
         router.on("GET", "/metrics") { _ in
             .text(metrics.text, contentType: "text/plain; version=0.0.4; charset=utf-8")
         }
-        router.on("GET", "/healthz") { _ in .json(Array("{\"status\":\"alive\"}\n".utf8)) }
+        router.on("GET", "/healthz") { _ in .json(of: ["status": "alive"]) }
         router.on("GET", "/readyz") { _ in Self.readiness(of: health) }
         var server = HTTPServerConfiguration(host: configuration.host, port: configuration.port)
         server.maximumBodyByteCount = 64 << 10
@@ -38,10 +38,17 @@ struct AdminServer: Service {
     /// 200 when all conditions hold, else 503; each with all conditions and what they wait for.
     private static func readiness(of health: Health) -> HTTPResponse {
         let reasons = health.reasons
-        var json = "{\"status\":\"\(reasons.isEmpty ? "ready" : "not ready")\",\"conditions\":{"
         let waiting = Dictionary(reasons.map { ($0.condition, $0.reason) }) { first, _ in first }
         let names = reasons.map(\.condition).filter { !health.conditions.contains($0) } + health.conditions
-        json += names.map { "\(JSONText.quoted($0)):\(JSONText.quoted(waiting[$0] ?? "ok"))" }.joined(separator: ",")
-        return .json(Array((json + "}}\n").utf8), status: reasons.isEmpty ? 200 : 503)
+        let reply = Readiness(
+            status: reasons.isEmpty ? "ready" : "not ready",
+            conditions: JSONFields(names.map { ($0, waiting[$0] ?? "ok") })
+        )
+        return .json(of: reply, status: reasons.isEmpty ? 200 : 503)
+    }
+
+    private struct Readiness: Encodable {
+        let status: String
+        let conditions: JSONFields<String>
     }
 }

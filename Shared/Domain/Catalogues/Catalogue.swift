@@ -18,7 +18,7 @@ public struct CatalogueItem: Codable, Sendable, Hashable {
 }
 
 /// All items a model knows, numbered from 0 in a fixed order, with their categories.
-public struct Catalogue: Codable, Sendable, Equatable {
+public struct Catalogue: Encodable, Sendable, Equatable {
     /// The items; an item's index is its number everywhere in the model.
     public let items: [CatalogueItem]
     /// The distinct categories of all items, sorted.
@@ -31,15 +31,15 @@ public struct Catalogue: Codable, Sendable, Equatable {
 
     /// Makes a catalogue.
     ///
-    /// - Throws: `DatasetError` when an id is empty or given twice.
-    public init(items: [CatalogueItem]) throws(DatasetError) {
+    /// - Throws: `CatalogueError` when an id is empty or given twice.
+    public init(items: [CatalogueItem]) throws(CatalogueError) {
         var itemIndex: [ItemID: Int] = [:]
         for (index, item) in items.enumerated() {
             guard !item.id.text.isEmpty else {
-                throw DatasetError(field: "id", value: "", reason: "is empty for the item \"\(item.title)\"")
+                throw CatalogueError(field: "id", value: "", reason: "is empty for the item \"\(item.title)\"")
             }
             if let first = itemIndex.updateValue(index, forKey: item.id) {
-                throw DatasetError(
+                throw CatalogueError(
                     field: "id",
                     value: item.id.text,
                     reason: "is given to two items: \"\(items[first].title)\" and \"\(item.title)\""
@@ -69,13 +69,7 @@ public struct Catalogue: Codable, Sendable, Equatable {
 
     private enum CodingKeys: String, CodingKey { case items }
 
-    /// Reads the items; everything else follows from them.
-    public init(from decoder: any Decoder) throws {
-        let container = try decoder.container(keyedBy: CodingKeys.self)
-        try self.init(items: try container.decode([CatalogueItem].self, forKey: .items))
-    }
-
-    /// Writes the items.
+    /// Writes the items; everything else follows from them.
     public func encode(to encoder: any Encoder) throws {
         var container = encoder.container(keyedBy: CodingKeys.self)
         try container.encode(items, forKey: .items)

@@ -1,22 +1,17 @@
-/// How long to wait before the next try: twice as long each time, up to a second, with some chance in it so that many
-/// processes do not come back in step.
-struct BackOff {
-    private var milliseconds: Int64 = 20
+package import Concurrency
 
-    /// The next wait.
-    mutating func next() -> Duration {
-        defer { milliseconds = min(milliseconds * 2, 1_000) }
-        return .milliseconds(Int64.random(in: (milliseconds / 2)...milliseconds))
-    }
+extension Backoff {
+    /// Between tries of a server that is away or asks to be tried again: short, for somebody waits for the answer.
+    package static var ofServer: Backoff { Backoff(first: .milliseconds(20), limit: .seconds(1)) }
 }
 
 extension PostgresConnection {
     /// Runs something that may be repeated, again and again while the server is away, until a deadline.
-    func retrying<Result: Sendable>(
+    package func retrying<Result: Sendable>(
         until deadline: ContinuousClock.Instant,
         _ body: @Sendable (PostgresConnection) async throws(PostgresError) -> Result
     ) async throws(PostgresError) -> Result {
-        var backOff = BackOff()
+        var backoff = Backoff.ofServer
         while true {
             do throws(PostgresError) {
                 return try await body(self)
@@ -26,13 +21,13 @@ extension PostgresConnection {
                 }
             }
             // A task that is cancelled gives up at the next failure.
-            do { try await Task.sleep(for: backOff.next()) } catch { throw .cancelled }
+            do { try await Task.sleep(for: backoff.next()) } catch { throw .cancelled }
         }
     }
 }
 
 extension PostgresError {
-    static let cancelled = PostgresError(
+    package static let cancelled = PostgresError(
         code: .none,
         message: "the task was cancelled",
         operation: "waiting for the server"
