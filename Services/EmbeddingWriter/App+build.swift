@@ -7,7 +7,7 @@ import MessageLogs
 import UserModels
 
 extension App {
-    /// Makes the writer's parts and runs them until the process is told to stop.
+    /// Builds the writer's components and runs them until the process is asked to stop.
     static func run(_ configuration: EmbeddingWriterConfiguration, _ context: ProcessContext) async throws {
         let logger = context.logger
         let health = EmbeddingWriterHealth(context.health)

@@ -4,23 +4,23 @@ import EmbeddingStore
 import Flows
 import MessageLogs
 
-/// What records of `user-embeddings` come to: the newest row of each user and version, the users to forget, and the
-/// records that were none.
+/// The effect of a batch of `user-embeddings` records: the newest row per user and version, the users to delete, and
+/// the rejected records.
 struct EmbeddingBatch: Sendable {
-    /// A record that can be read.
+    /// A record that could be decoded.
     struct Entry: Sendable {
         let record: Record
         let user: UserID
-        /// Nil forgets the user.
+        /// Nil deletes the user.
         let embedding: UserEmbedding?
     }
 
-    /// The records that can be read, in order.
+    /// The decoded records, in order.
     private(set) var entries: [Entry] = []
-    /// Those that cannot.
+    /// The rejected records.
     private(set) var rejections: [RejectedRecord] = []
 
-    /// Reads records.
+    /// Decodes records.
     init(_ records: [Record]) {
         for record in records {
             do throws(MessageError) {
@@ -31,7 +31,7 @@ struct EmbeddingBatch: Sendable {
         }
     }
 
-    /// Rejects the embeddings that claim too much.
+    /// Rejects embeddings whose claims exceed the limits.
     mutating func hold(to limits: EmbeddingLimits) {
         entries.removeAll { entry in
             guard let embedding = entry.embedding else { return false }
@@ -46,7 +46,7 @@ struct EmbeddingBatch: Sendable {
     }
 
     private static func entry(_ record: Record) throws(MessageError) -> Entry {
-        // What PostgreSQL would refuse is refused here, where it stops nobody.
+        // Reject here what PostgreSQL would refuse, so that one bad record does not block the rest.
         guard let key = record.key, !key.isEmpty, key.count <= Limits.identifierByteCount, !key.contains(0),
             let user = String(validating: key, as: UTF8.self).map({ UserID($0) })
         else {
@@ -63,11 +63,11 @@ struct EmbeddingBatch: Sendable {
         return Entry(record: record, user: user, embedding: embedding)
     }
 
-    /// What entries come to in the database.
+    /// The database changes that entries amount to.
     struct Change: Sendable {
-        /// The newest row of each user and version that came after the last deletion, ready to be sent.
+        /// The newest row per user and version after the last deletion, ready to send.
         let rows: EmbeddingRows
-        /// Users that a deletion came for, each once; to be applied before the rows.
+        /// Users to delete, each once; deletions are applied before the rows.
         let deletions: [UserID]
 
         init(_ entries: [Entry]) {

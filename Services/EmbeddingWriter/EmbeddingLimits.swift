@@ -3,20 +3,21 @@ import Messages
 import Flows
 import UserModels
 
-/// What an embedding may claim: whoever may write to the topic may have written it.
+/// Limits on what an embedding may claim, because anyone with write access to the topic may have produced it.
 ///
-/// One of another shape than the model's would be a row that nobody can read, and one with a count that the log cannot have
-/// had would keep out all that come after it.
+/// An embedding whose shape is not the model's would be a row that nobody can read. One with an event count that the
+/// log cannot have reached would block every later row.
 struct EmbeddingLimits: Sendable {
-    /// How much further than the log a count may be, for a topic that was made anew, and before the log is asked again.
+    /// How far a count may exceed the end of the log, to allow for a recreated topic and for events since the log was
+    /// last asked.
     static let slack: Int64 = 1_000_000
 
-    /// The shape of the model in use; nil where the writer was not told.
+    /// The shape of the model in use; nil if the writer has none configured.
     let shape: ModelBundle.ContextShape?
     /// How far the log reaches.
     let extent: EventEnds.Extent
 
-    /// For each partition of `user-events` how far embeddings claim it to reach, beyond what they may.
+    /// For each partition of `user-events`, the highest position that embeddings claim, less the slack.
     static func claims(_ embeddings: some Sequence<UserEmbedding>) -> [Int32: Int64] {
         var claims: [Int32: Int64] = [:]
         for embedding in embeddings {
@@ -26,12 +27,12 @@ struct EmbeddingLimits: Sendable {
         return claims
     }
 
-    /// Neither is negative, so the difference is a number.
+    /// Neither value is negative, so the difference cannot overflow.
     private static func claim(_ embedding: UserEmbedding) -> Int64 {
         max(embedding.sourceOffset, Int64(clamping: embedding.eventCount)) - slack
     }
 
-    /// Refuses an embedding that claims too much.
+    /// Refuses an embedding that claims more than the limits allow.
     func check(_ embedding: UserEmbedding) throws(MessageError) {
         if let shape, shape.version == embedding.modelVersion {
             guard embedding.rows == shape.rows, embedding.columns == shape.columns,

@@ -1,12 +1,12 @@
 import ServiceRuntime
 import Flows
 
-/// What the embedding writer can be told.
+/// Settings of the embedding writer.
 ///
-/// **Configuration keys**, beside those of `MemberConfiguration` (a batch of 1,000 records, 5 ms)
+/// **Configuration keys**, in addition to those of `MemberConfiguration` (a batch of 1,000 records, 5 ms)
 /// - `log` (text, `postgresql://localhost/userllm`): the message log.
 /// - `database` (text, `postgresql://localhost/userllm`): the database with the rows.
-/// - `bundle` (text): the folder of the model bundle, to whose shape embeddings of its version are held.
+/// - `bundle` (text): the folder of the model bundle; embeddings of its version must have its shape.
 struct EmbeddingWriterConfiguration: Sendable {
     private static let memberKeys = MemberConfiguration.Keys(
         batchCount: (default: 1_000, most: 10_000),

@@ -1,6 +1,6 @@
 import ServiceRuntime
 
-/// What must hold for the writer to be ready.
+/// The readiness conditions of the writer.
 struct EmbeddingWriterHealth: Sendable {
     private let partitions: HealthCondition
     private let database: HealthCondition
@@ -11,14 +11,14 @@ struct EmbeddingWriterHealth: Sendable {
         database = health.condition("database reachable", waitingFor: "it was not asked yet")
     }
 
-    /// Says how many partitions are owned.
+    /// Reports how many partitions are owned.
     func partitionsOwned(_ count: Int) {
         if count == 0 { partitions.fails("no partitions are assigned") } else { partitions.holds() }
     }
 
-    /// Says that the database answered.
+    /// Reports that the database answered.
     func databaseAnswers() { database.holds() }
 
-    /// Says that the database did not answer, and why.
+    /// Reports that the database did not answer, and why.
     func databaseFails(_ reason: String) { database.fails(reason) }
 }

@@ -4,7 +4,7 @@ import Flows
 
 /// The metrics of the embedding writer.
 struct EmbeddingWriterMetrics: Sendable {
-    /// What every stream service has.
+    /// Metrics that every stream service has.
     let stream: StreamMetrics
     private let rows: Counter
     private let deletions: Counter
@@ -32,7 +32,7 @@ struct EmbeddingWriterMetrics: Sendable {
         for row in rows { freshness.observe(Double(max(0, now - row.appendedAt)) / 1_000) }
     }
 
-    /// Counts a try that failed for now.
+    /// Counts an attempt that failed temporarily.
     func countRetry() {
         retries.increment()
         stream.countError(.sending)

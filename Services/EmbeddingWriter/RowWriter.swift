@@ -9,7 +9,7 @@ import MessageLogs
 
 /// Writes rows with their offsets, as the owner of some partitions.
 actor RowWriter {
-    /// The offsets in the database are not where this owner left them.
+    /// The offsets in the database are not the ones this owner last wrote.
     struct Fenced: Error {}
 
     private let table: EmbeddingTable
@@ -17,7 +17,7 @@ actor RowWriter {
     private let metrics: EmbeddingWriterMetrics
     private let health: EmbeddingWriterHealth
     private let logger: Logger
-    /// The offset to go on from, by partition; nil before the first row of a partition.
+    /// The next offset by partition; nil before the partition's first row.
     private var positions: [TopicPartition: Int64?] = [:]
 
     /// Makes a writer that owns no partition.
@@ -35,9 +35,9 @@ actor RowWriter {
         self.logger = logger
     }
 
-    /// Becomes the owner of partitions, which fences their earlier owners.
+    /// Takes ownership of partitions and fences their previous owners.
     ///
-    /// - Returns: the offsets to go on from; a partition without rows is missing.
+    /// - Returns: the offsets to resume from; partitions without rows are missing.
     func claim(_ partitions: [TopicPartition], until shutdown: Shutdown) async throws -> [TopicPartition: Int64] {
         let offsets = try await retrying(until: shutdown) {
             try await self.table.claim(
@@ -51,23 +51,24 @@ actor RowWriter {
         return offsets
     }
 
-    /// Says that partitions went elsewhere.
+    /// Drops partitions that were reassigned.
     func forget(_ partitions: [TopicPartition]) {
         for partition in partitions { positions[partition] = nil }
         health.partitionsOwned(positions.count)
     }
 
-    /// Writes rows and moves the offsets, in one transaction if the database takes all rows.
+    /// Writes rows and advances the offsets, in one transaction if the database accepts all rows.
     ///
-    /// A batch it does not take is halved until the row at fault is alone.
+    /// A batch that it refuses is halved until the faulty row is isolated.
     /// - Parameters:
     ///   - entries: records in order.
-    ///   - change: what they come to.
-    ///   - offsets: where each partition goes on afterwards, also past records that could not be read.
-    ///   - shutdown: ends the wait for a database that is away.
-    ///   - reject: sends rows that the database refuses to the topic of rejected records, before they are passed.
+    ///   - change: the database changes they amount to.
+    ///   - offsets: the next offset of each partition, also past records that could not be decoded.
+    ///   - shutdown: ends the wait while the database is unavailable.
+    ///   - reject: sends rows that the database refuses to the topic of rejected records, before their offsets are
+    ///     passed.
     /// - Returns: the refused records.
-    /// - Throws: `Fenced`; `CancellationError` after a stop; what is not mended by another try.
+    /// - Throws: `Fenced`; `CancellationError` after a stop; any error that a retry cannot fix.
     func write(
         _ entries: [EmbeddingBatch.Entry],
         _ change: EmbeddingBatch.Change,
@@ -126,9 +127,9 @@ actor RowWriter {
         metrics.count(change.rows.embeddings, deletions: change.deletions.count)
     }
 
-    /// Tries again, with back-off, as long as the database is away or busy.
+    /// Retries with back-off while the database is unavailable or busy.
     ///
-    /// A commit whose answer was lost may have happened. The next try then finds the offsets moved, which is `Fenced`.
+    /// A commit whose reply was lost may have succeeded. The retry then finds the offsets moved and throws `Fenced`.
     private func retrying<Value: Sendable>(
         until shutdown: Shutdown,
         _ body: @Sendable () async throws -> Value

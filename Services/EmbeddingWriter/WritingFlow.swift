@@ -8,12 +8,12 @@ import UserModels
 
 /// `user-embeddings` in, rows out: rows and offsets in one database transaction.
 ///
-/// While the rows of a batch are written the next is read.
+/// The next batch is read while the rows of the current one are written.
 struct WritingFlow: Service {
-    /// How a membership of the group ended.
+    /// How a group membership ended.
     private enum End {
         case stopped
-        /// Another writer, or a commit of ours whose answer was lost, moved the offsets: begin anew from them.
+        /// Another writer moved the offsets, or a commit of ours did whose reply was lost: restart from them.
         case fenced
     }
 
@@ -28,7 +28,7 @@ struct WritingFlow: Service {
     private let health: EmbeddingWriterHealth
     private let logger: Logger
 
-    /// Joins the parts.
+    /// Creates the flow from its components.
     init(
         _ log: any MessageLog,
         _ options: SubscriptionOptions,
@@ -50,7 +50,7 @@ struct WritingFlow: Service {
         self.logger = logger
     }
 
-    /// Takes batches until the service is to stop.
+    /// Processes batches until the service is to stop.
     func run(until shutdown: Shutdown) async throws {
         var rate = rejectionRate
         while !shutdown.isRequested {
@@ -73,7 +73,7 @@ struct WritingFlow: Service {
         _ rate: inout RejectionRate,
         until shutdown: Shutdown
     ) async throws -> End {
-        // An owner per membership: work of an earlier one of this process is fenced like a stranger's.
+        // One owner id per membership: writes of this process's earlier memberships are fenced like another process's.
         let writer = RowWriter(table, owner: UUID().uuidString, metrics: metrics, health: health, logger: logger)
         do {
             while let event = try await subscription.next(until: shutdown) {
@@ -98,13 +98,13 @@ struct WritingFlow: Service {
             logger.warning("the offsets in the database were moved; joining the group anew")
             return .fenced
         } catch is CancellationError where shutdown.isRequested {
-            // Stopped while the database was away: what was not written is read again.
+            // Stopped while the database was unavailable: unwritten records are read again.
             return .stopped
         }
         return .stopped
     }
 
-    /// A batch and what its records come to.
+    /// A batch and the changes its records amount to.
     private struct ReadBatch: Sendable {
         let batch: Batch
         let read: EmbeddingBatch
@@ -141,7 +141,8 @@ struct WritingFlow: Service {
     ) async throws {
         let (batch, read, change, start) = (batch.batch, batch.read, batch.change, batch.start)
         metrics.stream.received.increment(by: batch.records.count)
-        // First out, then past: a crash between the two rejects a record twice, and never loses one.
+        // Publish rejections before passing their offsets: a crash in between rejects a record twice but never loses
+        // one.
         try await reject(read.rejections)
         let refused = try await writer.write(
             read.entries,
@@ -167,7 +168,7 @@ struct WritingFlow: Service {
         try await log.append(rejections.map { $0.outgoing(service: "embedding-writer") })
     }
 
-    /// Tells the log how far the rows are, for tools that show lag; the offsets that count are in the database.
+    /// Sends an advisory commit to the log, for tools that show lag; the authoritative offsets are in the database.
     private func commitAdvisory(_ batch: Batch, _ subscription: any Subscription) async {
         do throws(StreamError) {
             _ = try await subscription.commitResult(of: batch, producing: [])

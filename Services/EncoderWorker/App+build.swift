@@ -7,7 +7,7 @@ import Tensors
 import UserModels
 
 extension App {
-    /// Makes the worker's parts and runs them until the process is told to stop.
+    /// Builds the worker's components and runs them until the process is asked to stop.
     static func run(_ configuration: EncoderWorkerConfiguration, _ context: ProcessContext) async throws {
         let logger = context.logger
         let health = context.health.condition("timelines restored", waitingFor: "no partitions are assigned")
@@ -58,7 +58,8 @@ extension App {
         ])
     }
 
-    /// The worker finds a user's timeline in the partition of the user's events, so both topics have the same number.
+    /// Checks that both topics have the same number of partitions, because a user's timeline is looked up in the
+    /// partition of the user's events.
     ///
     /// - Returns: that number.
     @discardableResult

@@ -12,20 +12,19 @@ struct EncodedBatch: Sendable {
     let update: TimelineUpdate
     /// One for each changed timeline, in order.
     let encoded: [EncodedUser]
-    /// Why the worker must stop once it is committed.
+    /// Why the worker must stop after the commit.
     let failure: ProcessFailure?
-    /// When work on it began.
+    /// When processing began.
     let start: ContinuousClock.Instant
 
-    /// Everything the batch produces: marks, deletions, timelines, embeddings, records that belong elsewhere, and rejected
-    /// ones.
+    /// Everything the batch produces: marks, deletions, timelines, embeddings, rerouted records, and rejected ones.
     ///
     /// - Parameters:
     ///   - modelVersion: the bundle's version.
-    ///   - rows: of a context.
-    ///   - columns: of a context.
-    /// - Returns: deletions before what came after them, of the same user.
-    /// - Throws: `MessageError` for marks, or a user, whose records cannot be written.
+    ///   - rows: the rows of a context.
+    ///   - columns: the columns of a context.
+    /// - Returns: the records; a user's deletion comes before anything that followed it.
+    /// - Throws: `MessageError` for marks, or a user, that cannot be written as records.
     func outputs(modelVersion: String, rows: Int, columns: Int) throws -> [OutgoingRecord] {
         var outputs: [OutgoingRecord] = []
         outputs.reserveCapacity(
@@ -33,11 +32,11 @@ struct EncodedBatch: Sendable {
                 + update.rejections.count
         )
         outputs += update.reroutes.map(\.record)
-        // Before the deletions that leave them: who sees a user gone sees the marks.
+        // Marks go before the deletions that leave them: whoever sees that a user is gone also sees the marks.
         for (partition, marks) in update.forgotten {
             outputs.append(Self.timelineRecord(ForgottenMarks.key, partition, try marks.encoded()))
         }
-        // A user with events after the deletion begins anew, so the deletion goes first.
+        // A user with events after the deletion starts from scratch, so the deletion goes first.
         for (user, partition) in update.deleted {
             outputs.append(Self.timelineRecord(Array(user.utf8), partition, nil))
             outputs.append(Self.embeddingRecord(user, nil))
@@ -65,7 +64,7 @@ struct EncodedBatch: Sendable {
         return outputs + update.rejections.map { $0.outgoing(service: "encoder-worker") }
     }
 
-    /// Timelines are in the partition of the user's events: that is where a restore looks for them.
+    /// Timelines go to the partition of the user's events, because a restore looks for them there.
     private static func timelineRecord(_ key: [UInt8], _ partition: Int32, _ value: [UInt8]?) -> OutgoingRecord {
         OutgoingRecord(topic: Topic.userTimelines.rawValue, partition: partition, key: key, value: value)
     }

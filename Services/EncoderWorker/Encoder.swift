@@ -2,12 +2,12 @@ import Concurrency
 import Messages
 import UserModels
 
-/// The model, on a thread of its own: a matrix product must not hold a thread of the cooperative pool.
+/// The model, on its own thread: a matrix product must not block the cooperative pool.
 actor Encoder {
     private let executor = BlockingExecutor(label: "encoder")
     private let engine: EncodingEngine
 
-    /// Where this actor's work runs.
+    /// The executor of this actor's own thread.
     nonisolated var unownedExecutor: UnownedSerialExecutor { unsafe executor.asUnownedSerialExecutor() }
 
     /// Makes an encoder with the weights of a bundle.

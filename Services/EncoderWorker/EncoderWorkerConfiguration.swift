@@ -1,9 +1,9 @@
 import ServiceRuntime
 import Flows
 
-/// What the encoder worker can be told.
+/// Settings of the encoder worker.
 ///
-/// **Configuration keys**, beside those of `MemberConfiguration` (a batch of 2,048 records, 5 ms)
+/// **Configuration keys**, in addition to those of `MemberConfiguration` (a batch of 2,048 records, 5 ms)
 /// - `log` (text, `postgresql://localhost/userllm`): the message log.
 /// - `bundle` (text, required): the folder of the model bundle.
 /// - `compute-threads` (integer, 1): threads for the model.

@@ -6,11 +6,11 @@ import UserTimelines
 
 /// The metrics of the encoder worker.
 struct EncoderWorkerMetrics: Sendable {
-    /// What every stream service has.
+    /// Metrics that every stream service has.
     let stream: StreamMetrics
     /// Time to restore one partition.
     let restoreDuration: Histogram
-    /// Stored timelines that were passed over.
+    /// Stored timelines that were skipped.
     let refusedTimelines: Counter
     private let rerouted: [TimelineUpdate.Reroute.Reason: Counter]
     private let encodedUsers: Counter
@@ -75,7 +75,7 @@ struct EncoderWorkerMetrics: Sendable {
         for changed in update.changed { freshness.observe(Double(max(0, now - changed.appendedAt)) / 1_000) }
     }
 
-    /// Shows what is held.
+    /// Reports the size of the timelines in memory.
     func show(_ size: Timelines.Size) {
         partitions.set(Double(size.partitions))
         users.set(Double(size.users))

@@ -8,14 +8,14 @@ import UserTimelines
 
 /// `user-events` in, `user-timelines` and `user-embeddings` out, one commit per batch.
 ///
-/// While a batch is encoded the one before is committed and the next is read.
+/// While one batch is encoded, the previous one is committed and the next one is read.
 struct EncodingFlow: Service {
-    /// What the flow works with.
+    /// The flow's components.
     struct Parts: Sendable {
         let log: any MessageLog
         let subscription: any Subscription
         let encoder: Encoder
-        /// Of `user-events`.
+        /// Partition count of `user-events`.
         let partitionCount: Int32
         let modelVersion: String
         let timelineLength: Int
@@ -27,7 +27,8 @@ struct EncodingFlow: Service {
     let name = "encoding-flow"
     private let parts: Parts
     private let metrics: EncoderWorkerMetrics
-    /// What one commit may bring with it, but for the last record: both logs take it in far less time than they give one.
+    /// The most bytes one commit may carry, not counting the last record; both logs accept that well within their time
+    /// limits.
     private static let commitByteCount = 32 << 20
 
     private let health: HealthCondition
@@ -35,7 +36,7 @@ struct EncodingFlow: Service {
     private let ends: EventEnds
     private let notice: RerouteNotice
 
-    /// Joins the parts.
+    /// Creates the flow from its components.
     init(_ parts: Parts, metrics: EncoderWorkerMetrics, health: HealthCondition, logger: Logger) {
         self.parts = parts
         self.metrics = metrics
@@ -45,9 +46,9 @@ struct EncodingFlow: Service {
         notice = RerouteNotice(logger)
     }
 
-    /// Takes batches until the service is to stop.
+    /// Processes batches until the service is to stop.
     ///
-    /// Timelines are restored beside the batches: partitions that are here already go on meanwhile.
+    /// Timelines are restored concurrently; partitions that are already restored keep being processed.
     func run(until shutdown: Shutdown) async throws {
         let timelines = Timelines(length: parts.timelineLength, partitionCount: parts.partitionCount)
         let restores = Restores(
@@ -65,14 +66,14 @@ struct EncodingFlow: Service {
                 defer { restores.end() }
                 try await takeEvents(timelines, restores, until: shutdown)
             }
-            // State that cannot be restored ends the flow at once, not with the next event.
+            // State that cannot be restored ends the flow at once, not at the next event.
             while try await group.next() != nil {}
         }
     }
 
     private func takeEvents(_ timelines: Timelines, _ restores: Restores, until shutdown: Shutdown) async throws {
         var rate = parts.rejectionRate
-        // At most one commit is under way.
+        // At most one commit is in flight.
         try await withThrowingTaskGroup(of: Set<TopicPartition>.self) { commits in
             var refused: Set<TopicPartition> = []
             while let event = try await parts.subscription.next(until: shutdown) {
@@ -97,7 +98,7 @@ struct EncodingFlow: Service {
                             refused.formUnion(await giveUp(try await commits.next() ?? [], timelines))
                             commits.addTask { try await commit(encoded) }
                             if let failure = encoded.failure {
-                                // What is poison must not come again after the stop.
+                                // A poison record must not be read again after the stop.
                                 _ = try await commits.next()
                                 throw failure
                             }
@@ -111,7 +112,7 @@ struct EncodingFlow: Service {
         }
     }
 
-    /// Users' partitions are chosen by their number, which may have grown since the start.
+    /// Checks the partition count, because it determines a user's partition and may have grown since the start.
     private func check(_ partitions: [TopicPartition]) throws {
         guard let new = partitions.first(where: { $0.partition >= parts.partitionCount }) else { return }
         throw ProcessFailure(
@@ -134,7 +135,7 @@ struct EncodingFlow: Service {
 
     // MARK: - Batches
 
-    /// Applies and encodes a batch, or as much from its beginning as one commit may bring with it.
+    /// Applies and encodes a batch, or as much of its beginning as fits into one commit.
     private func encode(
         _ batch: Batch,
         _ timelines: Timelines,
@@ -172,7 +173,7 @@ struct EncodingFlow: Service {
         return EncodedBatch(batch: batch, update: update, encoded: encoded, failure: failure, start: start)
     }
 
-    /// Commits a batch, and gives the partitions of which it was refused, because one of them went elsewhere.
+    /// Commits a batch; returns the partitions whose commit was refused because one of them was reassigned.
     private func commit(_ encoded: EncodedBatch) async throws -> Set<TopicPartition> {
         let (batch, update) = (encoded.batch, encoded.update)
         let outputs = try encoded.outputs(
@@ -195,8 +196,9 @@ struct EncodingFlow: Service {
         return []
     }
 
-    /// Forgets the timelines of partitions of which a commit was refused, and gives them back: they are ahead of what is
-    /// committed, and what follows is a new assignment, which restores them.
+    /// Drops the timelines of partitions whose commit was refused, and returns these partitions.
+    ///
+    /// Their timelines are ahead of the committed offsets. A new assignment follows and restores them.
     private func giveUp(_ partitions: Set<TopicPartition>, _ timelines: Timelines) async -> Set<TopicPartition> {
         await timelines.drop(partitions.map(\.partition))
         return partitions

@@ -2,7 +2,8 @@ import ServiceRuntime
 import Synchronization
 import UserTimelines
 
-/// Says that records lie in partitions that are not their users', once a minute at most: nobody looks for that by himself.
+/// Warns about records in partitions that are not their users', at most once a minute, because nobody looks for that
+/// unprompted.
 final class RerouteNotice: Sendable {
     private struct State {
         var counts: [TimelineUpdate.Reroute.Reason: Int] = [:]
@@ -13,12 +14,12 @@ final class RerouteNotice: Sendable {
     private let logger: Logger
     private let state = Mutex(State())
 
-    /// Begins with nothing to say.
+    /// Starts with nothing to report.
     init(_ logger: Logger) {
         self.logger = logger
     }
 
-    /// Counts records that were sent on, and says how many there were since the last time.
+    /// Counts rerouted records, and logs how many there were since the last time.
     func add(_ reroutes: [TimelineUpdate.Reroute], now: ContinuousClock.Instant = .now) {
         guard !reroutes.isEmpty else { return }
         let counts: [TimelineUpdate.Reroute.Reason: Int]? = state.withLock { state in

@@ -5,16 +5,16 @@ import MessageLogs
 import Synchronization
 import UserTimelines
 
-/// Rebuilds the timelines of newly assigned partitions, one partition after the other, while others are worked on.
+/// Rebuilds the timelines of newly assigned partitions one at a time, while other partitions are processed.
 ///
-/// A partition's records flow once its timelines are whole. A partition that goes elsewhere before that is given up: by
-/// the time `cancel` returns, nothing of it is written to the timelines any more, and it will not be resumed.
+/// A partition's records flow once its timelines are complete. A partition that is reassigned before that is abandoned:
+/// when `cancel` returns, nothing more is written to its timelines, and it will not be resumed.
 final class Restores: Sendable {
     private final class Restore: Sendable {
         let partition: TopicPartition
         let stop = Shutdown()
         let ended = Shutdown()
-        /// Read once for all partitions that were assigned together.
+        /// Read once for all partitions of one assignment.
         let rejections: Rejections
 
         init(_ partition: TopicPartition, _ rejections: Rejections) {
@@ -23,7 +23,7 @@ final class Restores: Sendable {
         }
     }
 
-    /// The last rejected records, once they are read.
+    /// The latest rejected records, once they are read.
     private final class Rejections: Sendable {
         private let found = Mutex<[Rejection]?>(nil)
 
@@ -47,11 +47,11 @@ final class Restores: Sendable {
     private struct State {
         var open: [TopicPartition: Restore] = [:]
         var done: Set<TopicPartition> = []
-        /// The one that is worked on.
+        /// The restore in progress.
         var running: Restore?
     }
 
-    /// How far back rejected records are looked for.
+    /// How far back rejected records are searched.
     private static let rejectedCount: Int64 = 1_000
 
     private let log: any MessageLog
@@ -65,7 +65,7 @@ final class Restores: Sendable {
     private let queueing: AsyncStream<Restore>.Continuation
     private let state = Mutex(State())
 
-    /// Begins without partitions.
+    /// Starts without partitions.
     init(
         _ log: any MessageLog,
         _ subscription: any Subscription,
@@ -85,10 +85,10 @@ final class Restores: Sendable {
         (queue, queueing) = AsyncStream.makeStream()
     }
 
-    /// Whether the timelines of a partition are whole.
+    /// Whether a partition's timelines are complete.
     func isDone(_ partition: TopicPartition) -> Bool { state.withLock { $0.done.contains(partition) } }
 
-    /// Takes on partitions.
+    /// Queues partitions for a restore.
     func begin(_ partitions: [TopicPartition]) {
         metrics.stream.partitions.add(partitions, isReady: false)
         let rejections = Rejections()
@@ -103,7 +103,7 @@ final class Restores: Sendable {
         for restore in restores { queueing.yield(restore) }
     }
 
-    /// Gives up partitions, done or not.
+    /// Abandons partitions, restored or not.
     func cancel(_ partitions: [TopicPartition]) async {
         metrics.stream.partitions.remove(partitions)
         let open = state.withLock { state in
@@ -113,7 +113,7 @@ final class Restores: Sendable {
             return (all: open, running: open.first { $0 === state.running })
         }
         for restore in open.all { restore.stop.request() }
-        // Those that are still queued are passed over when their turn comes.
+        // Queued ones are skipped when their turn comes.
         await open.running?.ended.requested()
     }
 
@@ -142,11 +142,11 @@ final class Restores: Sendable {
             let start = ContinuousClock.now
             guard try await isRestored(restore) else { continue }
             let agreed = await timelines.agreedOffset(of: restore.partition.partition)
-            // To go on from there only saves work, and rejections that would be made twice: what is older is known by each
-            // user's timeline. What is older and was not applied would be lost without a word, so this is done where several
-            // users agree that the group is past it, and never because of one timeline that may be wrong.
+            // Resuming from here only saves work and duplicate rejections: each user's timeline already knows which
+            // older records it has applied. An older record that was not applied would be lost silently. So several
+            // users must agree that the group is past it; a single timeline may be wrong.
             let floors = agreed.map { [restore.partition: $0 - Timelines.repeatedCount] } ?? [:]
-            // Under the lock, so that nothing is resumed after it was given up.
+            // Under the lock, so that an abandoned partition is never resumed.
             let isTaken = state.withLock { state in
                 guard state.open[restore.partition] === restore else { return false }
                 state.open[restore.partition] = nil
@@ -169,9 +169,9 @@ final class Restores: Sendable {
         }
     }
 
-    /// Rebuilds a partition's timelines from their topic: the true end of it, so that nothing committed is missed.
+    /// Rebuilds a partition's timelines from their topic, up to its true end, so that nothing committed is missed.
     ///
-    /// - Returns: false when it was given up.
+    /// - Returns: false if it was abandoned.
     private func isRestored(_ restore: Restore) async throws -> Bool {
         await timelines.open(restore.partition.partition)
         let source = TopicPartition(Topic.userTimelines.rawValue, restore.partition.partition)
@@ -187,7 +187,8 @@ final class Restores: Sendable {
                         restored.withLock { $0.add(more) }
                         rest = rest.dropFirst(more.recordCount)
                         guard let partition = more.unknownEnd else { continue }
-                        // Asked for once the end of the timelines is known: those before it know no record past this one.
+                        // Queried after the end of the timelines: the timelines before that end know no record past
+                        // this one.
                         let named = TopicPartition(restore.partition.topic, partition)
                         let end = try await log.watermarks(of: named).high
                         ends.withLock { $0[partition] = end }
@@ -201,15 +202,15 @@ final class Restores: Sendable {
             try report(restored, of: source)
             return true
         } catch {
-            // A replay that is cancelled ends with an error of the log.
+            // A cancelled replay ends with an error of the log.
             if restore.stop.isRequested { return false }
             throw error
         }
     }
 
-    /// Says what of the stored timelines is not used.
+    /// Reports which stored timelines are not used.
     ///
-    /// A few that cannot be right are passed over; many are a sign of something else, and going on would lose their users'
+    /// A few invalid ones are skipped. Many are a sign of another problem, and continuing would lose their users'
     /// histories.
     private func report(_ restored: Timelines.Restored, of source: TopicPartition) throws {
         if restored.foreignCount > 0 {
@@ -236,7 +237,7 @@ final class Restores: Sendable {
         )
     }
 
-    /// The worker is ready while every partition it holds is.
+    /// The worker is ready when every partition it holds is ready.
     private func show(_ state: borrowing State) {
         let waiting = state.open.keys.min { $0.partition < $1.partition }
         if let waiting {

@@ -6,7 +6,7 @@ import Flows
 import MessageLogs
 
 extension App {
-    /// Makes the service's parts and runs them until the process is told to stop.
+    /// Builds the service's components and runs them until the process is asked to stop.
     static func run(_ configuration: EventIngestorConfiguration, _ context: ProcessContext) async throws {
         let log = try await openLog(configuration.log, logger: context.logger)
         try await checkTopic(log, context.logger)
@@ -43,7 +43,7 @@ extension App {
         ])
     }
 
-    /// Imports a file and returns when all of it is in the log, or the process is told to stop.
+    /// Imports a file; returns when all of it is in the log, or the process is asked to stop.
     static func run(_ configuration: ImportConfiguration, _ context: ProcessContext) async throws {
         let source = try ImportSource(configuration)
         let log = try await openLog(configuration.log, logger: context.logger)
@@ -64,7 +64,7 @@ extension App {
         ])
     }
 
-    /// Sends rejected records again and returns when all that were there are sent, or the process is told to stop.
+    /// Resends rejected records; returns when all that existed at the start are sent, or the process is asked to stop.
     static func run(_ configuration: ReplayConfiguration, _ context: ProcessContext) async throws {
         let log = try await openLog(configuration.log, logger: context.logger)
         let flow = ReplayFlow(topic: configuration.topic, isDryRun: configuration.isDryRun, log: log) { summary in

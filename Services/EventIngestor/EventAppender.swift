@@ -5,14 +5,14 @@ import Synchronization
 
 /// Appends the events of requests, and bounds how many bytes may wait for the log.
 ///
-/// Requests go to the log each on its own: both logs join what comes at once into few transactions or batches. An event
-/// that was answered is durable, so one that is sent after the answer comes behind it.
+/// Each request is appended on its own, because both logs group concurrent appends into few transactions or batches. An
+/// acknowledged event is durable, so an event sent after the acknowledgement comes behind it.
 final class EventAppender: Sendable {
-    /// Why events were not taken.
+    /// Why events were not accepted.
     enum Failure: Error, Equatable {
-        /// Too many bytes wait for the log already.
+        /// Too many bytes are already waiting for the log.
         case busy
-        /// The log did not take them; some of them may be in it.
+        /// The log did not accept them; some of them may be in it.
         case log(StreamError)
     }
 
@@ -37,7 +37,8 @@ final class EventAppender: Sendable {
         self.logger = logger
     }
 
-    /// Appends records and returns when they are durable; a request of which some are in the log already finds it never busy.
+    /// Appends records and returns when they are durable; a request that already has records in the log is never
+    /// refused as busy.
     func append(_ records: [OutgoingRecord], isContinuation: Bool = false) async throws(Failure) {
         let byteCount = records.reduce(0) { $0 + ($1.value?.count ?? 0) + ($1.key?.count ?? 0) + 64 }
         guard takeRoom(byteCount, isCertain: isContinuation) else { throw .busy }
@@ -62,7 +63,7 @@ final class EventAppender: Sendable {
         health.holds()
     }
 
-    /// One request may always go, however large, or it never could.
+    /// One request is always admitted, however large; otherwise it never could be.
     private func takeRoom(_ byteCount: Int, isCertain: Bool) -> Bool {
         let waiting: Int? = waitingByteCount.withLock { waiting in
             guard isCertain || waiting == 0 || waiting + byteCount <= maximumWaitingByteCount else { return nil }

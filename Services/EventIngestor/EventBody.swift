@@ -1,28 +1,28 @@
 import HTTPServer
 import JSON
 
-/// The body of a request, cut into its events, each still JSON.
+/// The body of a request, split into its events, each still JSON.
 ///
-/// One event, an array of events, or one event a line. Which, is said by the content type, or else seen by how the body
-/// begins, so that `curl --data` works without a header. Events are found one after another as they are asked for, so that
-/// a body of any number of them takes no more memory than its bytes.
+/// One event, an array of events, or one event per line. The content type says which; otherwise the first bytes decide,
+/// so that `curl --data` works without a header. Events are found one at a time, so a body takes no more memory than
+/// its bytes, however many events it has.
 struct EventBody {
-    /// Where one event lies, and what that place is called.
+    /// The range of one event, and its position in the request.
     struct Piece {
         let range: Range<Int>
         /// `line 3`, `event 3 of the array`; nil for a lone event.
         let place: Place?
     }
 
-    /// Where an event stood in its request.
+    /// The position of an event in its request.
     enum Place: Equatable {
-        /// Of an NDJSON body, counted from 1.
+        /// The line of an NDJSON body, counted from 1.
         case line(Int)
-        /// Of an array, counted from 0.
+        /// The index in an array, counted from 0.
         case index(Int)
     }
 
-    /// Why a body cannot be cut.
+    /// Why a body cannot be split.
     struct Failure: Error, Equatable {
         let status: Int
         let reason: String
@@ -30,20 +30,20 @@ struct EventBody {
 
     private enum Form { case lone, lines, array }
 
-    /// No event may be larger, whatever the settings say; what is longer is not looked at any further.
+    /// The upper limit for one event, whatever the settings say; anything longer is not examined further.
     static let largestEventByteCount = 1 << 20
 
     /// The whole body; a piece is a range of it.
     let bytes: [UInt8]
     private let form: Form
-    /// How far the body is cut.
+    /// How far the body has been split.
     private(set) var position: Int
-    /// Ends of lines, or elements, so far.
+    /// Lines or elements that have ended so far.
     private var number = 0
-    /// In an array, at the element to come.
+    /// For an array, positioned at the next element.
     private var scanner: JSONScanner
 
-    /// Looks at what a request's body is.
+    /// Determines what kind of body a request has.
     init(_ request: HTTPRequest) throws(Failure) {
         let contentType = request.contentType
         try Self.checkEncoding(request, contentType)
@@ -72,7 +72,7 @@ struct EventBody {
 
     // MARK: - Pieces
 
-    /// Checks that an array of events is whole, before any of them is taken; other bodies need no such check.
+    /// Checks that an array of events is complete before any of them is accepted; other bodies need no such check.
     ///
     /// It calls `pause` after every `byteCount` bytes.
     func checkWhole(every byteCount: Int, pause: () async -> Void) async throws(Failure) {
@@ -134,7 +134,7 @@ struct EventBody {
         return Piece(range: start..<position, place: .line(number + 1))
     }
 
-    /// The array was seen to be whole; one that is not ends where it stops being one.
+    /// The array was checked to be complete; an incomplete one ends where it becomes invalid.
     private mutating func nextElement() -> Piece? {
         do throws(JSONError) {
             if number == 0 { try scanner.beginArray() }
@@ -180,10 +180,10 @@ struct EventBody {
         }
     }
 
-    /// Whether there is something after the first object.
+    /// Whether anything follows the first object.
     ///
-    /// An event that spans lines and is followed by nothing is one event; anything after it makes it lines. Where the first
-    /// object is wrong or too large, a line after it that begins with `{` does.
+    /// An event that spans lines and has nothing after it is one event; anything after it makes the body NDJSON. If the
+    /// first object is invalid or too large, a later line that begins with `{` does.
     private static func hasMore(_ bytes: [UInt8], _ scanner: JSONScanner) -> Bool {
         let start = scanner.position
         var scanner = scanner

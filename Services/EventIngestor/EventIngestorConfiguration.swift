@@ -1,19 +1,20 @@
 import HTTPServer
 import ServiceRuntime
 
-/// What the event ingestor can be told.
+/// Settings of the event ingestor.
 ///
 /// **Configuration keys**
 /// - `log` (text, `postgresql://localhost/userllm`): the message log.
-/// - `host` (text, `127.0.0.1`), `port` (integer, 8180), `port-file` (text, none): where requests are taken.
+/// - `host` (text, `127.0.0.1`), `port` (integer, 8180), `port-file` (text, none): where requests are accepted.
 /// - `maximum-body-bytes` (integer, 16 MiB): the largest request.
 /// - `maximum-event-bytes` (integer, 128 KiB): the largest event.
-/// - `maximum-waiting-bytes` (integer, 64 MiB): events that wait for the log; past it 429.
-/// - `maximum-buffered-bytes` (integer, 256 MiB): requests that are not answered yet; past it 503.
-/// - `maximum-connections` (integer, 2,048): connections at once; past it those that say nothing make room.
-/// - `maximum-connections-per-address` (integer, three quarters of these): of one client or proxy.
-/// - `allowed-hosts` (text, none): further names under which it may be asked, and whose pages may ask it.
-/// - `strict` (flag, false): events with fields that are not known are refused; else they are taken and the fields told.
+/// - `maximum-waiting-bytes` (integer, 64 MiB): events that wait for the log; above this, 429.
+/// - `maximum-buffered-bytes` (integer, 256 MiB): requests not yet answered; above this, 503.
+/// - `maximum-connections` (integer, 2,048): concurrent connections; above this, idle ones are closed.
+/// - `maximum-connections-per-address` (integer, three quarters of that): for one client or proxy.
+/// - `allowed-hosts` (text, none): further host names the service may be called by, and whose pages may call it.
+/// - `strict` (flag, false): events with unknown fields are refused; otherwise they are accepted and the fields
+///   reported.
 struct EventIngestorConfiguration: Sendable {
     private static let defaultPort = 8_180
     private static let bodyKey = ConfigurationKey<Int>(

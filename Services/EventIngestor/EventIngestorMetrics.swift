@@ -1,7 +1,7 @@
 import Messages
 import ServiceRuntime
 
-/// What the event ingestor counts.
+/// The metrics of the event ingestor.
 struct EventIngestorMetrics: Sendable {
     /// Why an event is refused.
     enum Rejection: String, CaseIterable {
@@ -18,11 +18,11 @@ struct EventIngestorMetrics: Sendable {
     let processed: Counter
     /// Appends that failed.
     let sendingErrors: Counter
-    /// From the beginning of an append to its end.
+    /// Duration of an append.
     let batchDuration: Histogram
-    /// Records of an append.
+    /// Records per append.
     let batchSize: Histogram
-    /// Bytes that wait for the log or are on their way to it.
+    /// Bytes that wait for the log or are being sent to it.
     let waitingBytes: Gauge
     private let rejected: [Rejection: Counter]
 

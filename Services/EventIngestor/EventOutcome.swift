@@ -2,12 +2,12 @@ import HTTPServer
 import JSON
 import Messages
 
-/// Which events of a request are good, and what is wrong with the others.
+/// Which events of a request are valid, and what is wrong with the others.
 struct EventOutcome {
-    /// So many events are refused before the rest of a request is not read: it is not a body of events.
+    /// After this many refused events the rest of a request is not read: it is not a body of events.
     static let maximumRejectedCount = 1_000
 
-    /// How many the log has made durable.
+    /// How many events the log has made durable.
     var acceptedCount = 0
     /// Fields that events do not have.
     var unknown: UnknownFields
@@ -15,19 +15,19 @@ struct EventOutcome {
     private var tooLargeCount = 0
     private var stop: EventBody.Place??
 
-    /// Begins without any.
+    /// Starts without events.
     ///
-    /// - Parameter isStrict: whether an event with a field that is not known is refused; else such fields are told.
+    /// - Parameter isStrict: whether an event with an unknown field is refused; otherwise such fields are reported.
     init(isStrict: Bool) {
         unknown = UnknownFields(isStrict ? .refused : .listed)
     }
 
-    /// Whether no more may be refused.
+    /// Whether the limit of refused events is reached.
     var isFull: Bool { errors.count >= Self.maximumRejectedCount }
     /// Whether the rest of the request is not read.
     var isStopped: Bool { stop != nil }
 
-    /// Remembers what is wrong with an event.
+    /// Records what is wrong with an event.
     mutating func reject(_ error: MessageError, at place: EventBody.Place?, isTooLarge: Bool) {
         if isTooLarge { tooLargeCount += 1 }
         errors.append(Refusal(place, field: error.field, message: error.description))
@@ -36,7 +36,8 @@ struct EventOutcome {
     /// Leaves the rest of the request unread.
     mutating func stop(after place: EventBody.Place?) { stop = .some(place) }
 
-    /// 202 when all were good; 400 when some were not, 413 when they were only too large; always with the counts.
+    /// 202 if all events were accepted; 400 if some were invalid, 413 if they were only too large; always with the
+    /// counts.
     var response: HTTPResponse {
         let ignored = unknown.names
         let reply = Reply(
@@ -72,7 +73,7 @@ struct EventOutcome {
 
 // MARK: - The reply
 
-/// What a request of events is answered with; what does not apply is left out.
+/// The reply to a request of events; fields that do not apply are omitted.
 private struct Reply: Encodable {
     enum CodingKeys: String, CodingKey {
         case accepted, rejected, ignored
@@ -90,7 +91,7 @@ private struct Reply: Encodable {
     let errors: [Refusal]?
 }
 
-/// Where an event stood: one of the two.
+/// The position of an event: one of the two.
 private struct PlaceReply: Encodable {
     var line: Int?
     var index: Int?
@@ -103,7 +104,7 @@ private struct PlaceReply: Encodable {
     }
 }
 
-/// What is wrong with an event, beside its place.
+/// What is wrong with an event, in addition to its position.
 private struct Refusal: Encodable {
     enum CodingKeys: String, CodingKey {
         case field, message

@@ -10,7 +10,7 @@ import MessageLogs
 struct EventRoutes: Sendable {
     let appender: EventAppender
     let maximumEventByteCount: Int
-    /// Whether an event with a field that is not known is refused.
+    /// Whether an event with an unknown field is refused.
     let isStrict: Bool
     let metrics: EventIngestorMetrics
 
@@ -23,12 +23,13 @@ struct EventRoutes: Sendable {
 
     // MARK: - Events
 
-    /// So much of a body is read before others get the thread.
+    /// How much of a body is read before the thread is yielded.
     private static let stretch = 256 << 10
-    /// So much of a body is read before its events go to the log: a bound for what they take beside the body.
+    /// How much of a body is read before its events are appended, to bound the memory they take in addition to the
+    /// body.
     private static let chunk = 4 << 20
 
-    /// Takes the good events of a request and says which were not good.
+    /// Accepts the valid events of a request and reports the invalid ones.
     private func accept(_ request: HTTPRequest) async -> HTTPResponse {
         var body: EventBody
         do throws(EventBody.Failure) {
@@ -43,7 +44,8 @@ struct EventRoutes: Sendable {
             let records = await read(&body, &outcome, receivedAt: now)
             guard !records.isEmpty else { return outcome.response }
             do throws(EventAppender.Failure) {
-                // What began goes on: its first part is in the log, and would be there twice if all came again.
+                // A partly appended request is always finished: its first part is in the log, and a retry of the whole
+                // would duplicate it.
                 try await appender.append(records, isContinuation: outcome.acceptedCount > 0)
             } catch {
                 return Self.response(to: error, after: outcome.acceptedCount)
@@ -98,7 +100,7 @@ struct EventRoutes: Sendable {
 
     // MARK: - Deletion
 
-    /// Appends the deletion of a user, in order with that user's events.
+    /// Appends the deletion of a user, in order with the user's events.
     private func forget(_ request: HTTPRequest) async -> HTTPResponse {
         let user = request.pathParameters["id"] ?? ""
         guard user.utf8.count <= Limits.identifierByteCount else {

@@ -3,6 +3,6 @@ import Failpoints
 extension Failpoint {
     /// The ingestor is about to append events.
     static var ingestorBeforeAppend: Failpoint { Failpoint("ingestor.before-append") }
-    /// The log has taken the events; the reply is not sent.
+    /// The log has accepted the events; the reply has not been sent.
     static var ingestorAfterAppend: Failpoint { Failpoint("ingestor.after-append") }
 }

@@ -2,12 +2,13 @@ import Bytes
 import Messages
 import Synchronization
 
-/// What is known of questions: the pieces of their answers and the answers, for whoever waits for them.
+/// What is known about questions: the pieces of their answers and the answers, for everyone who waits for them.
 ///
-/// A question is known by its user and its id together. Who asks for an id alone is served as long as only one user has a
-/// question with it. Holds the newest up to a number and a size; the oldest that nobody waits for go first.
+/// A question is identified by its user and its id together. A request with only an id is served as long as only one
+/// user has a question with that id. The board holds the newest questions up to a number and a size; the oldest that
+/// nobody waits for are evicted first.
 final class AnswerBoard: Sendable {
-    /// What somebody who watches a question is told, in order.
+    /// What a watcher of a question receives, in order.
     enum News: Sendable {
         case token(AnswerToken)
         /// The last news.
@@ -18,22 +19,22 @@ final class AnswerBoard: Sendable {
         case heartbeat
     }
 
-    /// Somebody who waits; to be given back with `stop`.
+    /// A watcher; to be ended with `stop`.
     struct Watch: Sendable {
         let question: QuestionID
         let news: AsyncStream<News>
         fileprivate let id: Int
         fileprivate let continuation: AsyncStream<News>.Continuation
 
-        /// Tells the one who watches that nothing happened for a while.
+        /// Tells the watcher that nothing happened for a while.
         func beat() { continuation.yield(.heartbeat) }
     }
 
-    /// What becomes of a question that somebody wants to ask.
+    /// The result of claiming a question before it is asked.
     enum Claim: Equatable {
-        /// It is to be asked.
+        /// It is new and may be asked.
         case new
-        /// It was asked already.
+        /// It was already asked.
         case known
         /// This user has asked another question with its id.
         case differs
@@ -49,18 +50,18 @@ final class AnswerBoard: Sendable {
         var byteCount: Int
         var sequence = -1
 
-        /// What somebody who comes now has missed.
+        /// What a new watcher has missed.
         var news: [News] { tokens.map { .token($0) } + (answer.map { [.answer($0)] } ?? []) }
     }
 
     private struct Watcher {
-        /// Whose question it is; who did not name the user belongs to the first one that something is known of.
+        /// The user whose question it is; a watcher that named no user belongs to the first user seen with the id.
         var user: UserID?
         let isNamed: Bool
         let continuation: AsyncStream<News>.Continuation
     }
 
-    /// What lies under one id.
+    /// The questions and watchers of one id.
     private struct Place {
         var users: Set<UserID> = []
         var watchers: [Int: Watcher] = [:]
@@ -71,7 +72,8 @@ final class AnswerBoard: Sendable {
     private struct State {
         var entries: [QuestionKey: Entry] = [:]
         var places: [QuestionID: Place] = [:]
-        /// Questions in the order they came, with the number of their entry; one that was dropped meanwhile has another.
+        /// Questions in order of arrival, with the number of their entry; a question that was dropped and came again
+        /// has another number.
         var order: [(key: QuestionKey, sequence: Int)] = []
         var firstInOrder = 0
         var byteCount = 0
@@ -90,21 +92,21 @@ final class AnswerBoard: Sendable {
 
     /// How many questions are held.
     var count: Int { state.withLock { $0.entries.count } }
-    /// How many ids something is held for, if only somebody who waits.
+    /// How many ids have questions or watchers.
     var placeCount: Int { state.withLock { $0.places.count } }
-    /// How many questions are remembered in their order, those that were dropped included.
+    /// How many questions are in the eviction order, including dropped ones.
     var rememberedCount: Int { state.withLock { $0.order.count } }
 
-    // MARK: - Who waits
+    // MARK: - Watching
 
-    /// Watches a question, which nobody need have asked yet; begins with what is known already.
+    /// Watches a question, which need not have been asked yet; begins with what is already known.
     ///
     /// - Parameters:
     ///   - question: its id.
     ///   - user: whose question; nil for the only user that has one with this id.
     /// - Returns: the watch, to be ended with `stop`.
     func watch(_ question: QuestionID, of user: UserID?) -> Watch {
-        // Not bounded by itself: an answer has a bounded number of tokens, and each watch belongs to a connection.
+        // Needs no bound of its own: an answer has a bounded number of tokens, and each watch belongs to a connection.
         let (news, continuation) = AsyncStream<News>.makeStream()
         let number = state.withLock { state in
             let number = state.nextNumber
@@ -139,9 +141,9 @@ final class AnswerBoard: Sendable {
         }
     }
 
-    // MARK: - What comes
+    // MARK: - Updates
 
-    /// Notes that a question is being asked, if it may be.
+    /// Notes that a question is being asked, if that is allowed.
     func claim(_ question: Question) -> Claim {
         let key = QuestionKey(question)
         let fingerprint = question.fingerprint
@@ -175,7 +177,7 @@ final class AnswerBoard: Sendable {
         }
     }
 
-    /// Notes a piece of an answer; one that came before, or after the whole answer, is left out.
+    /// Adds a piece of an answer; duplicates, and pieces after the whole answer, are ignored.
     func add(_ token: AnswerToken, of user: UserID) {
         let key = QuestionKey(user: user, id: token.questionID)
         state.withLock { state in
@@ -190,7 +192,7 @@ final class AnswerBoard: Sendable {
         }
     }
 
-    /// Notes an answer; the first one counts.
+    /// Adds an answer; the first one counts.
     func add(_ answer: Answer) {
         let key = QuestionKey(answer)
         state.withLock { state in
@@ -204,7 +206,7 @@ final class AnswerBoard: Sendable {
         }
     }
 
-    /// Changes what is known of a question, and tells those who watch it the news that come of it.
+    /// Changes what is known about a question, and sends the resulting news to its watchers.
     private func change(_ key: QuestionKey, _ state: inout State, _ body: (inout Entry) -> News?) {
         let known = state.entries[key]
         var entry = known ?? Entry(byteCount: Self.entryByteCount + 2 * (key.user.utf8.count + key.id.utf8.count))
@@ -222,7 +224,8 @@ final class AnswerBoard: Sendable {
         trim(&state)
     }
 
-    /// Notes a user's question under its id: the first is that of who named no user, with a second nobody's is.
+    /// Notes a user's question under its id: watchers without a user follow the first user's, and end as ambiguous with
+    /// a second.
     private func settle(_ key: QuestionKey, _ place: inout Place) {
         place.users.insert(key.user)
         for (number, watcher) in place.watchers where !watcher.isNamed {
@@ -267,9 +270,9 @@ final class AnswerBoard: Sendable {
                 drop(oldest.key, &state)
             }
         }
-        // Somebody waits for these: they are looked at again when they are the newest.
+        // These have watchers: they move to the newest end, and are checked again when they are the oldest.
         state.order += kept
-        // Questions that were dropped leave their names here, which would grow without limit.
+        // Dropped questions leave their keys here, which would grow without limit.
         guard state.order.count > 2 * state.entries.count + 1_024 else { return }
         state.order = state.order[state.firstInOrder...].filter { state.entries[$0.key]?.sequence == $0.sequence }
         state.firstInOrder = 0

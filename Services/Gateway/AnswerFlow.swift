@@ -7,8 +7,8 @@ import MessageLogs
 
 /// Follows `answers` and `answer-tokens` in all partitions and puts them on the board.
 ///
-/// Without a group, so that every gateway has every answer; from a few minutes ago, so that one that was started again
-/// still has the answers that were asked for before.
+/// It reads without a consumer group, so that every gateway gets every answer. It starts a few minutes back, so that a
+/// restarted gateway still has the answers that were asked for before.
 struct AnswerFlow: Service {
     private static let age: Duration = .seconds(600)
 
@@ -27,7 +27,7 @@ struct AnswerFlow: Service {
                 try await follow(until: shutdown) { backoff.reset() }
             } catch {
                 switch error {
-                // What retention took away while it was looked for was too old for anybody who waits.
+                // Whatever retention removed during the lookup was too old for any waiting client.
                 case .unavailable, .offsetGone: break
                 default: throw error
                 }
@@ -68,7 +68,7 @@ struct AnswerFlow: Service {
                 try take(value, of: record)
                 metrics.processed.increment()
             } catch {
-                // Each gateway reads every record, so the readers of the group, not the gateways, put it aside.
+                // Each gateway reads every record, so rejecting it is left to the consumers of the group.
                 metrics.rejected.increment()
                 logger.debug(
                     "a record cannot be read",
@@ -81,7 +81,7 @@ struct AnswerFlow: Service {
     private func take(_ value: [UInt8], of record: Record) throws(MessageError) {
         let contentType = record.header(ContentType.header)
         guard record.source.topic == Topic.answers.rawValue else {
-            // A piece does not say whose it is; its key does.
+            // A piece does not name its user; its key does.
             guard let user = record.key.flatMap({ String(validating: $0, as: UTF8.self) }) else {
                 throw MessageError(field: "key", reason: "is missing or not UTF-8: it is the user's id")
             }

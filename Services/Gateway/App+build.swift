@@ -6,7 +6,7 @@ import Flows
 import MessageLogs
 
 extension App {
-    /// Makes the gateway's parts and runs them until the process is told to stop.
+    /// Builds the gateway's components and runs them until the process is asked to stop.
     static func run(_ configuration: GatewayConfiguration, _ context: ProcessContext) async throws {
         let log = try await openLog(configuration.log, logger: context.logger)
         try await log.checkCleanup(of: [.questions, .answers, .answerTokens], logger: context.logger)

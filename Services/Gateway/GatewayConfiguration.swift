@@ -2,20 +2,22 @@ import Foundation
 import HTTPServer
 import ServiceRuntime
 
-/// What the gateway can be told.
+/// Settings of the gateway.
 ///
 /// **Configuration keys**
 /// - `log` (text, `postgresql://localhost/userllm`): the message log.
-/// - `host` (text, `127.0.0.1`), `port` (integer, 8080), `port-file` (text, none): where requests are taken.
-/// - `question-deadline` (duration, 30 s): when a question expires that names no time of its own.
+/// - `host` (text, `127.0.0.1`), `port` (integer, 8080), `port-file` (text, none): where requests are accepted.
+/// - `question-deadline` (duration, 30 s): the deadline of a question that names none.
 /// - `maximum-wait` (duration, 60 s): the longest that a request waits for an answer.
-/// - `heartbeat` (duration, 5 s): how often a stream that has nothing to say shows that it is alive.
-/// - `cached-answers` (integer, 100,000), `cached-bytes` (integer, 256 MiB): answers that are kept to be fetched.
-/// - `maximum-connections` (integer, 4,096): connections at once; past it those that say nothing make room.
-/// - `maximum-connections-per-address` (integer, three quarters of these): of one client or proxy.
-/// - `maximum-waiting` (integer, three quarters of `maximum-connections`): requests that wait for an answer; past it 503.
-/// - `maximum-waiting-per-address` (integer, five eighths of `maximum-connections`): of one client or proxy; past it 429.
-/// - `allowed-hosts` (text, none): further names under which it may be asked, and whose pages may ask it.
+/// - `heartbeat` (duration, 5 s): how often an idle stream sends a sign of life.
+/// - `cached-answers` (integer, 100,000), `cached-bytes` (integer, 256 MiB): answers kept for later requests.
+/// - `maximum-connections` (integer, 4,096): concurrent connections; above this, idle ones are closed.
+/// - `maximum-connections-per-address` (integer, three quarters of that): for one client or proxy.
+/// - `maximum-waiting` (integer, three quarters of `maximum-connections`): requests that wait for an answer; above
+///   this, 503.
+/// - `maximum-waiting-per-address` (integer, five eighths of `maximum-connections`): for one client or proxy; above
+///   this, 429.
+/// - `allowed-hosts` (text, none): further host names the service may be called by, and whose pages may call it.
 struct GatewayConfiguration: Sendable {
     private static let defaultPort = 8_080
     private static let deadlineKey = ConfigurationKey<Duration>(
@@ -83,9 +85,9 @@ struct GatewayConfiguration: Sendable {
     let heartbeat: Duration
     let cachedAnswerCount: Int
     let cachedByteCount: Int
-    /// Requests that may wait at once, in all and of one client.
+    /// How many requests may wait at once, in total and per client.
     let waiting: (maximumCount: Int, maximumCountPerClient: Int)
-    /// Tells this process from its siblings in the log's records.
+    /// Distinguishes this process from its siblings in the log's records.
     let instance = UUID().uuidString.prefix(8).lowercased()
 
     /// Reads the keys.
@@ -105,7 +107,7 @@ struct GatewayConfiguration: Sendable {
             min(try reader.optionalValue(of: Self.waitingKey) ?? .max, max(1, available * 3 / 4)),
             min(try reader.optionalValue(of: Self.waitingPerAddressKey) ?? .max, max(1, available * 5 / 8))
         )
-        // Who waits for an answer can wait at another gateway; a stop need not last as long as the longest wait.
+        // A waiting client can wait at another gateway, so a stop need not last as long as the longest wait.
         http.server.drainDuration = .seconds(2)
         self.http = http
     }

@@ -1,6 +1,6 @@
 import ServiceRuntime
 
-/// What the gateway counts.
+/// The metrics of the gateway.
 struct GatewayMetrics: Sendable {
     private static let prefix = "userllm_gateway"
 
@@ -9,13 +9,13 @@ struct GatewayMetrics: Sendable {
     let questions: Counter
     /// Records of answers and their pieces.
     let received: Counter
-    /// Those that could be read.
+    /// The ones that could be decoded.
     let processed: Counter
-    /// Those that could not.
+    /// The ones that could not be decoded.
     let rejected: Counter
     let receivingErrors: Counter
     let sendingErrors: Counter
-    /// From asking to the answer's arrival here.
+    /// From asking to the answer's arrival at this gateway.
     let answerDuration: Histogram
     /// Requests that wait for an answer.
     let waiting: Gauge

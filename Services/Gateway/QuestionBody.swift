@@ -6,9 +6,9 @@ import ServiceRuntime
 
 /// Reads a question from the body of a request.
 ///
-/// `user` and `question` (or `text`) are needed. `form`, `items` (or `item_count`), `maximum_tokens`, `temperature`, `seed`,
-/// `minimum_event_count`, `deadline_ms` (from now) or `deadline` (a time), `asked_at` and `id` may be there. So a
-/// `Question` in its JSON form is taken as it is.
+/// `user` and `question` (or `text`) are required. `form`, `items` (or `item_count`), `maximum_tokens`, `temperature`,
+/// `seed`, `minimum_event_count`, `deadline_ms` (from now) or `deadline` (a time), `asked_at` and `id` are optional. So
+/// the JSON form of a `Question` is accepted as it is.
 struct QuestionBody {
     private enum Field: Int {
         case user, question, text, form, items, maximumTokens, temperature, seed, minimumEventCount,
@@ -27,7 +27,7 @@ struct QuestionBody {
         ]
     )
 
-    /// The longest time a question may be given.
+    /// The longest time until a question's deadline.
     private static let maximumMilliseconds: Int64 = 86_400_000
 
     private var user: String?
@@ -78,7 +78,7 @@ struct QuestionBody {
         }
     }
 
-    /// Makes the question, with an id of its own where the caller gave none.
+    /// Makes the question, with a generated id if the caller gave none.
     func question(now: Int64, defaultDeadline: Duration) throws(MessageError) -> Question {
         let question = Question(
             id: QuestionID(id ?? UUID().uuidString.lowercased()),
@@ -96,7 +96,7 @@ struct QuestionBody {
         do throws(MessageError) {
             try question.validate()
         } catch {
-            // The caller's word for the text may be another than the record's.
+            // The caller may have used another name for the text than the record has.
             guard error.field == "text", self.question != nil else { throw error }
             throw MessageError(field: "question", reason: error.reason)
         }

@@ -1,7 +1,7 @@
 import Bytes
 import Messages
 
-/// A question by who asked it and the id it has: two users may choose the same id.
+/// A question by its user and its id, because two users may choose the same id.
 struct QuestionKey: Hashable, Sendable {
     let user: UserID
     let id: QuestionID
@@ -21,7 +21,7 @@ struct QuestionKey: Hashable, Sendable {
 }
 
 extension Question {
-    /// What tells whether a question that is sent again is the same one; its times may differ.
+    /// Distinguishes a question sent again from a different one; its times may differ.
     var fingerprint: Int {
         var hasher = Hasher()
         hasher.combine(TextKey(text))

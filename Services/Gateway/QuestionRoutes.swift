@@ -9,7 +9,7 @@ import MessageLogs
 
 /// What the gateway answers over HTTP.
 struct QuestionRoutes: Sendable {
-    /// How long `GET /v1/answers/{id}` waits when it does not say.
+    /// How long `GET /v1/answers/{id}` waits by default.
     private static let usualWait: Duration = .seconds(30)
 
     let log: any MessageLog
@@ -28,7 +28,7 @@ struct QuestionRoutes: Sendable {
 
     // MARK: - Asking
 
-    /// Puts a question into the log; with `wait`, or as a stream, also gives its answer.
+    /// Appends a question to the log; with `wait`, or as a stream, also returns its answer.
     private func ask(_ request: HTTPRequest) async -> HTTPResponse {
         let question: Question
         let wait: Duration
@@ -48,7 +48,7 @@ struct QuestionRoutes: Sendable {
             return Self.response(to: error)
         }
         defer { withExtendedLifetime(seat) {} }
-        // A caller that sends its question again, with its id, does not ask twice.
+        // A caller that resends its question with the same id does not ask twice.
         switch board.claim(question) {
         case .known: break
         case .new:
@@ -100,7 +100,7 @@ struct QuestionRoutes: Sendable {
 
     private static func accepted(_ question: Question) -> HTTPResponse {
         let path = "/v1/answers/\(PercentEncoding.encode(question.id.text))"
-        // Nobody else has an id like ours; one that its asker chose may be another user's too.
+        // Nobody else has an id that we generated; an id chosen by the caller may also be another user's.
         let isOurs = UUID(uuidString: question.id.text) != nil
         let user = isOurs ? "" : "?user=\(PercentEncoding.encode(question.user.text))"
         let reply = AcceptedQuestion(
@@ -132,7 +132,7 @@ struct QuestionRoutes: Sendable {
 
     // MARK: - Answers
 
-    /// What is asked for: `/v1/answers/{id}?user=...&wait=...`; the user may be left out when the id is one of ours.
+    /// The parameters of `/v1/answers/{id}?user=...&wait=...`; the user is optional if we generated the id.
     private struct Wanted {
         let id: QuestionID
         let user: UserID?
@@ -151,7 +151,7 @@ struct QuestionRoutes: Sendable {
         return Wanted(id: QuestionID(id), user: user.map { UserID($0) }, wait: try wait(request) ?? usualWait)
     }
 
-    /// Gives an answer, waiting for it; 404 says that there is none yet.
+    /// Returns an answer, and waits for it; 404 means that there is none yet.
     private func answer(_ request: HTTPRequest) async -> HTTPResponse {
         if Self.wantsStream(request) { return follow(request) }
         let wanted: Wanted
@@ -179,7 +179,7 @@ struct QuestionRoutes: Sendable {
     private static let ambiguity = "several users have a question with this id: add ?user= to say whose"
     private static let ambiguous = HTTPResponse.error(409, ambiguity, field: "user")
 
-    /// The last news of a question; nil when there was none in time.
+    /// The last news of a question; nil if there was none in time.
     private func outcome(of id: QuestionID, of user: UserID?, within wait: Duration) async -> AnswerBoard.News? {
         let watch = board.watch(id, of: user)
         metrics.waiting.add(1)
@@ -199,7 +199,7 @@ struct QuestionRoutes: Sendable {
             }
             group.addTask {
                 try? await Task.sleep(for: wait)
-                // Lets the one who reads the news see what is there already, and end.
+                // Lets the reader receive the news that is already there, and end.
                 board.stop(watch)
                 return nil
             }
@@ -235,8 +235,8 @@ struct QuestionRoutes: Sendable {
         }
     }
 
-    /// Pieces as they come (`token`), then the answer (`answer`); `pending` when it did not come in time, `ambiguous` when
-    /// several users have a question with this id.
+    /// Sends pieces as they come (`token`), then the answer (`answer`); `pending` if it did not come in time,
+    /// `ambiguous` if several users have a question with this id.
     private func stream(to id: QuestionID, of user: UserID?, within wait: Duration, _ seat: WaitingRoom.Seat?)
         -> HTTPResponse
     {
@@ -252,7 +252,7 @@ struct QuestionRoutes: Sendable {
                 group.addTask {
                     await Self.beat(watch, every: configuration.heartbeat, for: wait) { board.stop(watch) }
                 }
-                // A client that is gone cancels this task.
+                // A client that disconnects cancels this task.
                 defer { group.cancelAll() }
                 try await Self.send(watch, to: writer)
             }
@@ -293,7 +293,7 @@ struct QuestionRoutes: Sendable {
 
     // MARK: - The query
 
-    /// `?wait=seconds`, up to the longest that is allowed; nil when it is not there.
+    /// The value of `?wait=seconds`, up to the longest wait allowed; nil if it is missing.
     private func wait(_ request: HTTPRequest) throws(MessageError) -> Duration? {
         guard let text = request.queryValue("wait") else { return nil }
         let longest = configuration.maximumWait / .seconds(1)
@@ -307,7 +307,7 @@ struct QuestionRoutes: Sendable {
     }
 }
 
-/// The reply to a question that was taken and is not answered yet: where its answer will be.
+/// The reply to a question that was accepted and is not answered yet: where its answer will be.
 private struct AcceptedQuestion: Encodable {
     let id: String
     var status = "pending"
@@ -317,7 +317,7 @@ private struct AcceptedQuestion: Encodable {
     let stream: String
 }
 
-/// A piece of an answer as a stream gives it.
+/// A piece of an answer in a stream.
 private struct Piece: Encodable {
     let position: UInt32
     let text: String

@@ -1,17 +1,18 @@
 import HTTPServer
 import Synchronization
 
-/// Bounds how many requests wait for an answer at once, in all and of one client, so that connections are left for others.
+/// Bounds how many requests wait for an answer at once, in total and per client, so that connections are left for
+/// others.
 final class WaitingRoom: Sendable {
     /// Why a request may not wait.
     enum Refusal: Error {
-        /// Of this client too many wait already.
+        /// Too many requests of this client are already waiting.
         case client
-        /// Too many wait already.
+        /// Too many requests are already waiting.
         case all
     }
 
-    /// Held as long as a request waits, and given back with the last reference to it.
+    /// Held while a request waits, and released with the last reference to it.
     final class Seat: Sendable {
         private let room: WaitingRoom
         private let client: IPAddress

@@ -12,25 +12,25 @@ struct Answering: Sendable {
     let responder: Responder
     let tokens: TokenPublisher
     let modelVersion: String
-    /// Other versions that had rows when the responder started.
+    /// Other model versions that had rows when the responder started.
     let otherVersions: [String]
     let health: HealthCondition
 
-    /// Looks at a question: its time first, then its user's row, then the model.
+    /// Attempts a question: checks its deadline, then its user's row, then runs the model.
     ///
-    /// - Throws: what reading the row throws, `CancellationError`.
+    /// - Throws: `CancellationError`, and any error from reading the row.
     func attempt(_ placed: PlacedQuestion) async throws -> QuestionOutcome {
         let start = ContinuousClock.now
         guard WallClock.milliseconds < placed.due else { return .answered(expired(placed)) }
         do {
             return try await attempt(placed.question, since: start)
         } catch let error as PostgresError where error.kind == .connection || error.kind == .retry {
-            // The question has time until its deadline, and perhaps the database is back before.
+            // The question has time until its deadline, and the database may be back before then.
             return .mustWaitForDatabase(error.description)
         }
     }
 
-    /// The answer to a question whose time is over.
+    /// The answer to a question whose deadline has passed.
     func expired(_ placed: PlacedQuestion) -> Answer {
         let isCut = placed.due < placed.question.deadline
         let reason =
@@ -40,7 +40,7 @@ struct Answering: Sendable {
         return ended(placed.question, .expired, reason: reason)
     }
 
-    /// The answer to a question that cannot be answered now, and cannot wait either.
+    /// The answer to a question that can neither be answered now nor wait.
     func refused(_ placed: PlacedQuestion, reason: String) -> Answer { ended(placed.question, .failed, reason: reason) }
 
     private func attempt(_ question: Question, since start: ContinuousClock.Instant) async throws -> QuestionOutcome {
@@ -59,7 +59,7 @@ struct Answering: Sendable {
         return .answered(try await answer(question, from: row, since: start))
     }
 
-    /// A version under which the user has a row, though not under this responder's.
+    /// A version under which the user has a row, if it is not this responder's.
     private func otherVersion(of user: UserID) async throws -> String? {
         for version in otherVersions {
             if try await table.row(user: user, modelVersion: version) != nil { return version }
@@ -75,7 +75,7 @@ struct Answering: Sendable {
         let position = PieceCounter()
         do throws(AnswerError) {
             var request = AnswerRequest(question)
-            // Who wants no items still wants the answer.
+            // A question that asks for no items still needs an answer.
             request.itemCount = max(1, question.itemCount)
             let generated = try await responder.answer(request, context: row?.context) { text in
                 let token = AnswerToken(questionID: question.id, position: position.next(), text: text)
@@ -86,7 +86,7 @@ struct Answering: Sendable {
             answer.items = Array(generated.items.prefix(question.itemCount))
             answer.eventCount = row?.eventCount ?? 0
             answer.computeMicroseconds = Self.microseconds(ContinuousClock.now - start)
-            // The wait for the row and for the model count too: it is what the asker waited.
+            // Includes the wait for the row and for the model, because that is what the user experienced.
             answer.firstTokenMicroseconds = min(
                 answer.computeMicroseconds,
                 answer.computeMicroseconds - min(answer.computeMicroseconds, Self.microseconds(generated.total))
@@ -94,13 +94,14 @@ struct Answering: Sendable {
             )
             return valid(answer, to: question)
         } catch {
-            // That is no word on the question: whoever comes next answers it.
+            // Cancellation says nothing about the question: the next owner of the partition answers it.
             if error == .cancelled { throw CancellationError() }
             return ended(question, .failed, reason: error.description)
         }
     }
 
-    /// The answer, unless the model wrote what no answer may hold, such as a NUL: that ends one question, not the process.
+    /// The answer, unless the model wrote something that no answer may contain, such as a NUL: that fails one question,
+    /// not the process.
     private func valid(_ answer: Answer, to question: Question) -> Answer {
         do throws(MessageError) {
             try answer.validate()
@@ -127,12 +128,12 @@ struct Answering: Sendable {
     }
 }
 
-/// What one look at a question gave.
+/// The result of one attempt at a question.
 enum QuestionOutcome: Sendable {
-    /// It is answered, for better or worse.
+    /// It is answered, successfully or not.
     case answered(Answer)
-    /// The row does not know enough events yet, and its time is not over.
+    /// The row does not cover enough events yet, and the deadline has not passed.
     case mustWaitForEvents
-    /// The database does not answer, for this reason, and its time is not over.
+    /// The database is unavailable, for this reason, and the deadline has not passed.
     case mustWaitForDatabase(String)
 }

@@ -8,7 +8,7 @@ import Tensors
 import UserModels
 
 extension App {
-    /// Makes the responder's parts and runs them until the process is told to stop.
+    /// Builds the responder's components and runs them until the process is asked to stop.
     static func run(_ configuration: LLMResponderConfiguration, _ context: ProcessContext) async throws {
         let logger = context.logger
         let health = context.health.condition("partitions assigned", waitingFor: "no partitions are assigned")
@@ -49,7 +49,7 @@ extension App {
         try await context.run([
             ServiceFunction("log") { shutdown in
                 await metrics.stream.watchLag(until: shutdown) {
-                    // What is parked is not behind the group, but it was read.
+                    // Parked questions count as lag of the group, but they have been read.
                     metrics.unread(
                         try await log.lags(group: ConsumerGroup.llmResponder, topic: Topic.questions.rawValue)
                     )

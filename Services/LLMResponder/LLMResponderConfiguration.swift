@@ -2,16 +2,16 @@ import ServiceRuntime
 import Flows
 import UserModels
 
-/// What the LLM responder can be told.
+/// Settings of the LLM responder.
 ///
-/// **Configuration keys**, beside those of `MemberConfiguration` (a batch of 4 records, 0 ms)
+/// **Configuration keys**, in addition to those of `MemberConfiguration` (a batch of 4 records, 0 ms)
 /// - `log` (text, `postgresql://localhost/userllm`): the message log.
 /// - `database` (text, `postgresql://localhost/userllm`): the database with the rows.
 /// - `bundle` (text, required): the folder of the model bundle.
-/// - `waiting-questions` (integer, 10,000): how many questions may wait in memory for their user's row to know enough
-///   events; one more is answered `failed` at once.
+/// - `waiting-questions` (integer, 10,000): how many questions may wait in memory until their user's row covers enough
+///   events; any more are answered `failed` at once.
 /// - `waiting-megabytes` (integer, 64): how much memory they may take.
-/// - `answer-limit` (duration, 20 s): how long one answer may be computed; over Kafka well below `max.poll.interval.ms`.
+/// - `answer-limit` (duration, 20 s): the time limit for one answer; over Kafka well below `max.poll.interval.ms`.
 struct LLMResponderConfiguration: Sendable {
     private static let bundleKey = ConfigurationKey<String>("bundle", help: "The folder of the model bundle")
     private static let waitingCountKey = ConfigurationKey<Int>(
@@ -34,7 +34,7 @@ struct LLMResponderConfiguration: Sendable {
         in: .seconds(1) ... .seconds(3_600),
         help: "The longest that one answer may be computed; one that takes longer fails"
     )
-    /// What a model may keep in memory of the tokens of one question.
+    /// The memory that a model may use for the tokens of one question.
     private static let answerByteCount = 512 << 20
     private static let memberKeys = MemberConfiguration.Keys(
         batchCount: (default: 4, most: 1_000),

@@ -7,7 +7,7 @@ import Synchronization
 
 /// The metrics of the LLM responder.
 final class LLMResponderMetrics: Sendable {
-    /// What every stream service has.
+    /// Metrics that every stream service has.
     let stream: StreamMetrics
     private let answers: [Answer.Status: Counter]
     private let parked: Gauge
@@ -68,18 +68,18 @@ final class LLMResponderMetrics: Sendable {
 
     /// How a question's wait ended.
     enum WaitEnd: String, CaseIterable, Sendable {
-        /// Its row knew enough, or the database was back.
+        /// Its row covers enough events, or the database is back.
         case woken
-        /// Its time was over.
+        /// Its deadline passed.
         case expired
-        /// There was no room for it, or its offset stayed too far behind.
+        /// There was no room for it, or it held the committed offset back too far.
         case refused
     }
 
-    /// Counts a wait that ended.
+    /// Counts the end of a wait.
     func count(_ end: WaitEnd) { waits[end]?.increment() }
 
-    /// Shows what waits.
+    /// Reports the waiting questions.
     func show(_ state: RespondingState) {
         parked.set(Double(state.parked.count))
         parkedBytes.set(Double(state.parked.byteCount))
@@ -88,13 +88,13 @@ final class LLMResponderMetrics: Sendable {
         readAhead.withLock { $0 = offsets }
     }
 
-    /// What of a group's lag is still to be read: questions that wait here, and those behind them, were read.
+    /// The part of a group's lag that is still unread: waiting questions, and those after them, have been read.
     func unread(_ lags: [TopicPartition: Int64]) -> [TopicPartition: Int64] {
         let ahead = readAhead.withLock { $0 }
         return Dictionary(uniqueKeysWithValues: lags.map { ($0, max(0, $1 - ahead[$0, default: 0])) })
     }
 
-    /// Counts what was committed, or needed no commit.
+    /// Counts work that was committed, or needed no commit.
     func count(_ work: RespondingState.Work, since start: ContinuousClock.Instant) {
         parkings.increment(by: work.parkedCount)
         if work.receivedCount > 0 {

@@ -1,12 +1,12 @@
 import Concurrency
 import UserModels
 
-/// The language model, on a thread of its own.
+/// The language model, on its own thread.
 actor Responder {
     private let executor = BlockingExecutor(label: "responder")
     private let engine: AnsweringEngine
 
-    /// Where this actor's work runs.
+    /// The executor of this actor's own thread.
     nonisolated var unownedExecutor: UnownedSerialExecutor { unsafe executor.asUnownedSerialExecutor() }
 
     /// Makes a responder with the weights of a bundle.
@@ -19,9 +19,10 @@ actor Responder {
     /// - Parameters:
     ///   - request: the question.
     ///   - context: the user's row; nil answers without history.
-    ///   - onToken: called with each piece as soon as it is certain.
+    ///   - onToken: called with each piece as soon as it is final.
     /// - Returns: the answer.
-    /// - Throws: `AnswerError` when the request or the context does not fit the model, or takes more than one answer may.
+    /// - Throws: `AnswerError` if the request or the context does not fit the model, or exceeds the limits of one
+    ///   answer.
     func answer(
         _ request: AnswerRequest,
         context: [Float]?,

@@ -6,17 +6,17 @@ import Flows
 import MessageLogs
 
 extension RespondingFlow {
-    /// How many parked questions are answered before fresh ones have their turn.
+    /// How many parked questions are answered before new ones get their turn.
     private static let turnCount = 4
-    /// How many that have expired are answered in one commit.
+    /// How many expired questions are answered in one commit.
     private static let expiredCount = 500
-    /// How long the database is waited for at least until something else is looked at.
+    /// The minimum wait for the database before anything else is looked at.
     private static let leastPause: Duration = .milliseconds(50)
 
     /// Answers a question, or parks it.
     ///
-    /// While too many wait for the database nothing more is read, for nothing more could be answered.
-    /// - Returns: false when the service is to stop before that.
+    /// While too many questions wait for the database, reading is paused, because no more could be answered.
+    /// - Returns: false if the service is to stop before that.
     func take(
         _ question: PlacedQuestion,
         appendedAt: Int64,
@@ -42,13 +42,13 @@ extension RespondingFlow {
                 }
                 try await pause(before: question, &state, until: shutdown)
                 if shutdown.isRequested { return false }
-                // Whoever has its partition now reads it again.
+                // The new owner of its partition reads it again.
                 if !state.holds(question.place.partition) { return true }
             }
         }
     }
 
-    /// Asks the database only while it is there: each question would wait for it anew.
+    /// Queries the database only while it is available: otherwise every question would wait for it again.
     private func attempt(_ question: PlacedQuestion) async throws -> QuestionOutcome {
         if watch.isAway, WallClock.milliseconds < question.due { return .mustWaitForDatabase("") }
         let outcome = try await answering.attempt(question)
@@ -77,7 +77,8 @@ extension RespondingFlow {
         watch.want(question.user, state.parked.leastEventCount(of: question.user))
     }
 
-    /// Waits until there is room for a question, it is over or gone, the database is back, or the service is to stop.
+    /// Waits until there is room for a question, it has expired or is gone, the database is back, or the service is to
+    /// stop.
     private func pause(
         before question: PlacedQuestion,
         _ state: inout RespondingState,
@@ -86,10 +87,10 @@ extension RespondingFlow {
         while !shutdown.isRequested, watch.isAway, state.holds(question.place.partition),
             !state.parked.hasRoom(for: question), WallClock.milliseconds < question.due
         {
-            // The group is to hear of this member now and then, however long the database is away.
+            // The group must hear from this member regularly, however long the database is unavailable.
             let look = WallClock.milliseconds + Int64(max(partBudget, Self.leastPause) / .milliseconds(1))
             let due = min(question.due, state.parked.nextDue ?? .max, look)
-            // A stop ends the wait; so does news, which `takeNews` will find again.
+            // A stop ends the wait; so does news, which `takeNews` will see again.
             _ = try await shutdown.cancelling { [signal] in
                 await Self.wait(for: signal, until: due)
                 try Task.checkCancellation()
@@ -103,7 +104,7 @@ extension RespondingFlow {
 
     // MARK: - Parked questions
 
-    /// Answers parked questions: those whose time is over, and some of those that need not wait any more.
+    /// Answers parked questions: the expired ones, and some of those that need not wait any longer.
     func answerParked(_ state: inout RespondingState) async throws {
         let start = ContinuousClock.now
         answerExpired(&state)
@@ -127,8 +128,9 @@ extension RespondingFlow {
         }
     }
 
-    /// Ends the wait of questions that hold their partition's offset too far behind what was read since: whoever takes it
-    /// over would have to read all of that again.
+    /// Ends the wait of questions that hold the committed offset too far behind what was read.
+    ///
+    /// The next owner of the partition would have to read all of that again.
     func giveUpStragglers(_ state: inout RespondingState) {
         for partition in state.work.partitions {
             while let question = state.straggler(in: partition, window: window) {
@@ -143,7 +145,7 @@ extension RespondingFlow {
 
     // MARK: - Committing
 
-    /// Commits what there is, if it says anything new.
+    /// Commits what is pending, if it changes anything.
     func commit(_ state: inout RespondingState, since start: ContinuousClock.Instant) async throws {
         state.leaveOutLost()
         let offsets = state.offsets
@@ -158,7 +160,7 @@ extension RespondingFlow {
                 )
             }
             if case .refused(let reason) = try await subscription.commitResult(of: offsets, producing: outputs) {
-                // Nobody has seen these answers; whoever has the partitions now answers again.
+                // Nobody has seen these answers; the new owner of the partitions answers again.
                 drop(Array(offsets.keys), &state)
                 state.work = RespondingState.Work()
                 metrics.stream.refusedCommits.increment()

@@ -7,20 +7,21 @@ import MessageLogs
 
 /// `questions` in, `answers` out: each answer and its question's offset in one commit.
 ///
-/// A question that must wait is parked: it stays in memory, and its partition's offset is committed no further than it,
-/// while those behind it are answered. It is looked at again when its user's row has changed (`RowWatch`) and when its time
-/// is over; until then it costs its siblings nothing and the log nothing.
+/// A question that must wait is parked: it stays in memory, and its partition's offset is committed only up to it,
+/// while later ones are answered. It is tried again when its user's row has changed (`RowWatch`) and when its deadline
+/// passes; until then it costs neither the other questions nor the log anything.
 ///
-/// A batch may take long. So it is answered and committed in parts, and between them the log is asked what is due.
+/// A batch may take long. So it is answered and committed in parts, and between them the log is polled for what is due.
 struct RespondingFlow: Service {
-    /// How far the offset of a partition may stay behind what was read; what waits longer is given up.
+    /// How far the committed offset of a partition may lag behind what was read; a question that waits longer is given
+    /// up.
     static let window: Int64 = 1_000_000
-    /// For how long events are looked for between parked questions that may be answered.
+    /// How long to poll for events between parked questions that may be answered.
     private static let glance: Duration = .milliseconds(2)
-    /// How long questions are answered until what is answered is committed, and the group hears of this member.
+    /// How long questions are answered before a commit, and before the group hears from this member.
     ///
-    /// Over Kafka a member that asks for nothing for a minute is put out of its group, and nothing it does after that is
-    /// committed. One answer may come on top of it, which has a limit of its own.
+    /// Over Kafka a member that does not poll for a minute is removed from its group, and nothing it does after that is
+    /// committed. One more answer may be added to this time; it has a limit of its own.
     static let partBudget: Duration = .seconds(5)
 
     let name = "responding-flow"
@@ -37,20 +38,20 @@ struct RespondingFlow: Service {
     private let health: HealthCondition
     let logger: Logger
 
-    /// Joins the parts.
+    /// Creates the flow from its components.
     ///
     /// - Parameters:
-    ///   - log: where answers are looked for.
-    ///   - subscription: the questions; new partitions are held.
+    ///   - log: the log to search for answers.
+    ///   - subscription: the questions; new partitions start paused.
     ///   - answering: answers one question.
-    ///   - makeWatch: makes what looks after rows; it raises the signal.
+    ///   - makeWatch: makes the row watch; it raises the signal.
     ///   - parking: how many questions may wait.
-    ///   - window: how far the offset of a partition may stay behind what was read.
-    ///   - partBudget: how long questions are answered until a commit.
-    ///   - rejectionRate: how many records may be no questions.
-    ///   - metrics: counts.
+    ///   - window: how far the committed offset of a partition may lag behind what was read.
+    ///   - partBudget: how long questions are answered before a commit.
+    ///   - rejectionRate: how many records may be invalid.
+    ///   - metrics: counts the work.
     ///   - health: whether partitions are assigned and answered.
-    ///   - logger: takes warnings.
+    ///   - logger: receives warnings.
     init(
         _ log: any MessageLog,
         _ subscription: any Subscription,
@@ -84,13 +85,13 @@ struct RespondingFlow: Service {
         )
     }
 
-    /// Takes batches until the service is to stop.
+    /// Processes batches until the service is to stop.
     func run(until shutdown: Shutdown) async throws {
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await watch.run() }
             group.addTask { try await restores.run() }
             group.addTask { try await respond(until: shutdown) }
-            // The first to end is the flow itself, or one that failed.
+            // The first to end is the flow itself, or a task that failed.
             try await group.next()
             group.cancelAll()
             try await group.waitForAll()
@@ -110,7 +111,7 @@ struct RespondingFlow: Service {
                 try await answerPart(&state, &rate, until: shutdown)
                 continue
             }
-            // After each few that waited the fresh ones have their turn.
+            // After every few parked questions the new ones get their turn.
             if state.hasReady, !shutdown.isRequested, let batch = try await subscription.readyBatch() {
                 take(.batch(batch), &state)
                 continue
@@ -123,7 +124,7 @@ struct RespondingFlow: Service {
         }
     }
 
-    /// Ends when there is something else to do than to wait for an event.
+    /// Ends when there is something else to do than wait for an event.
     private func wake(_ state: RespondingState) -> @Sendable () async -> Void {
         if state.hasReady || (state.parked.nextDue ?? .max) <= WallClock.milliseconds {
             return { try? await Task.sleep(for: Self.glance) }
@@ -131,7 +132,7 @@ struct RespondingFlow: Service {
         return { [signal, nextDue = state.parked.nextDue] in await Self.wait(for: signal, until: nextDue) }
     }
 
-    /// Waits for the signal, or for a time; after a minute it looks at the clock again, which may have been set.
+    /// Waits for the signal or a time; rechecks the clock every minute, because it may have been set.
     static func wait(for signal: Signal, until time: Int64?) async {
         guard let time else { return await signal.wait() }
         let rest = time.subtractingReportingOverflow(WallClock.milliseconds).partialValue
@@ -161,14 +162,14 @@ struct RespondingFlow: Service {
         }
     }
 
-    /// While a batch is worked on, lets the group hear of this member now and then, and gives up what is to go to others.
+    /// During a batch, lets the group hear from this member regularly, and gives up partitions that were reassigned.
     func takeWhatIsDue(_ state: inout RespondingState) async throws {
         guard state.nextRecord != nil, ContinuousClock.now - state.askedAt >= partBudget else { return }
         while let event = try await subscription.eventBesideRecords() { take(event, &state) }
         state.askedAt = .now
     }
 
-    /// Takes what the others found out.
+    /// Takes the results of the row watch and of the restores.
     private func takeNews(_ state: inout RespondingState) {
         for found in restores.take() {
             state.sharesPartitions = found.sharesPartitions
@@ -189,7 +190,7 @@ struct RespondingFlow: Service {
         for (user, eventCount) in news.found { state.makeReady(state.parked.places(of: user, knowing: eventCount)) }
     }
 
-    /// Others have these partitions now, and read what waits here from the log.
+    /// Drops partitions that now belong to others, who read the questions waiting here from the log.
     func drop(_ partitions: [TopicPartition], _ state: inout RespondingState) {
         for user in state.drop(partitions) { watch.want(user, state.parked.leastEventCount(of: user)) }
     }
@@ -207,7 +208,7 @@ struct RespondingFlow: Service {
 
     // MARK: - Questions
 
-    /// Answers questions of the batch at hand, at least one, until the time of a part is over, and commits them.
+    /// Answers questions of the current batch, at least one, until the part's time is used up, and commits them.
     private func answerPart(
         _ state: inout RespondingState,
         _ rate: inout RejectionRate,

@@ -3,43 +3,43 @@ import Messages
 import Flows
 import MessageLogs
 
-/// What the flow knows of its partitions and their questions, and what the next commit takes.
+/// The flow's state of its partitions and questions, and the contents of the next commit.
 struct RespondingState {
-    /// How far a partition is.
+    /// The progress of a partition.
     private struct Progress {
         /// The next offset to be read.
         var position: Int64
-        /// Past every question that has an answer in the log, of this process or an earlier one.
+        /// One past the last question that has an answer in the log, from this process or an earlier one.
         var end: Int64
-        /// What the group has; nil while this process has committed nothing.
+        /// The group's committed offset; nil while this process has committed nothing.
         var committed: Int64?
     }
 
-    /// What the next commit takes.
+    /// The contents of the next commit.
     struct Work {
         var answers: [(question: PlacedQuestion, answer: Answer)] = []
         var rejections: [RejectedRecord] = []
-        /// Partitions of which something was read or answered.
+        /// Partitions in which something was read or answered.
         var partitions: Set<TopicPartition> = []
-        /// Of the answered.
+        /// The answered questions.
         var keys: Set<QuestionKey> = []
         /// Records that were read.
         var receivedCount = 0
-        /// Of these, how many wait now.
+        /// How many of these are waiting now.
         var parkedCount = 0
     }
 
     private var partitions: [TopicPartition: Progress] = [:]
-    /// Whether answers go to the partitions of their questions' numbers.
+    /// Whether answers go to the partitions with the same numbers as their questions'.
     var sharesPartitions = false
     var parked: ParkedQuestions
     var answered = AnsweredQuestions()
     var work = Work()
-    /// Records of the last batch that nobody has looked at yet.
+    /// Unprocessed records of the last batch.
     private var rest: ArraySlice<Record> = []
-    /// When the subscription was last asked what is due.
+    /// When the subscription was last polled for what is due.
     var askedAt = ContinuousClock.now
-    /// Parked questions that may be answered now, in the order in which that was found out.
+    /// Parked questions that may be answered now, in the order in which they became ready.
     private var ready: [PlacedQuestion.Place] = []
     private var isReady: Set<PlacedQuestion.Place> = []
 
@@ -51,7 +51,7 @@ struct RespondingState {
     /// Whether no partition is held.
     var isEmpty: Bool { partitions.isEmpty }
 
-    /// Whether a partition's records are this process's to deal with.
+    /// Whether this process owns a partition.
     func holds(_ partition: TopicPartition) -> Bool { partitions[partition] != nil }
 
     /// Takes over a partition.
@@ -60,10 +60,10 @@ struct RespondingState {
         answered.begin(partition, restored)
     }
 
-    /// Forgets partitions, and gives the users of their parked questions.
+    /// Drops partitions, and returns the users of their parked questions.
     mutating func drop(_ dropped: [TopicPartition]) -> Set<UserID> {
         for partition in dropped { partitions[partition] = nil }
-        // They are others' now, or come again from the offset that is committed.
+        // They belong to others now, or are read again from the committed offset.
         rest.removeAll { dropped.contains($0.source) }
         answered.forget(dropped)
         return parked.drop(dropped)
@@ -71,13 +71,13 @@ struct RespondingState {
 
     // MARK: - Reading
 
-    /// Takes in the records of a batch, as far as their partitions are held.
+    /// Takes the records of a batch whose partitions are held.
     mutating func take(_ batch: Batch) { rest += batch.records.filter { holds($0.source) } }
 
-    /// The first record that nobody has looked at yet.
+    /// The first unprocessed record.
     var nextRecord: Record? { rest.first }
 
-    /// Notes that the first record is dealt with, or waits; it may be gone, with its partition.
+    /// Marks the first record as done or waiting; it may already be gone, with its partition.
     mutating func advance(past record: Record) {
         guard let first = rest.first, first.source == record.source, first.offset == record.offset else { return }
         rest = rest.dropFirst()
@@ -85,13 +85,13 @@ struct RespondingState {
         partitions[record.source]?.position = max(position, record.offset + 1)
     }
 
-    /// What is before this is done with: the first question that waits, or what is read next.
+    /// Everything before this offset is done: that of the first question that waits, or the next one to read.
     private func floor(of partition: TopicPartition) -> Int64? {
         guard let position = partitions[partition]?.position else { return nil }
         return min(position, parked.first(in: partition) ?? position)
     }
 
-    /// How many offsets of each partition were read and are not behind the group.
+    /// How many offsets of each partition were read but not committed for the group.
     var readAhead: [TopicPartition: Int64] {
         var ahead: [TopicPartition: Int64] = [:]
         for (partition, progress) in partitions {
@@ -100,7 +100,8 @@ struct RespondingState {
         return ahead
     }
 
-    /// The first question that waits in a partition, if more was read since than the group's offset may stay behind.
+    /// The first question that waits in a partition, if the committed offset lags further behind than the window
+    /// allows.
     func straggler(in partition: TopicPartition, window: Int64) -> PlacedQuestion? {
         guard let position = partitions[partition]?.position, let first = parked.first(in: partition),
             position - first > window
@@ -117,25 +118,25 @@ struct RespondingState {
         work.partitions.insert(question.place.partition)
     }
 
-    /// The offsets to commit, of the partitions in `work` that are held still.
+    /// The offsets to commit, for the partitions in `work` that are still held.
     var offsets: [TopicPartition: Int64] {
         var offsets: [TopicPartition: Int64] = [:]
         for partition in work.partitions { offsets[partition] = floor(of: partition) }
         return offsets
     }
 
-    /// Whether a commit would say something new.
+    /// Whether a commit would change anything.
     var hasNews: Bool {
         !work.answers.isEmpty || !work.rejections.isEmpty
             || offsets.contains { partitions[$0.key]?.committed != $0.value }
     }
 
-    /// How far a partition will be with the next commit.
+    /// The progress of a partition after the next commit.
     func progress(of partition: TopicPartition) -> AnswerProgress {
         AnswerProgress(end: partitions[partition].map { max($0.position, $0.end) } ?? 0)
     }
 
-    /// Leaves out what is of partitions that are not held any more.
+    /// Removes everything that belongs to partitions no longer held.
     mutating func leaveOutLost() {
         let held = partitions
         work.answers.removeAll { held[$0.question.place.partition] == nil }
@@ -143,7 +144,7 @@ struct RespondingState {
         work.partitions.formIntersection(held.keys)
     }
 
-    /// Notes that `work` is committed, or needs no commit, and gives it.
+    /// Marks `work` as committed, or as needing no commit, and returns it.
     mutating func finish(_ offsets: [TopicPartition: Int64], isCommitted: Bool, now: Int64) -> Work {
         for (partition, offset) in offsets where isCommitted { partitions[partition]?.committed = offset }
         for (partition, answers) in Dictionary(grouping: work.answers, by: \.question.place.partition) {

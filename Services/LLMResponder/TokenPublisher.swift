@@ -5,10 +5,10 @@ import Flows
 import MessageLogs
 import Synchronization
 
-/// Sends the pieces of answers while they are written, as well as it can.
+/// Publishes the pieces of answers while they are generated, on a best-effort basis.
 ///
-/// The model does not wait for the log: pieces queue up here, those that queue up together go together, and past a bound
-/// they are dropped. The final answer has the whole text.
+/// The model does not wait for the log: pieces queue up here, queued pieces are sent together, and above a limit they
+/// are dropped. The final answer has the whole text.
 final class TokenPublisher: Service {
     private struct Queue {
         var records: [OutgoingRecord] = []

@@ -5,7 +5,7 @@ import Tensors
 @main
 struct App {
     static func main() async {
-        // Before anything computes: the process may start itself again with other settings of the matrix library.
+        // Before any computation: the process may restart itself with other settings of the matrix library.
         ComputeRuntime.prepare()
         await Program(
             "trainer",

@@ -2,18 +2,18 @@ import Datasets
 import Bytes
 import Files
 
-/// What a file held up to a place, as a digest of it; of a compressed file, what it holds.
+/// A digest of a file's content up to a position; for a compressed file, of the decompressed content.
 struct Checkpoint: Encodable, Equatable, Sendable {
     var byteOffset: UInt64
     var sha256: String
 }
 
 extension [Checkpoint] {
-    /// Adds a later one, and drops some of those that are close to each other: the list stays short however long the file.
+    /// Adds a later checkpoint and drops some that are close together, so that the list stays short for any file.
     mutating func keep(_ checkpoint: Checkpoint) {
         if let last, last.byteOffset >= checkpoint.byteOffset { return }
         let spacing = checkpoint.byteOffset / 16
-        // The last before this one was needed only while it was the last.
+        // The previous last one was needed only while it was the last.
         if count >= 2, self[count - 1].byteOffset - self[count - 2].byteOffset < spacing { removeLast() }
         append(checkpoint)
         guard count > 32 else { return }
@@ -26,7 +26,7 @@ extension [Checkpoint] {
     }
 }
 
-/// Reads a file beside those who make events of it, and keeps digests of all that stands before a place.
+/// Reads a file in parallel with the event reader, and keeps digests of everything before a position.
 struct ContentProof {
     /// How far it has read.
     private(set) var byteOffset: UInt64 = 0
@@ -42,13 +42,13 @@ struct ContentProof {
 
     init(_ path: String) throws(InputFileError) { file = try InputFile(path) }
 
-    /// What stands before the place that it has come to.
+    /// The checkpoint at the current position.
     var checkpoint: Checkpoint {
         let hash = hash
         return Checkpoint(byteOffset: byteOffset, sha256: hash.hexDigest())
     }
 
-    /// Reads up to a place; false when the file ends before.
+    /// Reads up to a position; false if the file ends before it.
     mutating func advance(to target: UInt64) throws(InputFileError) -> Bool {
         while byteOffset < target {
             guard try fill() else { return false }
@@ -57,9 +57,9 @@ struct ContentProof {
         return true
     }
 
-    /// Reads up to where an event ended; false when the file ends before.
+    /// Reads up to the end of an event; false if the file ends before it.
     ///
-    /// Of a line of which only some events were taken, all is read, for it must not change either.
+    /// A line of which only some events were taken is read in full, because it must not change either.
     mutating func advance(to position: ReadPosition) throws(InputFileError) -> Bool {
         guard try advance(to: position.byteOffset) else { return false }
         if position.eventsOfLine > 0, byteOffset == position.byteOffset { try passLine() }
@@ -74,17 +74,17 @@ struct ContentProof {
         } while lastByte != UInt8(ascii: "\n")
     }
 
-    /// What follows a last line that had no end when it was read.
+    /// What follows a last line that had no line end when it was read.
     enum Continuation: Equatable {
         /// Nothing, or another line.
         case none
-        /// The end that it had not, of so many bytes.
+        /// The missing line end, of this many bytes.
         case lineEnd(Int)
         /// More of the line.
         case text
     }
 
-    /// Looks at what follows the place, without going on.
+    /// Looks at what follows the current position, without advancing.
     mutating func continuation() throws(InputFileError) -> Continuation {
         guard lastByte != UInt8(ascii: "\n"), try fill(2) else { return .none }
         if bytes[start] == UInt8(ascii: "\n") { return .lineEnd(1) }
@@ -106,7 +106,7 @@ struct ContentProof {
         byteOffset += UInt64(count)
     }
 
-    /// Sees to it that there are bytes, so many if the file has them; false at its end.
+    /// Buffers this many bytes if the file has them; false at its end.
     private mutating func fill(_ wanted: Int = 1) throws(InputFileError) -> Bool {
         if start > 0, end - start < wanted {
             for index in start..<end { bytes[index - start] = bytes[index] }

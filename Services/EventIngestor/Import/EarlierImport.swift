@@ -2,29 +2,29 @@ import Foundation
 import Files
 import ServiceRuntime
 
-/// An import that was begun before, as the state says which lies beside its file.
+/// An earlier import, as described by the state file next to its input.
 struct EarlierImport: Sendable {
-    /// Where its state is kept.
+    /// The path of its state.
     let statePath: String
-    /// The file that it was of; it may be gone.
+    /// The file it imported, which may be gone.
     let file: String
     let state: ImportState
 
-    /// How much of a file is what the import had read.
+    /// How much of a file matches what the import had read.
     struct Overlap: Equatable, Sendable {
-        /// Bytes from the beginning on, of what a compressed file holds.
+        /// Bytes from the beginning, of the decompressed content.
         var byteCount: UInt64
-        /// Whether that is all that was read.
+        /// Whether that is everything the import had read.
         var isWhole: Bool
     }
 
-    /// The imports whose states lie in some folders; those from which nothing can have been sent are left out.
+    /// The imports whose states are in the given folders, without those that cannot have sent anything.
     ///
     /// - Parameters:
     ///   - folders: where to look.
     ///   - ownPath: the state of the import that looks.
-    ///   - onFailure: told of a state that cannot be read, and why: it may be of anything.
-    /// - Returns: the imports, folder by folder and by name.
+    ///   - onFailure: called for a state that cannot be read, with the reason; it may belong to anything.
+    /// - Returns: the imports, by folder and by name.
     static func inFolders(
         _ folders: [String],
         except ownPath: String,
@@ -51,10 +51,10 @@ struct EarlierImport: Sendable {
         return found
     }
 
-    /// How much a file has in common with what each of these imports had read; nil where it begins otherwise.
+    /// How much a file has in common with what each import had read; nil if it begins differently.
     ///
-    /// The file is read once as far as any of them had its first proof, which for most is not far. One that ends before that
-    /// is compared with the other file itself.
+    /// The file is read once, up to the furthest of the imports' first checkpoints, which is usually close. A file that
+    /// ends before its checkpoint is compared with the other file directly.
     static func overlaps(of file: String, with imports: [EarlierImport]) throws -> [Overlap?] {
         let firsts = imports.map(\.state.checkpoints.first)
         var digests: [UInt64: String] = [:]
@@ -73,7 +73,8 @@ struct EarlierImport: Sendable {
         }
     }
 
-    /// Whether all that a file holds, so many bytes, is the beginning of another; whether it may be is seen by little of it.
+    /// Whether a file's whole content, of this many bytes, is the beginning of another; a small part is enough to rule
+    /// it out.
     private static func isBeginning(_ file: String, _ byteCount: UInt64, of other: String) -> Bool {
         guard byteCount > 0, RegularFile.exists(other), !RegularFile.isSame(file, other) else { return false }
         do throws(InputFileError) {
@@ -85,7 +86,7 @@ struct EarlierImport: Sendable {
             }
             return true
         } catch {
-            // The other is not needed, so that nothing has to be right about it.
+            // The other file is not needed, so an error in it does not matter.
             return false
         }
     }

@@ -4,18 +4,18 @@ import Files
 import Messages
 import ServiceRuntime
 
-/// Reads part of a file to its end, before any event of it is sent, and puts the events in order.
+/// Reads part of a file to its end before any event of it is sent, and puts the events in order.
 ///
-/// Bad lines are found here. A part that is in order of time already, as logs are, is not sorted: it is read once more
+/// Bad lines are found here. A part that is already in time order, as logs are, is not sorted: it is read a second time
 /// while it is sent.
 struct ImportArrangement {
-    /// The events in order, where they had to be sorted.
+    /// The events in order, if they had to be sorted.
     private(set) var sorted: SortedRecords?
     /// What was left out, decoded or assumed.
     private(set) var counts = ReadingCounts()
-    /// What the file holds, on the way to the end of the part.
+    /// Digests of the file's content, on the way to the end of the part.
     private(set) var checkpoints: [Checkpoint] = []
-    /// How many runs were sorted on the disk.
+    /// How many sorted runs were written to disk.
     private(set) var runCount = 0
 
     private let source: ImportSource
@@ -34,7 +34,7 @@ struct ImportArrangement {
 
     /// Reads to the end of the file.
     ///
-    /// - Returns: the part, nil when there is no event; and the greatest time in it.
+    /// - Returns: the part, nil if there is no event; and the latest time in it.
     mutating func read(
         firstEvent: Int,
         latestBefore: Int64?,
@@ -44,7 +44,7 @@ struct ImportArrangement {
         isOutOfOrder = source.order == .interleaved
         let isWhole = try pass(atMost: .max, keepsAll: isOutOfOrder, proof: &proof, progress)
         if !isWhole {
-            // What came first was in order and was not kept; what came now is not.
+            // The earlier events were in order and were not kept; this one is out of order.
             var none: ContentProof?
             _ = try pass(atMost: .max, keepsAll: true, proof: &none, progress)
             try prove(end, &proof)
@@ -65,7 +65,7 @@ struct ImportArrangement {
         return (part, latest)
     }
 
-    /// Reads a part that was in order once before; what the file holds up to its end is proven to be the same.
+    /// Reads again a part that was in order the first time; proves that the file's content up to its end is unchanged.
     mutating func read(again part: ImportState.Part, _ progress: @Sendable (Int) -> Void) throws {
         var none: ContentProof?
         isOutOfOrder = true
@@ -83,7 +83,7 @@ struct ImportArrangement {
 
     // MARK: - Reading
 
-    /// Reads events from the first one on; false when one is out of order and those before it were not kept.
+    /// Reads events from the first one; false if one is out of order and the ones before it were not kept.
     private mutating func pass(
         atMost limit: Int,
         keepsAll: Bool,
@@ -117,7 +117,7 @@ struct ImportArrangement {
     private mutating func keep(_ event: Event, _ keepsAll: Bool) throws {
         guard sorter != nil else { return }
         let packed = try ImportEvent(event).packed(number: UInt64(count))
-        // A part in order needs no run on the disk; that it is so to its end is the bet.
+        // A part in order needs no runs on disk; this bets that it stays in order to its end.
         if !isOutOfOrder, !keepsAll, sorter?.fits(packed.count) == false {
             sorter = nil
             return
@@ -147,7 +147,7 @@ struct ImportArrangement {
         sorted = source.order == .interleaved ? try Self.interleaved(records, source.sorter(share: 2)) : records
     }
 
-    /// All users in turn, in the order their earliest events stand in the file.
+    /// All users in turn, in the order of their first events in the file.
     private static func interleaved(
         _ records: consuming SortedRecords,
         _ sorter: consuming ExternalSorter
@@ -166,7 +166,7 @@ struct ImportArrangement {
     }
 }
 
-/// Counts events of a part that are older than some that their users had before it, in bounded memory.
+/// Counts events of a part that are older than earlier-sent events of the same user, in bounded memory.
 struct LateEvents {
     private let source: ImportSource
 
@@ -175,15 +175,15 @@ struct LateEvents {
     func count(upTo start: ReadPosition, until part: ImportState.Part, _ progress: @Sendable (Int) -> Void) throws
         -> Int
     {
-        // What the part holds may still be in memory.
+        // The part's own events may still be in memory.
         var sorter = source.sorter(share: 4)
         var reader = try source.events(from: .start)
         var number = 0
         while let event: Event = try reader.next() {
-            // The position is behind the event, so one that ends where the part begins was sent before.
+            // The position is after the event, so an event that ends where the part begins was already sent.
             let isLate = !reader.position.isNotAfter(start)
             guard reader.position.isNotAfter(part.end) else { break }
-            // A user's events that were sent come first.
+            // A user's events that were already sent sort first.
             let time = UInt64(clamping: event.time) & ~(1 << 63)
             try sorter.add(SortKey(ImportEvent.number(of: Array(event.user.utf8)), time | (isLate ? 1 << 63 : 0)), [])
             number += 1

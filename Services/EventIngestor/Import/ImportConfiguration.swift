@@ -3,22 +3,24 @@ import Bytes
 import Foundation
 import ServiceRuntime
 
-/// What `event-ingestor import` can be told.
+/// Settings of `event-ingestor import`.
 ///
 /// **Configuration keys**
 /// - `log` (text, `postgresql://localhost/userllm`): the message log.
-/// - `format` (`auto`, `movielens`, `amazon`, `google-local`, `recbole`, `csv`, `sequences`, `ndjson`; `auto`): what the file
-///   holds; `auto` sees it by its name and first lines.
-/// - `order` (`time`, `file`, `interleaved`; `time`, or `file` for a set without times): in which order events are sent.
-/// - `sort-memory` (integer, 256 MB): what sorting may take; more is sorted on the disk, in the folder `TMPDIR`, or beside
-///   the state where that is not set.
+/// - `format` (`auto`, `movielens`, `amazon`, `google-local`, `recbole`, `csv`, `sequences`, `ndjson`; `auto`): the
+///   file's format; `auto` detects it from the name and the first lines.
+/// - `order` (`time`, `file`, `interleaved`; `time`, or `file` for a data set without times): the order in which events
+///   are sent.
+/// - `sort-memory` (integer, 256 MB): memory for sorting; anything beyond it is sorted on disk, in the folder `TMPDIR`,
+///   or next to the state if that is not set.
 /// - `rate` (number, 0): events per second; 0 is as fast as the log takes them.
-/// - `batch-events` (integer, 5,000): events that are appended together.
-/// - `state` (text, beside the file): where it is kept how far the import is.
-/// - `skip-bad-lines` (flag, false): leaves lines out that cannot be read, and counts them.
-/// - `send-again` (flag, false): also sends what was sent to the log before from another file, or by another state.
+/// - `batch-events` (integer, 5,000): events per append.
+/// - `state` (text, next to the file): where the import's progress is kept.
+/// - `skip-bad-lines` (flag, false): skips and counts lines that cannot be read.
+/// - `send-again` (flag, false): also sends content that was already sent to the log from another file, or with another
+///   state.
 struct ImportConfiguration: Sendable {
-    /// What a file holds.
+    /// The format of a file.
     enum Format: String, CaseIterable, ConfigurationValue {
         case automatic = "auto"
         case movieLens = "movielens"
@@ -29,21 +31,21 @@ struct ImportConfiguration: Sendable {
         case sequences
         case ndjson
 
-        /// The same, as data sets call it; nil to find it out.
+        /// The corresponding data set format; nil to detect it.
         var dataset: DatasetFormat? { DatasetFormat(rawValue: rawValue) }
     }
 
-    /// In which order events are sent.
+    /// The order in which events are sent.
     enum Order: String, CaseIterable, ConfigurationValue {
-        /// By time, those of one time as in the file: so each user's are in the order that `trainer prepare` has them in.
+        /// By time, ties in file order, so that each user's events are in the same order as in `trainer prepare`.
         case time
-        /// As they stand in the file.
+        /// In file order.
         case file
-        /// Each user's first event, then each user's second, and so on, each user's in order of time.
+        /// Each user's first event, then each user's second, and so on, each user's events in time order.
         case interleaved
     }
 
-    /// The most events that are appended together.
+    /// The most events per append.
     static let largestBatch = 50_000
 
     private static let formatKey = ConfigurationKey<Format>("format", default: .automatic, help: "What the file holds")
@@ -101,14 +103,14 @@ struct ImportConfiguration: Sendable {
     let log: String
     let format: Format
     let order: Order
-    /// Whether the order was asked for; else a set without times is sent as it stands.
+    /// Whether the order was set explicitly; otherwise a data set without times is sent in file order.
     let isOrderGiven: Bool
-    /// What sorting may take, in bytes.
+    /// Memory for sorting, in bytes.
     var sortMemory: Int
     let rate: Double
     let batchCount: Int
     let skipsBadLines: Bool
-    /// Whether events are sent although the same content was sent before.
+    /// Whether events are sent even if the same content was sent before.
     let sendsAgain: Bool
     private let state: String?
 
@@ -127,18 +129,18 @@ struct ImportConfiguration: Sendable {
         sendsAgain = try reader.value(of: Self.againKey)
     }
 
-    /// Where it is kept how far the import is: one file for each log.
+    /// Where the import's progress is kept: one file per log.
     func statePath(for file: String) -> String { state ?? file + stateSuffix }
 
-    /// Whether a place for it was named.
+    /// Whether a path for the state was given.
     var isStateNamed: Bool { state != nil }
 
-    /// Whether a state has the name that it gets for this address of the log.
+    /// Whether a state has the name that this log address gives it.
     func isOfSameAddress(state path: String) -> Bool { path.hasSuffix(stateSuffix) }
 
     private var stateSuffix: String { ".import-\(Self.target(Redaction.address(log)))" }
 
-    /// The file beside which a state lies, by its name; nil when it is not called as one.
+    /// The file that a state belongs to, by the state's name; nil if that is not the name of a state.
     static func file(ofState path: String) -> String? {
         let suffix = path.suffix(".import-".count + targetLength)
         guard suffix.hasPrefix(".import-"), suffix.count < path.count,
@@ -147,7 +149,7 @@ struct ImportConfiguration: Sendable {
         return String(path.dropLast(suffix.count))
     }
 
-    /// Where versions before this kept it: one file for each log and order.
+    /// Where earlier versions kept the progress: one file per log and order.
     func earlierStatePaths(for file: String) -> [String] {
         guard state == nil else { return [] }
         return ["file", "interleaved"].map { "\(file).import-\(Self.target("\(Redaction.address(log))\n\($0)"))" }
@@ -158,13 +160,13 @@ struct ImportConfiguration: Sendable {
         SHA256.hexDigest(of: Array(text.utf8)).prefix(targetLength)
     }
 
-    /// The folder for what is sorted on the disk.
+    /// The folder for sorting on disk.
     static func sortFolder(state: String) -> String {
         if let folder = ProcessInfo.processInfo.environment["TMPDIR"], !folder.isEmpty { return folder }
         return folder(of: state)
     }
 
-    /// The folder that a file lies in.
+    /// The folder that contains a file.
     static func folder(of path: String) -> String {
         let folder = (path as NSString).deletingLastPathComponent
         return folder.isEmpty ? "." : folder

@@ -7,7 +7,7 @@ import Files
 struct ImportEvent: Sendable, Equatable {
     /// The user's id, UTF-8: the record's key.
     let user: [UInt8]
-    /// The event as the log takes it.
+    /// The event in the form that the log stores.
     let value: [UInt8]
 
     init(user: [UInt8], value: [UInt8]) {
@@ -22,7 +22,7 @@ struct ImportEvent: Sendable, Equatable {
 
     // MARK: - While it is sorted
 
-    /// The event in one piece, behind a number of the sorter's own.
+    /// The event as one byte string, after a number chosen by the sorter.
     func packed(number: UInt64) -> [UInt8] {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(10 + user.count + value.count)
@@ -32,7 +32,7 @@ struct ImportEvent: Sendable, Equatable {
         return bytes + user + value
     }
 
-    /// The event that `packed` made these bytes of.
+    /// The event that `packed` turned into these bytes.
     static func unpacked(_ bytes: [UInt8]) -> (event: ImportEvent, number: UInt64) {
         var number: UInt64 = 0
         for index in 0..<8 { number |= UInt64(bytes[index]) << (8 * UInt64(index)) }
@@ -40,7 +40,7 @@ struct ImportEvent: Sendable, Equatable {
         return (ImportEvent(user: Array(bytes[10..<end]), value: Array(bytes[end...])), number)
     }
 
-    /// A number that stands for a user; two users have the same one as good as never.
+    /// A hash that stands for a user; collisions are practically impossible.
     static func number(of user: [UInt8]) -> UInt64 {
         SHA256.digest(of: user).prefix(8).reduce(0) { $0 << 8 | UInt64($1) }
     }
@@ -49,11 +49,11 @@ struct ImportEvent: Sendable, Equatable {
 /// Events that are appended together, in order.
 struct ImportBatch: Sendable {
     var events: [ImportEvent] = []
-    /// Where in the file the last of them ended; nil when they do not come in the file's order.
+    /// Where in the file the last of them ended; nil if they are not in file order.
     var position: ReadPosition?
-    /// What the file held up to there, where that is not known before.
+    /// The file's digest up to that position, if it is not known already.
     var checkpoint: Checkpoint?
-    /// What was left out, decoded or assumed up to there, by all runs; nil where that is known before.
+    /// What was left out, decoded or assumed up to that position, by all runs; nil if it is known already.
     var counts: ReadingCounts?
     /// How much of the file on disk has been read.
     var bytesRead = 0

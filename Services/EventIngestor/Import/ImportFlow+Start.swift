@@ -5,12 +5,13 @@ import ServiceRuntime
 import Flows
 import MessageLogs
 
-/// What an import makes sure of before it sends anything: that it goes on from the right state, in the log that the state is
-/// about, and that the same events were not sent before.
+/// What an import verifies before it sends anything: that it resumes from the right state, in the log that the state
+/// describes, and that the same events were not sent before.
 extension ImportFlow {
     // MARK: - The state
 
-    /// The lock of the file beside which a state lies that was named, for that file's import may go on from it too.
+    /// The lock of the file that an explicitly named state belongs to, because that file's import may resume from it
+    /// too.
     func lockOfNamedState() throws(ProcessFailure) -> FileLock? {
         guard configuration.isStateNamed,
             let other = ImportConfiguration.file(ofState: configuration.statePath(for: source.file)),
@@ -25,7 +26,7 @@ extension ImportFlow {
         return lock
     }
 
-    /// Checks that the state is of an import as it is now.
+    /// Checks that the state belongs to an import with the present settings.
     func check(_ state: ImportState, _ path: String) throws(ProcessFailure) {
         guard state.format == source.format else {
             throw ProcessFailure(
@@ -44,13 +45,15 @@ extension ImportFlow {
         }
     }
 
-    // MARK: - The same events, by another name
+    // MARK: - The same events under another name
 
-    /// Looks for imports of the same content into the same log, before anything is sent: by another name of the file, as a
-    /// link, a copy or compressed, or by another address of the log.
+    /// Looks for imports of the same content into the same log, before anything is sent.
     ///
-    /// States are found beside the file, beside what it is a link to, and beside a state that was named. Of the same file
-    /// it goes on from there; content that was sent from another file is not sent again unless that is asked for.
+    /// The file may have another name, as a link, a copy or compressed, and the log may have another address.
+    ///
+    /// States are searched next to the file, next to its link target, and next to a named state. For the same file the
+    /// import resumes from the state found; content that was sent from another file is not sent again unless that is
+    /// requested.
     func lookForEarlierImports(_ run: inout ImportRun) async throws {
         guard !configuration.sendsAgain else { return }
         let files = [source.file, RegularFile.realPath(source.file), run.path]
@@ -70,7 +73,7 @@ extension ImportFlow {
             guard let overlap, try await isInThisLog(one, until: run.shutdown) else { continue }
             found.append((one, overlap))
         }
-        // Where there are several, the one that has come farthest.
+        // If there are several, take the one that has come furthest.
         found.sort { $0.one.state.doneCount > $1.one.state.doneCount }
         if !configuration.isStateNamed,
             let own = found.first(where: { RegularFile.isSame($0.one.file, source.file) && $0.overlap.isWhole })
@@ -84,7 +87,7 @@ extension ImportFlow {
         if let first = found.first { throw sentBefore(first.one, first.overlap) }
     }
 
-    /// Whether an import sent its events to this log, whatever the log was called.
+    /// Whether an import sent its events to this log, whatever address it used.
     private func isInThisLog(_ one: EarlierImport, until shutdown: Shutdown) async throws -> Bool {
         let trace = trace(of: one.state)
         guard let place = one.state.place else {
@@ -95,7 +98,7 @@ extension ImportFlow {
         }
         switch finding {
         case .record: return true
-        // Nobody can tell any more; where the address is the same, it is as good as certain.
+        // It can no longer be verified; if the address is the same, it is practically certain.
         case .deleted: return configuration.isOfSameAddress(state: one.statePath)
         case .other: return false
         }
@@ -116,10 +119,13 @@ extension ImportFlow {
 
     // MARK: - The log
 
-    /// Checks that the log has what the state says is done: one that was made anew at the same address has not, nor has one
-    /// that was put back to what it was before.
+    /// Checks that the log contains what the state counts as done.
     ///
-    /// An event of the import must lie where it lay. A log that is a copy has it elsewhere, and then is searched for it.
+    /// A log that was recreated at the same address does not, and neither does one that was restored from an older
+    /// backup.
+    ///
+    /// An event of the import must be at the recorded offset. A copy of the log has it elsewhere, so there it is
+    /// searched for.
     func checkLogHasWhatIsDone(_ run: inout ImportRun) async throws {
         let state = run.state
         guard state.doneCount > 0 else { return }
@@ -192,7 +198,7 @@ extension ImportFlow {
         return isOver ? .max : sum
     }
 
-    /// Asks the log, and again while it is away, as it is when its leader changes.
+    /// Queries the log, and retries while it is unavailable, such as during a leader change.
     private func asking<Value: Sendable>(
         until shutdown: Shutdown,
         _ question: () async throws(StreamError) -> Value

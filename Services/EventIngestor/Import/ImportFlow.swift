@@ -5,12 +5,12 @@ import ServiceRuntime
 import Flows
 import MessageLogs
 
-/// Sends the events of a file to the log, each exactly once, and each user's in order.
+/// Sends the events of a file to the log, each exactly once, and each user's events in order.
 ///
-/// Each record carries a header with the import's id and the event's number. Before an append, the state file says which
-/// numbers are under way; after a crash, or an append whose outcome is not known, the log is read back for those numbers,
-/// and only the missing ones are sent. At its end every import tells what was left out, decoded or assumed in all of its
-/// runs.
+/// Each record carries a header with the import's id and the event's number. Before an append, the state file says
+/// which numbers are in flight. After a crash, or an append whose outcome is unknown, the log is read back for those
+/// numbers, and only the missing ones are sent. At its end every import reports what was left out, decoded or assumed
+/// in all of its runs.
 struct ImportFlow: Service {
     let name = "import"
     let configuration: ImportConfiguration
@@ -23,7 +23,7 @@ struct ImportFlow: Service {
         for earlier in configuration.earlierStatePaths(for: source.file) where RegularFile.exists(earlier) {
             throw ImportState.ofFirstVersion(earlier, nil)
         }
-        // Two that go on from one state would both send what comes next.
+        // Two imports that resumed from one state would both send the same events next.
         guard let lock = try FileLock(file: source.file) else {
             throw ProcessFailure(
                 "another import of \(source.file) is running: wait until it has ended, or stop it",
@@ -36,7 +36,7 @@ struct ImportFlow: Service {
         let state = try ImportState.read(path) ?? ImportState(order: source.order.rawValue, format: source.format)
         var run = ImportRun(self, state, path, until: shutdown)
         do {
-            // Whoever reads a file for this task ends soon after the process is told to.
+            // Every file reader of this task stops soon after the process is asked to.
             try await InputFile.$stop.withValue(ReadingStop { shutdown.isRequested }) { try await send(&run) }
         } catch {
             guard shutdown.isRequested, Self.isStop(error) else { throw error }
@@ -49,18 +49,18 @@ struct ImportFlow: Service {
         }
     }
 
-    /// Whether an error only says that the process is to end.
+    /// Whether an error only means that the process is to stop.
     private static func isStop(_ error: any Error) -> Bool {
         error is DatasetError || error is InputFileError || error as? SortError == .stopped
     }
 
-    // MARK: - All there is to send
+    // MARK: - Everything left to send
 
     private func send(_ run: inout ImportRun) async throws {
         if run.state.doneCount + run.state.pendingCount == 0 { try await lookForEarlierImports(&run) }
         try check(run.state, run.path)
         try await checkLogHasWhatIsDone(&run)
-        // A state of version 2 has counted nothing, so that what is told is what was counted since.
+        // A state of version 2 has no counts, so the totals start now.
         if run.state.totals == nil { run.state.totals = ImportState.Totals() }
         if !source.dataset.passedOver.isEmpty {
             logger.notice(
@@ -96,7 +96,7 @@ struct ImportFlow: Service {
         }
     }
 
-    /// Sends what is left of the last part, and then what the file holds behind it as another.
+    /// Sends the rest of the last part, and then what follows it in the file as another part.
     private func sendParts(_ run: inout ImportRun) async throws {
         if let part = run.state.part, run.state.doneCount < part.endEvent {
             let (reader, state) = (run.reader, run.state)
@@ -133,7 +133,7 @@ struct ImportFlow: Service {
         return true
     }
 
-    /// Reads a part, with a bar that shows how far.
+    /// Reads a part, with a progress bar.
     private func reading<Value: Sendable>(
         _ body: (_ progress: @escaping @Sendable (Int) -> Void) async throws -> Value
     ) async throws -> Value {
@@ -176,7 +176,7 @@ struct ImportFlow: Service {
     }
 }
 
-/// Keeps to a number of events per second.
+/// Limits the rate to a number of events per second.
 struct Pace {
     private let rate: Double
     private let start = ContinuousClock.now
@@ -184,7 +184,7 @@ struct Pace {
 
     init(rate: Double) { self.rate = rate }
 
-    /// Twenty batches a second, so that events flow evenly.
+    /// Twenty batches a second, for an even flow of events.
     func batchCount(atMost limit: Int) -> Int {
         rate > 0 ? min(limit, max(1, Int(rate / 20))) : limit
     }

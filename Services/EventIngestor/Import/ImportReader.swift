@@ -4,10 +4,10 @@ import Files
 import Messages
 import ServiceRuntime
 
-/// Reads and sorts the file of an import, on a thread of its own: both may take long.
+/// Reads and sorts the file of an import, on its own thread, because both may take long.
 actor ImportReader {
     private enum Events {
-        /// As they stand in the file; `count` more at most, `latest` is the time of the last one.
+        /// In file order; `count` more at most, `latest` is the time of the last one.
         case file(any EventReader, count: Int, latest: Int64?, end: ReadPosition?)
         case sorted(SortedRecords)
     }
@@ -20,29 +20,29 @@ actor ImportReader {
     private var proof: ContentProof?
     private var record: [UInt8] = []
 
-    /// What was left out, decoded or assumed, by all runs; only here, what follows the last event is in it too.
+    /// What was left out, decoded or assumed, by all runs; only here does it include what follows the last event.
     private(set) var counts = ReadingCounts()
-    /// The same, of what was sent or put in order before this run.
+    /// The same for everything that was sent or sorted before this run.
     private var countsBefore = ReadingCounts()
-    /// How many runs were sorted on the disk.
+    /// How many sorted runs were written to disk.
     private(set) var runCount = 0
 
     init(_ source: ImportSource) { self.source = source }
 
-    // MARK: - What was sent before
+    // MARK: - What was already sent
 
-    /// How much the file has in common with what each of some earlier imports had read; nil where it begins otherwise.
+    /// How much the file has in common with what each earlier import had read; nil if it begins differently.
     func overlaps(with imports: [EarlierImport]) throws -> [EarlierImport.Overlap?] {
         try EarlierImport.overlaps(of: source.file, with: imports)
     }
 
-    /// Checks that the file still holds what it held when events of it were sent.
+    /// Checks that the file still holds the content it had when events of it were sent.
     ///
     /// - Parameters:
-    ///   - state: says what that was.
-    ///   - path: where it is kept, for errors.
-    /// - Returns: the state; its positions are moved behind the end of a last line that had none then.
-    /// - Throws: `ProcessFailure` saying where the file was changed, as far as that can be told.
+    ///   - state: the digests of that content.
+    ///   - path: the path of the state, for errors.
+    /// - Returns: the state; its positions are moved past the end of a last line that had no line end then.
+    /// - Throws: `ProcessFailure` saying where the file was changed, as far as that can be determined.
     func prove(_ state: ImportState, path: String) throws -> ImportState {
         var state = state
         var proof = try ContentProof(source.file)
@@ -86,7 +86,7 @@ actor ImportReader {
             let place = proof.byteOffset
             guard try proof.advance(to: place + UInt64(count)) else { return }
             state.checkpoints.keep(proof.checkpoint)
-            // What reading goes on from would find an empty line there, and count one line too many.
+            // Resuming there would see an empty line, and count one line too many.
             for field in [\ImportState.position, \.pendingPosition] where state[keyPath: field]?.byteOffset == place {
                 state[keyPath: field]?.byteOffset += UInt64(count)
             }
@@ -100,22 +100,22 @@ actor ImportReader {
             + "twice then"
     }
 
-    // MARK: - Events in the file's order
+    // MARK: - Events in file order
 
-    /// Goes on in the file's order, to its end.
+    /// Continues in file order, to the end of the file.
     func open(from position: ReadPosition) throws {
         events = .file(try source.events(from: position), count: .max, latest: nil, end: nil)
     }
 
     // MARK: - Events in another order
 
-    /// Reads what the file holds from a place on and puts it in order; nil when there is no event.
+    /// Reads the file from a position and sorts what it holds; nil if there is no event.
     ///
     /// - Parameters:
-    ///   - start: where to begin; everything before was sent.
-    ///   - state: what was sent before.
-    ///   - progress: told how much of the file on disk has been read.
-    /// - Returns: the state with the part, and with what the file holds up to its end.
+    ///   - start: where to begin; everything before it was sent.
+    ///   - state: what was already sent.
+    ///   - progress: called with how much of the file on disk has been read.
+    /// - Returns: the state with the part, and with the file's digests up to its end.
     /// - Throws: `DatasetError` for a bad line, `SortError` when the disk fails.
     func begin(
         from start: ReadPosition,
@@ -130,7 +130,7 @@ actor ImportReader {
             proof: &proof,
             progress
         )
-        // Behind a part that was gone on with there may be nothing more.
+        // After a part that was resumed, nothing more may follow.
         counts += arrangement.counts
         runCount = arrangement.runCount
         guard let part, let proof else { return nil }
@@ -145,12 +145,12 @@ actor ImportReader {
         return state
     }
 
-    /// Goes on in a part that is sent already as far as the state says.
+    /// Resumes a part that is already sent as far as the state says.
     func resume(_ part: ImportState.Part, _ state: ImportState, _ progress: @Sendable (Int) -> Void) throws {
         var sorted: SortedRecords?
         if part.isSorted {
             var arrangement = ImportArrangement(source, first: part.start)
-            // What was left out of it is counted already.
+            // What was left out of it is already counted.
             try arrangement.read(again: part, progress)
             sorted = arrangement.sorted
         }
@@ -215,7 +215,7 @@ actor ImportReader {
         batch.position = reader.position
         batch.bytesRead = reader.bytesRead
         if let end {
-            // Counted when the part was read for the first time.
+            // It was counted when the part was read for the first time.
             guard batch.events.count == count, reader.position.isNotAfter(end) else { throw changedMeanwhile() }
         } else {
             counts = countsBefore
@@ -227,7 +227,7 @@ actor ImportReader {
         return batch
     }
 
-    /// Reads up to where an event ended; the whole line, where only some of its events were taken.
+    /// Reads up to the end of an event; the whole line, if only some of its events were taken.
     private func proven(_ position: ReadPosition) throws -> Checkpoint? {
         guard var proof else { return nil }
         self.proof = nil
@@ -246,7 +246,7 @@ actor ImportReader {
 }
 
 extension ReadPosition {
-    /// Whether this place stands before another, or is the same.
+    /// Whether this position is before another, or equal to it.
     func isNotAfter(_ other: ReadPosition) -> Bool {
         (byteOffset, eventsOfLine) <= (other.byteOffset, other.eventsOfLine)
     }

@@ -5,13 +5,13 @@ import ServiceRuntime
 import Flows
 import MessageLogs
 
-/// One run of an import: sends batches, and keeps in the state what was sent.
+/// One run of an import: sends batches, and records in the state what was sent.
 struct ImportRun {
-    /// How far the import is.
+    /// The import's progress.
     var state: ImportState
-    /// Whether all there is was sent.
+    /// Whether everything was sent.
     var isComplete = false
-    /// Where the state is kept.
+    /// The path of the state.
     var path: String
     let reader: ImportReader
     let shutdown: Shutdown
@@ -22,9 +22,9 @@ struct ImportRun {
     private let batchCount: Int
     private let logger: Logger
     private var pace: Pace
-    /// Who did the last event that the log has for certain; nil before this run sent any.
+    /// The user of the last event that is certainly in the log; nil before this run sent any.
     private var lastUser: [UInt8]?
-    /// When it is to be looked where in the log such an event lies.
+    /// When the offset of such an event is looked up next.
     private var nextLook: ContinuousClock.Instant
 
     init(_ flow: ImportFlow, _ state: ImportState, _ path: String, until shutdown: Shutdown) {
@@ -38,11 +38,11 @@ struct ImportRun {
         batchCount = flow.configuration.batchCount
         logger = flow.logger
         pace = Pace(rate: flow.configuration.rate)
-        // Soon at first, so that a process that is killed leaves a place behind.
+        // Soon at first, so that a process that is killed leaves an offset behind.
         nextLook = .now
     }
 
-    /// Sends all that the reader has, first what an earlier process had under way.
+    /// Sends everything the reader has, beginning with what an earlier process had in flight.
     mutating func sendAll(_ progress: (ImportBatch, ImportState) -> Void) async throws {
         isComplete = false
         try await finishPending()
@@ -57,7 +57,7 @@ struct ImportRun {
                 await pace.wait(afterSending: batch.events.count, until: shutdown)
             }
         } catch {
-            // A bad line: what was appended before it need not be looked for in the log next time.
+            // A bad line: record what was appended before it, so that the next run need not search the log for it.
             if state.pendingCount == 0 { try state.write(to: path) }
             throw error
         }
@@ -65,11 +65,11 @@ struct ImportRun {
         try state.write(to: path)
     }
 
-    // MARK: - The place in the log
+    // MARK: - The offset in the log
 
-    /// Looks where the last event lies that the log has for certain, for the next run to know the log by.
+    /// Looks up the offset of the last event that is certainly in the log, so that the next run can recognize the log.
     ///
-    /// Every minute, so that a slow import which is killed has one that the log has not deleted yet.
+    /// This happens every minute, so that a slow import that is killed has an offset that the log has not deleted yet.
     private mutating func notePlace() async {
         guard let lastUser, !shutdown.isRequested, state.place?.number != state.doneCount - 1 else { return }
         nextLook = .now + .seconds(60)
@@ -77,7 +77,7 @@ struct ImportRun {
             let place = try await trace.latestPlace(of: state.doneCount - 1, user: lastUser)
             if let place { state.place = place }
         } catch {
-            // The next run looks for it, and takes longer.
+            // The next run searches for it, and takes longer.
             logger.warning("the log was not read back", metadata: ["error": "\(error)"])
         }
     }
@@ -86,7 +86,7 @@ struct ImportRun {
 
     // MARK: - One batch
 
-    /// Sends what an earlier process had under way, without what it had sent.
+    /// Sends the events that an earlier process had in flight, without those it had already sent.
     private mutating func finishPending() async throws {
         guard state.pendingCount > 0 else { return }
         let batch = try await reader.take(state.pendingCount)
@@ -105,7 +105,7 @@ struct ImportRun {
         try await send(batch, missing: missing)
     }
 
-    /// Appends a batch and keeps in the state that it is done; tries again while the log is away.
+    /// Appends a batch and records in the state that it is done; retries while the log is unavailable.
     private mutating func send(_ batch: ImportBatch, missing: Set<Int>?) async throws {
         state.pendingCount = batch.events.count
         state.pendingPosition = batch.position
@@ -154,9 +154,10 @@ struct ImportRun {
         return records
     }
 
-    /// Tells of events that are missing while the log has later ones of their users: those cannot be put before them.
+    /// Reports events that are missing while the log has later events of the same users, because they can no longer be
+    /// put in order.
     ///
-    /// A log takes a batch in order, so this needs a part of it to time out and the rest not to.
+    /// A log appends a batch in order, so this happens only if one part of it times out and the rest does not.
     private func tellOvertaken(_ events: [ImportEvent], _ missing: Set<Int>) -> Set<Int> {
         var later: Set<[UInt8]> = []
         var overtaken: Set<Int> = []
@@ -175,7 +176,7 @@ struct ImportRun {
         return overtaken
     }
 
-    /// The numbers of the batch under way that the log does not have; reads all of the topic.
+    /// The numbers of the batch in flight that the log does not have; reads the whole topic.
     private func numbersMissing() async throws(StreamError) -> Set<Int> {
         try await trace.missing(of: state.doneCount..<(state.doneCount + state.pendingCount))
     }

@@ -8,17 +8,17 @@ struct ImportSource: Sendable {
     let file: String
     /// The file's size on the disk.
     let byteCount: Int
-    /// What it holds.
+    /// Its format.
     let format: String
-    /// In which order its events are sent.
+    /// The order in which its events are sent.
     let order: ImportConfiguration.Order
-    /// Why in this order.
+    /// The reason for this order.
     let reason: String
     let dataset: DatasetFolder
     let skipsBadLines: Bool
-    /// What sorting may take, in bytes.
+    /// Memory for sorting, in bytes.
     let sortMemory: Int
-    /// Where sorting goes that does not fit.
+    /// The folder for sorting on disk.
     let sortFolder: String
 
     init(_ configuration: ImportConfiguration) throws {
@@ -60,9 +60,9 @@ struct ImportSource: Sendable {
         try dataset.events(from: position, skipsBadLines: skipsBadLines)
     }
 
-    /// Makes a sorter that may take a share of the memory.
+    /// Makes a sorter that may use a share of the memory.
     func sorter(share: Int) -> ExternalSorter {
-        // Taken now: later it may be asked by a thread that has no task.
+        // Captured now: later it may be needed on a thread that has no task.
         let stop = InputFile.stop
         return ExternalSorter(
             memory: max(4_096, sortMemory / share),

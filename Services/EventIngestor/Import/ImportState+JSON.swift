@@ -1,17 +1,17 @@
 import Datasets
 import JSON
 
-/// What the file of a state says, before any of it is believed.
+/// The contents of a state file, before any of it is trusted.
 struct SealedImportState {
-    /// Which form of the file it is; nil in the first.
+    /// The file's version; nil in the first.
     var version: Int?
     /// The digest of the state as it was written.
     var sha256: String?
-    /// The state; nil in a file of another form.
+    /// The state; nil in a file of another version.
     var state: ImportState?
-    /// Only in the first form: how many events were sent.
+    /// Only in the first version: how many events were sent.
     var earlierCount: Int?
-    /// Whether it is of the first form.
+    /// Whether the file is of the first version.
     var isOfFirstVersion = false
 
     private enum Field: Int { case version, sha256, state, fingerprint, doneCount }
@@ -26,7 +26,7 @@ struct SealedImportState {
         var scanner = JSONScanner(bytes)
         var file = (version: nil as Int?, sha256: nil as String?, earlierCount: nil as Int?, isFirst: false)
         var stateScanner: JSONScanner?
-        // The first form has fields that are of no use any more, and a newer one may have others.
+        // The first version has fields that are no longer used, and a newer one may have others.
         var unknown = UnknownFields(.ignored)
         try scanner.readObject(Self.fields, unknown: &unknown) { field, scanner throws(JSONError) in
             switch Field(rawValue: field) {
@@ -133,7 +133,7 @@ extension ImportState.Totals {
 }
 
 extension ReadingCounts {
-    /// In the order of the counters, which are numbered from 0; behind them the names of fields.
+    /// In the order of the counters, which are numbered from 0; after them the names of fields.
     private static let fields = FieldNames(of: "counts", Counter.allCases.map { [$0.name] } + [["unknown_fields"]])
 
     fileprivate init(_ scanner: inout JSONScanner) throws(JSONError) {

@@ -5,14 +5,15 @@ import Files
 import JSON
 import ServiceRuntime
 
-/// How far an import is, kept in a small file, so that a process that was killed goes on where it was.
+/// The progress of an import, kept in a small file, so that a process that was killed resumes where it stopped.
 ///
-/// Written before each append: what was done is in the log, what is under way may be there in part. Who goes on reads the
-/// log back to see which of those events it has. Digests of what the file held show later whether that is unchanged.
+/// It is written before each append: what is done is in the log, what is in flight may be there in part. A resumed
+/// import reads the log back to see which of those events it has. Digests of the file's content show later whether it
+/// is unchanged.
 ///
-/// The file of the state may be old, damaged or edited; whatever it says is checked before it is used.
+/// The state file may be old, damaged or edited, so everything in it is checked before it is used.
 struct ImportState: Encodable, Equatable, Sendable {
-    /// Events that were read and put in order together, before any of them was sent.
+    /// Events that were read and sorted together, before any of them was sent.
     struct Part: Encodable, Equatable, Sendable {
         /// The number of its first event.
         var firstEvent: Int
@@ -22,48 +23,48 @@ struct ImportState: Encodable, Equatable, Sendable {
         var start: ReadPosition
         /// Where it ends.
         var end: ReadPosition
-        /// Whether its events were sorted; else they stand in the file as they are sent.
+        /// Whether its events were sorted; otherwise they are sent in file order.
         var isSorted: Bool
-        /// How many of its events are older than some that their users had in earlier parts.
+        /// How many of its events are older than some of the same user in earlier parts.
         var lateCount = 0
 
         /// One past the number of its last event.
         var endEvent: Int { firstEvent + eventCount }
     }
 
-    /// What is told of an import at its end, over all of its runs.
+    /// What an import reports at its end, over all of its runs.
     struct Totals: Encodable, Equatable, Sendable {
-        /// What was left out, decoded or assumed: up to `position`, or where events are put in order first, in all parts.
+        /// What was left out, decoded or assumed: up to `position`, or in all parts if events are sorted first.
         var counts = ReadingCounts()
-        /// Events that were older than some that their users had in earlier parts.
+        /// Events that were older than some of the same user in earlier parts.
         var lateCount = 0
-        /// Events that came behind later ones of their users, as the log had taken those and not these.
+        /// Events appended after later ones of the same user, because the log had accepted those and not these.
         var overtakenCount = 0
     }
 
-    /// Tells the records of this import from all others; never the same twice.
+    /// Distinguishes the records of this import from all others; never reused.
     let id: String
-    /// In which order events are sent.
+    /// The order in which events are sent.
     let order: String
-    /// What the file holds.
+    /// The file's format.
     let format: String
-    /// Events that the log has for certain.
+    /// Events that are certainly in the log.
     var doneCount = 0
-    /// Events after those that an append was begun for.
+    /// Events after the done ones, for which an append has begun.
     var pendingCount = 0
-    /// Where in the file the last of the done ones ended; nil when they do not come in the file's order.
+    /// Where in the file the last of the done events ended; nil if they are not in file order.
     var position: ReadPosition?
-    /// The same for the last one under way.
+    /// The same for the last event in flight.
     var pendingPosition: ReadPosition?
-    /// What is being sent where events are put in order first, or was sent last.
+    /// The part that is being sent, or was sent last, if events are sorted first.
     var part: Part?
-    /// The greatest time of an event in any part.
+    /// The latest time of an event in any part.
     var latestTime: Int64?
-    /// What the file held; the last one reaches as far as anything that was sent, or was put in order.
+    /// Digests of the file's content; the last one covers everything that was sent or sorted.
     var checkpoints: [Checkpoint] = []
-    /// Where in the log one of the last done ones lies, by which the log is known; nil where that was not looked for.
+    /// The offset of one of the last done events, by which the log is recognized; nil if it was not looked up.
     var place: LogPlace?
-    /// What is told at the end; nil in a state of version 2.
+    /// What is reported at the end; nil in a state of version 2.
     var totals: Totals?
 
     /// Begins a new import.
@@ -80,20 +81,20 @@ struct ImportState: Encodable, Equatable, Sendable {
     // MARK: - The file
 
     static let version = 3
-    /// Those that can be gone on from; version 2 has neither place nor totals.
+    /// Versions that can be resumed; version 2 has neither a log position nor totals.
     static let readableVersions = 2...version
     private static let byteLimit = 1 << 20
 
-    /// The state with what shows whether it is whole and as it was written.
+    /// The state with a digest that shows whether it is complete and unchanged.
     private struct Sealed: Encodable {
         var version: Int
         var sha256: String
         var state: ImportState
     }
 
-    /// Reads a state; nil when there is no file.
+    /// Reads a state; nil if there is no file.
     ///
-    /// - Throws: when the file is of another version, is not as it was written, or cannot be.
+    /// - Throws: if the file has another version, was changed, or cannot be read.
     static func read(_ path: String) throws(ProcessFailure) -> ImportState? {
         guard FileManager.default.fileExists(atPath: path) else { return nil }
         let bytes: [UInt8]
@@ -143,7 +144,7 @@ struct ImportState: Encodable, Equatable, Sendable {
         }
     }
 
-    /// Writes the state whole or not at all, and onto the disk.
+    /// Writes the state atomically and flushes it to disk.
     func write(to path: String) throws(ProcessFailure) {
         let bytes = try sealed(path)
         do throws(StateFile.Failure) {
@@ -156,11 +157,11 @@ struct ImportState: Encodable, Equatable, Sendable {
         }
     }
 
-    // MARK: - What it may say
+    // MARK: - Validation
 
     private static let numbers = 0...1 << 50
 
-    /// Refuses what no import can have written; every number that is used later is in range afterwards.
+    /// Refuses what no import can have written; afterwards every number that is used later is in range.
     private func check(_ path: String) throws(ProcessFailure) {
         try Self.check(path, "doneCount", doneCount, Self.numbers)
         try Self.check(path, "pendingCount", pendingCount, 0...ImportConfiguration.largestBatch)
@@ -230,7 +231,7 @@ struct ImportState: Encodable, Equatable, Sendable {
         throw failure(path, "says \(field) \(value), which is not in \(range.lowerBound)...\(range.upperBound)")
     }
 
-    // MARK: - What is wrong with it
+    // MARK: - Errors
 
     private static func failure(_ path: String, _ reason: String) -> ProcessFailure {
         ProcessFailure(
@@ -240,7 +241,7 @@ struct ImportState: Encodable, Equatable, Sendable {
         )
     }
 
-    /// The first version kept no proof of what the file held, so that nothing can go on from there.
+    /// The first version kept no digests of the file's content, so it cannot be resumed.
     static func ofFirstVersion(_ path: String, _ count: Int?) -> ProcessFailure {
         let sent = count.map { "\(max($0, 0)) events were sent" } ?? "events were sent"
         return ProcessFailure(

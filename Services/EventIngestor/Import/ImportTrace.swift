@@ -2,7 +2,7 @@ import Messages
 import MessageLogs
 import Synchronization
 
-/// Where in the log a record of an import lies.
+/// The position in the log of an import's record.
 struct LogPlace: Encodable, Equatable, Sendable {
     /// The partition of the topic.
     var partition: Int32
@@ -12,43 +12,43 @@ struct LogPlace: Encodable, Equatable, Sendable {
     var number: Int
 }
 
-/// What the log has of an import: each of its records says in a header whose it is, and which.
+/// What the log has of an import: a header of each record names the import and the event's number.
 ///
-/// The id is drawn for each import and never the same twice, so a record that has it where it was left shows that the log
-/// is the one which took it. Counts of records do not, as other logs have as many; nor do names that brokers and servers
-/// give themselves, which stay as they are when topics are made anew, or when an older state is put in their place.
+/// The id is random and never reused, so a record that has it at the recorded offset shows that this is the log which
+/// took it. Record counts do not show that, because other logs may have as many. Nor do the names that brokers and
+/// servers give themselves: these stay the same when topics are recreated, or when an older state is restored.
 struct ImportTrace: Sendable {
     private static let headerName = "import"
 
     let log: any MessageLog
     let partitionCount: Int32
-    /// The import's.
+    /// The import's id.
     let id: String
-    /// Where its records go.
+    /// The topic of its records.
     var topic = Topic.userEvents.rawValue
 
-    /// What is at a place.
+    /// What is at a log position.
     enum Finding: Equatable {
-        /// The record that was left there.
+        /// The expected record.
         case record
-        /// Nothing any more: the log has deleted what is as old.
+        /// Nothing any more: the log has deleted records of that age.
         case deleted
-        /// Nothing yet, or something else; in words.
+        /// Nothing yet, or something else; described in words.
         case other(String)
     }
 
     /// The header of a record of the import.
     func header(_ number: Int) -> Header { Header(Self.headerName, "\(id)/\(number)") }
 
-    /// Which event of the import a record is; nil when it is of another, or of none.
+    /// The event number of a record; nil if the record belongs to another import, or to none.
     private func number(of record: Record) -> Int? {
         guard let value = record.header(Self.headerName), value.hasPrefix("\(id)/") else { return nil }
         return Int(value.dropFirst(id.count + 1))
     }
 
-    // MARK: - Some of its records
+    // MARK: - Finding records
 
-    /// Which of some events the log does not have; reads all of the topic.
+    /// Which of some events the log does not have; reads the whole topic.
     func missing(of numbers: Range<Int>) async throws(StreamError) -> Set<Int> {
         let found = Found<Set<Int>>([])
         for partition in 0..<partitionCount {
@@ -62,9 +62,9 @@ struct ImportTrace: Sendable {
         return Set(numbers).subtracting(found.value)
     }
 
-    /// Where an event lies, or any where none is named; nil when the log does not have it.
+    /// The position of an event, or of any event if none is named; nil if the log does not have it.
     ///
-    /// Reads up to all of the topic.
+    /// Reads up to the whole topic.
     func place(of wanted: Int? = nil) async throws(StreamError) -> LogPlace? {
         for partition in 0..<partitionCount {
             if let place = try await place(of: wanted, in: partition, last: nil) { return place }
@@ -72,11 +72,12 @@ struct ImportTrace: Sendable {
         return nil
     }
 
-    /// Where an event lies that the log took just now; nil when too many records came after it, or it cannot be seen yet.
+    /// The position of an event that was just appended; nil if too many records came after it, or it is not visible
+    /// yet.
     func latestPlace(of number: Int, user: [UInt8]) async throws(StreamError) -> LogPlace? {
         let partition = Partitioner.partition(of: user, count: partitionCount)
         for count in [200, 20_000, 1_000_000] as [Int64] {
-            // It can be left for the next time, so that an open transaction of somebody else is no reason to wait.
+            // The lookup can be left to the next time, so it does not wait for another client's open transaction.
             if let place = try await place(of: number, in: partition, last: count, waits: false) { return place }
         }
         return nil
@@ -97,7 +98,7 @@ struct ImportTrace: Sendable {
         return found.value
     }
 
-    /// Looks at a place.
+    /// Looks at a position.
     func look(at place: LogPlace) async throws(StreamError) -> Finding {
         guard place.partition < partitionCount else {
             return .other("the topic has \(partitionCount) partitions")
@@ -117,7 +118,7 @@ struct ImportTrace: Sendable {
             if let record = found.value {
                 return number(of: record) == place.number ? .record : .other("another record is there")
             }
-            // What is read is counted from the end, which may have moved past the margin meanwhile.
+            // The read counts back from the end, which may have moved past the margin in the meantime.
             let before = high
             (low, high) = try await log.watermarks(of: partition)
             guard high - before > margin else { return .other("no record is there") }
@@ -127,7 +128,7 @@ struct ImportTrace: Sendable {
 
     // MARK: - Reading
 
-    /// Reads records of a partition until `body` has enough and gives false.
+    /// Reads records of a partition until `body` has enough and returns false.
     private func replay(
         _ partition: Int32,
         last count: Int64?,
@@ -148,7 +149,7 @@ struct ImportTrace: Sendable {
         }
     }
 
-    /// Ends a replay of which no more is needed.
+    /// Ends a replay early.
     private struct Enough: Error {}
 
     /// What a replay found.

@@ -1,11 +1,11 @@
 import Messages
 import ServiceRuntime
 
-/// What `event-ingestor replay-rejected` can be told.
+/// Settings of `event-ingestor replay-rejected`.
 ///
 /// **Configuration keys**
 /// - `log` (text, `postgresql://localhost/userllm`): the message log.
-/// - `topic` (text, `user-events`): the topic whose rejected records are sent to it again.
+/// - `topic` (text, `user-events`): the topic whose rejected records are resent to it.
 /// - `dry-run` (flag, false): only counts what would be sent, by reason.
 struct ReplayConfiguration: Sendable {
     private static let topicKey = ConfigurationKey<String>(

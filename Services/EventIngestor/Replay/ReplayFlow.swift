@@ -3,22 +3,23 @@ import ServiceRuntime
 import Flows
 import MessageLogs
 
-/// Sends rejected records to the topic they came from once more: after the reader that could not use them was mended.
+/// Resends rejected records to the topic they came from, once the reader that could not process them is fixed.
 ///
-/// Each goes exactly once, also when the process is killed: what was sent and how far it got are committed together.
-/// Records that are rejected while it runs are left for the next time, or one that stays bad would go round for ever.
+/// Each is sent exactly once, even if the process is killed: the records and the progress are committed together.
+/// Records that are rejected during the replay are left for the next one; otherwise a record that stays bad would loop
+/// forever.
 struct ReplayFlow: Service {
     /// What became of the rejected records.
     struct Summary: Sendable, Equatable {
         /// How many were sent, or would be.
         var sent = 0
-        /// How many cannot be sent: their values were cut, or they do not say that they came from the topic.
+        /// How many cannot be sent: their values were truncated, or they do not say that they came from the topic.
         var unusable = 0
         /// How many for each reason.
         var reasons: [String: Int] = [:]
     }
 
-    /// The group whose offsets say how far earlier replays came.
+    /// The group whose offsets record the progress of earlier replays.
     static let group = "replay-rejected"
 
     let name = "replay"
@@ -27,7 +28,7 @@ struct ReplayFlow: Service {
     private let log: any MessageLog
     private let report: @Sendable (Summary) -> Void
 
-    /// Prepares a replay; `report` is told what came of it.
+    /// Prepares a replay; `report` is called with the summary.
     init(
         topic: String,
         isDryRun: Bool,
@@ -42,7 +43,7 @@ struct ReplayFlow: Service {
 
     private var rejected: String { Topic.rejected(topic) }
 
-    /// Sends all that was rejected before now.
+    /// Sends everything that was rejected before now.
     func run(until shutdown: Shutdown) async throws {
         guard let count = try await log.partitionCount(of: rejected) else { throw StreamError.unknownTopic(rejected) }
         var ends: [TopicPartition: Int64] = [:]
@@ -127,24 +128,25 @@ struct ReplayFlow: Service {
         return summary
     }
 
-    /// Ends the replay also without an event: another replay may have sent what was left.
+    /// Ends the replay even without an event: another replay may have sent the rest.
     private func watch(_ remainder: Remainder, until shutdown: Shutdown, _ end: Shutdown) async throws {
         while !shutdown.isRequested {
-            // A log that does not answer now shows in the replay itself.
+            // If the log is unavailable now, the replay itself will show it.
             if let isEmpty = try? await shutdown.cancelling({ try await remainder.isEmpty() }), isEmpty { break }
             try await shutdown.wait(atMost: .seconds(1))
         }
         end.request()
     }
 
-    /// What is left to be sent: of each partition, records before the end it had when the replay began.
+    /// What is left to send: in each partition, the records before the end offset it had when the replay began.
     private actor Remainder {
         private let ends: [TopicPartition: Int64]
         private let topic: String
         private let log: any MessageLog
-        /// Partitions of which a record at the end or after it was seen.
+        /// Partitions in which a record at or after the end was seen.
         ///
-        /// Offsets alone do not tell that all before are done: the log's own control records are never committed.
+        /// Offsets alone do not show that all earlier records are done: the log's own control records are never
+        /// committed.
         private var passed: Set<TopicPartition> = []
 
         init(_ ends: [TopicPartition: Int64], topic: String, _ log: any MessageLog) {
@@ -156,15 +158,15 @@ struct ReplayFlow: Service {
         /// The records that are to be sent.
         func part(of records: [Record]) -> [Record] { records.filter { $0.offset < ends[$0.source] ?? 0 } }
 
-        /// Notes that records, and all before them, are dealt with.
+        /// Marks records, and all before them, as done.
         func pass(_ records: [Record]) {
             passed.formUnion(records.filter { $0.offset >= ends[$0.source] ?? 0 }.map(\.source))
         }
 
-        /// Notes that partitions may be read anew from the last commit.
+        /// Notes that partitions may be read again from the last commit.
         func takeBack(_ partitions: [TopicPartition]) { passed.subtract(partitions) }
 
-        /// Whether nothing is left, neither here nor with another replay that runs at the same time.
+        /// Whether nothing is left, neither here nor in a concurrent replay.
         func isEmpty() async throws -> Bool {
             let lags = try await log.lags(group: ReplayFlow.group, topic: topic)
             let committed = try await log.committedOffsets(group: ReplayFlow.group, topic: topic)
@@ -176,9 +178,9 @@ struct ReplayFlow: Service {
 }
 
 extension ReplayFlow.Summary {
-    /// Counts a rejected record, and gives what is to be sent; nil when it cannot be.
+    /// Counts a rejected record and returns the record to send; nil if it cannot be sent.
     fileprivate mutating func take(_ record: Record, of topic: String) -> OutgoingRecord? {
-        // A header does not say where to write: another topic would not even be one that the commit clears up.
+        // A header must not decide where to write: another topic might not even be one that the commit clears up.
         guard let rejection = Rejection(headersOf: record), !rejection.isCut, rejection.source.topic == topic else {
             unusable += 1
             return nil
@@ -188,7 +190,7 @@ extension ReplayFlow.Summary {
         return rejection.replayed(record)
     }
 
-    /// For people.
+    /// A summary for people.
     func text(topic: String, isDryRun: Bool) -> String {
         var lines = [
             isDryRun

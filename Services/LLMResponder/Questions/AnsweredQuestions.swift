@@ -1,19 +1,19 @@
 import Messages
 import MessageLogs
 
-/// The questions that have their answer, so that none gets a second.
+/// The questions that have an answer, so that none gets a second one.
 ///
-/// A question may be read twice, because the offset that is committed is that of the first question that still waits, and
-/// those behind it are answered meanwhile. Who takes over a partition learns from the answers themselves, of as far back as
-/// the offset demands, which of them have one (`RestoredQuestions`).
+/// A question may be read twice, because the committed offset is that of the first question that still waits, and later
+/// ones are answered in the meantime. A process that takes over a partition reads the answers, as far back as the
+/// offset requires, to find out which of these have one (`RestoredQuestions`).
 ///
-/// A question may also be in the log twice: when its asker sends it again because the first time was in doubt, and when
-/// the log's producer does so (librdkafka 2.0.2 after a time out, under a new epoch). A record of a question that was
-/// appended before ten minutes after its answer is such a copy; one that was appended later asks anew.
+/// A question may also be in the log twice. Its user sends it again because the first attempt was in doubt, or the
+/// log's producer does (librdkafka 2.0.2 after a timeout, under a new epoch). A record of a question that was appended
+/// less than ten minutes after its answer is such a copy; one that was appended later is a new request.
 struct AnsweredQuestions {
     private struct Known {
         var times: [QuestionKey: Int64] = [:]
-        /// In the order they were answered, to forget the oldest.
+        /// In the order they were answered, to evict the oldest.
         var order: [(key: QuestionKey, time: Int64)] = []
 
         mutating func forget(_ count: Int) {
@@ -22,9 +22,9 @@ struct AnsweredQuestions {
         }
     }
 
-    /// How long after its answer a question that comes again is a copy, in milliseconds.
+    /// How long after its answer a repeated question counts as a copy, in milliseconds.
     private static let copyMilliseconds: Int64 = 600_000
-    /// How long answers are known, for copies may be read late, and how many of one partition.
+    /// How long answers are remembered, because copies may be read late, and how many per partition.
     private static let knownMilliseconds = copyMilliseconds + Limits.waitingMilliseconds
     private static let knownCount = 100_000
 
@@ -57,11 +57,11 @@ struct AnsweredQuestions {
 
     /// Notes questions whose answers are committed.
     ///
-    /// - Parameters:
+    /// - keys: the questions.
     ///   - keys: the questions.
-    ///   - partition: theirs.
+    ///   - partition: the partition of the questions.
     ///   - time: when they were answered, in milliseconds since 1970.
-    ///   - position: how far the partition is read.
+    ///   - position: the next offset to read in the partition.
     mutating func insert(
         _ keys: some Sequence<QuestionKey>,
         in partition: TopicPartition,
@@ -76,10 +76,10 @@ struct AnsweredQuestions {
         let (oldest, _) = time.subtractingReportingOverflow(Self.knownMilliseconds)
         let excess = max(0, known.order.count - Self.knownCount)
         let old = max(excess, known.order.prefix { $0.time < oldest }.count)
-        // Some at a time, for all that stay are moved.
+        // In batches, because everything that stays is moved.
         if old >= 1_000 { known.forget(old) }
         self.known[partition] = known
-        // What is read from here on comes for the first time, and copies of what was restored do not come any more.
+        // Records from here on are read for the first time, and copies of what was restored no longer come.
         if let restored = restored[partition], position >= restored.end, restored.newestTime < oldest,
             restored.rejectedOffsets.allSatisfy({ $0 < position })
         {
@@ -87,7 +87,7 @@ struct AnsweredQuestions {
         }
     }
 
-    /// Forgets partitions that went elsewhere; whoever takes them over learns it anew.
+    /// Forgets partitions that were reassigned; their next owner restores this from the log.
     mutating func forget(_ partitions: [TopicPartition]) {
         for partition in partitions {
             known[partition] = nil

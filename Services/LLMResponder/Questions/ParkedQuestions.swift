@@ -4,18 +4,18 @@ import MessageLogs
 
 /// How many questions may wait in the memory of one process.
 struct ParkingLimit: Sendable {
-    /// How many.
+    /// The number of questions.
     var count: Int
-    /// How much memory they may take together.
+    /// The memory they may use together.
     var byteCount: Int
 }
 
-/// The questions that wait: for their user's row to know more events, or for the database.
+/// The waiting questions: for their user's row to cover more events, or for the database.
 ///
-/// Each lies at its place in the log too, and no offset behind it is committed: whoever takes over its partition reads it
-/// again. So nothing is written while it waits.
+/// Each is also still in the log, and no offset after it is committed: the next owner of its partition reads it again.
+/// So a wait writes nothing.
 struct ParkedQuestions {
-    /// A place, in an array that is sorted by something.
+    /// A question's position, in an array that is sorted by a value.
     private struct Entry<Value: Comparable> {
         let value: Value
         let place: PlacedQuestion.Place
@@ -25,21 +25,21 @@ struct ParkedQuestions {
     private var questions: [PlacedQuestion.Place: PlacedQuestion] = [:]
     /// Ascending.
     private var offsets: [TopicPartition: [Int64]] = [:]
-    /// By the time at which they end.
+    /// By deadline.
     private var dues: [Entry<Int64>] = []
-    /// By how many events they wait for.
+    /// By the number of events they wait for.
     private var users: [UserID: [Entry<UInt64>]] = [:]
     private var keys: Set<QuestionKey> = []
-    /// About how much memory they take.
+    /// Their approximate memory use.
     private(set) var byteCount = 0
 
-    /// Begins with none.
+    /// Starts without questions.
     init(limit: ParkingLimit) { self.limit = limit }
 
-    /// How many wait.
+    /// The number of waiting questions.
     var count: Int { questions.count }
 
-    /// When the first of them ends, in milliseconds since 1970.
+    /// The earliest deadline, in milliseconds since 1970.
     var nextDue: Int64? { dues.first?.value }
 
     /// Whether there is room for one more.
@@ -47,29 +47,29 @@ struct ParkedQuestions {
         count < limit.count && byteCount + question.byteCount <= limit.byteCount
     }
 
-    /// Whether the same question waits already.
+    /// Whether the same question is already waiting.
     func contains(_ key: QuestionKey) -> Bool { keys.contains(key) }
 
-    /// The one at a place.
+    /// The question at a position.
     subscript(place: PlacedQuestion.Place) -> PlacedQuestion? { questions[place] }
 
-    /// The offset of the first that waits in a partition.
+    /// The lowest offset that waits in a partition.
     func first(in partition: TopicPartition) -> Int64? { offsets[partition]?.first }
 
-    /// All places.
+    /// All positions.
     var places: some Sequence<PlacedQuestion.Place> { questions.keys }
 
-    /// Those of a user for which so many events are enough.
+    /// The user's questions for which this many events are enough.
     func places(of user: UserID, knowing eventCount: UInt64) -> [PlacedQuestion.Place] {
         users[user, default: []].prefix { $0.value <= eventCount }.map(\.place)
     }
 
-    /// The fewest events that one of a user's questions waits for; nil when none waits.
+    /// The fewest events that one of a user's questions waits for; nil if none waits.
     func leastEventCount(of user: UserID) -> UInt64? {
         users[user]?.first?.value
     }
 
-    /// Takes a question in.
+    /// Adds a question.
     mutating func park(_ question: PlacedQuestion) {
         let place = question.place
         guard questions.updateValue(question, forKey: place) == nil else { return }
@@ -85,7 +85,7 @@ struct ParkedQuestions {
         byteCount += question.byteCount
     }
 
-    /// Takes a question out; nil when it is not there any more.
+    /// Removes a question; nil if it is no longer there.
     @discardableResult
     mutating func remove(_ place: PlacedQuestion.Place) -> PlacedQuestion? {
         guard let question = questions.removeValue(forKey: place) else { return nil }
@@ -105,13 +105,13 @@ struct ParkedQuestions {
         return question
     }
 
-    /// Takes out those whose time is over, the longest over first.
+    /// Removes those whose deadline has passed, the longest overdue first.
     mutating func takeExpired(_ now: Int64, atMost count: Int) -> [PlacedQuestion] {
         let places = dues.prefix(count).prefix { $0.value <= now }.map(\.place)
         return places.compactMap { remove($0) }
     }
 
-    /// Forgets those of partitions that went elsewhere, and gives their users.
+    /// Drops the questions of partitions that were reassigned, and returns their users.
     mutating func drop(_ partitions: some Sequence<TopicPartition>) -> Set<UserID> {
         var users: Set<UserID> = []
         for partition in partitions {
@@ -138,7 +138,7 @@ struct ParkedQuestions {
 }
 
 extension Array {
-    /// The first index of which the condition holds, where it holds of all that follow.
+    /// The first index at which the condition holds, provided that it then holds for all later elements.
     fileprivate func partition(_ condition: (Element) -> Bool) -> Int {
         var (low, high) = (0, count)
         while low < high {

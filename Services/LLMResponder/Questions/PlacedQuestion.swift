@@ -2,9 +2,9 @@ import Bytes
 import Messages
 import MessageLogs
 
-/// A question and its place in the log.
+/// A question and its position in the log.
 struct PlacedQuestion: Sendable {
-    /// Where a question lies.
+    /// The position of a question.
     struct Place: Hashable, Sendable {
         let partition: TopicPartition
         let offset: Int64
@@ -12,9 +12,9 @@ struct PlacedQuestion: Sendable {
 
     let place: Place
     let question: Question
-    /// What tells it from other questions.
+    /// Identifies the question.
     let key: QuestionKey
-    /// When it ends without an answer, in milliseconds since 1970.
+    /// The deadline, in milliseconds since 1970.
     let due: Int64
 
     init(_ question: Question, in record: Record, now: Int64) {
@@ -27,13 +27,13 @@ struct PlacedQuestion: Sendable {
     /// Its user's id.
     var user: UserID { question.user }
 
-    /// About how much memory it takes.
+    /// Its approximate memory use.
     var byteCount: Int { question.text.utf8.count + question.user.utf8.count + question.id.utf8.count + 512 }
 }
 
-/// What tells a question from all others, for this process: two users may have chosen the same id.
+/// Identifies a question within this process, because two users may have chosen the same id.
 struct QuestionKey: Hashable, Comparable, Sendable {
-    /// 64 bits of both, by a hash that nobody outside can foresee.
+    /// 64 bits of both, from a hash that nobody outside can predict.
     private let bits: Int
 
     init(_ question: Question) { self.init(user: question.user, id: question.id) }

@@ -6,8 +6,8 @@ import Synchronization
 
 /// Finds out what became of the questions of newly assigned partitions, while others are answered.
 ///
-/// The answers of a predecessor that just ended may be some seconds in coming to an end themselves, and nobody else's
-/// questions wait for that. The flow takes what was found, in `take`, and only then lets the partitions' records flow.
+/// The answers of a predecessor that just stopped may take some seconds to be settled themselves, and other partitions'
+/// questions need not wait for that. The flow calls `take` for the results, and only then resumes the partitions.
 final class QuestionRestores: Sendable {
     private struct Request: Sendable {
         let number: Int
@@ -16,7 +16,7 @@ final class QuestionRestores: Sendable {
 
     private struct State {
         var last = 0
-        /// The request that each partition is waited for.
+        /// The current request of each partition that is waited for.
         var open: [TopicPartition: Int] = [:]
         var found: [(number: Int, found: RestoredQuestions.Found)] = []
     }
@@ -34,10 +34,10 @@ final class QuestionRestores: Sendable {
     ///
     /// - Parameters:
     ///   - log: the log.
-    ///   - most: how many answers of a partition are kept at most.
-    ///   - signal: is raised when something was found.
+    ///   - most: the maximum number of answers kept per partition.
+    ///   - signal: raised when there are results.
     ///   - metrics: counts failures.
-    ///   - logger: takes warnings.
+    ///   - logger: receives warnings.
     init(_ log: any MessageLog, most: Int, signal: Signal, metrics: StreamMetrics, logger: Logger) {
         self.log = log
         self.most = most
@@ -47,10 +47,10 @@ final class QuestionRestores: Sendable {
         (requests, requesting) = AsyncStream.makeStream()
     }
 
-    /// A partition that is not found out about yet; nil when there is none.
+    /// A partition that is not restored yet; nil if there is none.
     var waiting: TopicPartition? { state.withLock { $0.open.keys.min { $0.partition < $1.partition } } }
 
-    /// Takes on partitions.
+    /// Adds partitions to restore.
     func begin(_ partitions: [TopicPartition]) {
         let number = state.withLock { state in
             state.last += 1
@@ -60,14 +60,14 @@ final class QuestionRestores: Sendable {
         requesting.yield(Request(number: number, partitions: partitions))
     }
 
-    /// Gives up partitions.
+    /// Abandons partitions.
     func cancel(_ partitions: [TopicPartition]) {
         state.withLock { state in
             for partition in partitions { state.open[partition] = nil }
         }
     }
 
-    /// What was found since this was asked last, of partitions that were not given up.
+    /// The results since the last call, without those of abandoned partitions.
     func take() -> [RestoredQuestions.Found] {
         state.withLock { state in
             defer { state.found = [] }
@@ -80,9 +80,9 @@ final class QuestionRestores: Sendable {
         }
     }
 
-    /// Finds out until the task is cancelled.
+    /// Restores partitions until the task is cancelled.
     ///
-    /// - Throws: what the log throws, unless it is only away.
+    /// - Throws: errors of the log, unless it is only unavailable.
     func run() async throws {
         for await request in requests {
             var backoff = Backoff()
@@ -93,7 +93,7 @@ final class QuestionRestores: Sendable {
                     signal.raise()
                     break
                 } catch {
-                    // A read that is cancelled ends with an error of the log.
+                    // A cancelled read ends with an error of the log.
                     if Task.isCancelled { return }
                     guard let failure = error as? StreamError, case .unavailable = failure else { throw error }
                     metrics.countError(.receiving)

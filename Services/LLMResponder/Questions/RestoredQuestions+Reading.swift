@@ -5,32 +5,32 @@ import MessageLogs
 import Synchronization
 
 extension RestoredQuestions {
-    /// What `read` gives.
+    /// The result of `read` for one partition.
     struct Found: Sendable {
         var partitions: [TopicPartition: RestoredQuestions]
-        /// Whether answers lie in the partitions of their questions' numbers.
+        /// Whether answers are in the partitions with the same numbers as their questions'.
         var sharesPartitions: Bool
     }
 
-    /// How far back answers are looked at in any case, in offsets of a partition of `answers`.
+    /// The minimum look-back for answers, in offsets of a partition of `answers`.
     private static let leastCount: Int64 = 4_000
-    /// How far back records that were rejected are looked at, at least and at most.
+    /// The minimum and maximum look-back for rejected records.
     private static let rejectedCounts: ClosedRange<Int64> = 1_000...64_000
 
-    /// Learns from the log what became of the questions of newly assigned partitions from the committed offset on.
+    /// Reads from the log what became of the questions of newly assigned partitions from the committed offset on.
     ///
-    /// Answers whose commit is just under way are waited for: they are the predecessor's, or count as not there. From the
-    /// end of `answers` it looks back until the first answers that it sees say that all before them are answers to questions
-    /// before the committed offset.
+    /// It waits for answers whose commit is in flight: they are the predecessor's, and otherwise count as missing. It
+    /// looks back from the end of `answers` until the first answers that it sees agree that all earlier ones are to
+    /// questions before the committed offset.
     ///
-    /// Nothing that a record says of other questions makes them count as done with: anybody may have written it. So a log
-    /// whose servers forgot a commit gives some questions again, and each of them is known by its own answer.
+    /// Nothing that a record says about other questions marks these as done, because anyone may have written it. So if
+    /// the log's servers lose a commit, some questions are read again, and each is recognized by its own answer.
     /// - Parameters:
-    ///   - partitions: of `questions`.
+    ///   - partitions: partitions of `questions`.
     ///   - log: the log.
-    ///   - group: whose offsets count.
-    ///   - most: how many answers of a partition are kept at most.
-    ///   - least: how far back answers are looked at in any case.
+    ///   - group: the group whose offsets count.
+    ///   - most: the maximum number of answers kept per partition.
+    ///   - least: the minimum look-back for answers.
     /// - Returns: what became of each partition's questions.
     /// - Throws: what the log throws.
     static func read(
@@ -86,8 +86,8 @@ extension RestoredQuestions {
         return Found(partitions: restored, sharesPartitions: sharesPartitions)
     }
 
-    /// Looks back through a partition of answers until everything is seen that can be an answer to questions in the ranges,
-    /// each time four times as far.
+    /// Looks back through a partition of answers, each time four times as far, until every answer that may belong to
+    /// questions in the ranges is seen.
     private static func answers(
         in place: TopicPartition,
         to ranges: [Int32: Range<Int64>],
@@ -116,9 +116,9 @@ extension RestoredQuestions {
         }
     }
 
-    /// Offsets of questions that were rejected, of those from the starts on.
+    /// Offsets of rejected questions, from the given starts on.
     ///
-    /// They are rejected in the order of their offsets, so one of a partition before its start ends the look back for it.
+    /// Questions are rejected in offset order, so a rejection before a partition's start ends its look-back.
     private static func rejectedOffsets(
         from starts: [TopicPartition: Int64],
         of log: any MessageLog
@@ -161,15 +161,17 @@ extension RestoredQuestions {
 
 /// The answers to questions of one partition.
 private struct AnswerCollection: Sendable {
-    /// How many of the first answers must agree that those before them do not matter: one alone may be anybody's.
+    /// How many of the first answers must agree that earlier ones do not matter: a single one may have been written by
+    /// anyone.
     private static let witnessCount = 2
 
     private let range: Range<Int64>
-    /// Answers from this offset of `answers` on are kept, whichever questions they are to.
+    /// Answers from this offset of `answers` on are kept, whichever questions they belong to.
     private let recent: Int64
     private let most: Int
     private(set) var found: [RestoredQuestions.Answered] = []
-    /// The questions of the first answers, and whether each answer says that all before it are to questions before the range.
+    /// The questions of the first answers, and whether each answer says that all earlier ones are to questions before
+    /// the range.
     private var witnesses: [QuestionKey: Bool] = [:]
 
     init(_ range: Range<Int64>, recent: Int64, most: Int) {
@@ -178,18 +180,18 @@ private struct AnswerCollection: Sendable {
         self.most = most
     }
 
-    /// Whether all answers before those that were seen are to questions before the range.
+    /// Whether all answers before the ones seen are to questions before the range.
     var isComplete: Bool { witnesses.count == Self.witnessCount && witnesses.values.allSatisfy(\.self) }
 
     mutating func take(_ record: Record, to offset: Int64) {
-        // What lies past the end is of a topic that was made anew since.
+        // An offset past the end belongs to a topic that has since been recreated.
         let isKept =
             offset < range.upperBound && (offset >= range.lowerBound || record.offset >= recent) && found.count < most
         let isWitness = witnesses.count < Self.witnessCount
         guard isKept || isWitness, let answer = Answer(in: record) else { return }
         let key = QuestionKey(answer)
         if isKept { found.append(.init(key: key, offset: offset, time: record.timestamp)) }
-        // What says that its own question has no answer yet says nothing.
+        // An answer that says its own question is unanswered is no evidence.
         if isWitness, witnesses[key] == nil, let progress = AnswerProgress(record), offset < progress.end {
             witnesses[key] = progress.end <= range.lowerBound
         }
@@ -203,7 +205,7 @@ private struct AnswerCollection: Sendable {
 }
 
 extension Answer {
-    /// Reads an answer; nil when the record holds none, or that of another user than its key says.
+    /// Decodes an answer; nil if the record holds none, or one for another user than its key says.
     fileprivate init?(in record: Record) {
         guard let value = record.value,
             let answer = try? Answer(decoding: value, contentType: record.header(ContentType.header)),
@@ -212,7 +214,7 @@ extension Answer {
         self = answer
     }
 
-    /// Where an answer's question lies; nil when its record does not say it, or says what cannot be.
+    /// The position of an answer's question; nil if its record does not say it, or says something impossible.
     fileprivate static func source(of record: Record) -> (partition: Int32, offset: Int64)? {
         let numbers = record.header(sourceHeader)?.split(separator: " ").map { Int64($0) } ?? []
         guard numbers.count == 2, let partition = numbers[0].flatMap({ Int32(exactly: $0) }), let offset = numbers[1],

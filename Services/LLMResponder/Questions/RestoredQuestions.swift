@@ -2,26 +2,26 @@ import Bytes
 import Messages
 import MessageLogs
 
-/// What the log says of the questions of one partition when it is taken over.
+/// What the log says about the questions of a partition when it is taken over.
 struct RestoredQuestions: Sendable {
     /// An answer in the log.
     struct Answered: Sendable {
         let key: QuestionKey
-        /// Its question's.
+        /// The offset of its question.
         let offset: Int64
-        /// When the log took it, in milliseconds since 1970.
+        /// The append time, in milliseconds since 1970.
         let time: Int64
     }
 
-    /// What is before this is done with.
+    /// Everything before this offset is done.
     let start: Int64
     /// One past the last question that has an answer; not before `start`.
     let end: Int64
-    /// How many records are gone that nobody has dealt with, for the log keeps them no longer than a question may wait.
+    /// How many records were deleted unprocessed, because the log keeps them no longer than a question may wait.
     let goneCount: Int64
-    /// Offsets of records from `start` on that were rejected.
+    /// Offsets of rejected records, from `start` on.
     let rejectedOffsets: Set<Int64>
-    /// Of the newest answer, in milliseconds since 1970.
+    /// The time of the newest answer, in milliseconds since 1970.
     let newestTime: Int64
     /// By key.
     private let answers: [Answered]
@@ -47,36 +47,36 @@ struct RestoredQuestions: Sendable {
     }
 }
 
-/// How far a partition of questions is, as each answer's record says it for whoever takes over.
+/// The progress of a partition of questions, which each answer's record carries for the next owner.
 ///
-/// It tells where the look back through the answers may end, and nothing else: which questions are done with, the answers
-/// themselves tell, and the group's offset.
+/// It only tells where the look-back through the answers may end. Which questions are done follows from the answers
+/// themselves and from the group's offset.
 struct AnswerProgress: Equatable {
-    /// The header's name; its value is as in `1300`, with another number before it in records of older responders.
+    /// The header's name; its value is like `1300`, with another number before it in records of older responders.
     static let header = "question-progress"
 
-    /// Past every question that has an answer up to this one's commit.
+    /// One past the last question that has an answer, this answer's commit included.
     var end: Int64
 
     /// Describes a partition.
     init(end: Int64) { self.end = end }
 
-    /// Reads an answer's header; nil when it has none that can be so.
+    /// Reads an answer's header; nil if it has no valid one.
     init?(_ record: Record) {
         let numbers = record.header(Self.header)?.split(separator: " ").map { Int64($0) } ?? []
         guard (1...2).contains(numbers.count), let last = numbers.last, let end = last, end >= 0 else { return nil }
         self.init(end: end)
     }
 
-    /// The record of an answer, with its question's place in the log.
+    /// The record of an answer, with its question's position in the log.
     ///
     /// - Parameters:
     ///   - answer: the answer.
-    ///   - place: its question's.
-    ///   - sharesPartitions: whether it goes to the partition of its question's number, where whoever takes that over will
-    ///     look for it; else it goes by its key.
+    ///   - place: the position of its question.
+    ///   - sharesPartitions: whether it goes to the partition with its question's number, where the next owner of
+    ///     that will look for it; otherwise it goes by its key.
     /// - Returns: the record.
-    /// - Throws: `MessageError` when the answer cannot be sent.
+    /// - Throws: `MessageError` if the answer cannot be sent.
     func record(
         _ answer: Answer,
         to place: PlacedQuestion.Place,

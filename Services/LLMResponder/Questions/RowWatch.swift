@@ -6,35 +6,35 @@ import ServiceRuntime
 import Flows
 import Synchronization
 
-/// Looks after the rows that parked questions wait for, so that they cost nothing until there is something to answer.
+/// Watches the rows that parked questions wait for, so that they cost nothing until there is something to answer.
 ///
-/// The table tells when rows have changed, and then one statement asks for all users that are waited for. Should a word be
-/// lost, one asks once a second all the same. The longer such a look takes, the longer the next is put off: a fifth of the
-/// time at most is spent on it. While the database is away it is asked whether it is back.
+/// The table notifies when rows have changed, and then one statement queries all users that are waited for. In case a
+/// notification is lost, the rows are also polled once a second. The longer such a poll takes, the longer the next is
+/// delayed: it takes a fifth of the time at most. While the database is unavailable it is polled until it is back.
 final class RowWatch: Sendable {
     private struct State {
-        /// The fewest events that each user's row must know.
+        /// The fewest events that each user's row must cover.
         var wanted: [UserID: UInt64] = [:]
-        /// Users nobody has looked at since they were wanted.
+        /// Users that have not been queried since they were added.
         var fresh: Set<UserID> = []
         var found: [UserID: UInt64] = [:]
         var isAway = false
         var isBack = false
     }
 
-    /// What is new, for the flow.
+    /// News for the flow.
     struct News: Sendable {
-        /// Users whose rows know enough events for one of their questions at least, and how many.
+        /// Users whose rows cover enough events for at least one of their questions, and how many events.
         var found: [UserID: UInt64]
-        /// Whether the database is back after it was away.
+        /// Whether the database is back after it was unavailable.
         var isBack: Bool
     }
 
-    /// How often rows are looked at that nothing was told of.
+    /// The polling interval for rows without a notification.
     private static let interval: Duration = .seconds(1)
     /// How long the connection is kept while nothing is waited for.
     private static let linger: Duration = .seconds(10)
-    /// How many users one statement asks for.
+    /// How many users one statement queries.
     private static let pieceCount = 5_000
 
     private let embeddings: EmbeddingWatch
@@ -45,14 +45,14 @@ final class RowWatch: Sendable {
     private let work = Signal()
     private let state = Mutex(State())
 
-    /// Begins with nothing to look after.
+    /// Starts with nothing to watch.
     ///
     /// - Parameters:
     ///   - embeddings: the rows.
-    ///   - modelVersion: of the rows that count.
+    ///   - modelVersion: the version of the rows that count.
     ///   - metrics: counts failures.
     ///   - health: whether the database can be reached.
-    ///   - signal: is raised when there is news.
+    ///   - signal: raised when there is news.
     init(
         _ embeddings: EmbeddingWatch,
         modelVersion: String,
@@ -69,10 +69,10 @@ final class RowWatch: Sendable {
 
     // MARK: - For the flow
 
-    /// Whether the database was away when it was asked last.
+    /// Whether the database was unavailable at the last attempt.
     var isAway: Bool { state.withLock { $0.isAway } }
 
-    /// Waits for a user's row to know so many events; nil: for nothing any more.
+    /// Waits for a user's row to cover this many events; nil stops waiting for it.
     func want(_ user: UserID, _ eventCount: UInt64?) {
         let isNew = state.withLock { state in
             guard let eventCount else {
@@ -88,14 +88,14 @@ final class RowWatch: Sendable {
         if isNew { wake() }
     }
 
-    /// Asks from now on whether the database is back.
+    /// Starts polling for the database to be back.
     func databaseFailed(_ reason: String) {
         health.fails(reason)
         state.withLock { $0.isAway = true }
         wake()
     }
 
-    /// What is new since this was asked last.
+    /// The news since the last call.
     func takeNews() -> News {
         state.withLock { state in
             defer { (state.found, state.isBack) = ([:], false) }
@@ -103,11 +103,11 @@ final class RowWatch: Sendable {
         }
     }
 
-    // MARK: - Looking
+    // MARK: - Polling
 
-    /// Looks until the task is cancelled.
+    /// Polls until the task is cancelled.
     ///
-    /// - Throws: `PostgresError` when the table is not what the program needs.
+    /// - Throws: `PostgresError` if the table is not what the program needs.
     func run() async throws {
         try await withTaskCancellationHandler {
             try await look()
@@ -157,7 +157,7 @@ final class RowWatch: Sendable {
         }
     }
 
-    /// Waits for something to look after; the connection is kept for a while.
+    /// Waits for something to watch; the connection is kept for a while.
     private func idle(since lastNeeded: inout ContinuousClock.Instant) async throws(PostgresError) {
         let rest = Self.linger - (.now - lastNeeded)
         do throws(PostgresError) {
@@ -175,7 +175,7 @@ final class RowWatch: Sendable {
 
     private func look(at users: [UserID]) async throws(PostgresError) {
         var isNews = false
-        // Asked in any case, for that is how it is known whether the database is there.
+        // Query even without users, because that is how it is known whether the database is there.
         for start in stride(from: 0, to: max(1, users.count), by: Self.pieceCount) {
             let piece = users[start..<min(start + Self.pieceCount, users.count)]
             if piece.isEmpty, !isAway { continue }

@@ -5,7 +5,7 @@ public import ServiceRuntime
 import Flows
 import SystemClient
 
-/// `userllm ask USER "question"`: one question to a system that runs.
+/// `userllm ask USER "question"`: sends one question to a running system.
 enum AskCommand {
     private static let formKey = ConfigurationKey<Question.AnswerForm>(
         "form",
@@ -101,7 +101,7 @@ enum AskCommand {
         case .expired, .failed: lines.append("[\(answer.status.rawValue): \(shown(answer.reason))]")
         }
         let compute = Double(answer.computeMicroseconds) / 1_000
-        // The times are the answer's own words.
+        // The times come from the answer itself.
         let time = answer.answeredAt.subtractingReportingOverflow(answer.askedAt)
         lines.append(
             "[\(time.overflow ? 0 : time.partialValue) ms, of which "

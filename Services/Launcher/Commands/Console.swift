@@ -6,22 +6,22 @@ struct Console: Sendable {
     private let prefix: String
     private let handle: FileHandle
 
-    /// Writes to standard output, or to standard error where the output is for programs.
+    /// Writes to standard output, or to standard error if standard output is for programs.
     init(prefix: String = "userllm: ", toStandardError: Bool = false) {
         self.prefix = prefix
         handle = toStandardError ? .standardError : .standardOutput
     }
 
-    /// Writes a line that says who speaks.
+    /// Writes a line with the program's prefix.
     func say(_ text: String) { write(prefix + text + "\n") }
 
-    /// Writes lines as they are.
+    /// Writes text without a prefix.
     func show(_ text: String) { write(text + "\n") }
 
     private func write(_ text: String) {
-        // The last place before the terminal: what forgot to do so before is made harmless here.
+        // The last step before the terminal: text that was not escaped earlier is made harmless here.
         let shown = ControlCharacters.escaped(text, keepingLines: true)
-        // A closed pipe is the reader's wish to hear no more.
+        // A closed pipe means that the reader wants no more output.
         try? handle.write(contentsOf: Data(shown.utf8))
     }
 }

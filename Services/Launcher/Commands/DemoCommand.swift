@@ -3,7 +3,7 @@ import Foundation
 import ServiceRuntime
 import SystemClient
 
-/// `userllm demo`: an invented world, a small model of it, the system, and ten users whose taste changes.
+/// `userllm demo`: a synthetic world, a small model of it, the system, and ten users whose taste changes.
 enum DemoCommand {
     private static let onceKey = ConfigurationKey<Bool>(
         "once",

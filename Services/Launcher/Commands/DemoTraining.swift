@@ -3,7 +3,7 @@ import Foundation
 import Glibc
 import ServiceRuntime
 
-/// The demo's model: trained once on the invented world, then kept.
+/// The demo's model: trained once on the synthetic world, then kept.
 struct DemoTraining: Sendable {
     let data: String
     let bundle: String
@@ -15,9 +15,9 @@ struct DemoTraining: Sendable {
         try SyntheticWorld(SyntheticWorld.Configuration(seed: seed))
     }
 
-    /// Trains and exports the bundle unless it is there.
+    /// Trains and exports the bundle if it is missing.
     ///
-    /// The trainer leaves checkpoints, so a demo that was interrupted goes on where it was.
+    /// The trainer writes checkpoints, so an interrupted demo resumes where it stopped.
     /// - Throws: `ProcessFailure` when the trainer fails.
     func makeBundleIfMissing(_ console: Console, until shutdown: Shutdown) async throws {
         if FileManager.default.fileExists(atPath: bundle) {
@@ -39,17 +39,17 @@ struct DemoTraining: Sendable {
             until: shutdown
         )
         guard isDone else { return }
-        // In one step, so that a folder of this name is always a whole bundle.
+        // Moved in one step, so that a folder of this name is always a complete bundle.
         try FileManager.default.moveItem(atPath: "\(folder)/bundle", toPath: bundle)
         console.say("trained in \(Int((ContinuousClock.now - start) / .seconds(1))) s")
     }
 
-    /// A share of the whole time, as the trainer reads it.
+    /// A share of the time limit, in the trainer's format.
     private func minutes(_ share: Double) -> String { String(max(0.01, limit / .seconds(60) * share)) }
 
     /// Runs the trainer.
     ///
-    /// - Returns: false when it was stopped before it was done.
+    /// - Returns: false if it was stopped before it was done.
     private func run(_ trainer: String, _ arguments: [String], until shutdown: Shutdown) async throws -> Bool {
         let child = try await ChildProcess.start(
             ChildProcess.Specification(

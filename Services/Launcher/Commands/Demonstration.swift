@@ -6,9 +6,9 @@ import Messages
 import Flows
 import SystemClient
 
-/// Users of the invented world whom the model has never seen: their answers before and after their taste changed.
+/// Users of the synthetic world whom the model has never seen: their answers before and after their taste changed.
 struct Demonstration: Sendable {
-    /// One user's story, and what the world knows to be true.
+    /// One user's story, and the world's ground truth.
     private struct Story: Sendable {
         let user: UserID
         let genreBefore: String
@@ -33,7 +33,7 @@ struct Demonstration: Sendable {
         self.console = console
     }
 
-    /// Feeds, asks, feeds again, asks again, and shows the tables.
+    /// Sends events, asks, sends more events, asks again, and prints the tables.
     func run(users: Int) async throws {
         console.say("feeding the histories of \(users) users the model has not seen, and asking about each")
         var stories: [Story] = []
@@ -53,9 +53,9 @@ struct Demonstration: Sendable {
     }
 
     private func story(_ index: Int) async throws -> Story {
-        // Viewers past those that were written out were in no training.
+        // Viewers beyond those that were written out were in no training set.
         let viewer = world.viewer(world.configuration.viewerCount + index)
-        // A folder that was used before has this user's events already, and the change with them.
+        // A data folder that was used before already has this user's events, including the change.
         let user = UserID("\(viewer.id)-\(UUID().uuidString.prefix(8).lowercased())")
         let past = viewer.events.map { renamed($0, to: user) }
         try await client.send(past)
@@ -88,7 +88,7 @@ struct Demonstration: Sendable {
         return event
     }
 
-    /// A genre that neither the user's truth nor the answers so far name.
+    /// A genre that neither the user's true taste nor the answers so far name.
     private func otherGenre(than answers: [Answer], _ viewer: SyntheticWorld.Viewer, _ index: Int) -> String {
         let known = Set(answers.flatMap { [$0.text] + genres(of: $0) } + [viewer.favouriteGenres.last ?? ""])
         let others = SyntheticWorld.genres.filter { !known.contains($0) }
@@ -111,7 +111,7 @@ struct Demonstration: Sendable {
         )
     }
 
-    // MARK: - What came of it
+    // MARK: - Results
 
     private func genres(of answer: Answer) -> [String] {
         answer.items.first.flatMap { world.catalogue.index(of: $0.id) }.map { world.catalogue.items[$0].categories }

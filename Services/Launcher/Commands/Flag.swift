@@ -4,9 +4,9 @@ import Synchronization
 final class Flag: Sendable {
     private let value = Atomic<Bool>(false)
 
-    /// Whether it is true by now.
+    /// Whether it is set.
     var isSet: Bool { value.load(ordering: .acquiring) }
 
-    /// Makes it true.
+    /// Sets it.
     func set() { value.store(true, ordering: .releasing) }
 }

@@ -1,7 +1,7 @@
 import Foundation
 import ServiceRuntime
 
-/// `userllm scale`: another number of processes in a system that runs.
+/// `userllm scale`: changes the number of processes of a running system.
 enum ScaleCommand {
     private static let readyWithinKey = ConfigurationKey<Duration>(
         "ready-within",
@@ -17,7 +17,7 @@ enum ScaleCommand {
             help: "How many processes of \(kind.rawValue) to run; without it, as many as now"
         )
     }
-    /// How long a launcher may take until it begins.
+    /// How long to wait for a launcher to begin.
     private static let patience: Duration = .seconds(60)
 
     /// The command as the program lists it.
@@ -64,13 +64,13 @@ enum ScaleCommand {
         try await follow(request, files, data: data)
     }
 
-    /// Shows what the launcher does until it is done.
+    /// Shows the launcher's progress until it is done.
     private static func follow(_ request: ScaleRequest, _ files: ScaleFiles, data: String) async throws {
         let console = Console()
         var shown = 0
         var patienceEnds = ContinuousClock.now + patience
         while true {
-            // Looked at before the answer: what a launcher wrote before its end is still read.
+            // Checked before reading the answer, so that what a launcher wrote just before it ended is still read.
             let isRunning = SystemState.running(on: data) != nil
             let answer = files.answer
             if let answer, answer.id == request.id {
@@ -83,7 +83,7 @@ enum ScaleCommand {
                     return
                 }
             } else if answer?.isDone == false {
-                // Somebody else's wish, who did not wait for the end of it.
+                // The request of another user, who did not wait for it to finish.
                 patienceEnds = .now + patience
             } else if ContinuousClock.now > patienceEnds {
                 throw ProcessFailure(

@@ -2,9 +2,9 @@ import Foundation
 import ServiceRuntime
 import Bytes
 
-/// `userllm status`: processes, lag, rows and freshness of a system that runs.
+/// `userllm status`: processes, lag, rows and freshness of a running system.
 enum StatusCommand {
-    /// More versions than a system goes through; who writes rows by hand can make any number.
+    /// More versions than a real system has; anyone who writes rows by hand can create any number.
     private static let mostVersions = 20
     private static let jsonKey = ConfigurationKey<Bool>("json", default: false, help: "Prints JSON")
 
@@ -77,7 +77,7 @@ enum StatusCommand {
         return (parts + report.problems.map { "problem: \(ControlCharacters.escaped($0))" }).joined(separator: "\n\n")
     }
 
-    /// What to do about records that lie in partitions that are not their users'; nil when none did.
+    /// What to do about records in partitions that are not their users'; nil if there were none.
     static func reroutingAdvice(_ reports: [WorkReport]) -> String? {
         let counts = reports.reduce(into: [String: Double]()) { $0.merge($1.rerouted, uniquingKeysWith: +) }
         guard !counts.isEmpty else { return nil }
@@ -90,7 +90,7 @@ enum StatusCommand {
             + "; give the producers partitioner=murmur2_random and the user's id as the key"
     }
 
-    /// A reason that fits a line; the whole of it is in the JSON form.
+    /// A reason shortened to one line; the JSON form has all of it.
     private static func shortened(_ reason: String) -> String {
         reason.count <= 56 ? reason : "\(reason.prefix(53))..."
     }

@@ -1,6 +1,6 @@
 import ServiceRuntime
 
-/// `userllm up`: the system until Ctrl-C.
+/// `userllm up`: runs the system until Ctrl-C.
 enum UpCommand {
     /// The command as the program lists it.
     static let command = Command(
@@ -20,7 +20,7 @@ enum UpCommand {
         }
     }
 
-    /// Says that the system is up, and where.
+    /// Announces that the system is up, and its addresses.
     static func announce(_ state: SystemState, _ configuration: SystemConfiguration, _ console: Console) {
         console.say("up, with model version \(state.modelVersion)")
         for address in state.gateways { console.say("questions: \(address)/v1/questions") }

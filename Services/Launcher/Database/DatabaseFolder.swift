@@ -1,20 +1,21 @@
 import Foundation
 import ServiceRuntime
 
-/// What a data folder holds of its private database, and what it remembers of it.
+/// The private database in a data folder, and what the folder remembers about it.
 ///
-/// Beside the cluster lie its password and its identity, the number that `initdb` gave it. A cluster that is remembered
-/// and not there, or another one in its place, is an error: its disk may not be mounted, and a new one would hide it.
-/// Nothing that is there is ever overwritten.
+/// Next to the cluster are its password and its identity, the number that `initdb` assigned. It is an error if a
+/// remembered cluster is missing, or another one is in its place: its disk may not be mounted, and a new cluster would
+/// hide it. Nothing that exists is ever overwritten.
 ///
-/// A cluster is made under another name (`database.new`) and gets its own last of all, so that it is whole. What a
-/// start that was killed left is finished when its identity was written already, else removed: nobody has used it yet.
+/// A cluster is created under another name (`database.new`) and renamed last, so that `database` is always complete.
+/// What a killed start left behind is finished if its identity was already written. Otherwise it is removed, because
+/// nobody has used it yet.
 struct DatabaseFolder: Sendable {
-    /// How much of a cluster is there.
+    /// How much of a cluster exists.
     enum Content: Equatable {
-        /// Nothing, and nothing is remembered.
+        /// Nothing exists, and nothing is remembered.
         case nothing
-        /// A cluster that was made, and only lacks its name.
+        /// A complete cluster that only has to be renamed.
         case unfinished
         /// A cluster, with its password.
         case cluster(password: String)
@@ -22,15 +23,15 @@ struct DatabaseFolder: Sendable {
 
     /// The cluster's folder.
     let path: String
-    /// Where a new one is made.
+    /// Where a new cluster is created.
     let draft: String
-    /// Its superuser's password while it is made, in a file of the server's user.
+    /// The superuser's password during creation, in a file owned by the server's user.
     let draftPassword: String
     private let data: String
     private let passwordFile: String
     private let identityFile: String
 
-    /// The names in a data folder.
+    /// Derives the paths in a data folder.
     init(data: String) {
         self.data = data
         path = "\(data)/database"
@@ -40,9 +41,9 @@ struct DatabaseFolder: Sendable {
         identityFile = "\(path)-identity"
     }
 
-    /// Looks, and remembers a cluster that was made before clusters were remembered.
+    /// Inspects the folder, and remembers a cluster that was created by a version that did not do so.
     ///
-    /// - Throws: `ProcessFailure` when something is there that cannot be used, or not there that should be.
+    /// - Throws: `ProcessFailure` if something cannot be used, or something is missing that should exist.
     func content() throws(ProcessFailure) -> Content {
         let remembered = try rememberedIdentity()
         switch try FileEntry(path) {
@@ -98,19 +99,19 @@ struct DatabaseFolder: Sendable {
         )
     }
 
-    // MARK: - Making one
+    // MARK: - Creating a cluster
 
-    /// Removes what a start that was killed left, of which nothing was used yet.
+    /// Removes what a killed start left behind, none of which was used yet.
     func removeDraft() throws(ProcessFailure) {
         for path in [draft, draftPassword] { try PrivateFile.removeAll(path) }
     }
 
-    /// Remembers a cluster that is whole but for its name; from here on it is finished and not made again.
+    /// Remembers a cluster that is complete except for its name; from here on it is finished, not created again.
     func remember() throws(ProcessFailure) {
         try PrivateFile.create("\(try identity(of: draft))\n", at: identityFile)
     }
 
-    /// Gives a cluster that is whole its password file and its name.
+    /// Gives a complete cluster its password file and its name.
     func finish() throws(ProcessFailure) {
         if try FileEntry(passwordFile) == .missing {
             try PrivateFile.create(try PrivateFile.read(draftPassword), at: passwordFile)
@@ -132,7 +133,7 @@ struct DatabaseFolder: Sendable {
         return identity
     }
 
-    /// The number that begins a cluster's control file, in every version.
+    /// The number at the start of a cluster's control file, in every PostgreSQL version.
     private func identity(of folder: String) throws(ProcessFailure) -> UInt64 {
         let file = "\(folder)/global/pg_control"
         let bytes = try PrivateFile.bytes(of: file, atMost: 8)

@@ -2,7 +2,7 @@ import Glibc
 import ServiceRuntime
 import Flows
 
-/// The database with the rows: one that was named, or a private server that runs with the system.
+/// The database with the rows: one that was configured, or a private server that runs with the system.
 struct DatabaseProcess: Sendable {
     private struct Private: Sendable {
         let plan: SupervisedProcess.Plan
@@ -14,9 +14,9 @@ struct DatabaseProcess: Sendable {
     let address: String
     private let own: Private?
 
-    /// Starts a private server if no database is named.
+    /// Starts a private server if no database is configured.
     ///
-    /// - Throws: `ProcessFailure` when the folder or the server is not usable.
+    /// - Throws: `ProcessFailure` if the folder or the server is not usable.
     static func start(
         _ configuration: SystemConfiguration,
         logs: String,
@@ -47,7 +47,8 @@ struct DatabaseProcess: Sendable {
         return process
     }
 
-    /// Recovery after a crash may take a while; a server that ends will not become ready.
+    /// Waits until the server is ready, because crash recovery may take a while; a server that exits will not become
+    /// ready.
     private static func waitUntilReady(
         _ database: PrivateDatabase,
         _ child: ChildProcess,
@@ -66,21 +67,21 @@ struct DatabaseProcess: Sendable {
         }
     }
 
-    /// Ends the private server.
+    /// Stops the private server.
     func stop() async {
         await own?.child.stop(signal: SIGINT, patience: .seconds(15))
         cleanUp()
     }
 
-    /// Removes what a private server leaves outside of the data folder, when it has ended.
+    /// Removes what a private server leaves outside the data folder, once it has ended.
     func cleanUp() { own?.database.cleanUp() }
 
-    /// The private server under supervision; nil when there is none.
+    /// The private server under supervision; nil if there is none.
     func supervised(keeper: StateKeeper, console: Console, isUp: Flag) -> SupervisedProcess? {
         own.map { SupervisedProcess($0.plan, running: $0.child, keeper: keeper, console: console, isUp: isUp) }
     }
 
-    /// What is written down of it.
+    /// Its entries in the state file.
     var processes: [SystemState.Process] {
         guard let own else { return [] }
         return [

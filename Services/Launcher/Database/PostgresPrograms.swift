@@ -3,7 +3,7 @@ import ServiceRuntime
 
 /// PostgreSQL's server programs of one version on this machine.
 struct PostgresPrograms: Sendable {
-    /// The folder they lie in.
+    /// The folder that contains them.
     let folder: String
     /// The major version, such as 15.
     let version: Int
@@ -11,10 +11,10 @@ struct PostgresPrograms: Sendable {
     /// A program's path.
     func path(_ name: String) -> String { "\(folder)/\(name)" }
 
-    /// All versions that are installed, newest first.
+    /// All installed versions, newest first.
     ///
-    /// - Parameter root: where Debian puts them; each version has a folder of its own.
-    /// - Returns: those with a server.
+    /// - Parameter root: where Debian installs them; each version has its own folder.
+    /// - Returns: the versions that include a server.
     static func installed(root: String = "/usr/lib/postgresql") -> [PostgresPrograms] {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: root)) ?? []
         return names.compactMap { name in
@@ -24,13 +24,13 @@ struct PostgresPrograms: Sendable {
         }.sorted { $0.version > $1.version }
     }
 
-    /// The programs for a data folder: its own version if it has one, else the newest.
+    /// The programs for a data folder: its own version if it has one, otherwise the newest.
     ///
     /// - Parameters:
     ///   - folder: the cluster's folder.
-    ///   - installed: what is there.
+    ///   - installed: the installed versions.
     /// - Returns: programs that can run the folder.
-    /// - Throws: `ProcessFailure` when none can, with what to install.
+    /// - Throws: `ProcessFailure` if none can, with what to install.
     static func forCluster(
         in folder: String,
         installed: [PostgresPrograms] = installed()

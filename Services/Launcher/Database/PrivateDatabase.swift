@@ -1,9 +1,10 @@
 import Foundation
 import ServiceRuntime
 
-/// A PostgreSQL cluster of our own in a folder, reachable through a socket that only this user can reach, with a password.
+/// A private PostgreSQL cluster in a folder, with a password, and reachable only through a socket of this user.
 ///
-/// PostgreSQL does not run as root; as root the folders belong to the user `postgres` and the server runs as that user.
+/// PostgreSQL does not run as root; under root the folders belong to the user `postgres` and the server runs as that
+/// user.
 struct PrivateDatabase: Sendable {
     private static let superuser = "userllm"
     private static let databaseName = "userllm"
@@ -19,10 +20,10 @@ struct PrivateDatabase: Sendable {
     private let password: String
     private let user: String?
 
-    /// Looks at the folder, and makes the cluster when there is none and never was one.
+    /// Inspects the folder, and creates the cluster if there is none and never was one.
     ///
     /// - Parameters:
-    ///   - data: the system's data folder, which exists.
+    ///   - data: the system's data folder, which must exist.
     ///   - logs: the folder for log files.
     /// - Throws: `ProcessFailure` that says what to do.
     init(data: String, logs: String) async throws {
@@ -60,16 +61,16 @@ struct PrivateDatabase: Sendable {
 
     /// The address of the database.
     var address: String {
-        // The folder's name has no letter that an address would have to escape.
+        // The folder's name has no character that an address would have to escape.
         "postgresql://\(Self.superuser):\(password)@/\(Self.databaseName)?host=\(sockets.path)"
     }
 
-    /// Removes what the server leaves outside of the data folder.
+    /// Removes what the server leaves outside the data folder.
     func cleanUp() { sockets.remove(data: data) }
 
-    // MARK: - Making the cluster
+    // MARK: - Creating the cluster
 
-    /// Removes what a start that was killed left; what `initdb` had started may still be writing there for a moment.
+    /// Removes what a killed start left behind; an `initdb` that it started may still be writing there for a moment.
     private func removeDraft() async throws {
         let end = ContinuousClock.now + .seconds(20)
         while true {
@@ -82,7 +83,7 @@ struct PrivateDatabase: Sendable {
         }
     }
 
-    /// Makes the cluster under another name first, so that a folder of the right name is always a whole one.
+    /// Creates the cluster under another name first, so that a folder of the right name is always complete.
     private func make() async throws {
         try PrivateFile.makeFolder(place.draft, ownedBy: user)
         try await checkAccess(to: place.draft)
@@ -104,7 +105,7 @@ struct PrivateDatabase: Sendable {
         }.joined()
     }
 
-    /// The server must be able to enter the folder, which a home folder above it may forbid.
+    /// Checks that the server can enter the folder, which a home folder above it may prevent.
     private func checkAccess(to path: String) async throws {
         let words = OperatingSystemUser.command(["/usr/bin/test", "-w", path], as: user, whenParentDies: nil)
         let check = try await ChildProcess.start(specification(words, output: nil))
@@ -119,7 +120,7 @@ struct PrivateDatabase: Sendable {
 
     // MARK: - Running it
 
-    /// How to start the server.
+    /// The command that starts the server.
     func server() -> ChildProcess.Specification {
         let settings = [
             "port=\(SocketFolder.port)", "listen_addresses=", "unix_socket_directories=\(sockets.path)",
@@ -134,7 +135,7 @@ struct PrivateDatabase: Sendable {
         )
     }
 
-    /// Ends a server that a launcher which was killed left behind.
+    /// Stops a server that a killed launcher left behind.
     func stopLeftover() async throws {
         let control = [programs.path("pg_ctl"), "-D", folder]
         let status = try await ChildProcess.start(
@@ -155,7 +156,7 @@ struct PrivateDatabase: Sendable {
         return try await ChildProcess.start(specification(words, output: "/dev/null")).ended() == .exited(0)
     }
 
-    /// Makes the database when it is not there.
+    /// Creates the database if it is missing.
     func makeDatabase() async throws {
         let connection = connection + ["-U", Self.superuser]
         let query = "SELECT 1 / count(*) FROM pg_database WHERE datname = '\(Self.databaseName)'"
@@ -176,7 +177,7 @@ struct PrivateDatabase: Sendable {
         throw ProcessFailure("\(what) failed (\(status)): \(LogTail.lastLine(of: logFile))")
     }
 
-    /// Starts in `/`, where every user may be.
+    /// Starts in `/`, which every user can enter.
     private func specification(_ words: [String], output: String?) -> ChildProcess.Specification {
         ChildProcess.Specification(
             executable: "/usr/bin/env",

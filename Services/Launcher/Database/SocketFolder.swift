@@ -2,24 +2,27 @@ import Bytes
 import Foundation
 import ServiceRuntime
 
-/// The folder of a private database's socket, which nobody else can enter: who is in it is the database, and no port
-/// is open that another could have taken.
+/// The folder of a private database's socket.
 ///
-/// It lies in the data folder where a socket's name can be that long, else in the user's runtime folder or `/tmp`.
+/// Nobody else can enter it: whatever listens there is the database, and no port is open that someone else could have
+/// taken.
+///
+/// It is in the data folder if that path is short enough for a socket, otherwise in the user's runtime folder or
+/// `/tmp`.
 struct SocketFolder: Sendable {
-    /// What PostgreSQL adds to the path; the number is only a part of the name.
+    /// Part of the socket's name, which PostgreSQL appends to the path; no such port is opened.
     static let port = 5432
     private static let longestPath = 107 - "/.s.PGSQL.\(port)".utf8.count
 
     /// The folder.
     let path: String
 
-    /// Makes it, or takes the one that is there if it is ours.
+    /// Creates the folder, or uses the existing one if it is ours.
     ///
     /// - Parameters:
-    ///   - data: the data folder, which exists.
-    ///   - user: whom it belongs to; nil is the user of this process.
-    /// - Throws: `ProcessFailure` when a folder of its name is somebody else's, or open to others.
+    ///   - data: the data folder, which must exist.
+    ///   - user: its owner; nil is the user of this process.
+    /// - Throws: `ProcessFailure` if a folder of that name belongs to someone else, or is open to others.
     init(data: String, user: String?) throws(ProcessFailure) {
         path = Self.place(for: data, user: user, environment: ProcessInfo.processInfo.environment)
         do throws(ProcessFailure) {
@@ -32,15 +35,15 @@ struct SocketFolder: Sendable {
         }
     }
 
-    /// Removes it if it lies outside of the data folder.
+    /// Removes it if it is outside the data folder.
     func remove(data: String) {
         if !path.hasPrefix("\(data)/") { PrivateFile.removeEmptyFolder(path) }
     }
 
-    /// Where it lies.
+    /// The path of the folder.
     static func place(for data: String, user: String?, environment: [String: String]) -> String {
         let near = "\(data)/socket"
-        // libpq takes a comma for the end of a name, and settings have quotes of their own.
+        // libpq treats a comma as the end of a name, and settings have their own quoting.
         if near.wholeMatch(of: #/[A-Za-z0-9\/._+-]+/#) != nil, near.utf8.count <= longestPath { return near }
         let name = "userllm-\(SHA256.hexDigest(of: Array(data.utf8)).prefix(16))"
         let runtime = environment["XDG_RUNTIME_DIR"] ?? ""

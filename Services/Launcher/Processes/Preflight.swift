@@ -10,7 +10,7 @@ import UserModels
 enum Preflight {
     private static let patience: Duration = .seconds(30)
 
-    /// Makes sure that a log and a database that are named can be reached.
+    /// Checks that a configured log and database can be reached.
     ///
     /// - Throws: `ProcessFailure` with the address and what to do.
     static func checkAddresses(_ configuration: SystemConfiguration) async throws {
@@ -51,9 +51,9 @@ enum Preflight {
         }
     }
 
-    /// Makes sure that the rows are of the bundle's version.
+    /// Checks that the rows are of the bundle's version.
     ///
-    /// - Throws: `ProcessFailure` when they are not and that was not accepted.
+    /// - Throws: `ProcessFailure` if they are not and that was not accepted.
     static func checkVersion(
         of bundle: ModelBundle,
         against table: EmbeddingTable,

@@ -1,11 +1,11 @@
 import ServiceRuntime
 import Synchronization
 
-/// Processes that are stopped together, before those that were started earlier; more can come and some can go meanwhile.
+/// Processes that are stopped together, before those that were started earlier; members can be added and removed.
 final class ProcessStage: Service {
     /// One process of a stage.
     final class Member: Sendable {
-        /// As people call it.
+        /// Its name for people.
         var label: String { process.name }
         fileprivate let process: SupervisedProcess
         fileprivate let isEssential: Bool
@@ -18,13 +18,13 @@ final class ProcessStage: Service {
             self.isEssential = isEssential
         }
 
-        /// Why it was given up; nil while it was not.
+        /// Why it was given up; nil if it was not.
         var failure: (any Error)? { state.withLock { $0 } }
 
-        /// Whether it did not end when it was asked to.
+        /// Whether it did not end when asked to, and was killed.
         var wasKilled: Bool { process.wasKilled.isSet }
 
-        /// Asks it to end, as at the end of the system.
+        /// Asks it to stop, as at the end of the system.
         func requestStop() { stop.request() }
 
         /// Waits until it has ended, or the task is cancelled.
@@ -50,18 +50,18 @@ final class ProcessStage: Service {
     private let adding: AsyncStream<Member>.Continuation
     private let state = Mutex(State())
 
-    /// Makes a stage without processes.
+    /// Creates a stage without processes.
     init(_ name: String) {
         self.name = name
         (added, adding) = AsyncStream.makeStream()
     }
 
-    /// Starts a process with the stage, or now if that runs.
+    /// Starts a process with the stage, or now if the stage is running.
     ///
     /// - Parameters:
     ///   - process: the process.
-    ///   - isEssential: whether the whole system ends when the process is given up.
-    /// - Returns: nil when the stage is being stopped; then nothing is started.
+    ///   - isEssential: whether the whole system stops when the process is given up.
+    /// - Returns: nil if the stage is being stopped; then nothing is started.
     @discardableResult
     func add(_ process: SupervisedProcess, isEssential: Bool) -> Member? {
         let member = Member(process, isEssential: isEssential)
@@ -75,9 +75,9 @@ final class ProcessStage: Service {
         return member
     }
 
-    /// Runs all of them until the service is to stop.
+    /// Runs all processes until the service is to stop.
     ///
-    /// - Throws: the first error of an essential process, when all have ended.
+    /// - Throws: the first error of an essential process, after all have ended.
     func run(until shutdown: Shutdown) async throws {
         await withDiscardingTaskGroup { group in
             group.addTask { [self] in
@@ -99,7 +99,7 @@ final class ProcessStage: Service {
                         forget(member)
                         member.end(with: error)
                         guard member.isEssential else { return }
-                        // The others end too, in order, before this one's error is told.
+                        // The others end too, in order, before this error is thrown.
                         state.withLock { $0.firstError = $0.firstError ?? error }
                         shutdown.request()
                     }

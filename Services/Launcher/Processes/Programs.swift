@@ -1,14 +1,14 @@
 import Foundation
 import ServiceRuntime
 
-/// The programs of the system, which lie beside this one.
+/// The programs of the system, which are installed next to this one.
 struct Programs: Sendable {
-    /// The folder they lie in.
+    /// The folder that contains them.
     let folder: String
 
-    /// Looks for them.
+    /// Locates the programs.
     ///
-    /// - Throws: `ProcessFailure` naming those that are missing.
+    /// - Throws: `ProcessFailure` naming the missing ones.
     init(_ names: [String]) throws {
         let own = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
         folder = URL(filePath: own).deletingLastPathComponent().path(percentEncoded: false)
@@ -28,12 +28,12 @@ struct Programs: Sendable {
 }
 
 extension String {
-    /// The text without this ending.
+    /// The text without this suffix.
     func trimmingSuffix(_ suffix: String) -> String {
         hasSuffix(suffix) && count > suffix.count ? String(dropLast(suffix.count)) : self
     }
 
-    /// A path from the root; one that is relative starts at the current folder.
+    /// The absolute path; a relative one starts at the current folder.
     var absolutePath: String {
         let path = NSString(string: self).expandingTildeInPath
         let absolute = path.hasPrefix("/") ? path : FileManager.default.currentDirectoryPath + "/" + path

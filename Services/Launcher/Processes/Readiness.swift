@@ -2,17 +2,17 @@ import Foundation
 import HTTPClient
 import ServiceRuntime
 
-/// Asks processes whether they can do their work.
+/// Asks processes whether they are ready.
 ///
-/// Of more processes than partitions some stay without any: they are ready to take over, and not waited for.
+/// If there are more processes than partitions, some have none: they are standbys, and are not waited for.
 struct Readiness: Sendable {
-    /// What a process of a group says that has no partitions.
+    /// What a group member without partitions reports.
     private static let idle = "no partitions are assigned"
 
     private let partitions: [ServiceKind: Int]
     private let client = HTTPClient()
 
-    /// Will ask.
+    /// Prepares the checks.
     ///
     /// - Parameter partitions: how many partitions the processes of a kind share; a kind that shares none is missing.
     init(partitions: [ServiceKind: Int]) {
@@ -21,7 +21,7 @@ struct Readiness: Sendable {
 
     /// Waits until all members are ready.
     ///
-    /// - Throws: `ProcessFailure` naming those that are not ready in time, with what they say.
+    /// - Throws: `ProcessFailure` naming those that are not ready in time, with the reasons they give.
     func wait(for members: [SystemPlan.Member], within limit: Duration) async throws {
         let end = ContinuousClock.now + limit
         while true {
@@ -41,7 +41,7 @@ struct Readiness: Sendable {
 
     /// Asks once.
     ///
-    /// - Parameter members: all members of the kinds that are asked about.
+    /// - members: all members of the kinds in question.
     /// - Returns: those that are not ready, and why.
     func waiting(among members: [SystemPlan.Member]) async -> [(member: SystemPlan.Member, reason: String)] {
         var waiting: [(member: SystemPlan.Member, reason: String)] = []
@@ -58,7 +58,7 @@ struct Readiness: Sendable {
         return waiting
     }
 
-    /// Why a process is not ready; nil when it is.
+    /// Why a process is not ready; nil if it is.
     static func reason(adminPort: Int, _ client: HTTPClient) async -> String? {
         let request = HTTPClientRequest("GET", "http://127.0.0.1:\(adminPort)/readyz", timeout: .seconds(10))
         guard let response = try? await client.send(request) else { return "does not answer" }
@@ -66,7 +66,7 @@ struct Readiness: Sendable {
         return unmet(in: response.text) ?? response.text.split(whereSeparator: \.isNewline).joined(separator: ", ")
     }
 
-    /// What a page of `/readyz` says does not hold, in words; nil when it is no such page.
+    /// The unmet conditions on a `/readyz` page, in words; nil if it is not such a page.
     static func unmet(in page: String) -> String? {
         struct Page: Decodable {
             var conditions: [String: String]

@@ -11,14 +11,14 @@ import Flows
 import MessageLogs
 import UserModels
 
-/// The whole system on one machine: everything is checked first, then started in order, and stopped in reverse.
+/// The whole system on one machine: everything is checked first, then started in order, and stopped in reverse order.
 struct RunningSystem: Sendable {
     private let configuration: SystemConfiguration
     private let console: Console
     private let logger: Logger
     private let logs: String
 
-    /// Makes a system that does not run yet.
+    /// Creates a system that is not running yet.
     init(_ configuration: SystemConfiguration, console: Console, logger: Logger) {
         self.configuration = configuration
         self.console = console
@@ -29,9 +29,9 @@ struct RunningSystem: Sendable {
     /// Runs the system until `shutdown`, and `body` while it is up.
     ///
     /// - Parameters:
-    ///   - shutdown: ends it; `body` is then cancelled.
-    ///   - prepare: runs once the data folder is this launcher's own, before anything else is looked at.
-    ///   - body: called once everything is ready. The system stays up when it returns true, and stops when false.
+    ///   - shutdown: stops the system; `body` is then cancelled.
+    ///   - prepare: runs once the data folder is locked for this launcher, before anything else is checked.
+    ///   - body: called once everything is ready. The system stays up if it returns true, and stops if false.
     /// - Throws: `ProcessFailure` that says what to do; nothing is left running.
     func run(
         until shutdown: Shutdown,
@@ -44,7 +44,7 @@ struct RunningSystem: Sendable {
         try await prepare()
         if shutdown.isRequested { return }
 
-        // Whatever can be refused is refused here, before the first process is started.
+        // Everything that can be refused is refused here, before the first process is started.
         let bundle = try loadBundle()
         let plan = try SystemPlan(configuration, logs: logs)
         try await Preflight.checkAddresses(configuration)
@@ -70,7 +70,7 @@ struct RunningSystem: Sendable {
         do throws(ProcessFailure) {
             try PrivateFile.makeFolder(data)
             try PrivateFile.makeFolder(logs, mode: 0o750)
-            // Addresses in there hold passwords.
+            // The addresses in there contain passwords.
             try PrivateFile.makeFolder(SystemState.folder(in: data), mode: 0o700, isEnforced: true)
         } catch {
             throw ProcessFailure(
@@ -86,7 +86,7 @@ struct RunningSystem: Sendable {
         )
     }
 
-    /// Processes of a launcher that was killed end by themselves, within seconds; until then they have its ports.
+    /// Waits for processes of a killed launcher, which end by themselves within seconds but hold its ports until then.
     private func waitForLeftovers() async throws {
         guard let old = SystemState.read(from: configuration.data) else { return }
         let end = ContinuousClock.now + .seconds(20)
@@ -96,7 +96,7 @@ struct RunningSystem: Sendable {
         SystemState.remove(from: configuration.data)
     }
 
-    /// Whether a process id still belongs to the program it was written down for.
+    /// Whether a process id still belongs to the program it was recorded for.
     private static func isOurs(_ process: SystemState.Process) -> Bool {
         guard let line = FileManager.default.contents(atPath: "/proc/\(process.pid)/cmdline") else { return false }
         let program = process.name == "database" ? "postgres" : process.name
@@ -115,7 +115,7 @@ struct RunningSystem: Sendable {
         }
     }
 
-    /// Makes tables and topics that are missing.
+    /// Creates missing tables and topics.
     ///
     /// - Returns: how many partitions the processes of each kind share.
     private func prepareStores(
@@ -145,7 +145,7 @@ struct RunningSystem: Sendable {
         return partitions
     }
 
-    /// All topics; those of a log that has them already keep their number of partitions.
+    /// All topics; existing ones keep their number of partitions.
     private func topics(on log: any MessageLog) async throws -> [TopicSpecification] {
         var topics: [TopicSpecification] = []
         for var topic in TopicSpecification.system(partitionCount: Int32(configuration.partitions)) {
@@ -232,7 +232,7 @@ struct RunningSystem: Sendable {
         services.append(Scaling(scaling))
         var options = ServiceGroup.Options()
         options.handlesSignals = false
-        // Each stage has its own patience with its processes, after which it kills them.
+        // Each stage has its own time limit, after which it kills its processes.
         options.shutdownDeadline = .seconds(60)
         defer {
             SystemState.remove(from: configuration.data)

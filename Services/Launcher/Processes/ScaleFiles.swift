@@ -1,32 +1,32 @@
 import Foundation
 import ServiceRuntime
 
-/// A wish to change the number of processes, as `userllm scale` leaves it for the launcher.
+/// A request to change the number of processes, left by `userllm scale` for the launcher.
 struct ScaleRequest: Codable, Sendable {
-    /// Tells this wish from others.
+    /// Identifies the request.
     var id: String
-    /// How many processes of a service there should be, by its name; services not named stay as they are.
+    /// The desired number of processes by service name; services not named stay as they are.
     var counts: [String: Int]
-    /// How long new processes may take to be ready, in seconds.
+    /// How long new processes may take to become ready, in seconds.
     var readyWithin: Double
 
-    /// The same; what the file says may be any number.
+    /// The same as a duration; the number in the file may be anything.
     var patience: Duration { readyWithin.isFinite ? .seconds(min(max(readyWithin, 0), 3_600)) : .zero }
 }
 
-/// What came of a wish so far.
+/// The result of a request so far.
 struct ScaleAnswer: Codable, Sendable {
-    /// The wish's.
+    /// The id of the request.
     var id: String
-    /// Whether nothing more will come.
+    /// Whether the answer is complete.
     var isDone = false
-    /// What happened, a line each.
+    /// What happened, one line each.
     var lines: [String] = []
-    /// What went wrong, a line each.
+    /// What went wrong, one line each.
     var problems: [String] = []
 }
 
-/// The two files through which `userllm scale` and the launcher talk, in a folder of the state.
+/// The two files through which `userllm scale` and the launcher communicate, in a folder of the state.
 struct ScaleFiles: Sendable {
     /// The folder; only the launcher's user can enter the one above it.
     let folder: String
@@ -39,21 +39,21 @@ struct ScaleFiles: Sendable {
     private var requestFile: String { "\(folder)/request.json" }
     private var answerFile: String { "\(folder)/answer.json" }
 
-    /// The wish that is there now; nil when there is none.
+    /// The current request; nil if there is none.
     var request: ScaleRequest? { read(requestFile) }
-    /// The last answer; nil when there is none.
+    /// The latest answer; nil if there is none.
     var answer: ScaleAnswer? { read(answerFile) }
 
-    /// Makes the folder, and forgets what was wished of an earlier launcher.
+    /// Creates the folder, and removes requests to an earlier launcher.
     func clear() throws {
         try PrivateFile.makeFolder(folder, mode: 0o700)
         for file in [requestFile, answerFile] { try PrivateFile.removeAll(file) }
     }
 
-    /// Leaves a wish, whole or not at all.
+    /// Writes a request atomically.
     func write(_ request: ScaleRequest) throws { try write(request, to: requestFile) }
 
-    /// Leaves an answer, whole or not at all.
+    /// Writes an answer atomically.
     func write(_ answer: ScaleAnswer) throws { try write(answer, to: answerFile) }
 
     private func write(_ value: some Encodable, to file: String) throws {

@@ -2,17 +2,17 @@ import Foundation
 import ServiceRuntime
 import Flows
 
-/// Changes the number of processes while the system runs, when `userllm scale` asks for it.
+/// Changes the number of processes of a running system when `userllm scale` asks for it.
 struct Scaling: Service {
-    /// What it changes, and with what.
+    /// The components it works with.
     struct Parts: Sendable {
         let files: ScaleFiles
         let plan: SystemPlan
-        /// The members that run from the start.
+        /// The members that were started with the system.
         let running: [(member: SystemPlan.Member, process: ProcessStage.Member)]
-        /// The stage that processes of a kind belong to.
+        /// The stage of a kind's processes.
         let stage: @Sendable (ServiceKind) -> ProcessStage
-        /// Makes the supervisor of a member; the flag says that it was ready once.
+        /// Makes the supervisor of a member; the flag is set once the member was ready.
         let supervise: @Sendable (SystemPlan.Member, Flag) -> SupervisedProcess
         let readiness: Readiness
         let partitions: [ServiceKind: Int]
@@ -25,12 +25,12 @@ struct Scaling: Service {
     let name = "scaling"
     private let parts: Parts
 
-    /// Joins the parts.
+    /// Creates the service from its components.
     init(_ parts: Parts) {
         self.parts = parts
     }
 
-    /// Looks for wishes until the service is to stop.
+    /// Polls for requests until the service is to stop.
     func run(until shutdown: Shutdown) async throws {
         var work = ScalingWork(parts)
         var last: String?
@@ -43,7 +43,7 @@ struct Scaling: Service {
     }
 }
 
-/// The processes as they are now, and one wish after the other.
+/// The current processes; handles one request after the other.
 private struct ScalingWork {
     private typealias Running = (member: SystemPlan.Member, process: ProcessStage.Member)
 
@@ -56,7 +56,7 @@ private struct ScalingWork {
         running = parts.running
     }
 
-    /// Does what is wished, kind by kind, and leaves an answer whatever happens.
+    /// Carries out a request, kind by kind, and leaves an answer whatever happens.
     mutating func carryOut(_ request: ScaleRequest, until shutdown: Shutdown) async throws {
         answer = ScaleAnswer(id: request.id)
         try parts.files.write(answer)
@@ -110,7 +110,7 @@ private struct ScalingWork {
         try parts.files.write(answer)
     }
 
-    // MARK: - More
+    // MARK: - Scaling up
 
     private mutating func grow(
         _ kind: ServiceKind,
@@ -138,7 +138,7 @@ private struct ScalingWork {
         try await tellAddresses()
     }
 
-    /// Waits for new processes; those that will not be ready are taken away again.
+    /// Waits for new processes; those that do not become ready are removed again.
     private mutating func waitUntilReady(
         _ kind: ServiceKind,
         _ new: [(running: Running, wasReady: Flag)],
@@ -179,18 +179,18 @@ private struct ScalingWork {
         "the other \(running(kind).count - count)"
     }
 
-    // MARK: - Fewer
+    // MARK: - Scaling down
 
     private mutating func shrink(_ kind: ServiceKind, by count: Int, until shutdown: Shutdown) async throws {
         let surplus = Array(running(kind).suffix(count))
-        // Nobody is sent to a door that closes.
+        // Clients are no longer sent to processes that are about to stop.
         running.removeAll { some in surplus.contains { $0.process === some.process } }
         try await tellAddresses()
         running += surplus
         try await stop(surplus, until: shutdown)
     }
 
-    /// Ends processes, all at once, so that the others share what they had in one go.
+    /// Stops processes, all at once, so that their partitions are reassigned in one rebalance.
     private mutating func stop(_ some: [Running], until shutdown: Shutdown) async throws {
         for (_, process) in some { process.requestStop() }
         for running in some {

@@ -3,27 +3,27 @@ import Flows
 import Glibc
 import ServiceRuntime
 
-/// A process that is started, started again with back-off when it dies, and stopped with the system.
+/// A process that is started, restarted with back-off when it dies, and stopped with the system.
 struct SupervisedProcess: Service {
-    /// How to start a process, and what is known of it.
+    /// How to start a process, and what is known about it.
     struct Plan: Sendable {
         let name: String
         let instance: Int
         let specification: ChildProcess.Specification
-        /// What it is asked with to end.
+        /// The signal that asks it to stop.
         var stopSignal: Int32 = SIGTERM
 
-        /// As people call it.
+        /// Its name for people.
         var label: String { instance == 0 ? name : "\(name) \(instance)" }
     }
 
-    /// How often a process may die before it was ever ready, until the start is given up.
+    /// How often a process may die before it was ever ready until the start is given up.
     private static let attemptLimit = 5
-    /// A process that ran for this long has recovered: its next death is a first one.
+    /// A process that ran for this long has recovered: its next death counts as the first.
     private static let recoveredAfter: Duration = .seconds(30)
-    /// How long a process may take to end before it is killed.
+    /// How long a process may take to stop before it is killed.
     static let patience: Duration = .seconds(12)
-    /// Codes that another start does not mend.
+    /// Exit codes that a restart does not fix.
     private static let permanent: [ExitCode] = [.usage, .configuration, .badInput]
 
     var name: String { plan.label }
@@ -32,16 +32,16 @@ struct SupervisedProcess: Service {
     private let keeper: StateKeeper
     private let console: Console
     private let isUp: Flag
-    /// Whether it had to be killed at the end.
+    /// Whether it had to be killed in the end.
     let wasKilled = Flag()
 
-    /// Makes a supervisor of one process.
+    /// Creates a supervisor of one process.
     ///
     /// - Parameters:
     ///   - plan: the process.
-    ///   - first: the process itself if it runs already.
-    ///   - keeper: is told of each start and end.
-    ///   - console: is told what people should know.
+    ///   - first: the process itself if it is already running.
+    ///   - keeper: receives each start and end.
+    ///   - console: receives messages for people.
     ///   - isUp: whether the whole system was ready once.
     init(_ plan: Plan, running first: ChildProcess? = nil, keeper: StateKeeper, console: Console, isUp: Flag) {
         self.plan = plan
@@ -76,9 +76,9 @@ struct SupervisedProcess: Service {
         }
     }
 
-    /// Waits for the process to end by itself; on the stop ends it.
+    /// Waits for the process to end by itself; stops it on shutdown.
     ///
-    /// - Returns: nil after the stop.
+    /// - Returns: nil after a shutdown.
     private func end(of child: ChildProcess, or shutdown: Shutdown) async -> ChildProcess.Status? {
         await withTaskGroup(of: ChildProcess.Status?.self) { group in
             group.addTask {

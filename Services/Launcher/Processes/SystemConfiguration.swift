@@ -3,7 +3,7 @@ import Messages
 import ServiceRuntime
 import Bytes
 
-/// What `userllm up` and `userllm demo` can be told about the system they start.
+/// Settings of `userllm up` and `userllm demo` for the system they start.
 ///
 /// **Configuration keys**
 /// - `data` (text, `/var/lib/userllm` for root, else `~/.local/share/userllm`): the folder for database, logs, state
@@ -12,20 +12,21 @@ import Bytes
 /// - `database` (text, none): the database with the rows; without one, a private PostgreSQL in the data folder.
 /// - `bundle` (text, `<data>/bundle`): the folder of the model bundle.
 /// - `accept-new-model` (flag, false): start although the rows are of another model version.
-/// - `partitions` (integer, 8): of topics that do not exist yet.
+/// - `partitions` (integer, 8): partition count of topics that do not exist yet.
 /// - `encoder-workers`, `embedding-writers`, `llm-responders`, `gateways`, `event-ingestors` (integer, 1 each).
 /// - `host` (text, `127.0.0.1`): where gateways and ingestors listen.
-/// - `allowed-hosts` (text, none): further names under which the services may be asked, handed on to all of them.
-/// - `gateway-port` (integer, 8080), `ingestor-port` (integer, 8180): the first's; the next has the next port. 0: free ones.
-/// - `ready-within` (duration, 2 min): how long the services may take to be ready.
+/// - `allowed-hosts` (text, none): further host names the services may be called by, passed on to all of them.
+/// - `gateway-port` (integer, 8080), `ingestor-port` (integer, 8180): the first process's; each further one has the
+///   next port. 0: free ports.
+/// - `ready-within` (duration, 2 min): how long the services may take to become ready.
 struct SystemConfiguration: Sendable {
-    /// The data folder; other commands find a running system by it.
+    /// The data folder, by which other commands find a running system.
     static let dataKey = ConfigurationKey<String>(
         "data",
         default: defaultData,
         help: "The folder for database, logs, state and, unless named, the model bundle"
     )
-    /// Root's database runs as another user, who cannot enter a home folder.
+    /// Under root the database runs as another user, who cannot enter a home folder.
     private static var defaultData: String {
         if OperatingSystemUser.isRoot { return "/var/lib/userllm" }
         let environment = ProcessInfo.processInfo.environment
@@ -157,7 +158,7 @@ enum ServiceKind: String, Sendable, CaseIterable {
     /// Takes questions over HTTP.
     case gateway
 
-    /// The topic whose partitions its processes share; nil where any number of processes has work.
+    /// The topic whose partitions its processes share; nil if any number of processes has work.
     var sharedTopic: Topic? {
         switch self {
         case .embeddingWriter: .userEmbeddings
@@ -166,7 +167,7 @@ enum ServiceKind: String, Sendable, CaseIterable {
         case .eventIngestor, .gateway: nil
         }
     }
-    /// Whether it is told the model bundle.
+    /// Whether it needs the model bundle.
     var needsBundle: Bool { self == .encoderWorker || self == .llmResponder || self == .embeddingWriter }
     /// Whether it reads or writes rows.
     var needsDatabase: Bool { self == .embeddingWriter || self == .llmResponder }

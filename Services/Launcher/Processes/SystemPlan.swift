@@ -2,18 +2,18 @@ import Foundation
 import Glibc
 import ServiceRuntime
 
-/// Which processes make up the system, with all their ports and settings, before the first is started.
+/// The processes that make up the system, with all their ports and settings, before the first is started.
 struct SystemPlan: Sendable {
     /// One service's process.
     struct Member: Sendable {
         let kind: ServiceKind
         let instance: Int
-        /// The ports it serves, its own and that of its page, which are held as long as it may be started again.
+        /// Its service port and its admin port, which are held as long as it may be restarted.
         let claims: (own: PortClaim?, admin: PortClaim)
 
-        /// The port it serves; nil when it serves none.
+        /// Its service port; nil if it has none.
         var port: Int? { claims.own?.port }
-        /// The port of its page for metrics and health.
+        /// The port of its metrics and health pages.
         var adminPort: Int { claims.admin.port }
     }
 
@@ -24,7 +24,7 @@ struct SystemPlan: Sendable {
 
     /// Plans the system.
     ///
-    /// - Throws: `ProcessFailure` when a program is missing or a port is taken.
+    /// - Throws: `ProcessFailure` if a program is missing or a port is taken.
     init(_ configuration: SystemConfiguration, logs: String) throws {
         self.configuration = configuration
         self.logs = logs
@@ -38,9 +38,9 @@ struct SystemPlan: Sendable {
         self.members = members
     }
 
-    /// Plans one process more of a kind, with the lowest number that is free among `members`.
+    /// Plans one more process of a kind, with the lowest number that is free among `members`.
     ///
-    /// - Throws: `ProcessFailure` when its port is taken.
+    /// - Throws: `ProcessFailure` if its port is taken.
     func another(_ kind: ServiceKind, beside members: [Member]) throws -> Member {
         let taken = Set(members.filter { $0.kind == kind }.map(\.instance))
         var instance = 0
@@ -100,7 +100,8 @@ struct SystemPlan: Sendable {
 
     /// How to start a member.
     ///
-    /// Addresses go through the environment: they may hold passwords, and command lines can be seen by everybody.
+    /// Addresses are passed through the environment: they may contain passwords, and command lines are visible to
+    /// everyone.
     func process(_ member: Member, log: String, database: String) -> SupervisedProcess.Plan {
         var arguments = [
             "--admin-port", "\(member.adminPort)", "--parent-process", "\(getpid())", "--log-format", "json",
@@ -126,24 +127,24 @@ struct SystemPlan: Sendable {
         )
     }
 
-    /// Where a member's output goes.
+    /// The file for a member's output.
     func logFile(of member: Member) -> String {
         "\(logs)/\(member.kind.rawValue)-\(member.instance).log"
     }
 
     /// The addresses of the members of a kind.
     func addresses(of kind: ServiceKind, among members: [Member]) -> [String] {
-        // 0.0.0.0 is where to listen, not where to call.
+        // 0.0.0.0 is an address to listen on, not one to connect to.
         let host = configuration.host == "0.0.0.0" ? "127.0.0.1" : configuration.host
         return members.filter { $0.kind == kind }.compactMap { $0.port.map { "http://\(host):\($0)" } }
     }
 }
 
 extension SystemPlan.Member {
-    /// As people call it.
+    /// Its name for people.
     var label: String { instance == 0 ? kind.rawValue : "\(kind.rawValue) \(instance)" }
 
-    /// What is written down of it before it runs.
+    /// Its entry in the state file before it runs.
     var state: SystemState.Process {
         SystemState.Process(
             name: kind.rawValue,

@@ -1,7 +1,7 @@
 import Foundation
 import ServiceRuntime
 
-/// What a launcher that runs wrote into its data folder, for `userllm status` and whoever else asks.
+/// What a running launcher records in its data folder, for `userllm status` and other tools.
 struct SystemState: Codable, Sendable {
     /// One process of the system.
     struct Process: Codable, Sendable {
@@ -9,13 +9,13 @@ struct SystemState: Codable, Sendable {
         var name: String
         /// 0 for the first of its kind.
         var instance: Int
-        /// Its process id; 0 while it waits to be started again.
+        /// Its process id; 0 while it waits for a restart.
         var pid: Int32
-        /// The port it serves; nil when it serves none.
+        /// Its service port; nil if it has none.
         var port: Int?
         /// The port of `/metrics` and `/readyz`; nil for the database.
         var adminPort: Int?
-        /// How often it was started again.
+        /// How often it was restarted.
         var restarts: Int
     }
 
@@ -38,15 +38,16 @@ struct SystemState: Codable, Sendable {
     /// All processes, in the order they are started.
     var processes: [Process]
 
-    /// The folder, readable by its owner alone because addresses hold passwords.
+    /// The folder, readable only by its owner because addresses contain passwords.
     static func folder(in data: String) -> String { "\(data)/run" }
 
     private static func file(in data: String) -> String { "\(folder(in: data))/state.json" }
 
-    /// What the launcher that runs on a data folder wrote; nil when none runs, whatever one that was killed left there.
+    /// The state of the launcher running on a data folder; nil if none is running, whatever a killed one left there.
     static func running(on data: String) -> SystemState? {
         guard let state = read(from: data) else { return nil }
-        // Who can have the folder's lock is alone there; without permission to try, somebody else's launcher has it.
+        // If the folder's lock is free, no launcher is running; without permission to try, another user's launcher has
+        // it.
         if let lock = try? FileLock(folder: folder(in: data)) {
             withExtendedLifetime(lock) {}
             return nil
@@ -54,20 +55,20 @@ struct SystemState: Codable, Sendable {
         return state
     }
 
-    /// Reads it; nil when no launcher runs, or ever ran, on this data folder.
+    /// Reads the state; nil if no launcher is running, or ever ran, on this data folder.
     static func read(from data: String) -> SystemState? {
         guard let bytes = FileManager.default.contents(atPath: file(in: data)) else { return nil }
         return try? JSONDecoder().decode(SystemState.self, from: bytes)
     }
 
-    /// Writes it whole or not at all.
+    /// Writes the state atomically.
     func write(to data: String) throws {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
         try PrivateFile.replace(Array(encoder.encode(self)), at: Self.file(in: data))
     }
 
-    /// Says that no launcher runs on this data folder any more.
+    /// Records that no launcher is running on this data folder any more.
     static func remove(from data: String) {
         try? FileManager.default.removeItem(atPath: file(in: data))
     }

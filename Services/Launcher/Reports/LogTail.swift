@@ -3,7 +3,7 @@ import Bytes
 
 /// The end of a log file, for an error about the process that wrote it.
 enum LogTail {
-    /// The last line that says something; what the file is called when there is none.
+    /// The last non-empty line; the file's name if there is none.
     static func lastLine(of path: String) -> String {
         lastLines(of: path, count: 1).first ?? "\(path) is empty"
     }
@@ -18,7 +18,7 @@ enum LogTail {
         return text.split(whereSeparator: \.isNewline).suffix(count).map(String.init)
     }
 
-    /// The message and error of a log line in JSON; the line itself when it is something else.
+    /// The message and error of a JSON log line; otherwise the line itself.
     static func readable(_ line: String) -> String { ControlCharacters.escaped(words(of: line)) }
 
     private static func words(of line: String) -> String {

@@ -1,8 +1,8 @@
 import HTTPClient
 
-/// A process's page in Prometheus' text format, as far as a histogram needs it.
+/// A process's page in the Prometheus text format, as far as histograms need it.
 struct MetricsPage: Sendable {
-    /// Upper bounds of the ranges that hold the median and the 99th hundredth, in seconds.
+    /// Upper bounds of the buckets that contain the median and the 99th percentile, in seconds.
     struct Quantiles: Codable, Sendable, Equatable {
         var count: Int
         var p50: Double
@@ -11,19 +11,19 @@ struct MetricsPage: Sendable {
 
     private let lines: [Substring]
 
-    /// Reads a page's text.
+    /// Parses a page.
     init(text: String) {
         lines = text.split(separator: "\n")
     }
 
-    /// Asks the process on a port; nil when it does not answer.
+    /// Fetches the page of the process on a port; nil if it does not answer.
     init?(_ port: Int, _ client: HTTPClient) async {
         let request = HTTPClientRequest("GET", "http://127.0.0.1:\(port)/metrics", timeout: .seconds(10))
         guard let response = try? await client.send(request), response.status == 200 else { return nil }
         self.init(text: response.text)
     }
 
-    /// The value of a metric without labels; nil when it is not on the page.
+    /// The value of a metric without labels; nil if it is not on the page.
     func value(of name: String) -> Double? {
         lines.first { $0.hasPrefix("\(name) ") }.flatMap { Double($0.dropFirst(name.count + 1)) }
     }
@@ -40,7 +40,7 @@ struct MetricsPage: Sendable {
         return values
     }
 
-    /// How many values lie at or below each bound.
+    /// The cumulative count at each bound.
     func buckets(of name: String) -> [(bound: Double, count: Int)] {
         lines.compactMap { line in
             guard line.hasPrefix("\(name)_bucket{"), let start = line.firstRange(of: "le=\"") else { return nil }
@@ -52,7 +52,7 @@ struct MetricsPage: Sendable {
         }
     }
 
-    /// The quantiles of a histogram over several processes; nil when nothing was counted.
+    /// The quantiles of a histogram over several processes; nil if nothing was counted.
     static func quantiles(of name: String, in pages: [MetricsPage]) -> Quantiles? {
         var counts: [Double: Int] = [:]
         for page in pages {
@@ -68,7 +68,7 @@ struct MetricsPage: Sendable {
         return Quantiles(count: total, p50: quantile(0.5), p99: quantile(0.99))
     }
 
-    /// The nearest whole number; a page may say anything, as who else may have the port by now.
+    /// The nearest integer; a page may contain anything, since another program may have the port by now.
     static func whole(_ value: Double) -> Int {
         if value.isNaN { return 0 }
         return Int(exactly: value.rounded(.towardZero)) ?? (value < 0 ? .min : .max)

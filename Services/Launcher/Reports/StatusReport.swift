@@ -8,7 +8,7 @@ import MessageLogs
 
 /// What a running system looks like from outside.
 struct StatusReport: Codable, Sendable {
-    /// A process and how it is.
+    /// A process and its state.
     struct Process: Codable, Sendable {
         var name: String
         var instance: Int
@@ -17,13 +17,13 @@ struct StatusReport: Codable, Sendable {
         var adminPort: Int?
         var restarts: Int
         var isAlive: Bool
-        /// Why it is not ready; nil when it is.
+        /// Why it is not ready; nil if it is.
         var notReady: String?
-        /// What it says of its work; nil for those that share no partitions, and for those that do not answer.
+        /// Its report of its own work; nil for processes that share no partitions or do not answer.
         var work: WorkReport?
     }
 
-    /// How many records a group has still to read; of questions those that wait in a responder were read.
+    /// How many records a group still has to read; questions waiting in a responder count as read.
     struct Lag: Codable, Sendable {
         var group: String
         var topic: String
@@ -48,7 +48,7 @@ struct StatusReport: Codable, Sendable {
     /// Why lag or rows are missing.
     var problems: [String]
 
-    /// Asks everything that runs.
+    /// Queries everything that is running.
     static func gather(_ state: SystemState) async -> StatusReport {
         let client = HTTPClient()
         var processes: [Process] = []
@@ -93,7 +93,7 @@ struct StatusReport: Codable, Sendable {
             freshness: MetricsPage.quantiles(of: "userllm_embedding_writer_event_to_row_seconds", in: pages),
             problems: []
         )
-        // Questions that wait in the responders' memory, and those behind them, are not behind the group but were read.
+        // Questions that wait in the responders' memory, and those after them, are not committed but have been read.
         let ahead = pages.compactMap { $0.value(of: "userllm_llm_responder_questions_read_ahead") }.reduce(0, +)
         await report.addLags(state, questionsReadAhead: Int64(exactly: ahead.rounded()) ?? 0)
         await report.addRows(state)

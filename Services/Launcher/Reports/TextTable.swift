@@ -13,7 +13,7 @@ struct TextTable {
         self.rightAligned = rightAligned
     }
 
-    /// Adds a row; what is no letter in a cell is shown as its number, and an endless cell is cut.
+    /// Adds a row; control characters in a cell are escaped, and a cell that is too long is cut.
     mutating func add(_ cells: [String]) {
         precondition(cells.count == headings.count, "\(cells.count) cells for \(headings.count) headings")
         rows.append(

@@ -1,9 +1,9 @@
-/// What a process that shares partitions says of its own work, on its page of metrics.
+/// What a process that shares partitions reports about its own work on its metrics page.
 struct WorkReport: Codable, Sendable {
     /// A partition that the process holds.
     struct Partition: Codable, Sendable, Equatable {
         var partition: Int
-        /// Records still to be read, as the process measured them within the last seconds; nil before the first time.
+        /// Unread records, as the process measured them within the last seconds; nil before the first measurement.
         var lag: Int?
         /// Whether its state is restored, so that its records flow.
         var isReady: Bool
@@ -13,14 +13,15 @@ struct WorkReport: Codable, Sendable {
     var partitions: [Partition]
     /// Users whose timelines are held; nil for processes without such state.
     var users: Int?
-    /// How old the oldest event of the last batch was at its commit, in seconds; nil for processes that do not tell.
+    /// How old the oldest event of the last batch was at its commit, in seconds; nil for processes that do not report
+    /// it.
     var batchAge: Double?
-    /// Records that lay in partitions that are not their users' and were sent on, by reason.
+    /// Records that were in partitions that are not their users' and were rerouted, by reason.
     var rerouted: [String: Double]
-    /// Time from event to row, over all rows this process wrote; nil for others, and before the first.
+    /// Time from event to row, over all rows this process wrote; nil for others, and before the first row.
     var eventToRow: MetricsPage.Quantiles?
 
-    /// Reads a page.
+    /// Reads a metrics page.
     init(of kind: ServiceKind, in page: MetricsPage) {
         let prefix = "userllm_\(kind.rawValue.replacing("-", with: "_"))"
         let lags = page.values(of: "\(prefix)_partition_lag_records", by: "partition")
@@ -35,7 +36,7 @@ struct WorkReport: Codable, Sendable {
         eventToRow = MetricsPage.quantiles(of: "\(prefix)_event_to_row_seconds", in: [page])
     }
 
-    /// The lag of all partitions together; nil while none was measured.
+    /// The total lag of all partitions; nil while none was measured.
     var lag: Int? {
         let lags = partitions.compactMap(\.lag)
         return lags.isEmpty ? nil : lags.reduce(0) { MetricsPage.saturatingSum($0, $1) }
@@ -48,7 +49,7 @@ struct WorkReport: Codable, Sendable {
         return ready == partitions.count ? "yes" : "\(ready) of \(partitions.count)"
     }
 
-    /// The partitions for people, as in `0-3, 7`; no longer than some forty letters.
+    /// The partitions for people, as in `0-3, 7`; limited to about forty characters.
     var partitionText: String {
         guard !partitions.isEmpty else { return "none" }
         var ranges: [ClosedRange<Int>] = []

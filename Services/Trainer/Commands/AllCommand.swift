@@ -53,7 +53,7 @@ enum AllCommand {
         )
     }
 
-    /// The trainings and their settings.
+    /// The training stages and their settings.
     private struct Stages: Sendable {
         var encoder: TrainingOptions
         var languageModel: TrainingOptions

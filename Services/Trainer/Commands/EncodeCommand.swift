@@ -4,7 +4,7 @@ import ServiceRuntime
 import Tensors
 import UserModels
 
-/// `trainer encode`: writes every user's embedding into a file.
+/// `trainer encode`: writes every user's embedding to a file.
 enum EncodeCommand {
     private static let rows = ConfigurationKey<TimelineEncoding.Rows>(
         "rows",
@@ -18,7 +18,7 @@ enum EncodeCommand {
             + "default what the file's name ends with"
     )
 
-    /// The forms of a file of embeddings.
+    /// The formats of an embeddings file.
     enum Format: String, CaseIterable, Sendable, ConfigurationValue {
         case safetensors
         case ndjson
@@ -61,16 +61,16 @@ enum EncodeCommand {
         )
     }
 
-    /// Encodes all users into a file, which is written whole or not at all.
+    /// Encodes all users into a file, which is written completely or not at all.
     ///
     /// - Parameters:
     ///   - encoding: the encoder and the users.
-    ///   - run: the folder of the encoder's training.
-    ///   - path: the file.
-    ///   - format: its form.
-    ///   - shutdown: ends the work early.
-    /// - Returns: how many users, and how fast.
-    /// - Throws: when the file cannot be written, or the work was ended early.
+    ///   - run: the folder of the encoder's training run.
+    ///   - path: the output file.
+    ///   - format: the file's format.
+    ///   - shutdown: stops the work early.
+    /// - Returns: the number of users, and the speed.
+    /// - Throws: if the file cannot be written, or the work was stopped early.
     static func encode(
         _ encoding: TimelineEncoding,
         run: String,

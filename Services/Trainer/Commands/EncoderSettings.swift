@@ -9,7 +9,8 @@ extension ItemHead.Configuration.Kind: ConfigurationValue {}
 extension ItemLoss.Kind: ConfigurationValue {}
 extension ItemLoss.Negatives: ConfigurationValue {}
 
-/// Which encoder is trained, how it scores items and what it learns from; what is nil depends on the rest.
+/// Which encoder is trained, how it scores items and what it learns from; the default of a nil value depends on the
+/// rest.
 struct EncoderSettings: Sendable {
     var kind = EncoderConfiguration.Kind.autoregressive
     var block = EncoderConfiguration.Block.attention
@@ -29,18 +30,19 @@ struct EncoderSettings: Sendable {
     var categoryLossWeight: Float?
     var ratingLossWeight: Float = 0
 
-    /// Two buckets for each doubling of seconds, up to what an Int32 holds.
+    /// Two buckets per doubling of seconds, up to the range of an Int32.
     private static let timeBuckets = 64
 
-    /// The encoder's configuration for a catalogue, but for its shape.
+    /// The encoder's configuration for a catalogue, without its shape.
     ///
-    /// With the item alone there is nothing to fuse, and the categories of the next event are not learnt either.
+    /// With the item as the only feature there is nothing to fuse, and the categories of the next event are not learned
+    /// either.
     ///
     /// - Parameters:
     ///   - catalogue: the items.
-    ///   - features: the names of what is read of an event.
-    ///   - width: of an event's vector.
-    /// - Returns: layers, heads, length and dropout are still the defaults.
+    ///   - features: the names of the event features to read.
+    ///   - width: the size of an event's vector.
+    /// - Returns: a configuration whose layers, heads, length and dropout are still the defaults.
     func configuration(_ catalogue: Catalogue, features: Set<String>, width: Int) -> EncoderConfiguration {
         var result = EncoderConfiguration(
             kind,
@@ -169,7 +171,7 @@ extension EncoderSettings {
 
     /// Reads the settings.
     ///
-    /// - Throws: `ConfigurationError` for a bad value, and for one that the chosen encoder or loss would not look at.
+    /// - Throws: `ConfigurationError` for an invalid value, and for one that the chosen encoder or loss would ignore.
     init(_ reader: ConfigurationReader) throws(ConfigurationError) {
         func number(_ key: ConfigurationKey<Double>) throws(ConfigurationError) -> Float? {
             try reader.optionalValue(of: key).map(Float.init)

@@ -41,16 +41,16 @@ enum EvaluateEncoderCommand {
         )
     }
 
-    /// Evaluates the encoder of a training, and keeps what was found in its folder.
+    /// Evaluates the encoder of a training run, and saves the results in its folder.
     ///
     /// - Parameters:
-    ///   - run: the folder of the training.
-    ///   - dataset: what it was trained on.
-    ///   - split: which event is predicted.
-    ///   - name: the protocol; nil is the one it was trained by.
-    ///   - threads: how many threads work.
-    /// - Returns: the measures, and all that says what they are of.
-    /// - Throws: when the run or the data set cannot be used, or the result not be kept.
+    ///   - run: the folder of the training run.
+    ///   - dataset: the data set it was trained on.
+    ///   - split: the event to predict.
+    ///   - name: the protocol; nil is the one it was trained with.
+    ///   - threads: the number of threads.
+    /// - Returns: the metrics, and everything that says what they apply to.
+    /// - Throws: if the run or the data set cannot be used, or the result cannot be saved.
     static func evaluate(
         _ run: String,
         _ dataset: PreparedDataset,
@@ -122,7 +122,7 @@ enum EvaluateUserLLMCommand {
         )
     }
 
-    /// Asks about users and reports, beside the baselines on the same users.
+    /// Asks about users and reports the metrics, along with the baselines on the same users.
     static func evaluate(_ bundle: ModelBundle, _ dataset: PreparedDataset, users limit: Int?, threads: Int) throws
         -> Report
     {
@@ -142,7 +142,7 @@ enum EvaluateUserLLMCommand {
         report.add("items", dataset.catalogue.count)
         report.add("bundle", bundle.version)
         report.add("data_hash", dataset.dataHash)
-        // A bundle does not say with which seed it was trained, and asking draws nothing.
+        // A bundle does not record the seed of its training, and asking uses no randomness.
         report.addUnknown("seed")
         report.add("users", users.count)
         report.add("favourite_category_accuracy", result.categoryAccuracy)
@@ -162,7 +162,7 @@ enum EvaluateUserLLMCommand {
 }
 
 extension Report {
-    /// Adds the measures of a ranking at 1, 5 and 10.
+    /// Adds the metrics of a ranking at 1, 5 and 10.
     mutating func add(_ metrics: RankingMetrics, _ suffix: String) {
         for cutoff in metrics.cutoffs {
             add("hr_\(cutoff)\(suffix)", metrics.hitRate(at: cutoff))

@@ -2,7 +2,7 @@ import Datasets
 import ServiceRuntime
 import UserModels
 
-/// `trainer evaluate world`: asks a bundle about viewers whose taste changes, beside the truth.
+/// `trainer evaluate world`: asks a bundle about viewers whose taste changes, and compares the answers with the truth.
 enum EvaluateWorldCommand {
     private static let viewers = ConfigurationKey<Int>(
         "viewers",

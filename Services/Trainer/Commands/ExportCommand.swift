@@ -3,7 +3,7 @@ import Foundation
 import ServiceRuntime
 import UserModels
 
-/// `trainer export`: makes the model bundle that services load.
+/// `trainer export`: creates the model bundle that services load.
 enum ExportCommand {
     static var command: Command {
         Command(

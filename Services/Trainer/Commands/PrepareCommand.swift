@@ -3,7 +3,7 @@ import Datasets
 import Foundation
 import ServiceRuntime
 
-/// `trainer prepare`: reads a data set and writes it ready for training.
+/// `trainer prepare`: reads a data set and prepares it for training.
 enum PrepareCommand {
     static let format = ConfigurationKey<String>(
         "format",
@@ -39,7 +39,7 @@ enum PrepareCommand {
         help: "Of events of one user, item and time keep the first in the file, whatever its rating; else all count"
     )
 
-    /// What decides which data are read, and how; also keys of `trainer all`.
+    /// Keys that decide which data are read, and how; also keys of `trainer all`.
     static let keys: [any AnyConfigurationKey] = [
         format, metadata, minimumUserEvents, minimumItemEvents, dropDuplicates, TrainerKeys.skipBadLines,
     ]
@@ -71,7 +71,7 @@ enum PrepareCommand {
         var metadata: String?
         var options = PreparationOptions()
 
-        /// Finds the format out, and leaves nothing out.
+        /// By default detects the format, and leaves nothing out.
         init(format: DatasetFormat? = nil, options: PreparationOptions = PreparationOptions()) {
             self.format = format
             self.options = options
@@ -114,12 +114,12 @@ enum PrepareCommand {
         return dataset
     }
 
-    /// Tells people something.
+    /// Prints a message for people.
     static func say(_ text: String) {
         FileHandle.standardError.write(Data("prepare: \(text)\n".utf8))
     }
 
-    /// A bar for each file that is read.
+    /// A progress bar for each file that is read.
     private struct StageBars {
         private var stage = ""
         private var bar: ProgressBar?
@@ -139,7 +139,7 @@ enum PrepareCommand {
         }
     }
 
-    /// What a prepared data set holds.
+    /// A summary of a prepared data set.
     static func report(_ dataset: PreparedDataset) -> Report {
         let origin = dataset.origin
         var report = Report()

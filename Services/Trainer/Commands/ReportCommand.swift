@@ -2,7 +2,7 @@ import Foundation
 import ServiceRuntime
 import Tensors
 
-/// `trainer report`: shows how trainings went, on one page.
+/// `trainer report`: shows how training runs went, on one page.
 enum ReportCommand {
     private static let out = ConfigurationKey<String>("out", default: "report.html", help: "The page to write")
 

@@ -3,7 +3,7 @@ import Datasets
 import Foundation
 import ServiceRuntime
 
-/// `trainer synthesize`: writes an invented world as a data set.
+/// `trainer synthesize`: writes a synthetic world as a data set.
 enum SynthesizeCommand {
     private static let films = ConfigurationKey<Int>("films", default: 320, help: "How many films there are")
     private static let viewers = ConfigurationKey<Int>("viewers", default: 2_000, help: "How many viewers there are")

@@ -80,7 +80,7 @@ enum TrainEncoderCommand {
         )
     }
 
-    /// What an encoder is trained with.
+    /// The settings of an encoder training.
     struct Settings: Sendable {
         var options: TrainingOptions
         var batchCount = 128
@@ -91,13 +91,13 @@ enum TrainEncoderCommand {
         var dropout: Float = 0.15
         var features: Set<String> = ["item", "categories", "rating", "time-gap"]
         var evaluationProtocol = EvaluationProtocol.Name.leaveOneOut
-        /// On how many users it is validated; 0 is all.
+        /// The number of users for validation; 0 is all.
         var validationUsers = 0
-        /// Which encoder it is, and what it learns from.
+        /// The encoder, and what it learns from.
         var encoder = EncoderSettings()
     }
 
-    /// Trains an encoder and leaves it in the run's folder.
+    /// Trains an encoder and saves it in the run's folder.
     static func train(
         _ dataset: PreparedDataset,
         _ settings: Settings,
@@ -144,7 +144,7 @@ enum TrainEncoderCommand {
 }
 
 extension TrainingOutcome {
-    /// The result of a training.
+    /// The result of a training run.
     func report(metric: String, dataset: PreparedDataset) -> Report {
         var report = Report()
         report.add("steps", steps)
@@ -164,7 +164,7 @@ extension TrainingOutcome {
         return report
     }
 
-    /// Ends the process with the code of an interruption when there was one.
+    /// Ends the process with the exit code for an interruption if there was one.
     func checkInterruption(folder: String) throws {
         guard isInterrupted else { return }
         throw ProcessFailure(

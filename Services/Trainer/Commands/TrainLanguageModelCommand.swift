@@ -62,7 +62,7 @@ enum TrainLanguageModelCommand {
         )
     }
 
-    /// What a language model is trained with.
+    /// The settings of a language model training.
     struct Settings: Sendable {
         var options: TrainingOptions
         var batchCount = 128
@@ -71,7 +71,7 @@ enum TrainLanguageModelCommand {
         var layers = 4
     }
 
-    /// Trains a tokenizer and a language model and leaves them in the run's folder.
+    /// Trains a tokenizer and a language model and saves them in the run's folder.
     static func train(
         _ dataset: PreparedDataset,
         _ settings: Settings,
@@ -111,7 +111,7 @@ enum TrainLanguageModelCommand {
         ).train(until: shutdown)
     }
 
-    /// What the tokenizer learns from: titles, categories, and the questions often enough to become few tokens.
+    /// The tokenizer's training texts: titles, categories, and the questions, often enough that they become few tokens.
     private static func texts(_ catalogue: Catalogue) -> [String] {
         let phrasings = UserTask.allCases.flatMap { $0.trainingPhrasings + $0.heldOutPhrasings }
             .map { $0.replacing("{title}", with: "") }

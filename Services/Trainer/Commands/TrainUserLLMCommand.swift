@@ -92,12 +92,12 @@ enum TrainUserLLMCommand {
         )
     }
 
-    /// What a User-LLM is trained with.
+    /// The settings of a User-LLM training.
     struct Settings: Sendable {
         var options: TrainingOptions
-        /// Folder of the encoder's training.
+        /// The folder of the encoder's training run.
         var encoder: String
-        /// Folder of the language model's training.
+        /// The folder of the language model's training run.
         var languageModel: String
         var strategy = UserLanguageModel.Strategy.full
         var batchCount = 64
@@ -106,11 +106,11 @@ enum TrainUserLLMCommand {
         var questionsPerWindow = 6
         var encoderGuidance: Float = 0.5
         var nextEventWeight: Float = 0.3
-        /// On how many users it is validated; 0 is all.
+        /// The number of users for validation; 0 is all.
         var validationUsers = 1_024
     }
 
-    /// Trains a User-LLM and leaves it, with the tokenizer, in the run's folder.
+    /// Trains a User-LLM and saves it, with the tokenizer, in the run's folder.
     static func train(
         _ dataset: PreparedDataset,
         _ settings: Settings,
@@ -174,7 +174,7 @@ enum TrainUserLLMCommand {
     }
 }
 
-/// The configurations of a User-LLM's parts, as its checkpoints keep them.
+/// The configurations of a User-LLM's parts, as saved in its checkpoints.
 struct UserLLMConfiguration: Codable, Sendable {
     var encoder: AutoregressiveEncoder.Configuration
     var adapter: UserAdapter.Configuration

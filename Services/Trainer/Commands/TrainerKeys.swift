@@ -94,27 +94,27 @@ enum TrainerKeys {
         expectation: "auto, bfloat16 or float32"
     ) { $0 == "auto" || Precision(rawValue: $0) != nil }
 
-    /// The precision that was asked for, or the fastest of this processor.
+    /// The precision that was requested, or the fastest on this processor.
     static func chosenPrecision(_ reader: ConfigurationReader) throws(ConfigurationError) -> Precision {
         Precision(rawValue: try reader.value(of: precision)) ?? .fastest
     }
 
-    /// Settings of every training.
+    /// Settings of every training command.
     static let common: [any AnyConfigurationKey] = [
         seed, threads, json, steps, resume, warmUp, validations, patience, precision, average,
     ]
 }
 
 extension ProcessContext {
-    /// A positional argument that must be there.
+    /// A required positional argument.
     func required(_ name: String) throws -> String {
         guard let value = argument(name) else { throw ConfigurationError.usage("\(name.uppercased()) is missing") }
         return value
     }
 
-    /// Does work that blocks its thread, away from the threads that wait for signals.
+    /// Runs blocking work on its own thread, away from the threads that wait for signals.
     ///
-    /// When the process is told to end, whatever file it reads is not read on.
+    /// When the process is asked to stop, reading of files stops too.
     func compute(_ name: String, _ body: @escaping @Sendable (Shutdown) throws -> Void) async throws {
         try await run(name) { shutdown in
             try await ComputingThread().run {

@@ -3,17 +3,17 @@ import Foundation
 import Tensors
 import UserModels
 
-/// A file of users' embeddings, written batch by batch.
+/// A file of user embeddings, written batch by batch.
 protocol EmbeddingFile {
     /// Appends users in the data set's order.
     mutating func append(_ batch: [TimelineEncoding.EncodedTimeline]) throws
-    /// Ends the file.
+    /// Finishes the file.
     mutating func finish() throws
 }
 
-/// One JSON object a line: `{"user":"u1","events":3,"embedding":[...]}`.
+/// One JSON object per line: `{"user":"u1","events":3,"embedding":[...]}`.
 ///
-/// With a vector for each event the embedding is an array of arrays.
+/// With a vector per event the embedding is an array of arrays.
 struct NDJSONEmbeddings: EmbeddingFile {
     private let file: FileHandle
     private let encoding: TimelineEncoding
@@ -50,7 +50,7 @@ struct NDJSONEmbeddings: EmbeddingFile {
         text += "["
         for (index, value) in values.enumerated() {
             if index > 0 { text += "," }
-            // Swift writes the shortest digits that give the same number back.
+            // Swift prints the shortest digits that parse to the same number.
             text += "\(value)"
         }
         text += "]"
@@ -62,9 +62,10 @@ struct NDJSONEmbeddings: EmbeddingFile {
     }
 }
 
-/// Tensors `events` [U] (how many were read) and `embeddings` [U, d], or [U, L, d] with zeros after a timeline's end.
+/// Tensors `events` [U] (the number of events read) and `embeddings` [U, d], or [U, L, d] with zeros after a timeline's
+/// end.
 ///
-/// The users' ids are a JSON array in the notes of the header, under `users`.
+/// The user ids are a JSON array in the header's metadata, under `users`.
 struct SafeTensorsEmbeddings: EmbeddingFile {
     private let writer: SafeTensorsWriter
     private let encoding: TimelineEncoding

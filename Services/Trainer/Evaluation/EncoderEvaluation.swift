@@ -11,11 +11,11 @@ struct EncoderEvaluation: Sendable {
     let histories: Histories
     let threads: Int
 
-    /// What a ranking of all users gave.
+    /// The ranking metrics over all users.
     struct Ranks: Sendable {
-        /// Items the user has had before are left out.
+        /// Without items the user has already had.
         var filtered = RankingMetrics()
-        /// All items take part.
+        /// With all items.
         var unfiltered = RankingMetrics()
     }
 
@@ -24,14 +24,14 @@ struct EncoderEvaluation: Sendable {
 
     /// Ranks for some users.
     func ranks(_ split: Split, users: [Int]) -> Ranks {
-        // Scores of large catalogues would not fit into memory for many users at a time.
+        // Scores over a large catalogue would not fit into memory for many users at a time.
         let batchCount = max(1, min(128, 4_194_304 / encoder.configuration.itemCount))
         let batches = stride(from: 0, to: users.count, by: batchCount).map {
             Array(users[$0..<min($0 + batchCount, users.count)])
         }
-        // Added in the threads' order, as sums of doubles depend on it.
+        // Added in thread order, because sums of doubles depend on it.
         let parts = Mutex([Ranks](repeating: Ranks(), count: threads))
-        // They are the same for all users, and may have to be computed.
+        // The item vectors are the same for all users, and may have to be computed.
         let making = Graph(recording: false, seed: 0)
         let items = making.tensor(of: encoder.itemVectors(making))
         BlockingExecutor.concurrently(threads) { thread in
@@ -69,7 +69,7 @@ struct EncoderEvaluation: Sendable {
         }
     }
 
-    /// The most-popular baseline on some users; all by default.
+    /// The most-popular baseline for some users; all by default.
     static func mostPopular(_ histories: Histories, _ split: Split, users: [Int]? = nil) -> Ranks {
         let counts = histories.itemCounts.map(Float.init)
         var ranks = Ranks()

@@ -1,13 +1,13 @@
 import Foundation
 
-/// The commit that a result is of.
+/// The commit that produced a result.
 ///
-/// A build does not know its commit, so this asks git about the checkout that the program's file lies in, at run time.
+/// A build does not know its commit, so at run time this asks git about the checkout that contains the program's file.
 enum SourceCommit {
-    /// The hash of this program's commit; `unknown` outside a checkout, and without git.
+    /// The hash of this program's commit; `unknown` outside a checkout, or without git.
     ///
-    /// It ends with `-dirty` where tracked files differ from the commit, and with `-or-before` where the program was
-    /// built before the commit was made.
+    /// It ends with `-dirty` if tracked files differ from the commit, and with `-or-before` if the program was built
+    /// before the commit was made.
     static var current: String {
         let link = "/proc/self/exe"
         guard let program = try? FileManager.default.destinationOfSymbolicLink(atPath: link) else { return "unknown" }
@@ -25,7 +25,7 @@ enum SourceCommit {
         return built.timeIntervalSince1970 < made ? commit + "-or-before" : commit
     }
 
-    /// What git answers in a folder, without the end of the line; nil when it fails or there is no git.
+    /// The output of git in a folder, without the final line break; nil if it fails or there is no git.
     private static func git(_ arguments: [String], in folder: String) -> String? {
         let process = Process()
         process.executableURL = URL(fileURLWithPath: "/usr/bin/env")

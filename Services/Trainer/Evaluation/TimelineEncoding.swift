@@ -4,15 +4,15 @@ import NeuralNetwork
 import Synchronization
 import UserModels
 
-/// Encodes every user's last events with a trained encoder, some users at a time.
+/// Encodes every user's last events with a trained encoder, a batch of users at a time.
 ///
-/// What is held in memory is one batch, however many users there are.
+/// Only one batch is held in memory, however many users there are.
 struct TimelineEncoding: Sendable {
-    /// What is kept of a user.
+    /// Which vectors of a user are kept.
     enum Rows: String, CaseIterable, Sendable {
-        /// The state from which the next item is scored: one vector.
+        /// The state that scores the next item: one vector.
         case last
-        /// The hidden states after each event: one vector each.
+        /// The hidden states after each event: one vector per event.
         case events
     }
 
@@ -20,14 +20,14 @@ struct TimelineEncoding: Sendable {
     struct EncodedTimeline: Sendable {
         /// The user's index in the data set.
         var user: Int
-        /// How many events were read.
+        /// The number of events read.
         var eventCount: Int
         /// Shape [d], or [eventCount, d].
         var values: [Float]
     }
 
     private static let batchCount = 512
-    /// Timelines of about the same length that share a pass.
+    /// Timelines of similar length that share a forward pass.
     private static let chunkCount = 16
 
     let encoder: any UserEncoder
@@ -36,7 +36,7 @@ struct TimelineEncoding: Sendable {
     let threads: Int
     private let features: EventFeatures
 
-    /// Prepares to encode.
+    /// Prepares the encoding.
     init(encoder: any UserEncoder, dataset: PreparedDataset, rows: Rows, threads: Int) {
         self.encoder = encoder
         self.dataset = dataset
@@ -45,15 +45,15 @@ struct TimelineEncoding: Sendable {
         features = EventFeatures(configuration: encoder.configuration.features, catalogue: dataset.catalogue)
     }
 
-    /// How many of a user's events are read: the last ones.
+    /// How many of a user's events are read, counted from the last.
     func eventCount(ofUser user: Int) -> Int {
         min(dataset.eventCount(ofUser: user), encoder.configuration.length)
     }
 
-    /// Encodes all users and hands them out in the data set's order, a batch at a time.
+    /// Encodes all users and delivers them in the data set's order, a batch at a time.
     ///
-    /// - Parameter receive: takes a batch, and tells whether to go on.
-    /// - Returns: the seconds that encoding took, without what `receive` did.
+    /// - Parameter receive: takes a batch, and returns whether to continue.
+    /// - Returns: the seconds spent on encoding, without the time in `receive`.
     func encode(_ receive: ([EncodedTimeline]) throws -> Bool) rethrows -> Double {
         var seconds = 0.0
         for start in stride(from: 0, to: dataset.users.count, by: Self.batchCount) {
@@ -66,7 +66,7 @@ struct TimelineEncoding: Sendable {
     }
 
     private func encoded(_ users: Range<Int>) -> [EncodedTimeline] {
-        // Neighbours in length share a chunk, so that little is computed for padding.
+        // Timelines of similar length share a chunk, so that little is computed for padding.
         let order = users.sorted { (eventCount(ofUser: $0), $0) < (eventCount(ofUser: $1), $1) }
         let chunks = stride(from: 0, to: order.count, by: Self.chunkCount).map {
             order[$0..<min($0 + Self.chunkCount, order.count)]

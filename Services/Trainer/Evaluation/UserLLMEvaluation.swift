@@ -6,27 +6,27 @@ import Messages
 import Synchronization
 import UserModels
 
-/// Asks a finished bundle about every user's held-out event, by the engines that serve.
+/// Asks a finished bundle about every user's held-out event, with the engines used for serving.
 struct UserLLMEvaluation: Sendable {
     let bundle: ModelBundle
     let dataset: PreparedDataset
     let threads: Int
 
-    /// What was found.
+    /// The results.
     struct Result: Sendable {
-        /// Ranks of the next title; items the user has had before cannot be answered.
+        /// Ranks of the next title; items the user has already had cannot be the answer.
         var titles = RankingMetrics()
         /// Ranks of the next title among all titles.
         var titlesUnfiltered = RankingMetrics()
-        /// The same model asked without the user; seen items left out.
+        /// The same model asked without the user; seen items are left out.
         var titlesWithoutUser = RankingMetrics()
-        /// Users asked for their favourite category, and right answers.
+        /// Users asked for their favourite category.
         var categoryCount = 0
         var rightCategories = 0
-        /// Right answers when each user is told the category that is most often the favourite.
+        /// Correct answers if every user is given the category that is most often the favourite.
         var rightMostFrequent = 0
 
-        /// Share of right favourite categories.
+        /// Share of correct favourite categories.
         var categoryAccuracy: Double { Double(rightCategories) / Double(max(categoryCount, 1)) }
 
         mutating func add(_ other: Result) {
@@ -41,7 +41,7 @@ struct UserLLMEvaluation: Sendable {
     /// How many titles are ranked; a title further down counts as not found.
     private static let depth = 10
 
-    /// Asks about some users.
+    /// Evaluates some users.
     func evaluate(users: [Int]) throws -> Result {
         let withoutUser = try rankingWithoutUser()
         let outcomes = Mutex([Swift.Result<Result, any Error>]())
@@ -100,7 +100,7 @@ struct UserLLMEvaluation: Sendable {
         return answer.items.firstIndex { $0.id == id }.map { $0 + 1 }
     }
 
-    /// The best titles for nobody in particular, enough of them that ten unseen ones are left for anybody.
+    /// The best titles without a user, enough that ten unseen ones are left for every user.
     private func rankingWithoutUser() throws -> [Int] {
         let most = dataset.users.indices.map { dataset.eventCount(ofUser: $0) }.max() ?? 0
         let request = AnswerRequest(

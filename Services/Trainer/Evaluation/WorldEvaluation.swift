@@ -6,16 +6,16 @@ import UserModels
 
 /// Asks a bundle about viewers of the synthetic world whose taste changes, and checks the answers against the truth.
 ///
-/// The viewers are none of those that were written out, so the model has met neither them nor their histories.
+/// The viewers are not among those that were written out, so the model has seen neither them nor their histories.
 struct WorldEvaluation: Sendable {
     let bundle: ModelBundle
     let world: SyntheticWorld
-    /// How many events of the new favourite genre come in.
+    /// The number of events of the new favourite genre.
     let newEvents: Int
 
-    /// What was found about all viewers.
+    /// The results over all viewers.
     struct Result: Sendable, Equatable {
-        /// Viewers asked about.
+        /// Viewers evaluated.
         var viewers = 0
         /// The next title is of the favourite genre before the change.
         var rightBefore = 0
@@ -27,9 +27,9 @@ struct WorldEvaluation: Sendable {
         var seenAfter = 0
     }
 
-    /// Asks about a number of viewers.
+    /// Evaluates a number of viewers.
     ///
-    /// - Throws: `ProcessFailure` when the bundle is of other films, `AnswerError`.
+    /// - Throws: `ProcessFailure` if the bundle has other films, `AnswerError`.
     func evaluate(viewers count: Int) throws -> Result {
         guard bundle.catalogue.items.allSatisfy({ world.catalogue.item($0.id) == $0 }) else {
             throw ProcessFailure(

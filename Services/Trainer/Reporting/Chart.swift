@@ -12,31 +12,31 @@ struct Chart: Sendable {
 
     /// The curve of one run.
     struct Curve: Sendable {
-        /// Whose it is.
+        /// The run's name.
         var name: String
         /// The run's number, for its colour.
         var index: Int
         /// In ascending order of x.
         var points: [Point]
-        /// A point that is marked.
+        /// A highlighted point.
         var best: Point?
     }
 
-    /// What is shown.
+    /// The title.
     var title: String
-    /// What the numbers are, and their unit.
+    /// The quantity and its unit.
     var subtitle: String
     var curves: [Curve]
-    /// Whether the axis of y begins at 0.
+    /// Whether the y axis begins at 0.
     var beginsAtZero = false
-    /// Whether each point is shown, because there are few.
+    /// Whether every point is drawn, because there are few.
     var showsPoints = false
 
     private static let width = 480.0
     private static let height = 270.0
-    /// Room for the numbers at the axes and at the ends of the curves.
+    /// Space for the numbers at the axes and at the ends of the curves.
     private static let margins = (left: 58.0, right: 62.0, top: 14.0, bottom: 42.0)
-    /// More points than this are averaged; the eye sees no more.
+    /// More points than this are averaged, because more cannot be distinguished.
     private static let mostPoints = 240
 
     /// The chart, without title.
@@ -61,14 +61,14 @@ struct Chart: Sendable {
         return svg + endLabels(shown, frame) + "</svg>\n"
     }
 
-    /// The last value of each curve at its end, moved apart where they would overlap.
+    /// The last value of each curve at its end; labels are moved apart if they would overlap.
     private func endLabels(_ shown: [[Point]], _ frame: Frame) -> String {
         let gap = 15.0
         var labels = zip(curves, shown).compactMap { curve, points in
             points.last.map { (curve: curve, end: $0, y: frame.py($0.y)) }
         }.sorted { ($0.y, $0.curve.index) < ($1.y, $1.curve.index) }
         for index in labels.indices.dropFirst() { labels[index].y = max(labels[index].y, labels[index - 1].y + gap) }
-        // What was pushed out at the bottom is pushed back up.
+        // Labels pushed out at the bottom are pushed back up.
         var limit = Self.height - Self.margins.bottom
         for index in labels.indices.reversed() {
             labels[index].y = min(labels[index].y, limit)
@@ -81,7 +81,7 @@ struct Chart: Sendable {
         }.joined()
     }
 
-    /// At most so many points as are seen, each the mean of its neighbours.
+    /// Reduces the points to what can be distinguished; each is the mean of its neighbours.
     static func thinned(_ points: [Point]) -> [Point] {
         guard points.count > mostPoints else { return points }
         return (0..<mostPoints).map { index in
@@ -91,7 +91,7 @@ struct Chart: Sendable {
         }
     }
 
-    /// The place of values in the picture.
+    /// Maps values to positions in the picture.
     private struct Frame {
         let x: Axis
         let y: Axis
@@ -137,12 +137,12 @@ struct Chart: Sendable {
 
 /// An axis with round numbers.
 struct Axis: Sendable {
-    /// The round numbers, ascending.
+    /// The tick values, ascending.
     let ticks: [Double]
     private let ends: (low: Double, high: Double)
     private let step: Double
 
-    /// Makes an axis of steps from 0 to the last one, where it ends, round or not.
+    /// Creates an axis of steps, from 0 to the last step, even if that is not a round number.
     init(steps: Double) {
         let step = max(Self.nice(steps / 5), 1)
         self.step = step
@@ -150,14 +150,14 @@ struct Axis: Sendable {
         ticks = (0...Int(steps / step)).map { Double($0) * step }
     }
 
-    /// Makes an axis on which all values from `low` to `high` have room, and which ends with round numbers.
+    /// Creates an axis that covers all values from `low` to `high`, and ends at round numbers.
     ///
     /// - Parameters:
-    ///   - low: the least value.
-    ///   - high: the greatest value.
-    ///   - ticks: about how many spaces there should be.
+    ///   - low: the lowest value.
+    ///   - high: the highest value.
+    ///   - ticks: the approximate number of intervals.
     init(_ low: Double, _ high: Double, ticks: Int) {
-        // A flat curve lies within an axis as wide as its value.
+        // A flat curve gets an axis as wide as its value.
         let flat = high - low <= abs(high) * 1e-9
         let (low, high) = flat ? (min(low * 1.2, 0), high == 0 ? 1 : max(high * 1.2, 0)) : (low, high)
         let step = Self.nice((high - low) / Double(ticks))
@@ -167,19 +167,19 @@ struct Axis: Sendable {
         self.ticks = (0...Int(max(last - first, 1))).map { (first + Double($0)) * step }
     }
 
-    /// The next of 1, 2 or 5 times a power of ten.
+    /// Rounds up to the next 1, 2 or 5 times a power of ten.
     private static func nice(_ rough: Double) -> Double {
         let power = pow(10, floor(log10(rough)))
         return [1, 2, 5, 10].map { $0 * power }.first { $0 >= rough * 0.999 } ?? rough
     }
 
-    /// Where a value lies between the ends, from 0 to 1.
+    /// The relative position of a value between the ends, from 0 to 1.
     func share(_ value: Double) -> Double { (value - ends.low) / (ends.high - ends.low) }
 
     /// A tick as text.
     func text(_ value: Double) -> String { Self.text(value, step: step) }
 
-    /// A value with two digits more than the ticks have.
+    /// A value with two more digits than the ticks.
     func precise(_ value: Double) -> String {
         abs(value) >= 10_000 ? Self.text(value, step: step / 10) : Self.text(value, step: step / 100)
     }
@@ -197,7 +197,7 @@ struct Axis: Sendable {
         return String(format: "%.\(digits)f", scaled) + unit
     }
 
-    /// Such as `2e-5`.
+    /// The number in the form `2e-5`.
     private static func scientific(_ value: Double) -> String {
         let exponent = Int(floor(log10(abs(value))))
         let mantissa = value / pow(10, Double(exponent))
@@ -207,12 +207,12 @@ struct Axis: Sendable {
 }
 
 extension Double {
-    /// The number with one digit after the point, for places in a picture.
+    /// The number with one decimal place, for coordinates in a picture.
     fileprivate var short: String { formatted(digits: 1) }
 }
 
 extension String {
-    /// The text as it may stand in HTML, also in an attribute.
+    /// The text escaped for HTML, including attributes.
     var escapedForHTML: String {
         replacing("&", with: "&amp;").replacing("<", with: "&lt;").replacing(">", with: "&gt;")
             .replacing("\"", with: "&quot;")

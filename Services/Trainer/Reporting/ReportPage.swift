@@ -1,7 +1,7 @@
 import Foundation
 import Tensors
 
-/// A report of trainings as one HTML page that needs nothing else.
+/// A report of training runs as one self-contained HTML page.
 struct ReportPage: Sendable {
     let records: [TrainingRecord]
     /// The commit of the program that writes it.
@@ -125,7 +125,7 @@ struct ReportPage: Sendable {
 
     // MARK: - Results
 
-    /// One line of the result table.
+    /// One row of the result table.
     private struct Row {
         let group: String
         let head: String
@@ -173,9 +173,9 @@ struct ReportPage: Sendable {
         return rows
     }
 
-    /// A table of one kind of evaluation; the best of each measure is bold, seen items left out.
+    /// A table of one kind of evaluation; the best value of each metric is bold, with seen items left out.
     private func table(_ group: String, _ rows: [Row]) -> String {
-        // The two ways to count apart, and in each the baseline last.
+        // Separates filtered and unfiltered metrics, with the baseline last in each.
         let order = rows.enumerated().map { index, row in
             (row.note == "all items" ? 1 : 0, row.head == Self.baseline ? 1 : 0, index)
         }
@@ -216,7 +216,7 @@ struct ReportPage: Sendable {
             ("threads", records.map { "\($0.description.threads)" }),
             ("precision", records.map(\.description.precision.rawValue)),
         ]
-        // The precision stands above as it was chosen, not as it was asked for.
+        // The precision is shown above as it was resolved, not as it was requested.
         for key in Set(records.flatMap(\.description.settings.keys)).sorted() where key != "precision" {
             rows.append((key, records.map { $0.description.settings[key] ?? "–" }))
         }
@@ -247,7 +247,7 @@ struct ReportPage: Sendable {
         records.count > 1 ? "<span class=\"swatch c\(index)\"></span>" : ""
     }
 
-    /// Such as `8 min 49 s`.
+    /// A duration in the form `8 min 49 s`.
     private static func time(_ seconds: Double) -> String {
         let whole = Int(seconds.rounded())
         if whole >= 3_600 { return "\(whole / 3_600) h \(whole / 60 % 60) min" }
@@ -273,7 +273,7 @@ extension String {
 }
 
 extension [String] {
-    /// Each text once, where it first stands.
+    /// Each text once, at its first position.
     fileprivate var withoutRepetitions: [String] {
         var seen: Set<String> = []
         return filter { seen.insert($0).inserted }

@@ -1,6 +1,6 @@
-/// How a report looks: one style sheet, for light and dark, for wide and narrow pages and for paper.
+/// The look of a report: one style sheet, for light and dark mode, for wide and narrow pages and for paper.
 enum ReportStyle {
-    /// How many runs have a colour of their own; more begin again, dashed.
+    /// How many runs have their own colour; further runs reuse the colours, dashed.
     static let colourCount = 6
 
     static let css = """
@@ -48,7 +48,7 @@ enum ReportStyle {
         @media print { body { background: none; } .card { break-inside: avoid; } }
         """
 
-    /// The colours of runs, for as many as there are.
+    /// The colours of this many runs.
     static func colours(_ runs: Int) -> String {
         (0..<runs).map { index in
             let dash = index / colourCount

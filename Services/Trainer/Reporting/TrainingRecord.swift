@@ -4,35 +4,35 @@ import NeuralNetwork
 import ServiceRuntime
 import Tensors
 
-/// What a run's folder says of a training: its settings, how it went, and what evaluations found.
+/// The record of a training run in its folder: its settings, its progress, and its evaluations.
 struct TrainingRecord: Sendable {
-    /// What an evaluation found about the best checkpoint.
+    /// An evaluation of the best checkpoint.
     struct Evaluation: Sendable {
-        /// The file, for what is not understood in it.
+        /// The file's name, for errors about its content.
         var file: String
-        /// Texts, such as `protocol`.
+        /// Text values, such as `protocol`.
         var texts: [String: String]
-        /// Numbers, such as `hr_10`.
+        /// Numeric values, such as `hr_10`.
         var numbers: [String: Double]
     }
 
-    /// A value that was validated.
+    /// A metric of the validation.
     struct Validation: Sendable {
         var step: Int
         var value: Double
     }
 
-    /// What it is called in a report.
+    /// Its name in a report.
     var name: String
     var description: RunDescription
     var lines: [TrainingLogLine]
     var evaluations: [Evaluation]
-    /// How many steps were planned; nil when no checkpoint says so yet.
+    /// The planned number of steps; nil if no checkpoint has it yet.
     var plannedSteps: Int?
 
     /// Reads a run's folder.
     ///
-    /// - Throws: `ProcessFailure` naming the file that is missing or not understood.
+    /// - Throws: `ProcessFailure` naming the file that is missing or invalid.
     init(folder: String) throws {
         name = URL(fileURLWithPath: folder).lastPathComponent
         description = try RunDescription(folder: folder)
@@ -44,9 +44,9 @@ struct TrainingRecord: Sendable {
             ? try TrainingState(of: Checkpoint(folder: last)).totalSteps : nil
     }
 
-    /// Reads several runs; those whose folders have one name are called by their paths.
+    /// Reads several runs; those with the same folder name are called by their paths.
     ///
-    /// - Throws: `ProcessFailure` naming the file that is missing or not understood.
+    /// - Throws: `ProcessFailure` naming the file that is missing or invalid.
     static func read(_ folders: [String]) throws -> [TrainingRecord] {
         var records = try folders.map { try TrainingRecord(folder: $0) }
         let counts = Dictionary(records.map { ($0.name, 1) }, uniquingKeysWith: +)
@@ -56,12 +56,12 @@ struct TrainingRecord: Sendable {
         return records
     }
 
-    /// Steps made.
+    /// The number of completed steps.
     var steps: Int { lines.last?.step ?? 0 }
     /// Seconds of training.
     var seconds: Double { lines.last?.seconds ?? 0 }
 
-    /// The values of a line's number over the steps.
+    /// A value of the log lines over the steps.
     func curve(_ value: KeyPath<TrainingLogLine, Float?>) -> [Chart.Point] {
         lines.compactMap { line in line[keyPath: value].map { Chart.Point(x: Double(line.step), y: Double($0)) } }
     }
@@ -71,26 +71,26 @@ struct TrainingRecord: Sendable {
         lines.compactMap { line in line.tokensPerSecond.map { Chart.Point(x: Double(line.step), y: $0) } }
     }
 
-    /// The middle of all speeds; nil without any.
+    /// The median of all speeds; nil if there are none.
     var medianSpeed: Double? {
         let speeds = speed.map(\.y).sorted()
         return speeds.isEmpty ? nil : speeds[speeds.count / 2]
     }
 
-    /// The names of what was validated, in the order they first appear.
+    /// The names of the validation metrics, in the order they first appear.
     var metrics: [String] {
         lines.reduce(into: []) { names, line in
             if let name = line.metric, !names.contains(name) { names.append(name) }
         }
     }
 
-    /// What validations of this name found.
+    /// The validations with this metric.
     func validations(_ metric: String) -> [Validation] {
         lines.filter { $0.metric == metric }
             .compactMap { line in line.value.map { Validation(step: line.step, value: $0) } }
     }
 
-    /// The best of them, the first if several are.
+    /// The best of them; the first if several are equal.
     func best(_ metric: String) -> Validation? {
         validations(metric).reduce(nil as Validation?) { best, found in
             best.map { $0.value >= found.value } == true ? best : found

@@ -1,11 +1,11 @@
 import Concurrency
 
-/// A thread for work that computes for long.
+/// A thread for long computations.
 actor ComputingThread {
     private let executor = BlockingExecutor(label: "training")
 
     nonisolated var unownedExecutor: UnownedSerialExecutor {
-        // The actor keeps the executor for as long as it lives.
+        // The actor retains the executor for as long as it lives.
         unsafe executor.asUnownedSerialExecutor()
     }
 

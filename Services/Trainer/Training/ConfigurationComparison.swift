@@ -1,13 +1,13 @@
 import Foundation
 import ServiceRuntime
 
-/// Tells in which value two configurations of a model differ.
+/// Finds the value in which two configurations of a model differ.
 enum ConfigurationComparison {
     /// Refuses a configuration that is not the expected one.
     ///
     /// - Parameters:
-    ///   - found: what a checkpoint has.
-    ///   - expected: what is to be trained.
+    ///   - found: the configuration in a checkpoint.
+    ///   - expected: the configuration to train.
     ///   - path: the checkpoint's file.
     /// - Throws: `ProcessFailure` naming the first value that differs, with both.
     static func check<Configuration: Encodable>(

@@ -1,15 +1,17 @@
 import ServiceRuntime
 
-/// How a data set is split into what trains, what validates and what tests.
+/// How a data set is split into training, validation and test events.
 ///
-/// In both a user's last event is the test and the one before it validates, so a model that was trained by one may be
-/// evaluated by the other without having seen what it is asked for.
+/// Both protocols use a user's last event for the test and the one before it for validation. So a model that was
+/// trained with one may be evaluated with the other without having seen the events it is asked about.
 enum EvaluationProtocol: Sendable, Equatable {
-    /// The recommenders' standard: of users with at least three events all but the last two train; the events of the
-    /// others only train.
+    /// The standard in recommender systems: for users with at least three events, all but the last two are for
+    /// training; the events of other users are only for training.
     case leaveOneOut
-    /// The paper's, for windows of `length` events: only users with at least `length` + 2 events take part, every window
-    /// of their events but the last two trains, and what is predicted always has a full window before it.
+    /// The paper's protocol, for windows of `length` events.
+    ///
+    /// Only users with at least `length` + 2 events take part. Every window of their events but the last two is trained
+    /// on, and a predicted event always has a full window before it.
     ///
     /// - Source: User-LLM, arXiv 2402.13598, part 4.
     case window(length: Int)
@@ -20,11 +22,11 @@ enum EvaluationProtocol: Sendable, Equatable {
         case window
     }
 
-    /// The protocol of a name.
+    /// The protocol with a name.
     ///
     /// - Parameters:
     ///   - name: as in a setting.
-    ///   - length: the most events that the model reads.
+    ///   - length: the maximum number of events that the model reads.
     init(_ name: Name, length: Int) {
         switch name {
         case .leaveOneOut: self = .leaveOneOut
@@ -40,7 +42,7 @@ enum EvaluationProtocol: Sendable, Equatable {
         }
     }
 
-    /// Events a user must have to be asked about.
+    /// The minimum number of events for a user to be evaluated.
     var leastEvents: Int {
         switch self {
         case .leaveOneOut: 3
@@ -48,14 +50,14 @@ enum EvaluationProtocol: Sendable, Equatable {
         }
     }
 
-    /// How many of a user's events train, the first ones.
+    /// How many of a user's events are for training, counted from the first.
     func trainingCount(ofEvents count: Int) -> Int {
         if count >= leastEvents { return count - 2 }
         return self == .leaveOneOut ? count : 0
     }
 }
 
-/// Which event of a user is to be predicted.
+/// The event of a user to predict.
 enum Split: String, CaseIterable, Codable, Sendable, ConfigurationValue {
     /// The last but one.
     case validation

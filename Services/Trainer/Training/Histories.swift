@@ -3,28 +3,28 @@ import Datasets
 import ServiceRuntime
 import UserModels
 
-/// All users' events as the encoder reads them, with what trains, validates and tests.
+/// All users' events as the encoder reads them, split for training, validation and test.
 struct Histories: Sendable {
     /// The data set.
     let dataset: PreparedDataset
-    /// How events are turned into indices.
+    /// How events are converted to indices.
     let features: EventFeatures
     /// Every user's events, oldest first.
     let events: [[IndexedEvent]]
-    /// What trains, validates and tests.
+    /// The split into training, validation and test events.
     let evaluationProtocol: EvaluationProtocol
     /// Users with an event to predict.
     let evaluatedUsers: [Int]
-    /// The users among them that a training is validated on.
+    /// The users among them that are used for validation.
     let validatedUsers: [Int]
 
     /// Indexes a data set.
     ///
     /// - Parameters:
     ///   - dataset: the users and their events.
-    ///   - configuration: which features of an event are read.
-    ///   - evaluationProtocol: what trains, validates and tests.
-    ///   - validationUsers: on how many users a training is validated, spread over all; 0 is all of them.
+    ///   - configuration: the event features to read.
+    ///   - evaluationProtocol: the split into training, validation and test events.
+    ///   - validationUsers: the number of users for validation, spread over all; 0 is all of them.
     init(
         _ dataset: PreparedDataset,
         features configuration: EventFeatures.Configuration,
@@ -46,7 +46,7 @@ struct Histories: Sendable {
         validatedUsers = (0..<count).map { evaluated[$0 * evaluated.count / count] }
     }
 
-    /// How many events of each user train.
+    /// The number of training events of each user.
     var trainingCounts: [Int] { events.map { evaluationProtocol.trainingCount(ofEvents: $0.count) } }
 
     /// How often each item occurs in training.
@@ -58,12 +58,12 @@ struct Histories: Sendable {
         return counts
     }
 
-    /// The order in which windows of training events are learnt from.
+    /// The order in which windows of training events are trained on.
     ///
     /// - Parameters:
-    ///   - length: the most events of a window that are read.
-    ///   - seed: of the order.
-    /// - Returns: the schedule; there must be a user with two events that train, see `checkTrainable`.
+    ///   - length: the maximum number of events read per window.
+    ///   - seed: the seed of the order.
+    /// - Returns: the schedule; some user must have two training events, see `checkTrainable`.
     func schedule(length: Int, seed: UInt64) -> WindowSchedule {
         WindowSchedule(
             counts: trainingCounts,
@@ -89,7 +89,7 @@ struct Histories: Sendable {
         )
     }
 
-    /// Refuses a data set that has nothing to learn from, or nothing to validate on.
+    /// Refuses a data set without training events or without validation events.
     ///
     /// - Throws: `ProcessFailure` with the longest history and how many events are needed.
     func checkTrainable() throws {
@@ -106,12 +106,12 @@ struct Histories: Sendable {
         }
     }
 
-    /// The last `length` events before one of a user's.
+    /// Up to `length` events of a user that come just before the given one.
     func before(_ index: Int, user: Int, length: Int) -> ArraySlice<IndexedEvent> {
         events[user][max(index - length, 0)..<index]
     }
 
-    /// The event that validates, or the one that tests.
+    /// The validation event or the test event of a user.
     func target(_ split: Split, user: Int) -> Int {
         events[user].count - (split == .validation ? 2 : 1)
     }

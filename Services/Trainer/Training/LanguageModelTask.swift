@@ -3,7 +3,7 @@ import NeuralNetwork
 import Synchronization
 import UserModels
 
-/// Trains the small language model on what a catalogue says: titles, their categories, and how questions are put.
+/// Trains the small language model on the catalogue's content: titles, their categories, and how questions are phrased.
 final class LanguageModelTask: TrainingTask {
     /// Texts of one thread, padded at the end.
     struct Shard: Sendable {
@@ -52,7 +52,8 @@ final class LanguageModelTask: TrainingTask {
         }
     }
 
-    /// A question and its answer: mostly what categories a title has, else a title or a category as an answer.
+    /// A question and its answer: mostly about a title's categories, otherwise with a title or a category as the
+    /// answer.
     private func text(
         phrasings: KeyPath<UserTask, [String]>,
         using random: inout SeededRandom
@@ -104,7 +105,7 @@ final class LanguageModelTask: TrainingTask {
     }
 
     func validate(threads: Int) -> Double {
-        // Titles are few and all of them train; what is held out is how the questions are put.
+        // Titles are few and all of them are trained on; what is held out is the phrasing of the questions.
         var random = SeededRandom(seed: SeededRandom.mix(seed, .max))
         let texts = (0..<512).map { _ in text(phrasings: \.heldOutPhrasings, using: &random) }
         let graph = Graph(recording: false, seed: 0)

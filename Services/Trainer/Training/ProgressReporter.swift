@@ -1,25 +1,25 @@
 import Foundation
 import Synchronization
 
-/// Tells people and programs how a training goes.
+/// Reports the progress of a training run to people and programs.
 ///
-/// On a terminal one line on stderr is kept up to date; elsewhere a line is written every ten seconds. Every second, and
-/// at every validation, one JSON object is appended to the run's `training.jsonl`.
+/// On a terminal one line on standard error is updated in place; elsewhere a line is written every ten seconds. Every
+/// second, and at every validation, one JSON object is appended to the run's `training.jsonl`.
 final class ProgressReporter: Sendable {
-    /// Where people read.
+    /// The output for people.
     struct Output: Sendable {
-        /// Whether a line can be written over.
+        /// Whether a line can be overwritten.
         var isTerminal: Bool
         /// Writes a text.
         var write: @Sendable (String) -> Void
 
-        /// Standard error, so that what a command prints stays clean.
+        /// Standard error, so that a command's own output stays clean.
         static var standardError: Output {
             Output(isTerminal: isatty(STDERR_FILENO) == 1) { FileHandle.standardError.write(Data($0.utf8)) }
         }
     }
 
-    /// What happened since the last line of the log.
+    /// What happened since the last log line.
     private struct Stretch {
         var steps = 0
         var lossSum = 0.0
@@ -32,7 +32,7 @@ final class ProgressReporter: Sendable {
     private struct State {
         var log: FileHandle
         var stretch = Stretch()
-        /// When the last step ended, or the last validation, on the training's own clock.
+        /// The end of the last step or validation, on the training clock.
         var lastEnd = 0.0
         var lastShown = -Double.infinity
         var lastLogged = -Double.infinity
@@ -48,13 +48,13 @@ final class ProgressReporter: Sendable {
     private let output: Output
     private let state: Mutex<State>
 
-    /// Starts telling.
+    /// Starts reporting.
     ///
     /// - Parameters:
-    ///   - name: what is trained.
-    ///   - options: when it ends, and the folder for the log.
-    ///   - output: where people read.
-    /// - Throws: when the log cannot be written.
+    ///   - name: the name of what is trained.
+    ///   - options: the budget, and the folder for the log.
+    ///   - output: the output for people.
+    /// - Throws: if the log cannot be written.
     init(name: String, _ options: TrainingOptions, output: Output = .standardError) throws {
         self.name = name
         self.output = output
@@ -74,9 +74,9 @@ final class ProgressReporter: Sendable {
         return log
     }
 
-    /// Tells that a training goes on from a checkpoint, and takes back what was logged of later steps.
+    /// Reports that a run resumes from a checkpoint, and removes log lines of later steps.
     ///
-    /// - Throws: when the log cannot be read or written.
+    /// - Throws: if the log cannot be read or written.
     func resume(_ training: TrainingState) throws {
         try TrainingLog.cut(folder, after: training.step)
         let log = try Self.open(TrainingLog.path(folder))
@@ -87,9 +87,9 @@ final class ProgressReporter: Sendable {
         note("going on at step \(training.step)")
     }
 
-    /// Empties the log of a training that was to go on and has no checkpoint yet, as it makes all its steps again.
+    /// Empties the log of a run that was to resume but has no checkpoint yet, because it repeats all its steps.
     ///
-    /// - Throws: when the log cannot be written.
+    /// - Throws: if the log cannot be written.
     func startOver() throws {
         let path = TrainingLog.path(folder)
         let hadLines = try state.withLock { try $0.log.offset() > 0 }
@@ -99,17 +99,17 @@ final class ProgressReporter: Sendable {
         if hadLines { note("there is no checkpoint to go on from yet: it begins again at step 0") }
     }
 
-    /// Tells of a step.
+    /// Reports a step.
     ///
     /// - Parameters:
-    ///   - training: where the training is after the step.
+    ///   - training: the state after the step.
     ///   - loss: the step's loss.
-    ///   - gradientNorm: before clipping.
-    ///   - learningRate: the step's.
-    ///   - targets: how many predictions the step learnt from.
+    ///   - gradientNorm: the norm before clipping.
+    ///   - learningRate: the step's learning rate.
+    ///   - targets: the number of predictions in the step.
     func step(_ training: TrainingState, loss: Float, gradientNorm: Float, learningRate: Float, targets: Int) {
         state.withLock { state in
-            // A step's loss is noisy; people see a running mean.
+            // A single step's loss is noisy, so people see a running mean.
             let mean = state.meanLoss.map { 0.95 * $0 + 0.05 * loss } ?? loss
             if mean.isFinite { state.meanLoss = mean }
             let seconds = max(training.seconds - state.lastEnd, 1e-9)
@@ -129,12 +129,12 @@ final class ProgressReporter: Sendable {
         }
     }
 
-    /// Tells what a validation found.
+    /// Reports a validation.
     ///
     /// - Parameters:
-    ///   - training: where the training is, its seconds with those of the validation.
-    ///   - name: what was measured.
-    ///   - value: what it came to.
+    ///   - training: the state, with the validation included in its seconds.
+    ///   - name: the metric's name.
+    ///   - value: the metric's value.
     ///   - isBest: whether it is the best so far.
     func validation(_ training: TrainingState, name: String, value: Double, isBest: Bool) {
         state.withLock { state in
@@ -157,7 +157,7 @@ final class ProgressReporter: Sendable {
         }
     }
 
-    /// Tells something else.
+    /// Reports something else.
     func note(_ text: String) {
         state.withLock { show("\(name): \(text)", &$0, stays: true) }
     }
@@ -171,7 +171,7 @@ final class ProgressReporter: Sendable {
         return "\(name): " + parts.joined(separator: ", ")
     }
 
-    /// Such as `0:42`, `12:05` or `1:12:05`.
+    /// A duration in the form `0:42`, `12:05` or `1:12:05`.
     private static func clock(_ seconds: Double) -> String {
         let whole = Int(seconds.rounded())
         let last = "\(String(whole / 60 % 60).padded(2)):\(String(whole % 60).padded(2))"
@@ -188,12 +188,12 @@ final class ProgressReporter: Sendable {
 
     private func show(_ text: String, _ state: inout State, stays: Bool) {
         guard output.isTerminal else { return output.write(text + "\n") }
-        // Without automatic line breaks a text that is too long is cut off instead of leaving lines behind.
+        // Without automatic wrapping, text that is too long is cut off instead of leaving extra lines behind.
         output.write("\r\u{1B}[K\u{1B}[?7l\(text)\u{1B}[?7h" + (stays ? "\n" : ""))
         state.isLineOpen = !stays
     }
 
-    /// Tells that no more steps follow: logs what was not, and ends a line that is still written over.
+    /// Reports that no more steps follow: logs what is pending, and ends a line that is being updated.
     func finish(_ training: TrainingState) {
         state.withLock { state in
             logStretch(training, &state)
@@ -223,17 +223,17 @@ final class ProgressReporter: Sendable {
     }
 
     private func write(_ line: TrainingLogLine, _ state: inout State) {
-        // A full disk stops the next checkpoint with an error of its own; a log line more or less does not matter.
+        // A full disk makes the next checkpoint fail with its own error; a missing log line does not matter.
         try? state.log.write(contentsOf: TrainingLog.encoded(line))
     }
 }
 
 extension Double {
-    /// The number with this many digits after the point.
+    /// The number with this many decimal places.
     func formatted(digits: Int) -> String { String(format: "%.\(digits)f", self) }
 }
 
 extension String {
-    /// The text with zeros before it up to a length.
+    /// The text padded with leading zeros to a length.
     func padded(_ length: Int) -> String { String(repeating: "0", count: max(length - count, 0)) + self }
 }

@@ -5,21 +5,21 @@ import ServiceRuntime
 import Bytes
 import Tensors
 
-/// What `run.json` says of a training: what is trained, on which data, and how.
+/// The content of `run.json`: what is trained, on which data, and how.
 struct RunDescription: Codable, Sendable, Equatable {
     /// What is trained, such as `encoder`.
     var kind: String
     /// Hash of the data set.
     var dataHash: String
-    /// Seed of everything that is drawn.
+    /// The seed of all randomness.
     var seed: UInt64
-    /// Threads, on which the numbers depend.
+    /// The number of threads, on which the results depend.
     var threads: Int
-    /// In which numbers products read their factors.
+    /// The precision of the factors in matrix products.
     var precision = Precision.float32
-    /// What trains, validates and tests.
+    /// The split into training, validation and test events.
     var evaluationProtocol = EvaluationProtocol.Name.leaveOneOut
-    /// Every setting by its key, defaults too.
+    /// Every setting by key, including defaults.
     var settings: [String: String] = [:]
 
     private enum CodingKeys: String, CodingKey {
@@ -27,16 +27,16 @@ struct RunDescription: Codable, Sendable, Equatable {
         case evaluationProtocol = "protocol"
     }
 
-    /// Settings that may be changed when a training goes on.
+    /// Settings that may change when a run resumes.
     ///
-    /// They say when to look and when to end, or where parts came from that the checkpoint has. The precision is compared
-    /// as it was chosen, not as it was asked for.
+    /// They only affect when to validate and when to stop, or where parts came from that are in the checkpoint. The
+    /// precision is compared as it was resolved, not as it was requested.
     private static let free: Set<String> = [
         "validations", "patience", "minutes", "encoder-minutes", "language-model-minutes", "user-llm-minutes",
         "evaluated-users", "encoder", "language-model", "precision",
     ]
 
-    /// Describes a training.
+    /// Describes a training run.
     init(
         kind: String,
         dataHash: String,
@@ -55,7 +55,7 @@ struct RunDescription: Codable, Sendable, Equatable {
         self.settings = settings
     }
 
-    /// Reads one; what earlier versions did not write yet has the value that held then.
+    /// Decodes a description; values that earlier versions did not write get the default of that time.
     init(from decoder: any Decoder) throws {
         let values = try decoder.container(keyedBy: CodingKeys.self)
         kind = try values.decode(String.self, forKey: .kind)
@@ -70,7 +70,7 @@ struct RunDescription: Codable, Sendable, Equatable {
 
     /// Reads the description in a run's folder.
     ///
-    /// - Throws: `ProcessFailure` when the folder holds no training, or the file is not understood.
+    /// - Throws: `ProcessFailure` if the folder holds no training run, or the file is invalid.
     init(folder: String) throws {
         let path = folder + "/run.json"
         do {
@@ -88,9 +88,9 @@ struct RunDescription: Codable, Sendable, Equatable {
         }
     }
 
-    /// Writes it into a run's folder, which is made when it is missing.
+    /// Writes it to a run's folder, which is created if missing.
     ///
-    /// - Throws: when the file cannot be written.
+    /// - Throws: if the file cannot be written.
     func write(to folder: String) throws {
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         let encoder = JSONEncoder()
@@ -98,8 +98,7 @@ struct RunDescription: Codable, Sendable, Equatable {
         try encoder.encode(self).write(to: URL(fileURLWithPath: folder + "/run.json"), options: .atomic)
     }
 
-    /// Refuses to go on with a training by other settings than those it began with, as its numbers would then be of
-    /// neither.
+    /// Refuses to resume a run with other settings than it started with, because its results would belong to neither.
     ///
     /// - Throws: `ProcessFailure` naming the first setting that differs, with both values.
     func checkResumes(_ begun: RunDescription, folder: String) throws {
@@ -123,7 +122,7 @@ struct RunDescription: Codable, Sendable, Equatable {
         }
     }
 
-    /// Refuses a folder of another kind or of other data.
+    /// Refuses a folder of another kind, or with other data.
     ///
     /// - Throws: `ProcessFailure` with both values.
     func check(kind: String, dataset: PreparedDataset, folder: String) throws {

@@ -6,34 +6,34 @@ import Tensors
 import Tokenization
 import UserModels
 
-/// The folder of a training: the best checkpoint, the last one with the optimizer's state, and what was asked for.
+/// The folder of a training run: the best checkpoint, the last one with the optimizer's state, and the settings.
 ///
 /// ```
 /// run.json           what is trained, on which data, with which settings
 /// best/              the checkpoint that validated best
-/// last/              where the training is, to go on from
-/// training.jsonl     how it went, for programs
-/// tokenizer.json     where text takes part
+/// last/              the state to resume from
+/// training.jsonl     the progress log, for programs
+/// tokenizer.json     if the model uses text
 /// evaluation-*.json  what `trainer evaluate` found about best/
 /// ```
 struct RunFolder: Sendable {
     private let folder: String
     private let configuration: any Codable & Sendable
 
-    /// The tokenizer's place.
+    /// The path of the tokenizer.
     var tokenizerPath: String { folder + "/tokenizer.json" }
 
-    /// Opens the folder of a training, new or to go on with.
+    /// Opens the folder of a training run, new or resumed.
     ///
-    /// A training that begins anew removes what an earlier one left, so that the folder never is of two.
+    /// A new run removes what an earlier one left, so that the folder never mixes two runs.
     ///
     /// - Parameters:
-    ///   - options: the folder, and whether a training goes on.
-    ///   - kind: what is trained.
-    ///   - configuration: the model's, for its checkpoints.
-    ///   - dataset: what it is trained on.
-    ///   - evaluationProtocol: what trains, validates and tests.
-    /// - Throws: `ProcessFailure` when a training to go on with was of other data or settings.
+    ///   - options: the folder, and whether the run resumes.
+    ///   - kind: the kind of training.
+    ///   - configuration: the model's configuration, for its checkpoints.
+    ///   - dataset: the training data set.
+    ///   - evaluationProtocol: the split into training, validation and test events.
+    /// - Throws: `ProcessFailure` if the run to resume had other data or settings.
     init(
         _ options: TrainingOptions,
         kind: String,
@@ -63,24 +63,24 @@ struct RunFolder: Sendable {
         try description.write(to: folder)
     }
 
-    /// Forgets what was found about a checkpoint that is no longer the best.
+    /// Removes the evaluations of a checkpoint that is no longer the best.
     private func removeEvaluations() {
         for name in Self.evaluations(in: folder) { try? FileManager.default.removeItem(atPath: "\(folder)/\(name)") }
     }
 
-    /// The names of the files of evaluations in a run's folder, sorted.
+    /// The names of the evaluation files in a run's folder, sorted.
     static func evaluations(in folder: String) -> [String] {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
         return names.filter { $0.hasPrefix("evaluation-") && $0.hasSuffix(".json") }.sorted()
     }
 
-    /// Keeps the model that validated best.
+    /// Saves the model with the best validation.
     func saveBest(_ parameters: [Parameter], _ state: TrainingState) throws {
         try write(to: folder + "/best", parameters, state, nil)
         removeEvaluations()
     }
 
-    /// Keeps all that is needed to go on.
+    /// Saves everything needed to resume.
     func saveLast(_ parameters: [Parameter], _ learner: TrainingLearner, _ state: TrainingState) throws {
         try write(to: folder + "/last", parameters, state, learner)
     }
@@ -104,7 +104,7 @@ struct RunFolder: Sendable {
         do {
             try write(configuration)
         } catch {
-            // A checkpoint is written beside the former one, which is replaced only when the new one is whole.
+            // A checkpoint is written next to the previous one, which is replaced only when the new one is complete.
             let last = folder + "/last"
             let former = (try? TrainingState(of: Checkpoint(folder: last)))?.step
             let advice =
@@ -114,9 +114,10 @@ struct RunFolder: Sendable {
         }
     }
 
-    /// Reads the last checkpoint into parameters, optimizer and average; nil when there is none yet.
+    /// Reads the last checkpoint into parameters, optimizer and average; nil if there is none yet.
     ///
-    /// - Throws: `ProcessFailure` naming the value in which the model's configuration is another, and what reading throws.
+    /// - Throws: `ProcessFailure` naming the value in which the model's configuration differs, and any error from
+    ///   reading.
     func restoreLast(_ parameters: [Parameter], _ learner: TrainingLearner) throws -> TrainingState? {
         let path = folder + "/last"
         guard FileManager.default.fileExists(atPath: path) else { return nil }
@@ -134,19 +135,19 @@ struct RunFolder: Sendable {
     }
 }
 
-// MARK: - Finished trainings
+// MARK: - Finished runs
 
 extension RunFolder {
-    /// The encoder that a training left.
+    /// The encoder of a training run.
     ///
-    /// - Throws: when the folder is not of an encoder, or of other data.
+    /// - Throws: if the folder does not hold an encoder, or has other data.
     static func encoder(_ folder: String, dataset: PreparedDataset) throws -> any UserEncoder {
         try encoder(folder, dataset) { try $0.makeEncoder(catalogue: dataset.catalogue, weights: $1) }
     }
 
-    /// The encoder that a training left, for a language model to read.
+    /// The encoder of a training run, as input for a language model.
     ///
-    /// - Throws: when the folder is not of an autoregressive encoder, or of other data.
+    /// - Throws: if the folder does not hold an autoregressive encoder, or has other data.
     static func autoregressiveEncoder(_ folder: String, dataset: PreparedDataset) throws -> AutoregressiveEncoder {
         try encoder(folder, dataset) { try AutoregressiveEncoder(configuration: $0, weights: $1) }
     }
@@ -161,7 +162,7 @@ extension RunFolder {
         return try naming(checkpoint) { try make(configuration, checkpoint.weights()) }
     }
 
-    /// The language model that a training left, with its tokenizer.
+    /// The language model of a training run, with its tokenizer.
     static func languageModel(
         _ folder: String,
         dataset: PreparedDataset
@@ -174,7 +175,7 @@ extension RunFolder {
         return (model, try Tokenizer(contentsOf: folder + "/tokenizer.json"))
     }
 
-    /// The User-LLM that a training left, with its tokenizer.
+    /// The User-LLM of a training run, with its tokenizer.
     static func userLLM(_ folder: String, dataset: PreparedDataset) throws -> (UserLanguageModel, Tokenizer) {
         let checkpoint = try best(of: folder, kind: "user-llm", dataset)
         let configuration = try checkpoint.configuration(as: UserLLMConfiguration.self)
@@ -189,7 +190,7 @@ extension RunFolder {
         return (model, try Tokenizer(contentsOf: folder + "/tokenizer.json"))
     }
 
-    /// What `body` makes of a checkpoint; a value out of range is named with its file.
+    /// The result of `body` for a checkpoint; an error about a value out of range names the file.
     private static func naming<Model>(_ checkpoint: Checkpoint, _ body: () throws -> Model) throws -> Model {
         do {
             return try body()
@@ -198,7 +199,7 @@ extension RunFolder {
         }
     }
 
-    /// Where the training was at its best checkpoint.
+    /// The training state at the best checkpoint.
     static func bestState(_ folder: String) throws -> TrainingState {
         try TrainingState(of: Checkpoint(folder: folder + "/best"))
     }

@@ -4,31 +4,31 @@ import NeuralNetwork
 import ServiceRuntime
 import Tensors
 
-/// A line of `training.jsonl`: what some steps were like, or what a validation found.
+/// A line of `training.jsonl`: a summary of some steps, or a validation.
 struct TrainingLogLine: Codable, Sendable, Equatable {
-    /// Steps made until then.
+    /// The number of completed steps.
     var step: Int
-    /// Seconds of training until then, with validations.
+    /// Seconds of training so far, including validations.
     var seconds: Double
-    /// Mean loss of the steps since the line before.
+    /// Mean loss of the steps since the previous line.
     var loss: Float?
     /// Learning rate of the last step.
     var learningRate: Float?
     /// Norm of the last step's gradient, before clipping.
     var gradientNorm: Float?
-    /// Predictions learnt from in a second, one per token or event, in the steps since the line before.
+    /// Predictions per second, one per token or event, in the steps since the previous line.
     var tokensPerSecond: Double?
-    /// What was validated.
+    /// The validation metric.
     var metric: String?
-    /// What the validation found.
+    /// The value of the metric.
     var value: Double?
     /// Whether it was the best so far.
     var isBest: Bool?
 
-    /// What a number in a run's folder may be: a report counts with it, and draws it.
+    /// The range of valid numbers in a run's folder, because a report computes with them and draws them.
     static let possibleValues = -1e15...1e15
 
-    /// Whether every number can be of a training.
+    /// Whether every number is plausible for a training run.
     var isPossible: Bool {
         let numbers = [loss, learningRate, gradientNorm].compactMap { $0.map(Double.init) }
         return AdamW.possibleSteps.contains(step) && TrainingState.possibleSeconds.contains(seconds)
@@ -38,15 +38,15 @@ struct TrainingLogLine: Codable, Sendable, Equatable {
 
 /// The file `training.jsonl` of a run's folder.
 ///
-/// Lines are in order of steps: a training that goes on first removes what is later than the checkpoint it goes on from.
+/// Lines are in step order: a run that resumes first removes the lines after its checkpoint.
 enum TrainingLog {
     /// The file's path.
     static func path(_ folder: String) -> String { folder + "/training.jsonl" }
 
     /// Reads a run's log.
     ///
-    /// A last line without its end is left out: the training that writes it may still be running.
-    /// - Throws: `ProcessFailure` naming file and line, when there is no such file or a line is not understood.
+    /// An incomplete last line is left out, because the run that writes it may still be active.
+    /// - Throws: `ProcessFailure` naming file and line, if the file is missing or a line is invalid.
     static func read(_ folder: String) throws -> [TrainingLogLine] {
         let path = path(folder)
         let data: Data
@@ -76,7 +76,7 @@ enum TrainingLog {
         try Data(kept.flatMap(encoded)).write(to: URL(fileURLWithPath: path(folder)), options: .atomic)
     }
 
-    /// A line's bytes, with its end.
+    /// A line's bytes, with the line break.
     static func encoded(_ line: TrainingLogLine) -> [UInt8] {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]

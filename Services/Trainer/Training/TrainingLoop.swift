@@ -2,11 +2,11 @@ import Foundation
 import NeuralNetwork
 import ServiceRuntime
 
-/// Trains until the budget is used up or the process is told to stop.
+/// Trains until the budget is used up or the process is asked to stop.
 ///
-/// A budget of time is turned into a number of steps once the speed is known, after a thirtieth of the time; from then
-/// on the learning rate depends on the step alone. The checkpoint that validates best is kept beside the last one. With
-/// patience, so many validations without a better one end the training before its budget is used up.
+/// A time budget is converted to a number of steps once the speed is known, after a thirtieth of the time; from then on
+/// the learning rate depends on the step alone. The checkpoint with the best validation is kept next to the last one.
+/// With patience, that many validations without an improvement end the training before its budget is used up.
 struct TrainingLoop<Task: TrainingTask> {
     let task: Task
     let options: TrainingOptions
@@ -15,7 +15,7 @@ struct TrainingLoop<Task: TrainingTask> {
 
     /// Runs the training.
     ///
-    /// - Throws: when the numbers stop being finite, and what reading or writing a checkpoint throws.
+    /// - Throws: if the numbers stop being finite, and any error from reading or writing a checkpoint.
     func train(until shutdown: Shutdown) throws -> TrainingOutcome {
         let learner = TrainingLearner(
             optimizer: AdamW(groups: task.groups),
@@ -87,7 +87,7 @@ struct TrainingLoop<Task: TrainingTask> {
         options.patience > 0 && state.validationsSinceBest ?? 0 >= options.patience
     }
 
-    /// Refuses to go on towards another number of steps, as the learning rate so far was of the one that was planned.
+    /// Refuses to resume towards another number of steps, because the learning rate so far followed the planned one.
     private func checkSteps(planned: Int?) throws {
         guard let asked = options.budget.steps, let planned, asked != planned else { return }
         throw ProcessFailure(
@@ -119,9 +119,9 @@ struct TrainingLoop<Task: TrainingTask> {
         step == total || step % max(total / options.validations, 1) == 0
     }
 
-    /// Validates, and keeps what is best: the average of the weights where there is one, else the weights.
+    /// Validates, and keeps the best weights: the moving average if there is one, otherwise the weights themselves.
     ///
-    /// A plan sets the number of steps, once it is known how long validating and saving take.
+    /// A plan fixes the number of steps once the time for validating and saving is known.
     private func validate(
         _ state: inout TrainingState,
         _ learner: TrainingLearner,
@@ -145,10 +145,10 @@ struct TrainingLoop<Task: TrainingTask> {
         try run.saveLast(task.parameters, learner, state)
         if let plan {
             plan(&state)
-            // Once more: a training that is killed before its next validation goes on by the same plan.
+            // Saved again: a run that is killed before its next validation resumes with the same plan.
             try run.saveLast(task.parameters, learner, state)
         }
-        // The time of writing is nobody's step.
+        // The time for writing belongs to no step.
         state.seconds = clock.seconds
         progress.validation(state, name: task.metricName, value: metric, isBest: isBest)
     }
@@ -172,19 +172,19 @@ struct TrainingLoop<Task: TrainingTask> {
     }
 }
 
-/// What changes the weights, and what is kept of them beside.
+/// The optimizer that changes the weights, and what is kept alongside them.
 struct TrainingLearner {
     let optimizer: AdamW
-    /// The moving average of the weights, where it is asked for.
+    /// The moving average of the weights, if enabled.
     var average: WeightAverage?
 
-    /// Runs the body while the parameters hold the weights that are validated and kept.
+    /// Runs the body while the parameters hold the weights that are validated and saved.
     func withWeightsThatCount<Result>(_ body: () throws -> Result) rethrows -> Result {
         if let average { try average.applied(body) } else { try body() }
     }
 }
 
-/// The time a training has taken, over all its interruptions.
+/// The training time, over all interruptions.
 private struct TrainingClock {
     let secondsBefore: Double
     private let start = ContinuousClock.now
@@ -194,7 +194,7 @@ private struct TrainingClock {
     var seconds: Double { secondsBefore + (ContinuousClock.now - start).inSeconds }
 }
 
-/// Where a training is; saved with its checkpoint.
+/// The state of a training run; saved with its checkpoint.
 struct TrainingState: Codable, Sendable, Equatable {
     var step = 0
     var totalSteps: Int?
@@ -202,19 +202,19 @@ struct TrainingState: Codable, Sendable, Equatable {
     var seconds = 0.0
     var bestStep = 0
     var bestMetric: Double?
-    /// Optional, as checkpoints of earlier versions do not have it.
+    /// Optional, because checkpoints of earlier versions do not have it.
     var validationsSinceBest: Int?
 }
 
 extension TrainingState {
-    /// Far more than any training makes, and far less than what a counter can hold.
+    /// Far more than any training has, and far less than a counter can hold.
     static let possibleTargets = 0...1_000_000_000_000_000
-    /// Three hundred years.
+    /// Up to three hundred years.
     static let possibleSeconds = 0...1e10
 
-    /// Reads what a checkpoint keeps of its training; a number that can be of no training is refused.
+    /// Reads the training state of a checkpoint; refuses numbers that no training can have.
     ///
-    /// - Throws: `Checkpoint.Failure` naming the number, or what reading throws.
+    /// - Throws: `Checkpoint.Failure` naming the number, or any error from reading.
     init(of checkpoint: Checkpoint) throws {
         self = try checkpoint.training(as: Self.self)
         func check(_ name: String, _ value: some CustomStringConvertible, _ isPossible: Bool) throws {
@@ -234,6 +234,6 @@ extension TrainingState {
 }
 
 extension Duration {
-    /// The duration as a number of seconds.
+    /// The duration in seconds.
     var inSeconds: Double { Double(components.seconds) + Double(components.attoseconds) * 1e-18 }
 }

@@ -2,10 +2,10 @@ import NeuralNetwork
 import ServiceRuntime
 import Tensors
 
-/// One kind of training: what a step works on, its loss, and how progress is judged.
+/// One kind of training: the input of a step, its loss, and how progress is measured.
 ///
-/// What a step works on is a function of the step's number and the seed alone, so that an interrupted training continues
-/// as if nothing had happened.
+/// The input of a step depends only on the step's number and the seed, so that an interrupted run continues as if
+/// nothing had happened.
 protocol TrainingTask: Sendable {
     /// One thread's part of a step.
     associatedtype Shard: Sendable
@@ -19,22 +19,22 @@ protocol TrainingTask: Sendable {
 
     /// The work of a step, counted from 0, in `count` parts.
     func shards(ofStep step: Int, count: Int) throws -> [Shard]
-    /// How many predictions are learnt from in a shard.
+    /// The number of predictions in a shard.
     func targetCount(_ shard: Shard) -> Int
     /// A shard's part of the loss; the sum over a step's shards is the mean over the step.
     func loss(_ graph: Graph, _ shard: Shard, of shards: [Shard]) -> Variable?
-    /// Measures the model on what validates; greater is better.
+    /// Evaluates the model on the validation data; greater is better.
     func validate(threads: Int) throws -> Double
 }
 
-/// How a training goes.
+/// The options of a training run.
 struct TrainingOptions: Sendable {
     /// When it ends.
     enum Budget: Sendable, Equatable {
         case steps(Int)
         case time(Duration)
 
-        /// The number of steps, where that decides.
+        /// The number of steps, if that is the budget.
         var steps: Int? {
             if case .steps(let count) = self { count } else { nil }
         }
@@ -50,18 +50,18 @@ struct TrainingOptions: Sendable {
     var precision = Precision.float32
     /// The run's folder.
     var folder: String
-    /// Whether an interrupted training goes on.
+    /// Whether an interrupted run resumes.
     var resumes: Bool
-    /// The training ends after so many validations in a row without improvement; 0 is never.
+    /// Training stops after this many validations in a row without improvement; 0 is never.
     var patience = 0
-    /// The share that a step keeps of the weights' moving average, which is then what counts; 0 is no average.
+    /// The decay of the weights' moving average, which is then used in their place; 0 is no average.
     var averageDecay: Float = 0
-    /// All settings by their keys, for `run.json`.
+    /// All settings by key, for `run.json`.
     var settings: [String: String] = [:]
 }
 
 extension TrainingOptions {
-    /// Reads the settings of a training.
+    /// Reads the options of a training run.
     init(
         _ reader: ConfigurationReader,
         folder: String,
@@ -88,7 +88,8 @@ extension TrainingOptions {
         settings = Self.settings(reader)
     }
 
-    /// Every setting of a training by its key; which of steps and minutes decides is seen by the other missing.
+    /// Every setting of a training run by key; steps and minutes exclude each other, and only the one that applies is
+    /// there.
     static func settings(_ reader: ConfigurationReader) -> [String: String] {
         var settings = reader.effectiveValues
         let elsewhere = [TrainerKeys.seed.name, TrainerKeys.threads.name, TrainerKeys.evaluationProtocol.name]
@@ -104,11 +105,11 @@ struct TrainingOutcome: Sendable {
     var steps: Int
     var seconds: Double
     var targets: Int
-    /// The step that validated best; nil when nothing was validated yet.
+    /// The step with the best validation; nil if nothing was validated yet.
     var bestStep: Int?
-    /// What the validation found then.
+    /// The metric of that validation.
     var bestMetric: Double?
-    /// Whether it was told to stop before its budget was used up.
+    /// Whether it was asked to stop before its budget was used up.
     var isInterrupted: Bool
     /// Whether it ended because validations no longer improved.
     var endedEarly: Bool

@@ -7,19 +7,20 @@ import UserModels
 
 /// Trains the language model to answer from a user's context.
 ///
-/// Each window of events is encoded once and asked about several times, after different numbers of events.
+/// Each window of events is encoded once and used for several questions, after different numbers of events.
 final class UserLanguageModelTask: TrainingTask {
     /// How questions are drawn.
     struct Mixture: Sendable {
-        /// Questions about one window.
+        /// The number of questions per window.
         var questionsPerWindow = 6
-        /// Share of questions for the favourite category.
+        /// Share of questions about the favourite category.
         var categoryShare: Float = 0.15
         /// Share of questions asked without history.
         var withoutHistoryShare: Float = 0.03
-        /// Every so many steps one asks about the catalogue only, of no user, learnt over the whole vocabulary.
+        /// One in this many steps only asks about the catalogue, without a user, and is learned over the whole
+        /// vocabulary.
         ///
-        /// Such questions are long; among the others, all would be padded to their length.
+        /// Such questions are long; mixed with the others, they would make all of them be padded to that length.
         var stepsPerFactStep = 40
     }
 
@@ -108,7 +109,7 @@ final class UserLanguageModelTask: TrainingTask {
         using random: inout SeededRandom
     ) -> TrainingQuestion? {
         let draw = random.uniform()
-        // The longer of two draws: a served timeline is mostly full.
+        // The longer of two draws, because timelines in production are mostly full.
         let prefix = 1 + max(random.below(window.count - 1), random.below(window.count - 1))
         let next = Int(window[window.startIndex + prefix].item)
         if draw < mixture.withoutHistoryShare {
@@ -175,7 +176,7 @@ final class UserLanguageModelTask: TrainingTask {
         let users = histories.validatedUsers
         let batches = stride(from: 0, to: users.count, by: 32).map { Array(users[$0..<min($0 + 32, users.count)]) }
         let sums = Mutex([Double](repeating: 0, count: batches.count))
-        // The title's part of the loss is all that is read.
+        // Only the title's part of the loss is read.
         let weights = UserLanguageModel.LossWeights()
         BlockingExecutor.concurrently(threads) { thread in
             let graph = Graph(recording: false, seed: 0)

@@ -2,14 +2,14 @@ import NeuralNetwork
 
 /// The order in which windows of users' histories are trained on: a function of the seed alone.
 ///
-/// Two ways to cut a history into windows:
-/// - end to end: in one epoch every event but a user's first is a target once. Windows of one user are moved by a random
+/// There are two ways to cut a history into windows:
+/// - end to end: in one epoch every event but a user's first is a target once. A user's windows are shifted by a random
 ///   offset in each epoch, so that each event is seen with histories of every length.
-/// - every window: in one epoch each window of `length` events is read once, with the event after it as its last target.
+/// - every window: in one epoch each window of `length` events is read once; the event after it is its last target.
 struct WindowSchedule: Sendable {
-    /// Events from `start` on, of one user: at most the window's length, and one more as the last target.
+    /// A user's events from `start` on: at most the window's length, and one more as the last target.
     ///
-    /// Kept small: cut at every event, a data set of 20 million events has about as many windows.
+    /// Kept small: if windows start at every event, a data set of 20 million events has about as many windows.
     struct Window: Sendable, Equatable {
         private let place: (user: Int32, start: Int32, end: Int32)
 
@@ -18,9 +18,9 @@ struct WindowSchedule: Sendable {
             place = (Int32(user), Int32(range.lowerBound), Int32(range.upperBound))
         }
 
-        /// Whose events.
+        /// The user.
         var user: Int { Int(place.user) }
-        /// Which of the user's events.
+        /// The range of the user's events.
         var range: Range<Int> { Int(place.start)..<Int(place.end) }
 
         static func == (first: Window, second: Window) -> Bool { first.place == second.place }
@@ -28,9 +28,9 @@ struct WindowSchedule: Sendable {
 
     /// How histories are cut into windows.
     enum Cut: Sendable {
-        /// One after the other, moved by a random offset.
+        /// One after the other, shifted by a random offset.
         case endToEnd
-        /// One from each event on that has enough events after it.
+        /// One from each event that has enough events after it.
         case everyWindow
     }
 
@@ -45,9 +45,9 @@ struct WindowSchedule: Sendable {
     /// Makes a schedule.
     ///
     /// - Parameters:
-    ///   - counts: training events of each user.
-    ///   - length: the most events of a window that are read.
-    ///   - seed: of the order.
+    ///   - counts: the number of training events of each user.
+    ///   - length: the maximum number of events read per window.
+    ///   - seed: the seed of the order.
     ///   - cut: how histories become windows.
     init(counts: [Int], length: Int, seed: UInt64, cut: Cut = .endToEnd) {
         precondition(counts.contains { $0 >= 2 }, "no history has two events, so there is no window to learn from")
@@ -58,7 +58,7 @@ struct WindowSchedule: Sendable {
         makeWindows()
     }
 
-    /// Windows number `range` of the endless sequence of epochs; asked for in ascending order, or from the start again.
+    /// The windows in `range` of the endless sequence of epochs; ranges must ascend, or start over.
     mutating func windows(_ range: Range<Int>) -> [Window] {
         if range.lowerBound < epochStart { restart() }
         var result: [Window] = []
@@ -81,7 +81,7 @@ struct WindowSchedule: Sendable {
         makeWindows()
     }
 
-    /// The windows of the present epoch, in their random order.
+    /// The windows of the current epoch, in random order.
     private mutating func makeWindows() {
         var random = SeededRandom(seed: SeededRandom.mix(seed, UInt64(epoch)))
         windows.removeAll(keepingCapacity: true)

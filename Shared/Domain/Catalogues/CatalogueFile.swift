@@ -4,17 +4,17 @@ internal import Messages
 
 /// A `catalogue.json`: `{"items": [{"id": ..., "title": ..., "categories": [...]}]}`, or the array alone.
 ///
-/// People write it too, so more is taken than is written. An id may be a number: its digits are the id. An item without a
-/// title, or with `null`, is called by its id. Categories are a string, an array of them, or an array of paths. Other
-/// fields are passed over.
+/// People write such files too, so the reader is lenient. An id may be a number: its digits are the id. An item without
+/// a title, or with `null`, uses its id as title. Categories are a string, an array of strings, or an array of paths.
+/// Other fields are ignored.
 public struct CatalogueFile: Sendable {
     /// The items.
     public let catalogue: Catalogue
-    /// Which items have no title and are called by their id.
+    /// Which items have no title and use their id instead.
     public let isUntitled: [Bool]
     /// Ids that were written as numbers.
     public let numericIDs: Int
-    /// Titles with more bytes than a title may have; the item is called by its id.
+    /// Titles with more bytes than a title may have; the item uses its id instead.
     public let longTitles: Int
     /// Categories with more bytes than a category may have, left out.
     public let longCategories: Int
@@ -58,7 +58,7 @@ private struct Reader {
     private var ids: Set<ItemID> = []
     private var scanner: JSONScanner
 
-    /// So many names are looked at; what is past them is only counted, so that no item takes long.
+    /// Only this many names are examined; the rest are only counted, so that no item takes long.
     private static let maximumNameCount = 256
     private static let topNames = [Array("items".utf8)]
     private static let itemNames = ["id", "title", "categories"].map { Array($0.utf8) }
@@ -140,7 +140,7 @@ private struct Reader {
         isUntitled.append(title == nil)
     }
 
-    /// An id that events can name: what the event ingestor takes.
+    /// An id that events can name, under the event ingestor's rules.
     private mutating func readID() throws(JSONError) -> String {
         if !scanner.isAtString() { numericIDs += 1 }
         let id: String
@@ -164,10 +164,10 @@ private struct Reader {
         return try scanner.string()
     }
 
-    /// Names as they stand there, each once.
+    /// Names as written, without duplicates.
     private struct Names {
         var list: [String] = []
-        /// How many there were past those that are looked at.
+        /// How many names were past the limit and not examined.
         var further = 0
 
         mutating func add(_ name: String) {
@@ -231,12 +231,12 @@ private struct Reader {
         return categories
     }
 
-    /// By bytes, as all names are compared; there are few.
+    /// Compares bytes, as for all names; there are few, so a linear search will do.
     private static func holds(_ names: [String], _ name: String) -> Bool {
         names.contains { $0.utf8.elementsEqual(name.utf8) }
     }
 
-    /// Text is left as it is given, but for the control characters that a title cannot be shown with.
+    /// The text unchanged, except for control characters with which a title cannot be displayed.
     private static func withoutLineBreaks(_ text: String) -> String {
         guard text.utf8.contains(where: { $0 < 0x20 }) else { return text }
         return text.split(whereSeparator: \.isWhitespace).joined(separator: " ")

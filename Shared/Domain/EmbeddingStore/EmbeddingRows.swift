@@ -2,9 +2,9 @@ import PostgresClient
 import Bytes
 public import Messages
 
-/// Rows for `user_embeddings`, as the server takes them: arrays, one for each column, which is the fastest safe way in.
+/// Rows for `user_embeddings` as the server takes them: one array per column, the fastest safe way to insert.
 ///
-/// They are made ready here, so that it can be done while rows before them are written.
+/// They are prepared here, so that this can overlap with writing the previous rows.
 public struct EmbeddingRows: Sendable {
     /// The columns of `row`, in order.
     static let names = """
@@ -19,8 +19,8 @@ public struct EmbeddingRows: Sendable {
     /// In the order of the function's parameters.
     let parameters: [PostgresValue]
 
-    /// Takes the newest row of each user and version, of equal ones the last, in the order of the key, so that two writers
-    /// cannot deadlock.
+    /// Keeps the newest row of each user and version (of equal ones the last) in key order, so that two writers cannot
+    /// deadlock.
     public init(_ rows: [UserEmbedding]) {
         struct Key: Hashable {
             let user: UserID
@@ -47,7 +47,7 @@ public struct EmbeddingRows: Sendable {
         }
         return [
             .texts(rows.map(\.user.text)), .texts(rows.map(\.modelVersion)),
-            // The record's own check has kept these within what the columns hold.
+            // The record's validation has already limited these to the columns' ranges.
             .int4s(rows.map { Int32(clamping: $0.generation) }), .int8s(rows.map { Int64(clamping: $0.eventCount) }),
             .int4s(rows.map(\.sourcePartition)), .int8s(rows.map(\.sourceOffset)), .int8s(rows.map(\.appendedAt)),
             .int4s(rows.map { Int32(clamping: $0.rows) }), .int4s(rows.map { Int32(clamping: $0.columns) }),

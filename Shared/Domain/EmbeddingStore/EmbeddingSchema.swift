@@ -41,10 +41,11 @@ extension SchemaMigration {
 
         """
 
-    /// Tells those who wait for a user's row that rows have changed.
+    /// Notifies the sessions that wait for a user's row that rows have changed.
     ///
-    /// A notification makes commits wait for each other, so there is none while nobody waits. Who waits holds the lock shared
-    /// and looks once it has it; a writer that got it alone found nobody, and has committed before anybody can wait.
+    /// A notification makes commits wait for each other, so none is sent while nobody waits. A waiter holds the lock in
+    /// shared mode and reads the row once it has the lock. A writer that got the lock exclusively found no waiter, and
+    /// has committed before anybody can start to wait.
     private static let changes = """
         CREATE FUNCTION public.userllm_embeddings_changed() RETURNS trigger LANGUAGE plpgsql AS $function$
         BEGIN
@@ -77,9 +78,9 @@ extension SchemaMigration {
         END $function$;
         """
 
-    /// What was called the time of an event is the time of its append.
+    /// Renames the column `event_time`, which holds the time at which an event was appended.
     ///
-    /// The function that writes rows names the column, so it is made here and in no step before.
+    /// The function that writes rows names the column, so it is created here and in no earlier step.
     private static let appendTimes = """
         ALTER TABLE public.user_embeddings RENAME COLUMN event_time TO appended_at;
         DROP FUNCTION IF EXISTS public.userllm_write_embeddings(

@@ -4,10 +4,11 @@ public import Bytes
 public import Messages
 public import MessageLogs
 
-/// The table `user_embeddings`: for each user and model version what the model knows of the user.
+/// The table `user_embeddings`: for each user and model version, what the model knows of the user.
 ///
-/// Rows are written together with the offsets of the topic they came from, so a crash at any point repeats nothing and
-/// loses nothing. Of two rows of one user and version the greater (generation, event count) stays.
+/// Rows are written in one transaction with the offsets of the topic they came from, so a crash at any point neither
+/// repeats nor loses anything. Of two rows of one user and version, the one with the greater (generation, event count)
+/// wins.
 public actor EmbeddingTable {
     private let address: PostgresAddress
     private let settings: PostgresSettings
@@ -31,7 +32,7 @@ public actor EmbeddingTable {
         try await reader.connect()
     }
 
-    /// Makes the tables when they are not there, and checks their version.
+    /// Creates the tables if they do not exist, and checks their version.
     ///
     /// - Throws: `PostgresError` of kind `.configuration` when a newer program made them.
     public func migrate() async throws(PostgresError) {
@@ -46,13 +47,13 @@ public actor EmbeddingTable {
 
     // MARK: - Writing
 
-    /// Becomes the owner of partitions: writes of their earlier owners are refused from now on.
+    /// Claims ownership of partitions: writes of their earlier owners are refused from now on.
     ///
     /// - Parameters:
     ///   - partitions: partitions of the topic the rows come from.
     ///   - group: the group of writers.
     ///   - owner: names this writer; a new one for each membership of the group.
-    /// - Returns: the offset to go on from, for each partition that has one.
+    /// - Returns: the offset to resume from, for each partition that has one.
     /// - Throws: `PostgresError`; the same call may be tried again.
     public func claim(
         partitions: [TopicPartition],
@@ -78,14 +79,14 @@ public actor EmbeddingTable {
     /// Deletions are applied before rows, so leave out rows that came before their user's deletion.
     /// - Parameters:
     ///   - rows: the rows.
-    ///   - deletions: users whose rows of all versions go.
+    ///   - deletions: users whose rows of all versions are deleted.
     ///   - offsets: for each partition the stored offset (nil: none yet) and the one to store.
     ///   - group: the group of writers.
     ///   - owner: as given to `claim`.
     /// - Returns: how many rows were new or newer than what was stored.
-    /// - Throws: `PostgresError`: `.fenced` when another owner claimed a partition or its offset is not the expected one,
-    ///   `.data` when a row does not fit (halve the batch to find it), `.connection` and `.retry` when the same call may
-    ///   be tried again.
+    /// - Throws: `PostgresError`: `.fenced` when another owner claimed a partition or its offset is not the expected
+    ///   one, `.data` when a row does not fit (halve the batch to find it), `.connection` and `.retry` when the same
+    ///   call may be tried again.
     @discardableResult
     public func upsert(
         _ rows: EmbeddingRows,
@@ -117,7 +118,7 @@ public actor EmbeddingTable {
         }
     }
 
-    /// Writes rows that were not made ready before; of several of a user and version the newest.
+    /// Writes rows that were not prepared before; of several of one user and version, the newest.
     @discardableResult
     public func upsert(
         _ rows: [UserEmbedding],
@@ -131,8 +132,8 @@ public actor EmbeddingTable {
 
     /// Whether a write whose answer was lost took effect.
     ///
-    /// If the server is away still, `error` stands.
-    /// When it says no the write may still be on its way; but then a second try finds other offsets and is fenced.
+    /// If the server is still unreachable, `error` stands. If it says no, the write may still be in flight; but then a
+    /// second attempt finds other offsets and is fenced.
     private func tookEffect(
         _ offsets: [TopicPartition: (expected: Int64?, next: Int64)],
         _ group: String,
@@ -234,8 +235,8 @@ extension CheckedFunction {
 }
 
 extension Protection {
-    /// A row is replaced by one with a greater event count only.
+    /// A row is replaced only by one with a greater event count.
     static var rowGuard: Protection { Protection("row-guard") }
-    /// A writer that does not own its partitions any more, or whose offset is not the stored one, writes nothing.
+    /// A writer that no longer owns its partitions, or whose offset is not the stored one, writes nothing.
     static var writerFence: Protection { Protection("writer-fence") }
 }

@@ -2,21 +2,21 @@ public import PostgresClient
 import Concurrency
 public import Bytes
 
-/// Tells when rows of `user_embeddings` change, to those who wait for a user's row to know more events.
+/// Reports changes of rows of `user_embeddings` to callers that wait for a user's row to include more events.
 ///
-/// It waits on a thread and a connection of its own, so that nobody who reads a row waits for it.
+/// It waits on a thread and a connection of its own, so that no reader of a row waits for it.
 public actor EmbeddingWatch {
-    /// The advisory lock that is held shared while somebody waits.
+    /// The advisory lock that is held in shared mode while somebody waits.
     static let lock: Int64 = 0x5553_4C4C_0005
-    /// Where a transaction that wrote rows is told of while the lock is held.
+    /// The channel on which a transaction that wrote rows is announced while the lock is held.
     static let channel = "userllm_embeddings"
 
     private let executor = BlockingExecutor(label: "userllm.embedding-watch")
     private let pipe: WakePipe
     private let link: PostgresLink
-    /// Whether changes are heard on the connection that there is now.
+    /// Whether the current connection listens for changes.
     private var isListening = false
-    /// Whether something may have changed that was not heard.
+    /// Whether a change may have been missed.
     private var mayHaveMissed = true
 
     /// The thread that waits.
@@ -39,7 +39,7 @@ public actor EmbeddingWatch {
 
     /// Waits until rows may have changed, for a `wake`, or for the time.
     ///
-    /// - Returns: whether rows may have changed; true also when changes are heard only from now on.
+    /// - Returns: whether rows may have changed; true also when listening begins only now.
     /// - Throws: `PostgresError`; the same call may be tried again.
     public func change(atMost limit: Duration) throws(PostgresError) -> Bool {
         try listen()
@@ -50,7 +50,7 @@ public actor EmbeddingWatch {
         return try !link.notifications(milliseconds: Int32(clamping: max(0, limit.milliseconds))).isEmpty
     }
 
-    /// How many events the rows of some users know.
+    /// How many events the rows of some users include.
     ///
     /// - Parameters:
     ///   - users: the users' ids.
@@ -70,18 +70,18 @@ public actor EmbeddingWatch {
         return (0..<rows.count).map { (UserID(rows.text($0, 0)), UInt64(clamping: rows.int8($0, 1))) }
     }
 
-    /// Gives up the connection, and with it what it costs a writer to be watched; the next call opens it again.
+    /// Closes the connection, and with it ends the cost to writers of being watched; the next call opens it again.
     public func rest() {
         isListening = false
         link.disconnect()
     }
 
-    /// Hears changes from now on.
+    /// Starts listening for changes.
     private func listen() throws(PostgresError) {
         if isListening, link.isConnected { return }
         (isListening, mayHaveMissed) = (false, true)
         try link.connect()
-        // After the writers that did not see the lock; what they wrote is there to be read then.
+        // Waits for writers that did not see the lock; what they wrote can be read then.
         _ = try link.query("SELECT pg_advisory_lock_shared($1)", [.int8(Self.lock)], "watching the embeddings")
         try link.execute("LISTEN \(Self.channel)", "watching the embeddings")
         isListening = true

@@ -1,10 +1,10 @@
 public import MessageLogs
 
-/// What came of a commit that did not fail.
+/// The outcome of a commit that did not fail.
 public enum CommitResult: Sendable, Equatable {
     /// Offsets and outputs are visible.
     case committed
-    /// Nothing of it is visible, because a partition went elsewhere; a new assignment follows.
+    /// Nothing of it is visible, because a partition moved to another member; a new assignment follows.
     case refused(String)
 }
 
@@ -26,7 +26,7 @@ extension Subscription {
     /// Commits offsets, and tells a refusal apart from a failure.
     ///
     /// - Parameters:
-    ///   - offsets: where each partition goes on.
+    ///   - offsets: the offset that each partition continues from.
     ///   - outputs: what was produced.
     /// - Returns: whether it was committed.
     /// - Throws: every `StreamError` but `commitRefused`.

@@ -2,15 +2,16 @@ import Concurrency
 import Messages
 public import MessageLogs
 
-/// How far the partitions of `user-events` reach: records of other topics, and headers, claim to know what is there.
+/// The end offsets of the partitions of `user-events`, against which offsets that other topics' records and headers
+/// claim are checked.
 ///
-/// The log is asked when a record claims more than what is known, so hardly ever while there is a backlog.
+/// The log is queried only when a record claims more than is known, so hardly ever while there is a backlog.
 public actor EventEnds {
     /// What is known.
     public struct Extent: Sendable {
         /// How many partitions there are.
         public let partitionCount: Int32
-        /// For each partition that was claimed to reach somewhere, an offset that is past no record of it.
+        /// For each partition that was claimed to reach a certain offset, an offset past all its records.
         public let ends: [Int32: Int64]
 
         /// Makes an extent.
@@ -20,7 +21,7 @@ public actor EventEnds {
         }
     }
 
-    /// How long a log that is away is waited for.
+    /// How long to wait for a log that is unreachable.
     private static let patience: Duration = .seconds(60)
     private static let topic = Topic.userEvents.rawValue
 
@@ -28,15 +29,15 @@ public actor EventEnds {
     private var partitionCount: Int32 = 0
     private var ends: [Int32: Int64] = [:]
 
-    /// Begins with nothing known.
+    /// Starts with nothing known.
     public init(_ log: any MessageLog) {
         self.log = log
     }
 
-    /// What is there, asked for anew where the claims are not below what is known.
+    /// The known extent, queried again where the claims are not below it.
     ///
     /// - Parameter claims: for each partition an offset that a record is claimed to have.
-    /// - Returns: what is known then.
+    /// - Returns: what is known afterwards.
     /// - Throws: `StreamError`.
     public func extent(for claims: [Int32: Int64]) async throws -> Extent {
         if let greatest = claims.keys.max(), greatest >= partitionCount {

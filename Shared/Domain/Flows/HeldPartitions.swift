@@ -2,9 +2,9 @@ import ServiceRuntime
 public import MessageLogs
 import Synchronization
 
-/// The partitions a process holds now, for its page of metrics: which, whether their records flow yet, and their lag.
+/// The partitions a process holds now, for its metrics page: which, whether their records flow yet, and their lag.
 ///
-/// Partitions that went elsewhere are not on the page any more, so that the pages of all processes add up.
+/// Partitions that moved to another process are no longer on the page, so that the pages of all processes add up.
 public final class HeldPartitions: Sendable {
     private struct Held {
         var isReady: Bool
@@ -48,14 +48,14 @@ public final class HeldPartitions: Sendable {
         }
     }
 
-    /// Notes that partitions are not held any more.
+    /// Notes that partitions are no longer held.
     public func remove(_ partitions: some Sequence<TopicPartition>) {
         state.withLock { held in
             for partition in partitions { held[partition.partition] = nil }
         }
     }
 
-    /// Notes that no partition is held any more.
+    /// Notes that no partition is held any longer.
     public func removeAll() { state.withLock { $0 = [:] } }
 
     /// Notes the lag of those that are held.

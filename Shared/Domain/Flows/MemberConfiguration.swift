@@ -1,15 +1,15 @@
 public import ServiceRuntime
 public import MessageLogs
 
-/// What a service that shares topics' partitions with its siblings can be told about that.
+/// How a service shares topics' partitions with its sibling processes.
 ///
 /// **Configuration keys**
 /// - `instance` (text, `0`): tells this process from its siblings.
 /// - `batch-records` (integer): the most records of a batch.
 /// - `batch-linger` (duration): how long a batch waits for more records after its first.
-/// - `session-timeout` (duration, 10 s): a process not heard of for this long loses its partitions.
+/// - `session-timeout` (duration, 10 s): a process that is silent for this long loses its partitions.
 /// - `rejected-share` (share or `off`, 0.01): a process that rejects more of a minute's records than this stops.
-/// - `rejected-minimum` (integer, 20): as many rejected records within a minute are always borne.
+/// - `rejected-minimum` (integer, 20): this many rejected records within a minute are always tolerated.
 public struct MemberConfiguration: Sendable {
     /// The keys, with a service's own defaults.
     public struct Keys: Sendable {
@@ -43,7 +43,7 @@ public struct MemberConfiguration: Sendable {
         ///
         /// - Parameters:
         ///   - batchCount: by default, and at most.
-        ///   - batchHelp: what the records of a batch are taken together for.
+        ///   - batchHelp: why records are processed in batches.
         ///   - linger: by default.
         public init(batchCount: (default: Int, most: Int), batchHelp: String, linger: Duration) {
             self.batchCount = ConfigurationKey(

@@ -3,13 +3,13 @@ public import ServiceRuntime
 public import MessageLogs
 
 extension MessageLog {
-    /// Checks at a service's start that the topics it needs do with old records what the system relies on.
+    /// Checks at a service's start that the topics it needs have the cleanup policy that the system relies on.
     ///
     /// Topics whose settings the log does not let the service see are trusted, with one warning.
     ///
     /// - Parameters:
     ///   - topics: topics the service reads or writes.
-    ///   - rejected: the topic of which it rejects records.
+    ///   - rejected: the topic whose records it rejects.
     ///   - logger: takes the warning.
     /// - Throws: `StreamError`, for a topic that differs or does not exist.
     public func checkCleanup(

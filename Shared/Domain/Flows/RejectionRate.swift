@@ -4,7 +4,7 @@ public import ServiceRuntime
 public enum RejectedShare: Sendable, Equatable, ConfigurationValue {
     /// More than this, from 0 to 1, stops the service.
     case upTo(Double)
-    /// It goes on however much it rejects.
+    /// It continues however much it rejects.
     case off
 
     /// `share|off`.
@@ -38,8 +38,9 @@ public enum RejectedShare: Sendable, Equatable, ConfigurationValue {
 
 /// Stops a service that rejects more than one record in a hundred: that is a bad deployment, not bad data.
 ///
-/// It stops once the batch that was too much is committed, its rejected records with it: a service that is started again
-/// goes on behind them, and one that is stopped by the next batch too has still made the progress of a batch.
+/// It stops after the batch that exceeded the limit is committed, together with its rejected records. A restarted
+/// service therefore continues after them, and one that is stopped again by the next batch has still made one batch of
+/// progress.
 public struct RejectionRate: Sendable {
     private struct Second {
         let number: Int64
@@ -56,8 +57,8 @@ public struct RejectionRate: Sendable {
     ///
     /// - Parameters:
     ///   - share: of a minute's input, that may be rejected.
-    ///   - minimumCount: as many rejected records within a minute are always borne, so that one bad record in a quiet
-    ///     hour stops nothing.
+    ///   - minimumCount: this many rejected records within a minute are always tolerated, so that one bad record in a
+    ///     quiet hour stops nothing.
     public init(share: RejectedShare = .upTo(0.01), minimumCount: Int = 20) {
         self.share = share
         self.minimumCount = minimumCount
@@ -69,9 +70,9 @@ public struct RejectionRate: Sendable {
     ///   - received: how many records came.
     ///   - rejected: how many of them could not be used.
     ///   - lastReason: why the last could not.
-    ///   - now: the present.
-    /// - Returns: why the service must stop when the minute that ends now has too many, else nil. Commit the batch and what
-    ///   was rejected of it first, and then throw this.
+    ///   - now: the current time.
+    /// - Returns: why the service must stop when the minute that ends now has too many, else nil. First commit the
+    ///   batch with its rejected records, then throw this.
     public mutating func count(
         received: Int,
         rejected: Int,
@@ -99,7 +100,7 @@ public struct RejectionRate: Sendable {
         )
     }
 
-    /// The share, for people, when as many bad ones are too many; nil when they are borne.
+    /// The share, for people, when this many bad records exceed it; nil when they are tolerated.
     public func limit(exceededBy bad: Int, of all: Int) -> String? {
         guard case .upTo(let limit) = share, bad > minimumCount, Double(bad) > limit * Double(all) else { return nil }
         return Self.percent(limit)

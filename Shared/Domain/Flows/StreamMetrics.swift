@@ -4,7 +4,8 @@ public import MessageLogs
 
 /// The metrics every stream service has.
 public struct StreamMetrics: Sendable {
-    /// What went wrong where, and is tried again; what is not tried again ends the process, and nobody reads its counters.
+    /// Where a failure occurred that is retried; one that is not retried ends the process, and nobody reads its
+    /// counters.
     public enum Stage: String, Sendable, CaseIterable {
         /// Reading from the log or the database.
         case receiving
@@ -14,9 +15,9 @@ public struct StreamMetrics: Sendable {
 
     /// Records read.
     public let received: Counter
-    /// Records dealt with and committed.
+    /// Records processed and committed.
     public let processed: Counter
-    /// Commits that were refused because a partition went elsewhere.
+    /// Commits that were refused because a partition moved to another member.
     public let refusedCommits: Counter
     /// Time from a batch's arrival to its commit.
     public let batchDuration: Histogram
@@ -33,7 +34,8 @@ public struct StreamMetrics: Sendable {
     /// - Parameters:
     ///   - metrics: where they are shown.
     ///   - service: the service's name.
-    ///   - stages: where the service counts failures: a counter that nobody counts would say that all is well.
+    ///   - stages: where the service counts failures: a counter that is never incremented would suggest that all is
+    ///     well.
     public init(_ metrics: MetricsRegistry, service: String, stages: [Stage] = [.sending]) {
         let prefix = "userllm_\(service.replacing("-", with: "_"))"
         received = metrics.counter("\(prefix)_records_received_total", help: "Records read")
@@ -94,7 +96,7 @@ public struct StreamMetrics: Sendable {
         measure: @escaping @Sendable () async throws -> [TopicPartition: Int64]
     ) async {
         while !shutdown.isRequested {
-            // A log that does not answer now shows in the flow itself; the gauges keep their last values.
+            // A log that does not answer now shows up in the flow itself; the gauges keep their last values.
             if let lags = try? await shutdown.cancelling(measure) {
                 lag.set(Double(lags.values.reduce(0, +)))
                 partitions.show(lags)

@@ -4,8 +4,8 @@ public import MessageLogs
 extension Subscription {
     /// Waits for the next event, and leaves the group when the service is to stop.
     ///
-    /// The stop is heard here, between two batches: a batch that is being worked on is finished and committed. A flow that
-    /// takes batches ahead stops taking them.
+    /// The stop takes effect here, between two batches: a batch in progress is finished and committed. A flow that
+    /// prefetches batches stops prefetching.
     /// - Returns: nil after the stop, or after `close`.
     /// - Throws: what `next` throws.
     public func next(until shutdown: Shutdown) async throws -> SubscriptionEvent? {
@@ -16,9 +16,9 @@ extension Subscription {
     /// Waits for the next event, for something else that the flow has to do, or for the stop.
     ///
     /// - Parameters:
-    ///   - shutdown: the stop, upon which the group is left.
+    ///   - shutdown: the stop, on which the group is left.
     ///   - wake: returns when there is something else to do, or when its task is cancelled.
-    /// - Returns: the event if there is one, even when `wake` returned first: none is lost.
+    /// - Returns: the event if there is one, even when `wake` returned first, so that none is lost.
     /// - Throws: what `next` throws.
     public func next(
         until shutdown: Shutdown,
@@ -39,7 +39,7 @@ extension Subscription {
             group.addTask { .event(try await nextUnlessCancelled()) }
             group.addTask {
                 await shutdown.requested()
-                // A cancelled wait returns too, and then an event is being given out.
+                // A cancelled wait returns too, and then an event is being returned.
                 if shutdown.isRequested, !Task.isCancelled { await close() }
                 return .stop
             }
@@ -49,7 +49,7 @@ extension Subscription {
                     return .wake
                 }
             }
-            // After a stop this also ends a wait for a log that is away.
+            // After a stop this also ends a wait for a log that is unreachable.
             defer { group.cancelAll() }
             guard let first = try await group.next() else { return SubscriptionTurn.stopped }
             group.cancelAll()
@@ -60,14 +60,15 @@ extension Subscription {
             if case .wake = first { return .woken }
             return .stopped
         }
-        // Looked at once all tasks have ended: the one that closes may have been just ahead of its cancellation.
+        // Checked after all tasks have ended: the one that closes may have finished just before its cancellation.
         guard shutdown.isRequested else { return turn }
-        // Nothing was done with the event: whoever reads next gets it.
+        // Nothing was done with the event: the next reader gets it.
         await close()
         return .stopped
     }
 
-    /// The next event; nil too where the wait was cancelled while the log is away, which the next wait says again.
+    /// The next event; nil also when the wait was cancelled while the log is unreachable, which the next wait reports
+    /// again.
     private func nextUnlessCancelled() async throws(StreamError) -> SubscriptionEvent? {
         do throws(StreamError) {
             return try await next()
@@ -85,7 +86,7 @@ private enum Ended: Sendable {
     case wake
 }
 
-/// What a flow that waits for more than events goes on with.
+/// How a flow that waits for more than events continues.
 public enum SubscriptionTurn: Sendable {
     /// An event of the subscription.
     case event(SubscriptionEvent)

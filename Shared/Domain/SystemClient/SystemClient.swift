@@ -22,8 +22,8 @@ public struct SystemClient: Sendable {
 
     /// Sends events and returns when the log has made all of them durable.
     ///
-    /// A log that is busy or away for a moment is tried again; an event that was taken although the answer was lost then
-    /// counts twice, so callers who care give each event an id.
+    /// A log that is briefly busy or unreachable is retried. An event that was stored although the reply was lost then
+    /// counts twice, so callers that care give each event an id.
     /// - Throws: `SystemClientError` when one is refused, or when the system does not take them in time.
     public func send(_ events: [Event], within limit: Duration = .seconds(60)) async throws {
         guard !events.isEmpty else { return }
@@ -62,7 +62,8 @@ public struct SystemClient: Sendable {
 
     /// Asks a question without waiting for the answer.
     ///
-    /// The question keeps its id, so sending it again after a lost reply does no harm to who counts answers by id.
+    /// The question keeps its id, so sending it again after a lost reply does not harm consumers that count answers by
+    /// id.
     /// - Throws: `SystemClientError` when the gateway refuses it.
     public func post(_ question: Question, within limit: Duration = .seconds(30)) async throws {
         let request = HTTPClientRequest(
@@ -101,7 +102,7 @@ public struct SystemClient: Sendable {
             case .success(let response) where response.status == status: return response
             case .success(let response):
                 problem = "\(request.method) \(request.url): \(response.status) \(response.text)"
-                // 408, 429 and 5xx say "later"; 404 is an answer that is not there yet.
+                // 408, 429 and 5xx mean "later"; 404 means that the answer does not exist yet.
                 let isTemporary = response.status >= 500 || [404, 408, 429].contains(response.status)
                 if !isTemporary { throw SystemClientError(problem) }
             }
@@ -119,7 +120,7 @@ public struct SystemClient: Sendable {
     }
 }
 
-/// What a running system did not do, with its own words.
+/// What a running system failed to do, in its own words.
 public struct SystemClientError: Error, Sendable, CustomStringConvertible {
     /// The request and what came back.
     public let description: String

@@ -1,9 +1,9 @@
-/// What the stored timelines of a partition say together about how far its events were applied.
+/// What the stored timelines of a partition jointly say about how far its events were applied.
 enum Agreement {
-    /// How many users must say so: one timeline that somebody forged or damaged, or a few, say nothing about the others.
+    /// How many users must agree: a single forged or damaged timeline, or a few, says nothing about the others.
     static let userCount = 16
 
-    /// The greatest offset that so many users reached.
+    /// The greatest offset that this many users reached.
     ///
     /// - Parameter offsets: of each user's last event.
     /// - Returns: nil when there are fewer users.

@@ -2,23 +2,24 @@ import Bytes
 import Messages
 public import MessageLogs
 
-/// Which partition of `user-events` a user's records belong to, and what to do with those that lie elsewhere.
+/// Which partition of `user-events` a user's records belong to, and what to do with records in another one.
 ///
-/// Producers do not agree by themselves: clients on librdkafka partition by CRC32 unless they are told otherwise, and some
-/// send no key. A user's events must be in one order, so a record in a partition that is not its key's is sent on to the
-/// right one by the worker that reads it, in the transaction that commits its offset.
+/// Producers do not agree by default: librdkafka clients partition by CRC32 unless configured otherwise, and some send
+/// no key. A user's events must be in one order, so a record outside its key's partition is rerouted to the right one
+/// by the worker that reads it, in the transaction that commits its offset.
 ///
-/// It is sent on within the topic itself, and not through a topic between as Kafka Streams does: so all events of a user
-/// are in one order that everybody can read, there is one place to restore from, and nobody needs two topics' partitions of
-/// one number, which groups' assignors do not promise. The header `userllm-rerouted` tells other consumers that they may
-/// have seen the record before (`FirstPlace`).
+/// It is rerouted within the topic itself, not through an intermediate topic as in Kafka Streams. So all events of a
+/// user are in one order that everybody can read, there is one topic to restore from, and nobody needs the same
+/// partition of two topics, which group assignors do not guarantee. The header `userllm-rerouted` tells other consumers
+/// that they may have seen the record before (`FirstPlace`).
 public struct EventRouting: Sendable {
     /// How many partitions there are.
     public let partitionCount: Int32
-    /// For each partition an offset that is past no record of it, as far as records claim to come from there.
+    /// For each partition that records claim to come from, an offset past all its records.
     ///
-    /// The header may be forged. A record cannot have been sent on from a place that is not there yet, and one that says so
-    /// would keep out all that come from there up to that place: it is refused.
+    /// The header may be forged. A record cannot have been rerouted from an offset that does not exist yet. If such a
+    /// claim were accepted, all later records from that partition up to that offset would be ignored, so it is
+    /// rejected.
     public let ends: [Int32: Int64]
 
     /// Makes a rule.
@@ -28,7 +29,8 @@ public struct EventRouting: Sendable {
         self.ends = ends
     }
 
-    /// For each partition from which records claim to have been sent on the greatest offset there, to ask how far it reaches.
+    /// The greatest offset that records claim to have been rerouted from, for each such partition, to compare with its
+    /// end.
     public static func claims(of records: [Record]) -> [Int32: Int64] {
         var claims: [Int32: Int64] = [:]
         for record in records where !record.headers.isEmpty {
@@ -41,7 +43,7 @@ public struct EventRouting: Sendable {
     /// Where the records of a key belong.
     func partition(of key: [UInt8]) -> Int32 { Partitioner.partition(of: key, count: partitionCount) }
 
-    /// Refuses a place that no record can have been sent on from.
+    /// Rejects a position that no record can have been rerouted from.
     func check(_ place: FirstPlace) throws(MessageError) {
         guard place.partition < partitionCount else {
             throw MessageError(
@@ -61,17 +63,17 @@ public struct EventRouting: Sendable {
     }
 }
 
-/// A record of `user-events` as its reader takes it.
+/// A record of `user-events` as its reader parses it.
 struct ReadRecord {
-    /// Whose it is.
+    /// The user it belongs to.
     let user: UserID
-    /// What happened; nil forgets the user.
+    /// What happened; nil deletes the user.
     let event: Event?
-    /// The bytes of the user's id, by which partitions are chosen.
+    /// The bytes of the user's id, which determine the partition.
     let key: [UInt8]
-    /// Whether the record said so only in its value.
+    /// Whether the user is named only in the record's value.
     let isKeyless: Bool
-    /// Where it was sent on from.
+    /// Where it was rerouted from.
     let first: FirstPlace?
 
     /// Reads a record.
@@ -115,12 +117,12 @@ struct ReadRecord {
         return try Event(
             decoding: value,
             contentType: record.header(ContentType.header),
-            // An event without a time happened when the log took it first.
+            // An event without a time happened when the log first appended it.
             receivedAt: first?.timestamp ?? record.timestamp
         )
     }
 
-    /// The record for the right partition: as it came, with where it came from.
+    /// The record for the right partition: unchanged, plus the position it came from.
     func sentOn(_ record: Record, to partition: Int32) throws(MessageError) -> OutgoingRecord {
         let place = first.map(\.moved) ?? FirstPlace(of: record)
         guard let place else {
@@ -135,7 +137,7 @@ struct ReadRecord {
         sent.headers = FirstPlace.without(record.headers) + [place.asHeader]
         let byteCount = sent.headers.reduce(sent.value?.count ?? 0) { $0 + $1.name.utf8.count + $1.value.count }
         if byteCount > Self.maximumByteCount {
-            // With one more header it may be larger than a log takes, which would stop the worker: the event alone is not.
+            // One more header may push it over the log's limit, which would stop the worker; the event alone does not.
             sent.headers = [place.asHeader]
             sent.value = try event?.encoded()
         }

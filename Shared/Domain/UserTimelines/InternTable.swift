@@ -1,7 +1,7 @@
-/// Gives equal byte strings one small number, as long as somebody uses it.
+/// Maps equal byte strings to one small number, for as long as it is in use.
 ///
-/// Uses are counted: an item that falls out of every timeline leaves the table, so the table is bounded by what the
-/// timelines hold. It looks bytes up where they lie, without making a key of them: a restore does so for every event.
+/// It counts references: an item that drops out of every timeline leaves the table, so the table is bounded by what the
+/// timelines hold. Lookups use the bytes in place, without building a key, because a restore does one for every event.
 struct InternTable {
     private struct Entry {
         var key: [UInt8]
@@ -10,32 +10,32 @@ struct InternTable {
         var digest: Digest
     }
 
-    /// What tells most keys apart without looking at them, and short ones altogether.
+    /// Distinguishes most keys without comparing them, and short ones entirely.
     private struct Digest: Equatable {
         let hash: UInt32
         let byteCount: UInt32
-        /// The last bytes: from one to eight, so that they fill whole words with those before.
+        /// The last bytes, from one to eight, so that with those before they fill whole words.
         let word: UInt64
     }
 
     /// What `retain` found.
     struct Retained: Equatable {
         let number: UInt32
-        /// Whether nobody used it before.
+        /// Whether it was not in use before.
         let isNew: Bool
     }
 
     /// How many different byte strings are in use.
     private(set) var count = 0
     private var entries: [Entry] = []
-    /// Open addressing: the key's hash in the upper half and 1 + the entry's number in the lower, or 0; a power of two, at
-    /// most half of them taken.
+    /// Open addressing: the key's hash in the upper half and 1 + the entry's number in the lower, or 0; the size is a
+    /// power of two, with at most half of the slots taken.
     private var slots = [UInt64](repeating: 0, count: 16)
     private var free: [UInt32] = []
-    /// Of this table alone, so that nobody can choose ids that all meet in one slot.
+    /// Per table, so that nobody can choose ids that all collide in one slot.
     private let seed = UInt64.random(in: .min ... .max)
 
-    /// The number of some bytes, used once more from now on.
+    /// The number of some bytes, with one more reference from now on.
     mutating func retain(_ key: Span<UInt8>) -> Retained {
         let digest = digest(key)
         let found = find(key, digest)
@@ -50,7 +50,7 @@ struct InternTable {
         return Retained(number: number, isNew: true)
     }
 
-    /// The number of some bytes that are in use; nil when nobody uses them.
+    /// The number of some bytes; nil when they are not in use.
     func number(of key: Span<UInt8>) -> UInt32? { find(key, digest(key)).number }
 
     /// Where a key is, or where it would be.
@@ -72,15 +72,15 @@ struct InternTable {
         return (nil, slot)
     }
 
-    /// Uses a number that is in use once more.
+    /// Adds a reference to a number that is in use.
     mutating func retain(_ number: UInt32) {
         precondition(entries[Int(number)].useCount > 0, "number \(number) is not in use")
         entries[Int(number)].useCount += 1
     }
 
-    /// Says that one use of a number ended.
+    /// Drops a reference to a number.
     ///
-    /// - Returns: the number's bytes when this was the last.
+    /// - Returns: the number's bytes when this was the last reference.
     @discardableResult
     mutating func release(_ number: UInt32) -> [UInt8]? {
         let useCount = entries[Int(number)].useCount
@@ -137,7 +137,7 @@ struct InternTable {
         return slot
     }
 
-    /// Empties a slot, and moves back what a search would not find behind the gap.
+    /// Empties a slot, and moves back the entries that probing would no longer find past the gap.
     private mutating func vacate(_ slot: Int) {
         let mask = slots.count - 1
         var gap = slot
@@ -153,7 +153,7 @@ struct InternTable {
         slots[gap] = 0
     }
 
-    /// Products of 64 bits folded, eight bytes at a time.
+    /// Folds products of 64 bits, eight bytes at a time.
     ///
     /// - Source: the mixing step of wyhash (https://github.com/wangyi-fudan/wyhash), with its first constant.
     @inline(__always)

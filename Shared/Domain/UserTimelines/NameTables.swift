@@ -5,22 +5,22 @@ import Messages
 struct NameTables {
     private(set) var items = InternTable()
     private var categories = InternTable()
-    /// Lists of categories: the numbers of their categories, of which each list uses one.
+    /// Lists of categories, as the numbers of their categories; each list holds a reference to each of them.
     private var lists = InternTable()
 
     // MARK: - Using
 
-    /// The number of an item, used once more.
+    /// The number of an item, with one more reference.
     mutating func retainItem(_ item: ItemID) -> UInt32 { items.retain(item.text.utf8Span.span).number }
 
-    /// What `PackedTimeline.Event.list` has for some categories, used once more.
+    /// The value of `PackedTimeline.Event.list` for some categories, with one more reference.
     mutating func retainList(_ names: [String]) -> UInt32 {
         guard !names.isEmpty else { return 0 }
         var numbers: [UInt32] = []
         numbers.reserveCapacity(names.count)
         for name in names { numbers.append(categories.retain(name.utf8Span.span).number) }
         let retained = retainList(of: numbers)
-        // The list that is there has its own use of each.
+        // The existing list has its own reference to each.
         if !retained.isNew {
             for number in numbers { categories.release(number) }
         }
@@ -33,14 +33,14 @@ struct NameTables {
         return lists.retain(key.span)
     }
 
-    /// Uses the texts of a stored timeline's last events.
+    /// Adds references to the texts of a stored timeline's last events.
     ///
     /// - Parameters:
     ///   - columns: the timeline, just read from `bytes`.
     ///   - bytes: its record.
-    ///   - count: of how many events.
-    ///   - numbers: gets each event's item and list.
-    /// - Throws: `MessageError` for a text that no event has; nothing more is used then than before.
+    ///   - count: the number of events.
+    ///   - numbers: receives each event's item and list.
+    /// - Throws: `MessageError` for a text that no event may have; no references are added then.
     mutating func retain(
         _ columns: TimelineColumns,
         from bytes: Span<UInt8>,
@@ -63,12 +63,12 @@ struct NameTables {
         _ numbers: inout EventNumbers,
         _ doneCount: inout Int
     ) throws(MessageError) {
-        // Each is asked for once: the columns are another module's.
+        // Each is read once: the columns are another module's.
         let (items, eventItems, eventLists) = (columns.items, columns.eventItems, columns.eventLists)
         let tables = RecordTables(columns)
         let kept = eventItems.indices.suffix(count)
         numbers.begin(columns, eventCount: kept.count)
-        // Spans of parts of one value would be accesses to the whole.
+        // Spans of parts of one value would count as accesses to the whole.
         var (allItems, allCategories, allLists) = numbers.takeKnown()
         defer { numbers.giveBack(allItems, allCategories, allLists) }
         var knownItems = allItems.mutableSpan
@@ -87,7 +87,7 @@ struct NameTables {
                 list: 0,
                 byteCount: TimelineEvent.storedByteCount(ofItem: items[place].count)
             )
-            // From here on the item is released should its list be at fault.
+            // From here on the item is released if its list is invalid.
             events[index - kept.lowerBound] = event
             doneCount += 1
             guard !eventLists.isEmpty, eventLists[index] > 0 else { continue }
@@ -106,7 +106,7 @@ struct NameTables {
     private mutating func retainItem(_ bytes: Span<UInt8>) throws(MessageError) -> UInt32 {
         let retained = items.retain(bytes)
         guard retained.isNew else { return retained.number }
-        // What is in the table was looked at when it came.
+        // Texts in the table were validated when they were added.
         do {
             _ = try TimelineColumns.item(bytes)
         } catch {
@@ -142,7 +142,7 @@ struct NameTables {
             }
             PackedTimeline.write(UInt64(known[category]), &key, &end)
         }
-        // Nearly always the list is there, and with it its use of each category.
+        // Nearly always the list exists, and with it its reference to each category.
         if let number = lists.number(of: bytesOfKey.span.extracting(..<end)) {
             lists.retain(number)
             list.number = number + 1
@@ -152,7 +152,7 @@ struct NameTables {
         return list
     }
 
-    /// Makes a list that is not there, or has a category that is not.
+    /// Makes a list that is new, or has a new category.
     private mutating func retainNewList(
         _ place: Int,
         _ tables: RecordTables,
@@ -167,7 +167,7 @@ struct NameTables {
         return retainList(names)
     }
 
-    /// Says that an event is held no more.
+    /// Drops the references of an event that is no longer held.
     mutating func release(item: UInt32, list: UInt32) {
         items.release(item)
         guard list > 0, let key = lists.release(list - 1) else { return }
@@ -209,7 +209,7 @@ struct NameTables {
     }
 }
 
-/// What lists of categories are looked up in.
+/// The tables in which lists of categories are looked up.
 private struct RecordTables {
     let categories: [Range<Int>]
     let lists: [Range<Int>]
@@ -222,7 +222,7 @@ private struct RecordTables {
     }
 }
 
-/// The numbers that a record's events have here; its memory is used for one record after another.
+/// The numbers that a record's events have here; the memory is reused for one record after another.
 struct EventNumbers {
     struct Event {
         var item: UInt32
@@ -241,9 +241,9 @@ struct EventNumbers {
 
     /// How many events there are.
     fileprivate(set) var count = 0
-    /// The events, and behind them what an earlier record had.
+    /// The events, followed by those of an earlier record.
     fileprivate(set) var events: [Event] = []
-    // What was looked up already.
+    // Lookups that were already made.
     fileprivate var knownItems: [UInt32] = []
     fileprivate var knownCategories: [UInt32] = []
     fileprivate var knownLists: [List] = []
@@ -256,7 +256,7 @@ struct EventNumbers {
         Self.reset(&knownLists, columns.lists.count, List(number: Self.unknown, byteCount: 0))
     }
 
-    /// What was looked up, until it is given back: nobody else has it meanwhile, so it is not copied.
+    /// The lookups, until they are given back: they have no other owner meanwhile, so they are not copied.
     fileprivate mutating func takeKnown() -> (items: [UInt32], categories: [UInt32], lists: [List]) {
         let known = (knownItems, knownCategories, knownLists)
         (knownItems, knownCategories, knownLists) = ([], [], [])

@@ -1,13 +1,14 @@
 import Messages
 
-/// One user's timeline as one run of bytes, without slack: millions of them are held.
+/// One user's timeline as one compact run of bytes, because millions of them are held.
 ///
-/// First comes the head, with a bit beside the generation that says whether it has sources, then the events, oldest first, each with its item's number, its list of categories, a byte for
-/// the rating and what follows, the time since the event before, and the digest of its id if it has one. Numbers are
-/// variable-length. Times are counted back from that of the last event, which the head has, so that the oldest event can
-/// be cut off in front without touching the others. An event of MovieLens takes about 6 bytes.
+/// First comes the head, with a bit beside the generation that says whether it has sources. Then come the events,
+/// oldest first, each with its item's number, its list of categories, a byte for the rating and what follows, the time
+/// since the previous event, and the digest of its id if it has one. Numbers are varints. Times are counted back from
+/// that of the last event, which the head has, so that the oldest event can be cut off at the front without touching
+/// the others. An event of MovieLens takes about 6 bytes.
 struct PackedTimeline {
-    /// What stands before the events.
+    /// The part before the events.
     struct Head {
         var generation: UInt32 = 0
         var eventCount: UInt64 = 0
@@ -21,12 +22,12 @@ struct PackedTimeline {
         /// As `Timeline` has them; most users have none, and then they take no byte.
         var sources: [Timeline.Source] = []
 
-        /// The offset of the last record that was sent on from a partition; -1 when none was.
+        /// The offset of the last record that was rerouted from a partition; -1 when none was.
         func lastOffset(from partition: Int32) -> Int64 {
             sources.first { $0.partition == partition }?.offset ?? -1
         }
 
-        /// Notes a record that was sent on, and is past the last of its partition.
+        /// Notes a rerouted record that is past the last one of its partition.
         mutating func note(_ source: Timeline.Source) {
             let place = sources.firstIndex { $0.partition >= source.partition } ?? sources.count
             if place < sources.count, sources[place].partition == source.partition {
@@ -37,13 +38,13 @@ struct PackedTimeline {
         }
     }
 
-    /// An event, its texts as numbers of the shared tables.
+    /// An event, its texts as numbers in the shared tables.
     struct Event {
         var item: UInt32
         /// 0 without categories, else 1 + the number of its list.
         var list: UInt32
         var rating: Float?
-        /// Milliseconds since the event before; of the first event it means nothing.
+        /// Milliseconds since the previous event; meaningless for the first event.
         var gap: Int64
         var idDigest: UInt64?
     }
@@ -59,15 +60,15 @@ struct PackedTimeline {
 
     private var bytes: [UInt8] = []
 
-    /// A timeline that has never had an event.
+    /// A timeline without events.
     init() {}
 
     /// How many bytes it takes.
     var byteCount: Int { bytes.count }
 
-    /// Puts a new head in place of all that stands before a position, and an event behind the rest.
+    /// Replaces everything before a position by a new head, and appends an event.
     ///
-    /// It takes memory of just its size, for most timelines have reached the size that they keep.
+    /// It allocates exactly the size it needs, because most timelines have reached their final size.
     mutating func replace(upTo position: Int, with head: ArraySlice<UInt8>, adding event: ArraySlice<UInt8>) {
         let count = head.count + bytes.count - position + event.count
         if count <= bytes.capacity, bytes.capacity - count < 64 {
@@ -83,12 +84,12 @@ struct PackedTimeline {
         bytes = new
     }
 
-    /// Takes over what was written.
+    /// Replaces the contents by what was written.
     mutating func replace(with written: ArraySlice<UInt8>) {
         replace(upTo: bytes.count, with: written, adding: [])
     }
 
-    /// The head's `lastOffset` alone.
+    /// Only the head's `lastOffset`.
     var lastOffset: Int64 {
         guard !bytes.isEmpty else { return -1 }
         var position = 0
@@ -120,7 +121,7 @@ struct PackedTimeline {
         return (head, position)
     }
 
-    /// The event at a position, which is moved to the next.
+    /// The event at a position, which is advanced to the next.
     func event(at position: inout Int) -> Event {
         let bytes = bytes.span
         let item = UInt32(truncatingIfNeeded: Self.varint(bytes, &position))
@@ -152,7 +153,7 @@ struct PackedTimeline {
     /// The most bytes that an event takes.
     static let maximumEventByteCount = 33
 
-    /// Writes a head at a position, which is moved behind it.
+    /// Writes a head at a position, which is advanced past it.
     static func write(_ head: Head, to target: inout MutableSpan<UInt8>, at position: inout Int) {
         write(UInt64(head.generation) << 1 | (head.sources.isEmpty ? 0 : 1), &target, &position)
         write(head.eventCount, &target, &position)
@@ -168,7 +169,7 @@ struct PackedTimeline {
         }
     }
 
-    /// Writes an event at a position, which is moved behind it.
+    /// Writes an event at a position, which is advanced past it.
     static func write(_ event: Event, to target: inout MutableSpan<UInt8>, at position: inout Int) {
         write(UInt64(event.item), &target, &position)
         write(UInt64(event.list), &target, &position)
@@ -191,7 +192,7 @@ struct PackedTimeline {
         return Float(code) == doubled ? code + 1 : Flags.otherRating
     }
 
-    /// Writes a number, 7 bits a byte, at a position, which is moved behind it.
+    /// Writes a varint at a position, which is advanced past it.
     @inline(__always)
     static func write(_ value: UInt64, _ target: inout MutableSpan<UInt8>, _ position: inout Int) {
         var value = value
@@ -218,7 +219,7 @@ struct PackedTimeline {
 
     // MARK: - Numbers
 
-    /// Appends a number, 7 bits a byte.
+    /// Appends a varint.
     static func append(varint value: UInt64, to target: inout [UInt8]) {
         var value = value
         while value >= 0x80 {
@@ -228,7 +229,7 @@ struct PackedTimeline {
         target.append(UInt8(value))
     }
 
-    /// A number, 7 bits a byte, at a position that is moved behind it.
+    /// A varint at a position, which is advanced past it.
     static func varint(_ bytes: Span<UInt8>, _ position: inout Int) -> UInt64 {
         var value: UInt64 = 0
         var shift: UInt64 = 0

@@ -1,17 +1,19 @@
 import Failpoints
 import Messages
 
-/// What a partition knows of users who were deleted: `ForgottenMarks`, and how they come about.
+/// What a partition knows of deleted users: `ForgottenMarks`, and how they arise.
 ///
-/// Records that were sent on from one partition lie in another in the order of the first, when they come the first time. So
-/// if one of a user came before a deletion, everybody's from before it did: one mark serves all users, whoever they were.
+/// Records rerouted from one partition keep their order in the other when they arrive for the first time. So if a
+/// record of one user came before a deletion, everybody's earlier ones did too: one mark serves all users, whoever they
+/// were.
 ///
-/// A mark holds behind its deletion. What lies before that may be taken again, when the log tells an offset that is too
-/// small or a commit broke off and left the mark and not all else: it then counts again, and the deletion, which comes again
-/// too and is not behind itself, takes it away again. So each mark is kept as it is for as long as that may happen. Older
-/// ones are joined: an event that was sent on is then known wherever it lies, and a deletion behind the last of theirs.
+/// A mark applies after its deletion. Records before that may be read again, when the log reports an offset that is too
+/// small or a commit broke off and left the mark but not everything else. They then count again, and the deletion,
+/// which is also repeated and does not lie after itself, removes them again. So each mark is kept as it is for as long
+/// as that may happen. Older ones are merged: a rerouted event is then recognized wherever it lies, and a deletion if
+/// it lies after their last one.
 struct PartitionMarks {
-    /// Of so many at most it is still known which deletion left them, once a batch begins.
+    /// The most marks whose deletions are still known once a batch begins.
     private static let keptCount = Limits.recentMarkCount / 2
 
     private(set) var marks: ForgottenMarks
@@ -19,29 +21,29 @@ struct PartitionMarks {
     private(set) var addedCount = 0
     private var batchStart: Int64 = 0
 
-    /// Takes what a commit left.
+    /// Takes the marks that a commit stored.
     init(_ marks: ForgottenMarks = ForgottenMarks()) {
         self.marks = marks
     }
 
-    /// Begins to take records that are committed together, the first of which lies at an offset.
+    /// Begins a batch of records that are committed together, the first of which lies at an offset.
     mutating func beginBatch(at offset: Int64) {
         batchStart = offset
         addedCount = 0
     }
 
-    /// Whether an event that lies at an offset was sent on from a place from which all came before.
+    /// Whether an event at an offset was rerouted from a position up to which all records have been seen.
     func knows(eventFrom source: Timeline.Source, at offset: Int64) -> Bool {
         isSettled(source) || recentDeletion(source).map { $0 < offset } ?? false
     }
 
-    /// Whether a deletion that lies at an offset was sent on from such a place, and is not the one that left the mark.
+    /// Whether a deletion at an offset was rerouted from such a position, and is not the one that left the mark.
     func knows(deletionFrom source: Timeline.Source, at offset: Int64) -> Bool {
         if isSettled(source) { return marks.settledUntil < offset }
         return recentDeletion(source).map { $0 < offset } ?? false
     }
 
-    /// Adds a mark, unless what is there says so already.
+    /// Adds a mark, unless an existing one covers it.
     ///
     /// - Parameters:
     ///   - source: up to where records came before.
@@ -51,7 +53,7 @@ struct PartitionMarks {
         if let known = recentDeletion(source), known <= deletion { return }
         if addedCount == 0 { settle() }
         var range = recentPlace(of: source)..<recentPlace(of: source)
-        // Those that reach no further and hold only behind a later deletion say nothing more.
+        // Marks that reach no further and apply only after a later deletion are redundant.
         while range.lowerBound > 0, isRecent(source.partition, at: range.lowerBound - 1),
             marks.recent[range.lowerBound - 1].deletion >= deletion
         {
@@ -60,7 +62,7 @@ struct PartitionMarks {
         if isRecent(source.partition, at: range.upperBound), marks.recent[range.upperBound].offset == source.offset {
             range = range.lowerBound..<(range.upperBound + 1)
         }
-        // As with the sources of a timeline: more than can be stored are not told apart.
+        // As with a timeline's sources, marks beyond what can be stored are not kept separately.
         guard marks.recent.count - range.count < Limits.recentMarkCount else { return }
         let mark = ForgottenMarks.Mark(partition: source.partition, offset: source.offset, deletion: deletion)
         marks.recent.replaceSubrange(range, with: CollectionOfOne(mark))
@@ -75,7 +77,7 @@ struct PartitionMarks {
             && marks.settled[place].offset >= source.offset
     }
 
-    /// The first deletion that left a mark which reaches so far.
+    /// The first deletion that left a mark reaching this far.
     private func recentDeletion(_ source: Timeline.Source) -> Int64? {
         let place = recentPlace(of: source)
         return isRecent(source.partition, at: place) ? marks.recent[place].deletion : nil
@@ -93,7 +95,7 @@ struct PartitionMarks {
         Self.firstPlace(in: marks.recent) { ($0.partition, $0.offset) >= (source.partition, source.offset) }
     }
 
-    /// The first place from which on elements meet a condition.
+    /// The first index from which on elements meet a condition.
     private static func firstPlace<Element>(in elements: [Element], where isMet: (Element) -> Bool) -> Int {
         var (low, high) = (0, elements.count)
         while low < high {
@@ -105,9 +107,9 @@ struct PartitionMarks {
 
     // MARK: - Settling
 
-    /// Joins marks of deletions that are not expected to come again, and the oldest where there are too many.
+    /// Merges the marks of deletions that are not expected to be repeated, and the oldest where there are too many.
     ///
-    /// Never those of this batch: they may be there while not all else of its commit is.
+    /// Never those of this batch: they may be stored while other parts of its commit are not.
     private mutating func settle() {
         var end = max(0, batchStart) - Timelines.repeatedCount
         if marks.recent.count > Self.keptCount {
@@ -128,7 +130,7 @@ struct PartitionMarks {
 }
 
 extension TimelineStore {
-    /// Begins to take records of a partition that are committed together, the first of which lies at an offset.
+    /// Begins a batch of a partition's records that are committed together, the first of which lies at an offset.
     mutating func beginBatch(of partition: Int32, at offset: Int64) {
         marks[partition]?.beginBatch(at: offset)
     }
@@ -141,24 +143,24 @@ extension TimelineStore {
         marks[partition].flatMap { $0.addedCount > 0 ? $0.marks : nil }
     }
 
-    /// Takes a partition's marks as they were stored, in place of those before.
+    /// Replaces a partition's marks by the stored ones.
     mutating func restore(_ stored: ForgottenMarks, in partition: Int32) {
         marks[partition] = PartitionMarks(stored)
     }
 
-    /// Whether an event was sent on from a place that belongs to deleted users' past.
+    /// Whether an event was rerouted from a position that belongs to deleted users' past.
     func isForgotten(eventFrom source: Timeline.Source, in partition: Int32, at offset: Int64) -> Bool {
         guard let marks = marks[partition], !Protection.sourceGuard.isOff else { return false }
         return marks.knows(eventFrom: source, at: offset)
     }
 
-    /// Whether a deletion was sent on from such a place.
+    /// Whether a deletion was rerouted from such a position.
     func isForgotten(deletionFrom source: Timeline.Source, in partition: Int32, at offset: Int64) -> Bool {
         guard let marks = marks[partition], !Protection.sourceGuard.isOff else { return false }
         return marks.knows(deletionFrom: source, at: offset)
     }
 
-    /// Keeps what a deletion takes with its user of where records were sent on from.
+    /// Keeps as marks the sources that a deletion removes with its user.
     mutating func leaveMarks(_ sources: [Timeline.Source], in partition: Int32, deletion: Int64) {
         guard !sources.isEmpty, !Protection.sourceGuard.isOff else { return }
         for source in sources { marks[partition, default: PartitionMarks()].add(source, deletion: deletion) }

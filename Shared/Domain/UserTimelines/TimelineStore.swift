@@ -10,10 +10,10 @@ public struct TimelineStore: Sendable {
     public enum Outcome: Equatable, Sendable {
         /// It is in the timeline now.
         case applied
-        /// It was applied before: its offset is not past the last, or was not where it was sent on from; or it belongs to
-        /// the past of a user who was deleted.
+        /// It was applied before: its offset, or that in the partition it was rerouted from, is not past the last; or
+        /// it belongs to the past of a deleted user.
         case known
-        /// The timeline holds an event of the same id, so this one does not count again.
+        /// The timeline holds an event with the same id, so this one is not counted again.
         case repeated
     }
 
@@ -21,10 +21,10 @@ public struct TimelineStore: Sendable {
     public let length: Int
     private var partitions: [Int32: [UserID: PackedTimeline]] = [:]
     private var agreedOffsets: [Int32: Int64] = [:]
-    /// What deletions left of their users' sources.
+    /// The marks that deletions left of their users' sources.
     var marks: [Int32: PartitionMarks] = [:]
     private var names = NameTables()
-    // Memory that is used again.
+    // Memory that is reused.
     private var scratch: [UInt8] = []
     private var numbers = EventNumbers()
 
@@ -48,22 +48,22 @@ public struct TimelineStore: Sendable {
     /// Whether the users of a partition are held.
     public func holds(_ partition: Int32) -> Bool { partitions[partition] != nil }
 
-    /// The offset that the last events of enough users reached when all timelines were restored; nil when there are too
-    /// few users.
+    /// The offset that the last events of enough users had reached when all timelines were restored; nil when there are
+    /// too few users.
     ///
-    /// All records of the batches before that event's were applied. Of its own batch that need not be so, if its commit
+    /// All records of the batches before that event's were applied. Its own batch may be incomplete, if its commit
     /// broke off in a way that left only some of its outputs.
     public func agreedOffset(of partition: Int32) -> Int64? {
         Protection.replayGuard.isOff ? nil : agreedOffsets[partition]
     }
 
-    /// Says that all stored timelines of a partition were taken; only now it is known which of a user's is the newest.
+    /// Declares that all stored timelines of a partition were read; only now is the newest of each user known.
     public mutating func finishRestore(of partition: Int32) {
         guard let users = partitions[partition] else { return }
         agreedOffsets[partition] = Agreement.offset(among: users.values.lazy.map(\.lastOffset))
     }
 
-    /// Begins to hold the users of a partition, none at first.
+    /// Starts to hold the users of a partition, none at first.
     public mutating func open(_ partition: Int32) {
         drop(partition)
         partitions[partition] = [:]
@@ -77,7 +77,7 @@ public struct TimelineStore: Sendable {
         for timeline in users.values { Self.release(timeline, &names) }
     }
 
-    /// Takes a timeline as it was stored; of several of one user the newest stays.
+    /// Takes a stored timeline; of several of one user, the newest is kept.
     ///
     /// Of a timeline with more events than this store keeps, the newest are taken.
     ///
@@ -85,7 +85,7 @@ public struct TimelineStore: Sendable {
     ///   - columns: the timeline, just read from `bytes`.
     ///   - bytes: the record's value.
     ///   - partition: the user's partition.
-    /// - Throws: `MessageError` for a text that no event has; the store is then as it was.
+    /// - Throws: `MessageError` for a text that no event may have; the store is then unchanged.
     public mutating func restore(
         _ columns: TimelineColumns,
         from bytes: Span<UInt8>,
@@ -107,15 +107,15 @@ public struct TimelineStore: Sendable {
         }
     }
 
-    /// Adds an event to its user's timeline, unless the timeline knows it already.
+    /// Adds an event to its user's timeline, unless the timeline already has it.
     ///
     /// - Parameters:
     ///   - event: the event.
-    ///   - user: whose it is.
+    ///   - user: the user.
     ///   - partition: the user's partition.
     ///   - offset: the event's offset there. One that is not past the last applied was applied before.
-    ///   - source: for a record that was sent on from another partition its place there. One that is not past the last
-    ///     from there was applied before.
+    ///   - source: for a rerouted record, its position in the other partition. One that is not past the last from there
+    ///     was applied before.
     /// - Returns: what became of it.
     public mutating func apply(
         _ event: TimelineEvent,
@@ -136,16 +136,16 @@ public struct TimelineStore: Sendable {
         )
     }
 
-    /// Forgets a user, unless the user began anew after the record that says so; where records of the user were sent on
-    /// from stays as marks.
+    /// Deletes a user, unless the user has later events than the deletion; the sources of the user's rerouted records
+    /// are kept as marks.
     ///
     /// - Parameters:
-    ///   - user: who.
+    ///   - user: the user.
     ///   - partition: the user's partition.
-    ///   - offset: where the deletion lies there.
-    ///   - source: for one that was sent on from another partition its place there.
-    /// - Returns: false when the deletion was applied before: the timeline has a later event, or the place it was sent on
-    ///   from belongs to a deleted user's past.
+    ///   - offset: the deletion's offset there.
+    ///   - source: for a rerouted deletion, its position in the other partition.
+    /// - Returns: false when the deletion was applied before: the timeline has a later event, or the position it was
+    ///   rerouted from belongs to a deleted user's past.
     public mutating func remove(
         _ user: UserID,
         in partition: Int32,
@@ -162,12 +162,12 @@ public struct TimelineStore: Sendable {
         return true
     }
 
-    /// Begins a user anew whose stored timeline cannot be used, unless the user has another.
+    /// Starts over a user whose stored timeline cannot be used, unless the user has another.
     ///
     /// - Parameters:
-    ///   - user: who.
+    ///   - user: the user.
     ///   - partition: the user's partition.
-    ///   - generation: greater than that of any row, so that new rows take the place of old ones.
+    ///   - generation: greater than that of any row, so that new rows replace old ones.
     public mutating func begin(_ user: UserID, in partition: Int32, generation: UInt32) {
         guard partitions[partition]?[user] == nil else { return }
         var head = PackedTimeline.Head()
@@ -281,7 +281,7 @@ extension TimelineStore {
         to target: inout MutableSpan<UInt8>,
         at position: inout Int
     ) {
-        // Each is asked for once: the columns are another module's.
+        // Each is read once: the columns are another module's.
         let (ratings, eventRatings) = (columns.ratings, columns.eventRatings)
         let (times, digests) = (columns.eventTimes, columns.eventIDs)
         let offset = times.count - numbers.count
@@ -335,7 +335,7 @@ extension TimelineStore {
             names.release(item: oldest.item, list: oldest.list)
         }
         head.heldCount += 1
-        // Timelines that are restored are held to what can be followed.
+        // Restored timelines are limited so that events can follow.
         head.eventCount = min(head.eventCount, UInt64(Int64.max) - 1) + 1
         head.lastTime = event.time
         replace(upTo: position, of: &timeline, with: head, new, &scratch)

@@ -2,8 +2,8 @@ public import Bytes
 public import Messages
 public import MessageLogs
 
-/// What a batch of events changed: the users that must be encoded again, those that are to be forgotten, the records that
-/// belong elsewhere, and those that were no events.
+/// What a batch of events changed: users to encode again, users to delete, records to reroute, and records that are not
+/// events.
 public struct TimelineUpdate: Sendable {
     /// A timeline as it is after the batch.
     public struct Changed: Sendable {
@@ -15,13 +15,13 @@ public struct TimelineUpdate: Sendable {
         public let appendedAt: Int64
     }
 
-    /// A record that is to be sent on.
+    /// A record to be rerouted.
     public struct Reroute: Sendable {
         /// Why; a small set, so that it can be a metric's label.
         public enum Reason: String, Sendable, CaseIterable {
-            /// It has a key, and lies in a partition that is not the key's.
+            /// It has a key, and lies in a partition other than the key's.
             case partition
-            /// It has no key, and lies in a partition that is not that of its value's user.
+            /// It has no key, and lies in a partition other than that of its value's user.
             case keyless
         }
 
@@ -37,7 +37,7 @@ public struct TimelineUpdate: Sendable {
         }
     }
 
-    /// How much one commit may produce: a small event brings its user's whole timeline and embedding with it.
+    /// How much one commit may produce: even a small event adds its user's whole timeline and embedding.
     public struct OutputLimit: Sendable {
         /// Bytes of everything together; the record that reaches it is the last.
         public var byteCount: Int
@@ -57,24 +57,24 @@ public struct TimelineUpdate: Sendable {
         var appendedAt: Int64
     }
 
-    /// How many records were applied: all of them, unless what they bring with them is too much for one commit.
+    /// How many records were applied: all of them, unless their outputs are too large for one commit.
     public private(set) var recordCount = 0
     /// The timelines that a batch touched, in order of their first event; each to be encoded once.
     public private(set) var changed: [Changed] = []
-    /// Users that a deletion came for, and their partitions; they may have had events since.
+    /// Users for whom a deletion arrived, and their partitions; they may have had events since.
     public private(set) var deleted: [(user: UserID, partition: Int32)] = []
     /// The marks of partitions in which deletions left some.
     public private(set) var forgotten: [(partition: Int32, marks: ForgottenMarks)] = []
-    /// Records that are no events.
+    /// Records that are not events.
     public private(set) var rejections: [RejectedRecord] = []
-    /// Records that were dealt with before, by their offset.
+    /// Records that were processed before, according to their offset.
     public private(set) var knownCount = 0
-    /// Events whose `event_id` their user's timeline held already.
+    /// Events whose `event_id` was already in their user's timeline.
     public private(set) var repeatedCount = 0
-    /// Records that lay in partitions that are not their users', in order.
+    /// Records that lay outside their user's partition, in order.
     public private(set) var reroutes: [Reroute] = []
     private var deletedUsers: Set<UserID> = []
-    /// Partitions of which a record was taken.
+    /// Partitions from which a record was taken.
     private var begun: Set<Int32> = []
     private var isFullOfMarks = false
     private var touched: [Touched] = []
@@ -85,8 +85,8 @@ public struct TimelineUpdate: Sendable {
     /// - Parameters:
     ///   - records: records of `user-events`.
     ///   - store: the timelines.
-    ///   - routing: which partition is whose.
-    ///   - limit: how much they may bring with them; at least one is applied.
+    ///   - routing: which partition each user belongs to.
+    ///   - limit: how much they may produce; at least one is applied.
     ///   - isRejected: whether a record was rejected before.
     public init(
         applying records: [Record],
@@ -103,7 +103,7 @@ public struct TimelineUpdate: Sendable {
                 store.beginBatch(of: record.source.partition, at: record.offset)
             }
             let touchedBefore = touched.count
-            // As part of a timeline, of a record that is sent on, or of one that is rejected.
+            // As part of a timeline, of a rerouted record, or of a rejected one.
             room -= (record.key?.count ?? 0) + (record.value?.count ?? 0)
             defer {
                 for new in touched[touchedBefore...] {
@@ -157,7 +157,8 @@ public struct TimelineUpdate: Sendable {
             }
         } else if store.remove(read.user, in: partition, at: record.offset, source: source) {
             if deletedUsers.insert(read.user).inserted { deleted.append((read.user, partition)) }
-            // One more deletion leaves no more than a timeline has sources, and all must fit into one record.
+            // One more deletion leaves at most as many marks as a timeline has sources, and all must fit into one
+            // record.
             isFullOfMarks = store.newMarkCount(of: partition) >= Limits.sourceCount || isFullOfMarks
         } else {
             knownCount += 1

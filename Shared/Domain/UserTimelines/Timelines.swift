@@ -14,20 +14,21 @@ public actor Timelines {
         public let items: Int
     }
 
-    /// What became of stored timelines, and of the marks beside them.
+    /// The result of reading stored timelines and the marks beside them.
     public struct Restored: Sendable {
-        /// How many records were taken or passed over.
+        /// How many records were taken or skipped.
         public private(set) var recordCount = 0
-        /// The partition of `user-events` whose end must be known to go on with the next record; nil when all were taken.
+        /// The partition of `user-events` whose end must be known to continue with the next record; nil when all were
+        /// read.
         public private(set) var unknownEnd: Int32?
-        /// How many are nothing that can be used.
+        /// How many records are unusable.
         public private(set) var refusedCount = 0
-        /// Why the first of them are none, with their places.
+        /// Why the first of them are unusable, with their positions.
         public private(set) var refusals: [MessageError] = []
-        /// How many lie in a partition that is not their users'.
+        /// How many lie outside their user's partition.
         public private(set) var foreignCount = 0
 
-        /// Begins with none.
+        /// Starts empty.
         public init() {}
 
         /// Adds more.
@@ -54,22 +55,24 @@ public actor Timelines {
         }
     }
 
-    /// What a stored record is.
+    /// How a stored record is judged.
     fileprivate enum Verdict {
         /// Taken, or older than what is held.
         case taken
         /// Not in its user's partition.
         case foreign
-        /// Not to be judged before the end of a partition is known.
+        /// Cannot be judged before the end of a partition is known.
         case waits(for: Int32)
     }
 
-    /// How many records that are in the state already may come again, when the log tells an offset that is too small: more
-    /// than the largest batch, for of a commit that broke off not all outputs may be there, and they are made again.
+    /// How many records that are already in the state may be repeated when the log reports an offset that is too small.
     ///
-    /// From so far before the state on a partition is read at most, where enough timelines agree what the state is.
+    /// It is more than the largest batch, because some outputs of an interrupted commit may be missing, and are then
+    /// produced again.
+    ///
+    /// A partition is read from at most this far before the state, if enough timelines agree on the state's offset.
     public static let repeatedCount: Int64 = 20_000
-    /// An event count that is no further past the number of the log's offsets may be of a topic that was made anew.
+    /// An event count that exceeds the log's offsets by no more than this may stem from a topic that was recreated.
     public static let countSlack: Int64 = 1_000_000
 
     private let partitionCount: Int32
@@ -77,10 +80,10 @@ public actor Timelines {
     private var columns = TimelineColumns()
     /// Offsets of records that were rejected and are in the log of rejected records, by partition.
     private var rejected: [Int32: Set<Int64>] = [:]
-    /// Users of whom a stored timeline was refused, and a generation that is past it.
+    /// Users whose stored timeline was rejected, and a generation past it.
     private var refused: [Int32: [UserID: UInt32]] = [:]
 
-    /// Begins with no partition.
+    /// Starts without partitions.
     ///
     /// - Parameters:
     ///   - length: how many events a timeline keeps.
@@ -98,10 +101,11 @@ public actor Timelines {
     /// Whether a partition is held.
     public func holds(_ partition: Int32) -> Bool { store.holds(partition) }
 
-    /// The offset of a partition's events that the restored timelines of enough users reach; nil when there are too few.
+    /// The offset of a partition's events that the restored timelines of enough users reach; nil when there are too
+    /// few.
     public func agreedOffset(of partition: Int32) -> Int64? { store.agreedOffset(of: partition) }
 
-    /// Begins to hold a partition, with no users at first.
+    /// Starts to hold a partition, with no users at first.
     public func open(_ partition: Int32) {
         store.open(partition)
         rejected[partition] = nil
@@ -117,24 +121,25 @@ public actor Timelines {
         }
     }
 
-    /// Takes rejections of a partition's records, which are not to be made again should the records come again.
+    /// Takes rejections of a partition's records, so that they are not repeated if the records are.
     public func restore(_ rejections: [Rejection], of partition: TopicPartition) {
         let offsets = rejections.filter { $0.source == partition }.map(\.offset)
         rejected[partition.partition, default: []].formUnion(offsets)
     }
 
-    /// Takes stored timelines and marks in order: the newest of a user stays, a deletion forgets it.
+    /// Takes stored timelines and marks in order: the newest of each user is kept, and a deletion removes it.
     ///
-    /// Whoever may write to the topic may have written them, so they are held against the log. One that cannot be right is
-    /// passed over, so that it neither stops the worker for ever nor, with an offset that no event reaches, keeps out all of
-    /// its user's events; an older one of the user stays, if there is one. One that is not in its user's partition is
-    /// passed over too: a version that did not send records on has left it.
+    /// Anyone who may write to the topic may have written them, so they are checked against the log. One that cannot be
+    /// right is skipped: it must neither stop the worker forever nor, with an offset that no event has reached,
+    /// suppress all of its user's events. An older one of the user is kept, if there is one. One outside its user's
+    /// partition is skipped too: it stems from a version that did not reroute records.
     ///
     /// - Parameters:
     ///   - records: the records.
-    ///   - ends: of partitions of `user-events`, each asked for after the end of the timelines: none knows a record past it.
-    /// - Returns: what became of them. Where `unknownEnd` says a partition, add its end and go on with the records after
-    ///   `recordCount`: so only those are asked for that are named.
+    ///   - ends: ends of partitions of `user-events`, each queried after the end of the timelines, so that no timeline
+    ///     includes a record past it.
+    /// - Returns: the result. If `unknownEnd` names a partition, add its end and continue with the records after
+    ///   `recordCount`; so only the ends that are needed are queried.
     public func restore(_ records: ArraySlice<Record>, ends: [Int32: Int64]) -> Restored {
         var restored = Restored()
         for record in records {
@@ -153,11 +158,11 @@ public actor Timelines {
         return restored
     }
 
-    /// Says that all stored timelines of a partition were taken.
+    /// Declares that all stored timelines of a partition were read.
     ///
-    /// A user of whom nothing could be used begins anew, with a generation whose rows take the place of earlier ones.
+    /// A user without a usable one starts over, with a generation whose rows replace earlier ones.
     public func finishRestore(of partition: Int32) {
-        // Before those who begin anew, who know of no event.
+        // Before the users that start over are added, because they have no events.
         store.finishRestore(of: partition)
         for (user, generation) in refused.removeValue(forKey: partition) ?? [:] {
             store.begin(user, in: partition, generation: generation)
@@ -187,7 +192,7 @@ public actor Timelines {
         return .taken
     }
 
-    /// Those that come later take the place of those before, as the log itself would have it.
+    /// Later ones replace earlier ones, as in the log itself.
     private func restoreMarks(
         _ value: [UInt8]?,
         in partition: Int32,
@@ -207,7 +212,7 @@ public actor Timelines {
         return .taken
     }
 
-    /// Holds what was just read against its key and the log.
+    /// Checks what was just read against its key and the log.
     ///
     /// - Returns: the partition whose end must be known for that.
     private func check(
@@ -240,7 +245,7 @@ public actor Timelines {
         return try check(columns.sources, "source", ends)
     }
 
-    /// Holds places in other partitions against the log; `name` begins their fields' names.
+    /// Checks positions in other partitions against the log; `name` is the prefix of their fields' names.
     ///
     /// - Returns: the partition whose end must be known for that.
     private func check(
@@ -283,7 +288,7 @@ public actor Timelines {
     /// - Parameters:
     ///   - records: the records.
     ///   - ends: as `EventRouting` has them.
-    ///   - limit: how much they may bring with them, as `TimelineUpdate` has it.
+    ///   - limit: how much they may produce, as in `TimelineUpdate`.
     /// - Returns: what they changed, and how many of them were applied.
     public func apply(
         _ records: [Record],

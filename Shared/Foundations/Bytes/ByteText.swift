@@ -1,4 +1,4 @@
-/// Text that is the same only if its bytes are: what every id, and everything else that is a key, is compared by.
+/// Text that is equal only if its bytes are: every id, and everything else that serves as a key, is compared this way.
 ///
 /// Swift compares `String` by canonical equivalence, so "é" of one code point equals "é" of two. Kafka and PostgreSQL
 /// compare bytes, and so must everything between them: a map with `String` keys makes one user of two, and one of their
@@ -6,7 +6,7 @@
 public protocol ByteText: Hashable, Comparable, Sendable, Codable, CustomStringConvertible,
     ExpressibleByStringInterpolation
 {
-    /// The text, byte for byte as it came.
+    /// The text, unchanged byte for byte.
     var text: String { get }
 
     /// Takes text as it is.
@@ -51,7 +51,7 @@ extension ByteText {
     /// Hashes the bytes.
     @inlinable
     public func hash(into hasher: inout Hasher) {
-        // The end is hashed too, so that two texts in a row do not meet others that are cut elsewhere.
+        // The end is hashed too, so that two texts in a row do not collide with two that are split elsewhere.
         text.utf8Span.span.withUnsafeBytes { hasher.combine(bytes: $0) }
         hasher.combine(0xFF as UInt8)
     }

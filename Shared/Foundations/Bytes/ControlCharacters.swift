@@ -1,7 +1,7 @@
-/// Keeps text from outside from steering the terminal, or the eye of who reads it.
+/// Keeps text from outside from controlling the terminal or misleading its reader.
 ///
-/// A terminal obeys what is between letters: it moves, hides, renames, and some answer as if a person had typed. Marks
-/// of writing direction make a line read as another. So what is no letter is shown by its number, as JSON has it.
+/// A terminal interprets control characters: it moves, hides, renames, and some answer as if a person had typed. Marks
+/// of writing direction make a line read as another. So control characters are shown by their numbers, as in JSON.
 public enum ControlCharacters {
     /// A text with every control character shown: `\n`, `\t`, `\u001b`, `\u202e`.
     ///
@@ -23,12 +23,12 @@ public enum ControlCharacters {
         return shown
     }
 
-    /// Whether a terminal may do something else with it than show it, or show what follows in another way.
+    /// Whether a terminal may do something other than show it, or show what follows differently.
     public static func isControl(_ scalar: Unicode.Scalar) -> Bool {
         if scalar.value < 0x7F { return scalar.value < 0x20 }
         switch scalar.properties.generalCategory {
         case .control, .lineSeparator, .paragraphSeparator, .surrogate: return true
-        // Joiners belong to the letters of many languages and to emoji; all others are marks nobody sees.
+        // Joiners belong to the letters of many languages and to emoji; all others are invisible marks.
         case .format: return scalar != "\u{200C}" && scalar != "\u{200D}"
         default: return false
         }

@@ -1,6 +1,6 @@
 import Foundation
 
-/// Errors of the standard library's and Foundation's as sentences; their own text is made for programmers.
+/// Turns errors of the standard library and Foundation into sentences; their own text is made for programmers.
 public enum FailureText {
     /// What went wrong: of an error about a file the path and the system's reason, of others what they say.
     public static func sentence(_ error: any Error) -> String {
@@ -11,7 +11,7 @@ public enum FailureText {
         return path.map { "\($0): \(reason(error))" } ?? reason(error)
     }
 
-    /// Why something went wrong, without what it was tried on.
+    /// Why something went wrong, without naming the file or operation.
     public static func reason(_ error: any Error) -> String {
         guard isForeign(error) else { return "\(error)" }
         switch error {

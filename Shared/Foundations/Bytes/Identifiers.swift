@@ -28,7 +28,7 @@ public struct QuestionID: ByteText {
     public init(_ text: String) { self.text = text }
 }
 
-/// Any other text from outside that something is kept under: a category, a title, a token, the name of a field.
+/// Any other text from outside that serves as a key: a category, a title, a token, the name of a field.
 public struct TextKey: ByteText {
     /// The text.
     public let text: String

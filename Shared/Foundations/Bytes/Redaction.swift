@@ -1,9 +1,9 @@
 /// Hides passwords in texts that are shown.
 ///
-/// What is shown of an address is what is known to be harmless; all else is hidden, and most of all what is written so
-/// that nobody can tell where the password ends.
+/// Only parts of an address that are known to be harmless are shown. Everything else is hidden, above all when it is
+/// unclear where the password ends.
 public enum Redaction {
-    /// What stands in the place of what is hidden.
+    /// The text that replaces what is hidden.
     public static let mark = "<redacted>"
 
     /// An address as it may be shown: `postgresql://me:<redacted>@host/name`, `host=a password=<redacted>`.
@@ -25,7 +25,7 @@ public enum Redaction {
 
     /// A text without these secrets.
     public static func hiding(_ secrets: [String], in text: String) -> String {
-        // In pieces, so that a short secret is not looked for in the marks of the others.
+        // In pieces, so that a short secret is not searched for in the marks of the others.
         var pieces = [text]
         for secret in secrets.sorted(by: { $0.utf8.count > $1.utf8.count }) where !secret.isEmpty {
             pieces = pieces.flatMap { $0.split(separator: secret, omittingEmptySubsequences: false).map(String.init) }
@@ -88,19 +88,19 @@ public enum Redaction {
         "sasl.username", "debug", "compression.codec", "compression.type", "broker.address.family", "client.rack",
         "ssl.endpoint.identification.algorithm", "enable.ssl.certificate.verification", "ssl.cipher.suites",
     ]
-    /// Of keys whose values are numbers.
+    /// Endings of keys whose values are numbers.
     private static let numericEnds = [".ms", ".bytes", ".kbytes", ".messages"]
 
     static func isDigit(_ byte: UInt8) -> Bool { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) }
 
-    /// Letters, digits, and what hosts, paths and numbers have; never what divides an address.
+    /// Letters, digits, and the punctuation of hosts, paths and numbers; never a delimiter of an address.
     static func isPlain(_ byte: UInt8) -> Bool {
         isDigit(byte) || (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte | 0x20) && byte < 0x80
             || "._~%/:,[]+-".utf8.contains(byte)
     }
 }
 
-/// A URL in pieces, for as long as it is beyond doubt where they begin.
+/// A URL in pieces, as far as it is unambiguous where they begin.
 private struct AddressParts {
     let shown: String
 
@@ -136,7 +136,7 @@ private struct AddressParts {
         return user + (names.count > 1 ? ":\(Redaction.mark)@" : "@") + hosts
     }
 
-    /// `name`, `name:1234`, `[::1]:1234`; what follows a colon and is no number may be a password.
+    /// `name`, `name:1234`, `[::1]:1234`; anything else after a colon may be a password.
     private static func isHost(_ text: Substring) -> Bool {
         text.wholeMatch(of: #/(?:\[[0-9A-Fa-f:.%]*\]|[A-Za-z0-9._%\-]*)(?::[0-9]{0,5})?/#) != nil
     }
@@ -160,7 +160,7 @@ private struct AddressParts {
 /// A text of `key=value` as libpq reads it: values may be in quotes, and a backslash takes the next letter as it is.
 private struct ConnectionText {
     private(set) var settings: [(key: String, value: String)] = []
-    /// Whether there is a rest that is no setting.
+    /// Whether there is a remainder that is not a setting.
     private var isBroken = false
 
     init(_ text: String) {

@@ -1,4 +1,4 @@
-/// Waits longer after each failure in a row, with chance in it so that many processes do not come back at once.
+/// Waits longer after each failure in a row, with jitter so that many processes do not come back at once.
 public struct Backoff: Sendable {
     private let first: Duration
     private let limit: Duration
@@ -23,6 +23,6 @@ public struct Backoff: Sendable {
         return next(using: &generator)
     }
 
-    /// Forgets the failures after a success.
+    /// Resets the count of failures after a success.
     public mutating func reset() { failures = 0 }
 }

@@ -3,7 +3,7 @@ import Dispatch
 /// A serial executor with a thread of its own for an actor whose work may block.
 ///
 /// The cooperative pool has one thread per core, so a blocking C call there would stop every other task. An actor that
-/// waits for librdkafka, libpq or a matrix product names one of these as its `unownedExecutor`.
+/// waits for librdkafka, libpq or a matrix product returns one of these as its `unownedExecutor`.
 public final class BlockingExecutor: SerialExecutor {
     private let queue: DispatchQueue
 

@@ -1,9 +1,9 @@
 import Dispatch
 import Glibc
 
-/// Hears when a descriptor has something to read, without a thread that waits for it.
+/// Reports when a descriptor is readable, without a thread that waits for it.
 ///
-/// `@unchecked`: a Dispatch source may be used from any thread, its Swift type only does not say so.
+/// `@unchecked`: a Dispatch source may be used from any thread, but its Swift type does not say so.
 public final class DescriptorListener: @unchecked Sendable {
     private let source: any DispatchSourceRead
 
@@ -20,7 +20,7 @@ public final class DescriptorListener: @unchecked Sendable {
         source.activate()
     }
 
-    /// Listens no more.
+    /// Stops listening.
     public func close() {
         source.cancel()
     }

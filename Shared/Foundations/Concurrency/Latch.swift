@@ -5,19 +5,19 @@ public final class Latch<Value: Sendable>: Sendable {
     private struct State {
         var value: Value?
         var nextID = 0
-        /// Who waits; nil for a value is the end of a wait that was cancelled.
+        /// The waiting tasks; each is resumed with nil if its wait is cancelled.
         var waiters: [Int: CheckedContinuation<Value?, Never>] = [:]
     }
 
     private let state = Mutex(State())
 
-    /// Makes one of which nothing has happened yet.
+    /// Makes a latch that is not open yet.
     public init() {}
 
-    /// What it left; nil before it has happened.
+    /// The value it was opened with; nil before that.
     public var value: Value? { state.withLock { $0.value } }
 
-    /// Says that it has happened; the first time counts.
+    /// Opens the latch; only the first call counts.
     public func open(with value: Value) {
         let waiters = state.withLock { state in
             if state.value == nil { state.value = value }
@@ -27,17 +27,17 @@ public final class Latch<Value: Sendable>: Sendable {
         for waiter in waiters { waiter.resume(returning: value) }
     }
 
-    /// Waits until it has happened, in a task that is cancelled too: for the end of work that must not be left behind.
+    /// Waits until it is open, even in a cancelled task: for the end of work that must not be left behind.
     public func opened() async -> Value {
-        // Only a cancellation that is listened to gives nil, so this is one turn.
+        // Only a wait that ends with cancellation gives nil, so this loop runs once.
         while true {
             if let value = await wait(as: nextID(), endsWithTask: false) { return value }
         }
     }
 
-    /// Waits until it has happened, or the task is cancelled.
+    /// Waits until it is open, or the task is cancelled.
     ///
-    /// - Returns: what it left; nil when the task was cancelled before.
+    /// - Returns: the value it was opened with; nil when the task was cancelled first.
     @discardableResult
     public func openedOrCancelled() async -> Value? {
         let id = nextID()
@@ -59,7 +59,7 @@ public final class Latch<Value: Sendable>: Sendable {
         await withCheckedContinuation { waiter in
             let (mustWait, value) = state.withLock { state -> (Bool, Value?) in
                 if let value = state.value { return (false, value) }
-                // A cancellation that came first finds nobody to wake, so it is looked for here.
+                // A cancellation that came first found no waiter to wake, so it is checked here.
                 if endsWithTask, Task.isCancelled { return (false, nil) }
                 state.waiters[id] = waiter
                 return (true, nil)
@@ -70,9 +70,9 @@ public final class Latch<Value: Sendable>: Sendable {
 }
 
 extension Latch where Value == Void {
-    /// Whether it has happened.
+    /// Whether it is open.
     public var isOpen: Bool { value != nil }
 
-    /// Says that it has happened.
+    /// Opens the latch.
     public func open() { open(with: ()) }
 }

@@ -1,6 +1,6 @@
 import Synchronization
 
-/// Wakes the one task that waits for it; a signal that comes first is kept.
+/// Wakes the one task that waits for it; a signal raised before the wait is kept.
 public final class Signal: Sendable {
     private struct State {
         var isRaised = false
@@ -9,7 +9,7 @@ public final class Signal: Sendable {
 
     private let state = Mutex(State())
 
-    /// Makes one that is not raised.
+    /// Makes a signal that is not raised.
     public init() {}
 
     /// Wakes the waiter, now or when it waits next.
@@ -31,7 +31,7 @@ public final class Signal: Sendable {
                         state.isRaised = false
                         return waiter
                     }
-                    // A second waiter sends the first one to look again.
+                    // A second waiter makes the first one check again.
                     defer { state.waiter = waiter }
                     return state.waiter
                 }

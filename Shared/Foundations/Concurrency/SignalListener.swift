@@ -2,16 +2,16 @@ import Dispatch
 import Glibc
 import Synchronization
 
-/// Hears signals of the operating system instead of being ended by them.
+/// Handles signals of the operating system that would otherwise end the process.
 ///
 /// One per process. A C handler writes the signal's number into a pipe that Dispatch reads: Dispatch's own signal
 /// sources miss signals that are ignored, and an ignored signal would stay ignored in programs that this one starts.
 ///
-/// `@unchecked`: a Dispatch source may be used from any thread, its Swift type only does not say so.
+/// `@unchecked`: a Dispatch source may be used from any thread, but its Swift type does not say so.
 public final class SignalListener: @unchecked Sendable {
     private static let writeEnd = Atomic<Int32>(-1)
     private let source: any DispatchSourceRead
-    /// What the signals did before, which they do again afterwards.
+    /// The earlier handlers of the signals, which are restored afterwards.
     private let earlier: [(number: Int32, handler: __sighandler_t?)]
 
     /// Starts to listen.

@@ -50,7 +50,7 @@
 
         static let protectionsOff: Set<String> = (try? protections(in: environment(protectionVariable))) ?? []
 
-        /// Refuses values that are not understood, and tells what is set, for the log.
+        /// Rejects values that are not understood, and describes what is set, for the log.
         ///
         /// - Returns: one sentence for each variable that is set.
         /// - Throws: `Malformed`.
@@ -140,7 +140,7 @@
         }
 
         private static func end(_ signal: Int32) {
-            // To this thread: of a signal to the process another one may take note first, while this one does more.
+            // To this thread: another thread might handle a signal to the process first, while this one goes on.
             _ = raise(signal)
         }
 

@@ -1,8 +1,8 @@
-/// What stands between a fault and a wrong result.
+/// A safeguard that keeps a fault from producing a wrong result.
 ///
-/// Declared where it protects. Only in a build with `TEST_SWITCHES` can it be switched off, to see that its test would notice:
-/// `USERLLM_WITHOUT_PROTECTION=row-guard,writer-fence` switches off two. In other builds it is always on, and its name is not
-/// in the program.
+/// Declared where it protects. Only a build with `TEST_SWITCHES` can switch it off, to verify that its test would
+/// notice: `USERLLM_WITHOUT_PROTECTION=row-guard,writer-fence` switches off two. In other builds it is always on, and
+/// its name is not in the program.
 public struct Protection: Sendable {
     #if TEST_SWITCHES
         /// As the environment names it.

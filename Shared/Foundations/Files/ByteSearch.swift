@@ -1,9 +1,9 @@
 internal import Glibc
 
 extension Array<UInt8> {
-    /// The place of the first byte of this value in a range; nil when there is none.
+    /// The index of the first byte of this value in a range; nil when there is none.
     ///
-    /// The C library's search, many times as fast as a loop: this finds the ends of lines.
+    /// Uses the C library's search, many times as fast as a loop: this finds the ends of lines.
     public func firstIndex(of byte: UInt8, in range: Range<Int>) -> Int? {
         precondition(range.lowerBound >= 0 && range.upperBound <= count, "\(range) is not in 0..<\(count)")
         return withUnsafeBytes { bytes in

@@ -1,4 +1,5 @@
-/// What records are sorted by: the first number, then the second; records of one key keep the order they came in.
+/// The key by which records are sorted: the first number, then the second; records of one key keep their order of
+/// arrival.
 public struct SortKey: Sendable, Comparable {
     /// Decides first.
     public var first: UInt64
@@ -25,10 +26,11 @@ extension UInt64 {
 
 /// Sorts any number of records in bounded memory.
 ///
-/// Records are held until the memory is full, sorted, and written to a file as one *run*; at the end the runs are merged,
-/// in several rounds where there are more than can be read side by side. What fits into memory never sees the disk.
+/// Records are held until the memory is full, sorted, and written to a file as one *run*; at the end the runs are
+/// merged, in several rounds if there are more than can be read side by side. Data that fits into memory never touches
+/// the disk.
 public struct ExternalSorter {
-    /// A place of a run in the file.
+    /// The range of a run in the file.
     typealias Run = Range<Int>
 
     struct Entry {
@@ -37,9 +39,10 @@ public struct ExternalSorter {
         var count: Int
     }
 
-    /// What an entry costs, with the half again that sorting takes.
+    /// What an entry costs, plus half of that for sorting.
     private static let entryByteCount = MemoryLayout<Entry>.stride * 3 / 2
-    /// So much is reserved in one piece, as an array that grows is there twice; what is not used of it takes no memory.
+    /// The most that is reserved at once, because a growing array exists twice; the unused part takes no physical
+    /// memory.
     private static let largestReserve = 1 << 30
 
     /// How many records there are.
@@ -87,7 +90,7 @@ public struct ExternalSorter {
         count += 1
     }
 
-    /// All records in order; nothing is left in here.
+    /// All records in order; the sorter is empty afterwards.
     ///
     /// - Throws: `SortError` as `add`.
     public mutating func sorted() throws(SortError) -> SortedRecords {
@@ -106,7 +109,7 @@ public struct ExternalSorter {
     private static func fanIn(_ memory: Int) -> Int { min(512, max(2, memory / (64 << 10))) }
 
     private mutating func sortEntries() {
-        // A record that came later starts later, unless it is empty, and then there is nothing to tell apart.
+        // A record that came later starts later, unless it is empty, and then the order makes no difference.
         entries.sort { ($0.key.first, $0.key.second, $0.start) < ($1.key.first, $1.key.second, $1.start) }
     }
 
@@ -122,7 +125,7 @@ public struct ExternalSorter {
         bytes.removeAll(keepingCapacity: true)
     }
 
-    /// Makes longer runs of neighbouring ones, in another file.
+    /// Merges neighbouring runs into longer ones, in another file.
     private func mergeRound(_ file: ScratchFile, _ runs: [Run]) throws(SortError) -> (ScratchFile, [Run]) {
         let target = try ScratchFile(in: folder)
         var merged: [Run] = []
@@ -165,7 +168,7 @@ public struct SortedRecords {
             source = .memory(entries: entries, bytes: bytes, next: next + 1)
             return entry.key
         case .runs(var merge):
-            // Kept in one place only, so that its buffers are not copied.
+            // Kept in one variable only, so that its buffers are not copied.
             source = .memory(entries: [], bytes: [], next: 0)
             defer { source = .runs(merge) }
             return try merge.next(into: &record)

@@ -1,14 +1,14 @@
 internal import CZlib
 
-/// Makes the bytes of a gzip file what they were before; several compressed parts one after the other are one file,
-/// and zeros after a part are padding, as gzip(1) has it.
+/// Decompresses a gzip file; several compressed parts one after the other are one file, and zeros after a part are
+/// padding, as in gzip(1).
 final class Inflater {
-    // zlib keeps the address of its stream, so that must not move.
+    // zlib keeps the address of its stream, so it must not move.
     private let stream: UnsafeMutablePointer<z_stream>
     private let input: UnsafeMutableRawBufferPointer
     private var isStarted = false
     private var isBetweenParts = true
-    /// How many parts were begun, and where in the file the last one did.
+    /// How many parts were begun, and where in the file the last one began.
     private var parts = 0
     private var partStart = 0
     /// Compressed bytes read so far.
@@ -26,7 +26,7 @@ final class Inflater {
         input.deallocate()
     }
 
-    /// Fills the room as far as there are bytes.
+    /// Fills the buffer as far as there are bytes.
     ///
     /// - Parameters:
     ///   - room: where the bytes go; not empty.
@@ -60,7 +60,7 @@ final class Inflater {
             switch code {
             case Z_OK: break
             case Z_STREAM_END: isBetweenParts = true
-            // No more can be made of this input; the loop reads on.
+            // This input is used up; the loop reads on.
             case Z_BUF_ERROR where stream.pointee.avail_in == 0: break
             default: throw damage(path, code)
             }
@@ -68,7 +68,7 @@ final class Inflater {
         return room.count - Int(stream.pointee.avail_out)
     }
 
-    /// Passes over zeros between parts, with which tapes and some tools fill a file up; true when the input ends first.
+    /// Skips zeros between parts, with which tapes and some tools pad a file; true when the input ends first.
     private func skipsZeros() -> Bool {
         while stream.pointee.avail_in > 0, stream.pointee.next_in?.pointee == 0 {
             stream.pointee.next_in += 1
@@ -99,7 +99,7 @@ final class Inflater {
     private func damage(_ path: String, _ code: Int32) -> InputFileError {
         let text = stream.pointee.msg.map { String(cString: $0) } ?? "zlib's code \(code)"
         let byte = inputByteCount - Int(stream.pointee.avail_in)
-        // A part of which not even the head is right is none.
+        // A part without even a valid header is not counted as one.
         if parts > 1, code == Z_DATA_ERROR, byte - partStart <= 2 { return trailing(path) }
         return InputFileError(
             path,

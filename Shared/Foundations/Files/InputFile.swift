@@ -2,22 +2,22 @@ internal import Glibc
 
 /// A file that is read from front to back, as it is or compressed with gzip.
 ///
-/// What a compressed file holds is read as if it were not compressed; whether it is, its first bytes say. A file that
-/// ends before its data does, or whose checksum is wrong, is an error and never a short file.
+/// A compressed file is read as if it were not compressed; its first bytes show whether it is. A file that ends before
+/// its data does, or whose checksum is wrong, is an error and never a short file.
 public final class InputFile {
     /// The file's path.
     public let path: String
     /// The size of the file on disk.
     public let byteCount: Int
-    /// How much of the file on disk has been read: against `byteCount`, how far the reading is.
+    /// How many bytes on disk have been read: compared with `byteCount`, the progress of reading.
     public private(set) var bytesRead = 0
     /// Whether the file is compressed.
     public let isCompressed: Bool
 
     /// Says whether reading is to stop, asked before each piece of any file; for a process that was told to end.
     ///
-    /// Bound to a task for as long as its work takes, so that no reader on the way needs to hand it on: a reader that
-    /// passes over millions of bad lines stops as well.
+    /// Bound to a task for as long as its work takes, so that readers need not pass it on. A reader that skips millions
+    /// of bad lines also stops.
     @TaskLocal public static var stop: ReadingStop?
 
     private let descriptor: Int32
@@ -29,7 +29,7 @@ public final class InputFile {
     ///   cannot be read, or when it is called `.gz` and is not compressed with gzip.
     public init(_ path: String) throws(InputFileError) {
         try RegularFile.check(path)
-        // Something else may have taken its place since, and that must not be waited for.
+        // Something else may have replaced it since, and opening that must not block.
         let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
         guard descriptor >= 0 else {
             throw InputFileError(
@@ -79,7 +79,7 @@ public final class InputFile {
             do throws(InputFileError) {
                 guard let inflater else { return .success(try readFile(into: room)) }
                 let inflated = try inflater.inflate(into: room, path: path) { (input) throws(InputFileError) in
-                    // Compressed parts without content, and padding, take many reads and give no byte.
+                    // Empty compressed parts, and padding, take many reads and yield no byte.
                     try checkStop()
                     return try readFile(into: input)
                 }
@@ -91,7 +91,7 @@ public final class InputFile {
         return try result.get()
     }
 
-    /// Goes to a byte of what the file holds; a compressed file is read up to there.
+    /// Skips to a byte of the uncompressed content; a compressed file is read up to there.
     ///
     /// - Throws: `InputFileError` when the file ends before, or as `read` does.
     public func skip(toByte offset: UInt64) throws(InputFileError) {
@@ -118,7 +118,7 @@ public final class InputFile {
         InputFileError(path, "ends after \(count) bytes, before byte \(offset), from which to go on")
     }
 
-    /// What a small file holds.
+    /// The contents of a small file.
     ///
     /// - Parameters:
     ///   - path: the file.

@@ -1,11 +1,11 @@
 internal import Glibc
 
-/// Looks at what a path names before it is opened.
+/// Checks what a path names before it is opened.
 ///
-/// To open a pipe waits for somebody who writes into it, and to read a device or what the kernel makes up may never end: no
-/// reader of files that people name does either.
+/// Opening a pipe blocks until somebody writes to it, and reading a device or a kernel file may never end. Readers of
+/// files that people name must do neither.
 public enum RegularFile {
-    /// Where the kernel shows itself as files that have no end, or wait.
+    /// Where the kernel exposes files that have no end, or block.
     private static let kernelFolders = ["/proc/", "/sys/"]
 
     /// Checks that a path names a file that is stored somewhere, or a link to one.
@@ -33,7 +33,7 @@ public enum RegularFile {
         }
     }
 
-    /// Where a path leads, without links; the path itself where it leads nowhere.
+    /// Where a path leads, with links resolved; the path itself where it leads nowhere.
     public static func realPath(_ path: String) -> String {
         guard let place = realpath(path, nil) else { return path }
         defer { free(place) }

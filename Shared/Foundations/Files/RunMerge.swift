@@ -1,6 +1,6 @@
 internal import Glibc
 
-/// How a record stands in a run: two numbers of its key, its length, its bytes.
+/// The layout of a record in a run: two numbers of its key, its length, its bytes.
 enum RunRecord {
     static let headByteCount = 20
 }
@@ -27,7 +27,7 @@ struct RunWriter {
         buffer.append(contentsOf: record)
     }
 
-    /// Writes what is left, and tells where the run is.
+    /// Writes what is left, and returns the range of the run.
     mutating func finish() throws(SortError) -> ExternalSorter.Run {
         try flush()
         return start..<file.byteCount
@@ -82,7 +82,7 @@ private struct RunReader {
         start += recordByteCount
     }
 
-    /// Reads on until so many bytes are there; false where the run has ended.
+    /// Reads on until this many bytes are available; false at the end of the run.
     private mutating func hold(_ count: Int) throws(SortError) -> Bool {
         guard end - start < count else { return true }
         let rest = end - start
@@ -103,10 +103,10 @@ private struct RunReader {
     }
 }
 
-/// Merges runs of a file: of equal keys, those of the run that stands before come first.
+/// Merges runs of a file: of equal keys, those of the earlier run come first.
 struct RunMerge {
     private var readers: [RunReader] = []
-    /// Numbers of the readers that have a record, as a heap: the one whose record is next is first.
+    /// A heap of the indices of readers that have a record, ordered by their next records.
     private var heap: [Int] = []
     private let isStopped: @Sendable () -> Bool
     private var given = 0

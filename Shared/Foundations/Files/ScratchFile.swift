@@ -1,6 +1,6 @@
 internal import Glibc
 
-/// A file for what does not fit into memory; it has no name, so it is gone with the process however that ends.
+/// A file for what does not fit into memory; it has no name, so it disappears with the process however that ends.
 final class ScratchFile {
     /// How much was written.
     private(set) var byteCount = 0
@@ -39,7 +39,7 @@ final class ScratchFile {
         byteCount += written
     }
 
-    /// Reads bytes from a place on into a buffer, from an index of that on.
+    /// Reads bytes from a file offset into a buffer, starting at an index of the buffer.
     ///
     /// - Returns: how many were read, at least one where the file goes that far.
     func read(at place: Int, into buffer: inout [UInt8], from start: Int, atMost limit: Int) throws(SortError) -> Int {

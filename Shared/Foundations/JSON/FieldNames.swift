@@ -1,7 +1,7 @@
 /// The fields that a kind of object may have, and the names that producers give them.
 public struct FieldNames: Sendable {
     private struct Name {
-        /// The first 8 bytes, so that most names are told apart by one comparison.
+        /// The first 8 bytes, so that one comparison distinguishes most names.
         let head: UInt64
         let bytes: [UInt8]
         let field: Int
@@ -10,10 +10,10 @@ public struct FieldNames: Sendable {
     /// What the object is, as in `an event`.
     let object: String
     private let names: [Name]
-    /// Of each name the first bytes and their number: what most comparisons need, close together.
+    /// The first bytes of each name as a number: enough for most comparisons, and compact in memory.
     private let heads: [UInt64]
     private let counts: [Int]
-    /// The name of each field that is no alias.
+    /// The name of each field, without aliases.
     private let fields: [String]
     /// For each field the bits of its names.
     private let bits: [UInt64]
@@ -49,13 +49,13 @@ public struct FieldNames: Sendable {
         return nil
     }
 
-    /// The field that a name is of.
+    /// The field that a name belongs to.
     func field(_ number: Int) -> Int { names[number].field }
     /// A name as text.
     func text(_ number: Int) -> String { String(decoding: names[number].bytes, as: UTF8.self) }
     /// Whether any name of a field is in a set of bits.
     func isSeen(_ field: Int, in seen: UInt64) -> Bool { seen & bits[field] != 0 }
-    /// Of the names that are in a set of bits, that of a field.
+    /// Which of a field's names is in a set of bits.
     func name(of field: Int, in seen: UInt64) -> String {
         names.indices.first { seen & 1 << UInt64($0) != 0 && names[$0].field == field }.map(text) ?? fields[field]
     }
@@ -69,13 +69,13 @@ public struct FieldNames: Sendable {
     }
 }
 
-/// What happens to fields that a kind of object does not have, and which there were.
+/// How unknown fields of an object are handled, and which were found.
 public struct UnknownFields: Sendable {
-    /// What happens to them.
+    /// How they are handled.
     public enum Policy: Sendable {
-        /// They are passed over: what a newer producer sends must not stop an older reader.
+        /// They are skipped: a newer producer's fields must not stop an older reader.
         case ignored
-        /// They are passed over, and their names kept.
+        /// They are skipped, and their names kept.
         case listed
         /// They are an error.
         case refused
@@ -91,12 +91,12 @@ public struct UnknownFields: Sendable {
     /// Whether there were more than are kept.
     public private(set) var hasMore = false
 
-    /// Begins without any.
+    /// Starts without any.
     public init(_ policy: Policy) {
         self.policy = policy
     }
 
-    /// The names of those that were passed over, each once.
+    /// The names of the fields that were skipped, each once.
     public var names: [String] { found.map { String(decoding: $0, as: UTF8.self) } }
 
     mutating func add(_ name: some Collection<UInt8>, _ fields: FieldNames, at byte: Int) throws(JSONError) {

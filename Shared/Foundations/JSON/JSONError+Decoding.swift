@@ -1,5 +1,5 @@
 extension JSONError {
-    /// What reading a type from JSON threw, in one sentence that begins with the field: a `DecodingError` says it at length.
+    /// Why decoding a type from JSON failed, in one sentence that begins with the field: a `DecodingError` is verbose.
     public static func reason(_ error: any Error) -> String {
         let context: DecodingError.Context
         switch error as? DecodingError {

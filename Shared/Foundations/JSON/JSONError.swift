@@ -2,13 +2,13 @@
 public struct JSONError: Error, Sendable, Equatable, CustomStringConvertible {
     /// The field at fault, as in `items[3].title`; nil when it is the text as a whole.
     public var field: String?
-    /// What stands there, cut after some characters; nil where that is the field's name alone.
+    /// The text found there, truncated; nil where that is only the field's name.
     public var value: String?
     /// What is wrong with it and what is expected; completes a sentence that begins with the field and the value.
     public var reason: String
-    /// Where in the text, in bytes counted from 1; nil where there is no one place.
+    /// Where in the text, in bytes counted from 1; nil where there is no single position.
     public var byte: Int?
-    /// Whether the text is no JSON: then `value` is what stands at `byte`, and is no value.
+    /// Whether the text is not valid JSON: then `value` is the text at `byte`, and not a value.
     public var isSyntax: Bool
 
     /// Makes an error.

@@ -1,11 +1,11 @@
-/// The value of a number that is written as RFC 8259 has it.
+/// The value of a number in the notation of RFC 8259.
 enum JSONNumber {
     /// A number in parts: 0, or `digits` times a power of ten.
     private struct Parts {
         var isNegative = false
         /// The digits from the first to the last that is not 0, as far as 19 of them go.
         var digits: UInt64 = 0
-        /// How many digits that is; more than 19 when `digits` does not hold them all.
+        /// How many digits there are; more than 19 when `digits` does not hold them all.
         var digitCount = 0
         /// The power of ten; saturated, so that no exponent can overflow.
         var scale = 0
@@ -31,7 +31,7 @@ enum JSONNumber {
 
     static func double(_ bytes: [UInt8], _ range: Range<Int>) -> Double? {
         let parts = parts(bytes, range)
-        // Both numbers are exact, so that one operation rounds once.
+        // Both numbers are exact, so one operation rounds once.
         if parts.digitCount <= 19, parts.digits <= 1 << 53, abs(parts.scale) <= 22 {
             let digits = Double(parts.digits)
             let value = parts.scale < 0 ? digits / power(-parts.scale) : digits * power(parts.scale)
@@ -42,8 +42,9 @@ enum JSONNumber {
 
     static func float(_ bytes: [UInt8], _ range: Range<Int>) -> Float? {
         let parts = parts(bytes, range)
-        // Both numbers are exact as a Float, and a Double's quotient of two such numbers has more than twice the digits,
-        // so that rounding it once more gives what rounding once would (Figueroa, "When is double rounding innocuous?").
+        // Both numbers are exact as a Float, and a Double's quotient of two such numbers has more than twice the
+        // digits, so that rounding it once more gives what rounding once would (Figueroa, "When is double rounding
+        // innocuous?").
         if parts.digitCount <= 19, parts.digits <= 1 << 24, abs(parts.scale) <= 10 {
             let digits = Double(parts.digits)
             let value = Float(parts.scale < 0 ? digits / power(-parts.scale) : digits * power(parts.scale))
@@ -108,7 +109,7 @@ enum JSONNumber {
             }
             place += 1
         }
-        // Twenty digits may still fit into 64 bits; what does not is told by its count.
+        // Twenty digits may still fit into 64 bits; their count shows that they do not.
         if isWide { parts.digitCount = max(parts.digitCount, 21) }
         parts.scale = zeros - fractionCount
         if parts.digits == 0 { parts.scale = 0 } else { parts.scale += exponent(bytes, place, range.upperBound) }

@@ -1,15 +1,15 @@
 extension JSONScanner {
     /// Reads an object field by field.
     ///
-    /// A field that is given twice is an error, be it under one name or under two: which one is meant, only the sender
-    /// knows, and readers of JSON differ in which they take, so that two systems would see two different records. A field
-    /// that is `null` is as one that is missing.
+    /// A field that is given twice is an error, whether under one name or two: only the sender knows which is meant,
+    /// and JSON readers differ in which one they take, so two systems would see two different records. A field that is
+    /// `null` counts as missing.
     ///
     /// - Parameters:
     ///   - fields: the object's fields.
-    ///   - unknown: takes the names of other fields, which are passed over.
+    ///   - unknown: takes the names of other fields, which are skipped.
     ///   - read: reads the value of a field of this number.
-    /// - Throws: `JSONError` for what is no object, for a field that is given twice, and what `read` throws.
+    /// - Throws: `JSONError` for a non-object, for a field that is given twice, and what `read` throws.
     public mutating func readObject(
         _ fields: FieldNames,
         unknown: inout UnknownFields,
@@ -42,7 +42,7 @@ extension JSONScanner {
         }
     }
 
-    /// The number of a field's name; passes over the value of one that is not known.
+    /// The number of a field's name; skips the value of an unknown field.
     private mutating func number(
         of name: Range<Int>,
         _ fields: FieldNames,

@@ -1,13 +1,13 @@
 extension JSONScanner {
-    /// Passes over the next value, whatever it is, and checks all of it.
+    /// Skips the next value, whatever it is, and validates all of it.
     public mutating func skipValue() throws(JSONError) { _ = try skipValue(within: .max) }
 
-    /// Passes over the next value unless it is too long, and checks what it passes over.
+    /// Skips the next value unless it is too long, and validates what it skips.
     ///
-    /// - Parameter byteCount: after so many bytes it stops at the next of the value's parts, so that no value decides how
-    ///   long this takes.
+    /// - Parameter byteCount: after so many bytes it stops at the next of the value's parts, so that no value decides
+    ///   how long this takes.
     /// - Returns: whether the value is passed; else the scanner is inside it, and is of no more use.
-    /// - Throws: `JSONError` for what is no JSON.
+    /// - Throws: `JSONError` for text that is not JSON.
     public mutating func skipValue(within byteCount: Int) throws(JSONError) -> Bool {
         var open = OpenValues()
         let end = min(byteCount, range.upperBound - index) + index
@@ -37,14 +37,14 @@ extension JSONScanner {
         return true
     }
 
-    /// Passes over `null`, if that is the next value.
+    /// Skips `null`, if that is the next value.
     public mutating func takeNull() -> Bool {
         let byte = peek()
         return syntax == .python
             ? byte == UInt8(ascii: "N") && take(word: "None") : byte == UInt8(ascii: "n") && take(word: "null")
     }
 
-    /// The next value as an error shows it; passes over it.
+    /// The next value as an error shows it; skips it.
     public mutating func valueText() throws(JSONError) -> String {
         let first = peek()
         if isAtString() { return JSONError.shown(try string()) }
@@ -59,7 +59,7 @@ extension JSONScanner {
         }
     }
 
-    /// Passes over a value without parts, or enters one with parts.
+    /// Skips a value without parts, or enters one with parts.
     private mutating func skipOne(_ open: inout OpenValues) throws(JSONError) {
         while true {
             guard let byte = peek() else { throw syntaxError("a value") }
@@ -92,7 +92,7 @@ extension JSONScanner {
         }
     }
 
-    /// In an object, passes over the name of a field.
+    /// In an object, skips the name of a field.
     private mutating func skipName(in end: UInt8) throws(JSONError) {
         guard end == UInt8(ascii: "}") else { return }
         if isAtString() || syntax != .python {
@@ -113,7 +113,8 @@ extension JSONScanner {
     }
 }
 
-/// The brackets that are to come, innermost last: two bits for each, as there are at most `JSONScanner.maximumDepth`.
+/// The closing brackets still to come, innermost last: two bits for each, as there are at most
+/// `JSONScanner.maximumDepth`.
 private struct OpenValues {
     private var objects: UInt64 = 0
     private var tuples: UInt64 = 0

@@ -23,7 +23,7 @@ extension JSONScanner {
         try unescape(string, into: &text)
     }
 
-    /// Where the next value, a string, stands without its quotes, and whether it has escapes; its bytes are UTF-8.
+    /// The range of the next value, a string, without its quotes, and whether it has escapes; its bytes are UTF-8.
     public mutating func stringRange() throws(JSONError) -> (range: Range<Int>, hasEscapes: Bool) {
         guard isAtString() else { throw syntaxError("a string in quotes") }
         let start = index + 1
@@ -33,13 +33,13 @@ extension JSONScanner {
             index = end
             throw syntaxError("no control character in a string")
         }
-        // Text in ASCII is the rule, and needs no second look.
+        // ASCII is the common case, and needs no further check.
         if !isASCII { try checkText(start..<end) }
         index = end + 1
         return (start..<end, hasEscapes)
     }
 
-    /// Where a string's closing quote stands, or a character that no string may have, or the end of the text.
+    /// The position of a string's closing quote, of a character that no string may have, or of the end of the text.
     private func endOfString(_ start: Int, quote: UInt8) -> (end: Int, hasEscapes: Bool, isASCII: Bool) {
         let text = bytes.span
         let end = range.upperBound
@@ -69,7 +69,7 @@ extension JSONScanner {
         }
     }
 
-    /// Says that a byte is not of UTF-8 text.
+    /// An error that says that a byte is not UTF-8.
     func notUTF8(_ place: Int) -> JSONError {
         let digits = String(bytes[place], radix: 16, uppercase: true)
         let number = place - range.lowerBound + 1
@@ -78,7 +78,7 @@ extension JSONScanner {
 
     // MARK: - Escapes
 
-    /// Checks the escapes of a string that is passed over.
+    /// Checks the escapes of a string that is skipped.
     func checkEscapes(_ string: Range<Int>) throws(JSONError) {
         var place = string.lowerBound
         while place < string.upperBound {

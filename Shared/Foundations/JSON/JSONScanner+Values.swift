@@ -1,5 +1,5 @@
 extension JSONScanner {
-    /// Where the next value, a number, stands.
+    /// The range of the next value, a number.
     public mutating func number() throws(JSONError) -> Range<Int> {
         let first = peek()
         guard first == UInt8(ascii: "-") || isDigit(first) else { throw try mismatch("a number") }
@@ -12,16 +12,16 @@ extension JSONScanner {
         throw syntaxError("a number")
     }
 
-    /// A whole number that stands there, exactly; nil when it is none or does not fit.
+    /// The exact value of a whole number; nil when it is not one or does not fit.
     public func integer(_ number: Range<Int>) -> Int64? { JSONNumber.signed(bytes, number) }
-    /// A whole number from 0 that stands there, exactly; nil when it is none or does not fit.
+    /// The exact value of a whole number from 0; nil when it is not one or does not fit.
     public func unsigned(_ number: Range<Int>) -> UInt64? { JSONNumber.unsigned(bytes, number) }
-    /// A number that stands there, correctly rounded; nil when it is not finite.
+    /// The value of a number, correctly rounded; nil when it is not finite.
     public func decimal(_ number: Range<Int>) -> Float? { JSONNumber.float(bytes, number) }
-    /// A number that stands there, correctly rounded; nil when it is not finite.
+    /// The value of a number, correctly rounded; nil when it is not finite.
     public func double(_ number: Range<Int>) -> Double? { JSONNumber.double(bytes, number) }
 
-    /// Reads the next value, a whole number, into any type of those.
+    /// Reads the next value, a whole number, into any integer type.
     public mutating func integer<Value: FixedWidthInteger>(_ type: Value.Type = Value.self) throws(JSONError) -> Value {
         try integer(in: Value.min...Value.max)
     }
@@ -89,7 +89,7 @@ extension JSONScanner {
         return number
     }
 
-    /// Says that the next value is not what it must be; an error in the value itself comes first.
+    /// An error that says what the next value must be; an error in the value itself takes precedence.
     public mutating func mismatch(_ expected: String) throws(JSONError) -> JSONError {
         guard peek() != nil else { return syntaxError(expected) }
         let byte = byteNumber

@@ -1,11 +1,11 @@
-/// Reads JSON text value by value, without building what nobody asks for.
+/// Reads JSON text value by value, without building what nobody needs.
 ///
-/// The one reader of JSON: of requests, of records of the log, and of files. What it takes is RFC 8259 and nothing else, in
-/// UTF-8 that is checked; a byte order mark before the text is dropped. No comma after the last element, no value
-/// deeper than `maximumDepth`, no number that is not finite, no half of a surrogate pair. Nothing in it recurses, and its
-/// work grows with the length of the text alone.
+/// The only reader of JSON: of requests, of records of the log, and of files. It accepts RFC 8259 and nothing else, in
+/// validated UTF-8; a byte order mark before the text is dropped. No comma after the last element, no value deeper than
+/// `maximumDepth`, no number that is not finite, no half of a surrogate pair. It does not recurse, and its work is
+/// linear in the length of the text.
 ///
-/// Amazon's metadata of 2014 are not JSON but Python: `'...'` and `None`; with `Syntax.python` that is read as well.
+/// Amazon's metadata of 2014 is not JSON but Python: `'...'` and `None`; `Syntax.python` reads that as well.
 public struct JSONScanner: Sendable {
     /// How the text is written.
     public enum Syntax: Sendable {
@@ -13,26 +13,27 @@ public struct JSONScanner: Sendable {
         case json
         /// JSON as published data sets have it: half of a surrogate pair, where a text was cut, is read as U+FFFD.
         case publishedJSON
-        /// As Python's `repr` has it: strings in either quotes, `True`, `False`, `None`, tuples, commas after the last element.
+        /// As Python's `repr` has it: strings in either quotes, `True`, `False`, `None`, tuples, commas after the last
+        /// element.
         case python
     }
 
-    /// Objects and arrays that may be in each other; a bound, so that no text can exhaust anything.
+    /// The maximum nesting of objects and arrays, so that no text can exhaust memory or stack.
     public static let maximumDepth = 64
 
-    /// Where the text stands.
+    /// The bytes that contain the text.
     public let bytes: [UInt8]
     let range: Range<Int>
     let syntax: Syntax
     var index: Int
-    /// Objects and arrays that are open.
+    /// The number of open objects and arrays.
     var depth = 0
 
     /// Begins at the start of a text.
     ///
     /// - Parameters:
     ///   - bytes: where the text stands.
-    ///   - range: its place there; an error counts bytes from its start.
+    ///   - range: its range there; an error counts bytes from its start.
     ///   - syntax: how it is written.
     public init(_ bytes: [UInt8], _ range: Range<Int>, _ syntax: Syntax = .json) {
         precondition(range.lowerBound >= 0 && range.upperBound <= bytes.count, "\(range) is not in 0..<\(bytes.count)")
@@ -50,7 +51,7 @@ public struct JSONScanner: Sendable {
 
     /// A byte of the text.
     public subscript(index: Int) -> UInt8 { bytes[index] }
-    /// The next byte's place.
+    /// The position of the next byte.
     public var position: Int { index }
     /// Part of the text.
     public func text(_ range: Range<Int>) -> String {
@@ -58,7 +59,7 @@ public struct JSONScanner: Sendable {
             unsafe String(decoding: UnsafeBufferPointer(rebasing: $0[range]), as: UTF8.self)
         }
     }
-    /// Goes back to a place where a string or a number began.
+    /// Goes back to where a string or a number began.
     public mutating func goBack(to position: Int) {
         precondition(position >= range.lowerBound && position <= index, "\(position) does not lie behind \(index)")
         index = position
@@ -183,7 +184,7 @@ public struct JSONScanner: Sendable {
     /// Counted from 1.
     var byteNumber: Int { index - range.lowerBound + 1 }
 
-    /// Says what is expected at the present place, and what is there.
+    /// An error that says what is expected at the current position, and what is there.
     func syntaxError(_ expected: String) -> JSONError {
         let place = min(index, range.upperBound)
         let there = bytes[place..<range.upperBound].prefix(JSONError.shownCount)

@@ -1,7 +1,7 @@
 extension JSONText {
     /// A value as JSON on one line: fields in the order in which the value gives them, strings as `quoted` writes them.
     ///
-    /// For replies and what else people read; Foundation's encoder knows no order of fields but the alphabet's.
+    /// For replies and other output that people read; Foundation's encoder can only sort fields alphabetically.
     /// - Throws: `EncodingError` for a number that is not finite, or what the value throws.
     public static func encoded(_ value: some Encodable) throws -> String {
         let node = EncodedNode()
@@ -12,7 +12,7 @@ extension JSONText {
     }
 }
 
-/// An object whose names are known only when it is made, in their order.
+/// An object whose names are known only at run time, in their order.
 public struct JSONFields<Value: Encodable>: Encodable {
     private let fields: [(name: String, value: Value)]
 
@@ -28,7 +28,8 @@ public struct JSONFields<Value: Encodable>: Encodable {
 
 extension JSONFields: Sendable where Value: Sendable {}
 
-/// A part of a value that is being encoded: no container says when it is done, so all is gathered before it is written.
+/// A part of a value that is being encoded: containers do not signal their end, so everything is collected before it is
+/// written.
 private final class EncodedNode {
     private enum Kind { case text, array, object }
 

@@ -1,6 +1,6 @@
 internal import Bytes
 
-/// JSON made by hand, where an encoder would be too slow or too much.
+/// JSON written directly, where an encoder would be too slow or too much.
 public enum JSONText {
     /// A JSON string with its quotes.
     public static func quoted(_ text: String) -> String {
@@ -10,7 +10,7 @@ public enum JSONText {
             switch scalar {
             case "\"": quoted += "\\\""
             case "\\": quoted += "\\\\"
-            // Also those that JSON would let stand: people read these lines on terminals.
+            // Including those that JSON would allow: people read these lines on terminals.
             case _ where ControlCharacters.isControl(scalar): quoted += ControlCharacters.escape(of: scalar)
             default: quoted.unicodeScalars.append(scalar)
             }

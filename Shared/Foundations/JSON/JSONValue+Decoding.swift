@@ -1,7 +1,9 @@
 extension JSONValue {
-    /// Reads a `Decodable` value from JSON text, with the rules of `JSONScanner` where Foundation's decoder is laxer.
+    /// Reads a `Decodable` value from JSON text, with the rules of `JSONScanner` where Foundation's decoder is more
+    /// lenient.
     ///
-    /// - Throws: `JSONError` for what is no JSON, `DecodingError` for what does not fit the type, or what the type throws.
+    /// - Throws: `JSONError` for invalid JSON, `DecodingError` for what does not fit the type, or what the type
+    ///   throws.
     public static func decode<Value: Decodable>(
         _ type: Value.Type,
         from bytes: some Collection<UInt8>,
@@ -94,7 +96,7 @@ private struct TreeDecoder: Decoder, SingleValueDecodingContainer {
     }
 }
 
-/// A place in an array, in a path to a value.
+/// An index of an array, in a path to a value.
 struct IndexKey: CodingKey {
     let index: Int
     var stringValue: String { String(index) }
@@ -182,7 +184,7 @@ private struct ArrayContainer: UnkeyedDecodingContainer {
     var count: Int? { elements.count }
     var isAtEnd: Bool { currentIndex >= elements.count }
 
-    /// The element to come; it counts as read once it was.
+    /// The next element; it counts as read once it was decoded.
     private func decoder() throws -> TreeDecoder {
         let path = codingPath + [IndexKey(currentIndex)]
         guard currentIndex < elements.count else {

@@ -1,6 +1,6 @@
 internal import Bytes
 
-/// Any JSON value as a tree, for settings and manifests; what comes in great numbers is read with `JSONScanner` alone.
+/// Any JSON value as a tree, for settings and manifests; bulk data is read with `JSONScanner` directly.
 public enum JSONValue: Sendable {
     /// `null`.
     case null
@@ -22,7 +22,7 @@ public enum JSONValue: Sendable {
     /// - Parameters:
     ///   - bytes: the text.
     ///   - maximumCount: how many values it may have, of any kind and depth; a bound for the memory it takes.
-    /// - Throws: `JSONError` for what is no JSON, and for more values.
+    /// - Throws: `JSONError` for text that is not JSON, and for more values.
     public init(parsing bytes: [UInt8], maximumCount: Int = 1_000_000) throws(JSONError) {
         var scanner = JSONScanner(bytes)
         var room = maximumCount
@@ -30,7 +30,7 @@ public enum JSONValue: Sendable {
         try scanner.finish()
     }
 
-    /// Recurses as deep as the scanner lets it.
+    /// Recurses as deep as the scanner allows.
     private init(_ scanner: inout JSONScanner, _ room: inout Int) throws(JSONError) {
         guard room > 0 else { throw scanner.syntaxError("fewer values in one text") }
         room -= 1
@@ -92,7 +92,7 @@ public enum JSONValue: Sendable {
     }
 }
 
-/// A number as it is written, so that any type can take it exactly.
+/// A number as it is written, so that any type can convert it exactly.
 public struct JSONNumberText: Sendable {
     /// As RFC 8259 has it; finite.
     public let text: String
@@ -109,7 +109,7 @@ public struct JSONNumberText: Sendable {
 
 /// The fields of an object, in order, found by the bytes of their names.
 public struct JSONObject: Sendable {
-    /// So many names are looked through one after another.
+    /// Up to this many names are searched linearly.
     private static let shortCount = 12
 
     /// Names and values, as they stood there.

@@ -53,7 +53,7 @@ public struct SeededRandom: RandomNumberGenerator, Codable, Sendable, Equatable 
             remaining -= weight
             if remaining < 0 { return index }
         }
-        // Rounding can leave a rest.
+        // Rounding can leave a remainder.
         return weights.lastIndex { $0 > 0 } ?? 0
     }
 

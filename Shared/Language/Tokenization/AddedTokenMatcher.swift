@@ -1,8 +1,8 @@
-/// Finds added tokens in text: the leftmost, and of those that start there the longest.
+/// Finds added tokens in text: leftmost match first, and the longest one at each position.
 ///
-/// A tree of bytes, so that a text costs no more with many tokens than with few.
+/// A byte trie, so the cost of a text does not grow with the number of tokens.
 struct AddedTokenMatcher: Sendable {
-    /// An added token's place.
+    /// Where an added token was found.
     struct Match: Equatable {
         var start: Int
         var end: Int
@@ -10,7 +10,7 @@ struct AddedTokenMatcher: Sendable {
     }
 
     private static let root = 0
-    /// The node after a node and a byte.
+    /// Maps a node and a byte to the child node.
     private var children: [UInt64: Int] = [:]
     /// The token that ends at each node.
     private var ends: [Int32?] = [nil]

@@ -1,18 +1,18 @@
-/// Learns a byte-level vocabulary: the most frequent pair of neighbouring tokens becomes a token, again and again.
+/// Trains a byte-level BPE vocabulary by repeatedly merging the most frequent pair of adjacent tokens.
 public enum BPETrainer {
-    /// Learns a tokenizer from texts.
+    /// Trains a tokenizer on texts.
     ///
     /// The same texts give the same tokenizer.
-    /// Ids: the special tokens in the order given, the 256 bytes in the order of their characters, then the merges in the
-    /// order they were made. Of equally frequent pairs the one with the smaller ids is merged first.
+    /// Ids: the special tokens in the given order, the 256 bytes in the order of their characters, then the merges in
+    /// the order they were made. Ties between equally frequent pairs go to the pair with the smaller ids.
     ///
     /// - Parameters:
-    ///   - texts: what to learn from.
-    ///   - vocabularySize: the most tokens, special tokens and bytes included.
-    ///   - specialTokens: marks of structure, distinct and not empty.
-    ///   - minimumCount: a pair seen less often is never merged, so the vocabulary may be smaller than asked.
-    /// - Returns: a tokenizer with GPT-2's pieces.
-    /// - Throws: `TokenizerError.configuration` when the size cannot hold bytes and special tokens.
+    ///   - texts: the training corpus.
+    ///   - vocabularySize: the maximum number of tokens, including special tokens and bytes.
+    ///   - specialTokens: structural markers, distinct and not empty.
+    ///   - minimumCount: pairs seen less often are never merged, so the vocabulary may be smaller than requested.
+    /// - Returns: a tokenizer with GPT-2's pre-tokenization.
+    /// - Throws: `TokenizerError.configuration` when the size is too small for the bytes and special tokens.
     public static func train(
         _ texts: some Sequence<String>,
         vocabularySize: Int,
@@ -70,7 +70,7 @@ public enum BPETrainer {
     }
 }
 
-/// How often each pair of neighbouring tokens occurs, kept up to date while pairs are merged.
+/// How often each pair of adjacent tokens occurs, kept up to date while pairs are merged.
 private struct PairCounts {
     struct Word {
         var tokens: [Int32]
@@ -84,9 +84,9 @@ private struct PairCounts {
 
     private var words: [Word]
     private var counts: [UInt64: Int] = [:]
-    /// Words in which a pair occurs, or did.
+    /// Words in which a pair occurs or used to occur.
     private var places: [UInt64: Set<Int32>] = [:]
-    /// May hold outdated counts; they are put right when they come to the front.
+    /// May hold stale counts; they are corrected when they reach the front.
     private var queue = MergeQueue<Entry> { ($1.count, $0.key) < ($0.count, $1.key) }
 
     init(words: [Word]) {

@@ -26,7 +26,7 @@ enum ByteAlphabet {
         return String(scalars)
     }
 
-    /// The bytes of a vocabulary entry; nil when a character stands for no byte.
+    /// The bytes of a vocabulary entry; nil when one of its characters stands for no byte.
     static func bytes(of text: String) -> [UInt8]? {
         var result: [UInt8] = []
         result.reserveCapacity(text.utf8.count)

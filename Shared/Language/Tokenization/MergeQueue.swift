@@ -1,4 +1,4 @@
-/// A binary heap that gives back the least element first.
+/// A binary heap that returns the smallest element first.
 struct MergeQueue<Element> {
     private var elements: [Element] = []
     private let precedes: (Element, Element) -> Bool

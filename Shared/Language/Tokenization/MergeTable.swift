@@ -1,4 +1,4 @@
-/// The merges of a byte-pair encoding: which two neighbouring tokens become one, and which first.
+/// The merge rules of a byte-pair encoding: which adjacent tokens merge, and in what order.
 struct MergeTable: Sendable {
     /// A merge's rank, lower first, and the token it makes.
     struct Merge: Sendable {
@@ -8,18 +8,18 @@ struct MergeTable: Sendable {
 
     private var merges: [UInt64: Merge] = [:]
 
-    /// Two tokens as one key.
+    /// Packs two tokens into one key.
     static func key(_ left: Int32, _ right: Int32) -> UInt64 {
         UInt64(UInt32(bitPattern: left)) << 32 | UInt64(UInt32(bitPattern: right))
     }
 
-    /// Adds a merge; of two merges of one pair the first holds.
+    /// Adds a merge; if the pair already has one, the first one wins.
     mutating func insert(left: Int32, right: Int32, rank: Int32, token: Int32) {
         let key = Self.key(left, right)
         if merges[key] == nil { merges[key] = Merge(rank: rank, token: token) }
     }
 
-    /// Merges neighbours, lowest rank first and leftmost first, until no merge fits.
+    /// Merges adjacent tokens, lowest rank first and leftmost first, until no merge applies.
     ///
     /// - Complexity: O(n log n) in the number of tokens.
     func apply(to tokens: [Int32]) -> [Int32] {
@@ -50,7 +50,7 @@ struct MergeTable: Sendable {
         while let candidate = queue.popFirst() {
             let position = candidate.position
             let neighbour = next[position]
-            // A candidate is stale when either of its tokens has meanwhile been merged.
+            // A candidate is stale when either of its tokens has been merged in the meantime.
             guard tokens[position] == candidate.left, neighbour < tokens.count, tokens[neighbour] == candidate.right
             else { continue }
             tokens[position] = candidate.token

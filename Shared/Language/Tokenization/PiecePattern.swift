@@ -1,9 +1,9 @@
 import CPCRE2
 
-/// Cuts text into the pieces within which tokens are merged.
+/// Splits text into the pieces within which tokens are merged.
 ///
-/// A pattern comes from a file, so what it may cost is bounded: its own length, the steps of a match in proportion to the
-/// text, and the memory of a match. Where a bound is met, the rest of the text is one piece.
+/// A pattern comes from a file, so its cost is bounded: its own length, the steps of a match in proportion to the
+/// text, and the memory of a match. When a bound is hit, the rest of the text becomes one piece.
 ///
 /// Thread-safe: a compiled pattern is never changed after compilation ("The compiled form of a pattern [...] is fixed
 /// during matching, so it can be shared", pcre2api), and every call has its own match data.
@@ -13,13 +13,13 @@ final class PiecePattern: @unchecked Sendable {
 
     /// The characters of Unicode's property `White_Space`.
     ///
-    /// PCRE2's own `\s` also has U+180E, which is none since Unicode 6.3.
+    /// PCRE2's own `\s` also matches U+180E, which has not been white space since Unicode 6.3.
     private static let whiteSpace =
         #"\x{09}-\x{0D}\x{20}\x{85}\x{A0}\x{1680}\x{2000}-\x{200A}\x{2028}\x{2029}\x{202F}\x{205F}\x{3000}"#
 
-    /// The most bytes of a pattern; those in use have a few hundred.
+    /// Maximum length of a pattern in bytes; those in use have a few hundred.
     private static let longest = 10_000
-    /// The most memory of a match, in KiB.
+    /// Maximum memory of a match, in KiB.
     private static let matchMemory: UInt32 = 65_536
 
     /// The pattern as it was given.
@@ -41,7 +41,7 @@ final class PiecePattern: @unchecked Sendable {
             )
         }
         let pattern = Array(try Self.withExactWhiteSpace(source).utf8)
-        // A match of a single byte could end within a character.
+        // `\C` matches a single byte and could end within a character.
         let options = UInt32(PCRE2_UTF) | UInt32(PCRE2_UCP) | UInt32(PCRE2_NEVER_BACKSLASH_C)
         guard
             let code = pcre2_compile_8(pattern, pattern.count, options, &errorNumber, &errorOffset, nil)
@@ -52,13 +52,13 @@ final class PiecePattern: @unchecked Sendable {
             )
         }
         self.code = code
-        // Without JIT matching is slower but the same, so a failure here is no error.
+        // Without JIT, matching is slower but gives the same result, so a failure here is not an error.
         _ = pcre2_jit_compile_8(code, UInt32(PCRE2_JIT_COMPLETE))
     }
 
     deinit { pcre2_code_free_8(code) }
 
-    /// Calls `body` with every piece of valid UTF-8, in order; what no match covers is a piece too.
+    /// Calls `body` with every piece of valid UTF-8, in order; text that no match covers is a piece too.
     func forEachPiece(of text: ArraySlice<UInt8>, _ body: (ArraySlice<UInt8>) -> Void) {
         guard !text.isEmpty else { return }
         guard let matchData = pcre2_match_data_create_8(1, nil), let context = pcre2_match_context_create_8(nil) else {
@@ -69,7 +69,7 @@ final class PiecePattern: @unchecked Sendable {
             pcre2_match_context_free_8(context)
         }
         pcre2_set_heap_limit_8(context, Self.matchMemory)
-        // Going back over a whole text once, as patterns in use do over white space, is far below this.
+        // Backtracking over a whole text once, as patterns in use do over white space, stays far below this.
         pcre2_set_match_limit_8(context, UInt32(clamping: 10_000 + 16 * text.count))
         var cuts: [(Int, Int)] = []
         text.withUnsafeBufferPointer { buffer in
@@ -98,7 +98,7 @@ final class PiecePattern: @unchecked Sendable {
         for (start, end) in cuts { body(text[(text.startIndex + start)..<(text.startIndex + end)]) }
     }
 
-    /// Writes out `\s` and `\S` as Unicode's `White_Space`.
+    /// Replaces `\s` and `\S` with Unicode's `White_Space`.
     private static func withExactWhiteSpace(_ source: String) throws(TokenizerError) -> String {
         var result = String.UnicodeScalarView()
         var isInClass = false
@@ -127,7 +127,7 @@ final class PiecePattern: @unchecked Sendable {
             default: result.append(character)
             }
         }
-        // An escape without a character is for the compiler to refuse.
+        // A trailing backslash is left for the pattern compiler to reject.
         if isEscaped { result.append("\\") }
         return String(result)
     }

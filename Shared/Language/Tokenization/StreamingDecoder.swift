@@ -1,19 +1,19 @@
-/// Turns tokens into text one by one, never giving out half a character.
+/// Decodes tokens to text one by one, never emitting part of a character.
 ///
-/// A token may end in the middle of a character; its bytes are held back until the rest has come. All pieces together,
-/// with `finish()`, are what `Tokenizer.decode` gives for all tokens.
+/// A token may end in the middle of a character; its bytes are held back until the rest arrives. All pieces together,
+/// including `finish()`, equal what `Tokenizer.decode` returns for all tokens.
 public struct StreamingDecoder: Sendable {
     private let tokenizer: Tokenizer
     private let skipsSpecialTokens: Bool
     private var pending: [UInt8] = []
 
-    /// Starts a text.
+    /// Starts decoding a text.
     public init(_ tokenizer: Tokenizer, skipsSpecialTokens: Bool = true) {
         self.tokenizer = tokenizer
         self.skipsSpecialTokens = skipsSpecialTokens
     }
 
-    /// Takes a token and gives the text that is complete with it; often empty.
+    /// Appends a token and returns the text that it completes; often empty.
     public mutating func append(_ id: Int32) -> String {
         pending += tokenizer.bytes(of: id, skipsSpecialTokens: skipsSpecialTokens)
         let complete = pending.count - Self.unfinishedCount(pending)
@@ -21,13 +21,13 @@ public struct StreamingDecoder: Sendable {
         return String(decoding: pending[..<complete], as: UTF8.self)
     }
 
-    /// Ends the text and gives what is left: U+FFFD for a character that was never completed.
+    /// Ends the text and returns the rest: U+FFFD for an incomplete character.
     public mutating func finish() -> String {
         defer { pending = [] }
         return String(decoding: pending, as: UTF8.self)
     }
 
-    /// How many bytes at the end are the beginning of a character that more bytes could complete.
+    /// The number of trailing bytes that are the start of a character and could still be completed.
     private static func unfinishedCount(_ bytes: [UInt8]) -> Int {
         for count in 1...3 where count <= bytes.count {
             let lead = bytes[bytes.count - count]

@@ -2,16 +2,16 @@ public import Foundation
 internal import JSON
 
 extension Tokenizer {
-    /// The most values of a file: the largest vocabularies in use, of 260,000 tokens and twice as many merges, have 2 million.
+    /// Maximum values in a file: the largest vocabularies (260,000 tokens, twice as many merges) have 2 million.
     private static let mostValues = 8_000_000
-    /// The most added tokens, and the most bytes of one.
+    /// Maximum number of added tokens, and maximum length of one in bytes.
     private static let (mostAddedTokens, longestAddedToken) = (100_000, 1_024)
 
     /// Reads a `tokenizer.json`.
     ///
-    /// - Parameter path: the file, or the folder it is in.
-    /// - Throws: `TokenizerError`: the file is missing, is no tokenizer, or needs a part that is not supported, which is
-    ///   named with its value.
+    /// - Parameter path: the file, or the folder that contains it.
+    /// - Throws: `TokenizerError` when the file is missing, is not a tokenizer, or needs an unsupported feature, which
+    ///   is named with its value.
     public convenience init(contentsOf path: String) throws(TokenizerError) {
         var isFolder: ObjCBool = false
         _ = FileManager.default.fileExists(atPath: path, isDirectory: &isFolder)
@@ -59,7 +59,7 @@ extension Tokenizer {
         )
     }
 
-    /// A `ByteLevel` post-processor only moves offsets, which we do not have; others add tokens.
+    /// A `ByteLevel` post-processor only adjusts offsets, which we do not keep; others add tokens.
     private static func checkPostProcessor(_ node: JSONNode) throws(TokenizerError) {
         guard !node.isNull else { return }
         try node["type"].require("ByteLevel")
@@ -135,7 +135,7 @@ extension Tokenizer {
             while result.count <= Int(id) { result.append(nil) }
             let bytes = ByteAlphabet.bytes(of: text)
             if let content = contents[id] {
-                // Added tokens are in the vocabulary too, as they are or by their bytes.
+                // Added tokens are in the vocabulary too, either verbatim or byte-encoded.
                 guard content == Array(text.utf8) || content == bytes else {
                     let (one, other) = (
                         JSONError.shown(text), JSONError.shown(String(decoding: content, as: UTF8.self))
@@ -173,7 +173,7 @@ extension Tokenizer {
         return try node.array().map { (merge) throws(TokenizerError) in
             let parts: [String]
             if case .string(let text)? = merge.value {
-                // By bytes: a space and a mark that joins it are one character to Swift.
+                // Split by bytes: Swift treats a space and a following combining mark as one character.
                 let pieces = Array(text.utf8).split(separator: UInt8(ascii: " "), omittingEmptySubsequences: false)
                 parts = pieces.map { String(decoding: $0, as: UTF8.self) }
             } else {
@@ -188,7 +188,7 @@ extension Tokenizer {
     }
 }
 
-/// A value of a JSON document, with the path that leads to it, so that an error can name it.
+/// A JSON value with its path in the document, so that errors can name it.
 private struct JSONNode {
     /// The value; nil when it is missing or null.
     let value: JSONValue?
@@ -219,7 +219,7 @@ private struct JSONNode {
     }
 
     func identifier() throws(TokenizerError) -> Int32 {
-        // A limit far above any vocabulary keeps a wrong file from asking for all memory.
+        // A limit far above any vocabulary keeps a malformed file from exhausting memory.
         guard case .number(let number)? = value, let id = number.integer, (0..<4_000_000).contains(id) else {
             throw wrong("a token id from 0 to 3999999")
         }

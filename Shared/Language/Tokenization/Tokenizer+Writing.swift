@@ -2,7 +2,7 @@ internal import Foundation
 internal import JSON
 
 extension Tokenizer {
-    /// Writes a `tokenizer.json` that Hugging Face's `tokenizers` reads; whole or not at all.
+    /// Atomically writes a `tokenizer.json` that Hugging Face's `tokenizers` can read.
     ///
     /// - Parameter path: the file, or an existing folder.
     /// - Throws: `TokenizerError.file` when it cannot be written.
@@ -17,7 +17,7 @@ extension Tokenizer {
         }
     }
 
-    /// The text of a `tokenizer.json`: the same tokenizer always gives the same bytes.
+    /// The contents of a `tokenizer.json`: the same tokenizer always gives the same bytes.
     public func json() -> String {
         """
         {
@@ -72,7 +72,7 @@ extension Tokenizer {
         }
     }
 
-    /// Added tokens are in the vocabulary too, as Hugging Face's trainer writes them.
+    /// Added tokens are included in the vocabulary, as Hugging Face's trainer does.
     private var vocabularyEntries: [String] {
         var entries = tokenBytes.enumerated().compactMap { id, bytes in
             bytes.map { (Int32(id), ByteAlphabet.text(of: $0)) }

@@ -1,8 +1,8 @@
 import Synchronization
 
-/// Text to token ids and back: byte-level byte-pair encoding, as Hugging Face's `tokenizer.json` has it.
+/// Converts text to token ids and back: byte-level byte-pair encoding, as in Hugging Face's `tokenizer.json`.
 ///
-/// Every string can be encoded, and decoding gives it back. May be used from several threads at once.
+/// Every string can be encoded, and decoding restores it. Safe to use from several threads at once.
 public final class Tokenizer: Sendable {
     /// A token that is matched in the text before anything else, such as `<|end|>`.
     public struct AddedToken: Sendable, Equatable {
@@ -10,7 +10,7 @@ public final class Tokenizer: Sendable {
         public var id: Int32
         /// The text that stands for it.
         public var content: String
-        /// Whether it is a mark of structure and no text of its own.
+        /// Whether it is a structural marker rather than text.
         public var isSpecial: Bool
 
         /// Makes an added token.
@@ -21,26 +21,26 @@ public final class Tokenizer: Sendable {
         }
     }
 
-    /// How text is cut into pieces before merging.
+    /// How text is split into pieces before merging.
     enum PreTokenizer: Sendable, Equatable {
         /// Hugging Face's `ByteLevel` with GPT-2's pattern.
         case byteLevel
-        /// A `Split` by this pattern, then `ByteLevel` without one (Llama 3, Qwen 2).
+        /// A `Split` by this pattern, then `ByteLevel` without a pattern (Llama 3, Qwen 2).
         case split(pattern: String)
     }
 
-    /// One more than the greatest token id.
+    /// One more than the highest token id.
     public let vocabularySize: Int
     /// The added tokens, in order of id.
     public let addedTokens: [AddedToken]
 
-    /// The bytes of each token id; nil where an id is not used or belongs to an added token alone.
+    /// The bytes of each token id; nil where an id is unused or belongs to an added token only.
     let tokenBytes: [[UInt8]?]
     /// Ids of the merges, in order of rank.
     let merges: [(left: Int32, right: Int32)]
     let preTokenizer: PreTokenizer
     let addsPrefixSpace: Bool
-    /// A piece that is a token as a whole is not merged from its bytes.
+    /// Whether a piece that is itself a token is used as is, instead of being merged from its bytes.
     let ignoresMerges: Bool
 
     private let table: MergeTable
@@ -50,7 +50,7 @@ public final class Tokenizer: Sendable {
     private let matcher: AddedTokenMatcher
     private let addedByID: [Int32: AddedToken]
     private let cache = Mutex<[[UInt8]: [Int32]]>([:])
-    /// Bounds of the cache, which only saves work: a full cache takes no more pieces.
+    /// Bounds of the cache, which is only an optimization: once full, it takes no more pieces.
     private static let (cacheLimit, cachedPieceLimit) = (20_000, 64)
 
     init(
@@ -115,8 +115,8 @@ public final class Tokenizer: Sendable {
     ///
     /// - Parameters:
     ///   - text: any text.
-    ///   - matchesAddedTokens: whether an added token's text becomes that token. Give false for what a person typed,
-    ///     so that nobody can write structure into a prompt.
+    ///   - matchesAddedTokens: whether an added token's text is encoded as that token. Pass false for user input, so
+    ///     that nobody can inject structure into a prompt.
     /// - Returns: ids that `decode` turns back into the text.
     public func encode(_ text: String, matchesAddedTokens: Bool = true) -> [Int32] {
         let bytes = Array(text.utf8)
@@ -136,11 +136,11 @@ public final class Tokenizer: Sendable {
         return ids
     }
 
-    /// The text of token ids; bytes that are no UTF-8 become U+FFFD.
+    /// The text of token ids; bytes that are not valid UTF-8 become U+FFFD.
     ///
     /// - Parameters:
-    ///   - ids: token ids; unknown ids are left out.
-    ///   - skipsSpecialTokens: whether special tokens are left out.
+    ///   - ids: token ids; unknown ids are skipped.
+    ///   - skipsSpecialTokens: whether special tokens are skipped.
     /// - Returns: the text.
     public func decode(_ ids: [Int32], skipsSpecialTokens: Bool = false) -> String {
         var bytes: [UInt8] = []

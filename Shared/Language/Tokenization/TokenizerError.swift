@@ -4,12 +4,12 @@ public enum TokenizerError: Error, Sendable, Equatable, CustomStringConvertible 
     case file(path: String, reason: String)
     /// The file is not a tokenizer: which key is wrong, and how.
     case malformed(key: String, reason: String)
-    /// The file asks for something this tokenizer does not do.
+    /// The file needs a feature that this tokenizer does not support.
     case unsupported(key: String, value: String, supported: String)
-    /// The training's arguments cannot work.
+    /// The training arguments are invalid.
     case configuration(String)
 
-    /// What failed, on what, and what would be right.
+    /// What failed, on what, and what would be valid.
     public var description: String {
         switch self {
         case .file(let path, let reason): "\(path): \(reason)"

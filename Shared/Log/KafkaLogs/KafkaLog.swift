@@ -5,13 +5,13 @@ internal import Synchronization
 
 /// The message log over Apache Kafka.
 ///
-/// Every waiting call of librdkafka is made on the thread of the actor that owns the client: one for questions, one for
+/// Every blocking call of librdkafka is made on the thread of the actor that owns the client: one for queries, one for
 /// appends, one for each subscription, and one for each replay while it lasts.
 public final class KafkaLog: MessageLog {
     private let configuration: KafkaConfiguration
     private let administrator: KafkaAdministrator
     private let producer: KafkaProducer
-    /// What a group's distance to the end was, so that an idle partition is not read again.
+    /// The known lag of groups, so that an idle partition is not read again.
     private let knownLags = Mutex<[String: KnownLag]>([:])
 
     private struct KnownLag {
@@ -22,8 +22,8 @@ public final class KafkaLog: MessageLog {
 
     /// Opens the log at `kafka://host:port,host:port?key=value`; `KafkaConfiguration` lists the keys.
     ///
-    /// - Throws: `.configuration` for a wrong address or setting or refused credentials, `.unavailable` with the address
-    ///   when no broker answers within the connect timeout.
+    /// - Throws: `.configuration` for a wrong address or setting or refused credentials, `.unavailable` with the
+    ///   address when no broker answers within the connect timeout.
     public convenience init(address: String, settings: [String: String] = [:]) async throws(StreamError) {
         try await self.init(KafkaConfiguration(address: address, settings: settings))
     }
@@ -53,7 +53,7 @@ public final class KafkaLog: MessageLog {
             try await subscription.join()
             return subscription
         }
-        // The ends are asked for first: what is appended between the two questions is then read, not missed.
+        // The ends are queried first: records appended between the two queries are then read, not missed.
         let ends = try await administrator.watermarks(of: partitions)
         let starts = try await administrator.offsets(of: partitions, since: Self.timestamp(before: age))
         let offsets = ends.map { partition, range in
@@ -99,7 +99,7 @@ public final class KafkaLog: MessageLog {
         try await administrator.createTopics(topics)
     }
 
-    /// Compares `cleanup.policy` of topics with what they are to do with old records.
+    /// Checks that the `cleanup.policy` of topics matches their specification.
     public func checkCleanup(
         of topics: [String: TopicSpecification.Cleanup]
     ) async throws(StreamError) -> [String] {
@@ -127,8 +127,8 @@ public final class KafkaLog: MessageLog {
 
     /// How many records of each partition a group has still to read.
     ///
-    /// Offsets include the log's own control records. Where less than a thousand are left they are read and the records
-    /// counted; above that the distance itself is given.
+    /// Offsets include the log's own control records. If fewer than a thousand are left, they are read and the records
+    /// counted; above that the offset distance itself is returned.
     public func lags(group: String, topic: String) async throws(StreamError) -> [TopicPartition: Int64] {
         let committed = try await committedOffsets(group: group, topic: topic)
         var lags: [TopicPartition: Int64] = [:]
@@ -165,7 +165,7 @@ public final class KafkaLog: MessageLog {
         let withheld = await reader.withheld
         await reader.close()
         knownLags.withLock { known in
-            // With a transaction still open the count changes without the end moving, so it is not kept.
+            // With a transaction still open the count changes without the end moving, so it is not cached.
             for (partition, range) in ranges where withheld[partition] == nil {
                 known["\(group) \(partition)"] = KnownLag(
                     committed: range.lowerBound,

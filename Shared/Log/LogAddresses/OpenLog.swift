@@ -6,11 +6,11 @@ public import ServiceRuntime
 
 /// Opens the message log of an address: `kafka://host:port,...` or `postgresql://...`.
 ///
-/// The only place that knows that there are two.
+/// The only code that knows that there are two.
 ///
 /// - Parameters:
 ///   - address: the address.
-///   - logger: told what goes wrong in the background, where nobody waits for an answer; nil for a look that is soon over.
+///   - logger: receives background failures that no caller waits for; nil for short-lived uses.
 /// - Returns: the log.
 /// - Throws: `StreamError.configuration` for another scheme, and what the log throws when it cannot be reached.
 public func openLog(_ address: String, logger: Logger? = nil) async throws(StreamError) -> any MessageLog {

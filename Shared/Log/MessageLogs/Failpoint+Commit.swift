@@ -8,6 +8,6 @@ extension Failpoint {
 extension Protection {
     /// Offsets and outputs become visible together; without it offsets come first.
     package static var atomicCommit: Protection { Protection("atomic-commit") }
-    /// State is restored up to the true end of its topic, also behind an open transaction.
+    /// State is restored up to the true end of its topic, even past an open transaction.
     package static var restoreBarrier: Protection { Protection("restore-barrier") }
 }

@@ -1,4 +1,5 @@
-/// The message log as services see it: Kafka and PostgreSQL conform, and one suite of tests holds both to this text.
+/// The message log as services see it: Kafka and PostgreSQL conform, and one suite of tests holds both to this
+/// contract.
 public protocol MessageLog: Sendable {
     /// Appends records and returns when all of them are durable.
     ///
@@ -11,13 +12,13 @@ public protocol MessageLog: Sendable {
 
     /// Reads the live records of a partition, from its start up to its end at the time of the call.
     ///
-    /// The end is the true high watermark, also when transactions are open. Of a compacted topic, earlier records of a key
-    /// may still come before the newest.
+    /// The end is the true high watermark, even when transactions are open. In a compacted topic, earlier records of a
+    /// key may still come before the newest.
     /// - Parameters:
     ///   - partition: what to read.
     ///   - count: how many offsets before the end to begin; nil begins at the start.
-    ///   - waits: whether records of a transaction that is still open are waited for, as who restores a state must. A look
-    ///     at what is there leaves them out, and what is behind them.
+    ///   - waits: whether to wait for records of a transaction that is still open, as a reader that restores state
+    ///     must. Otherwise these records, and those after them, are left out.
     ///   - body: called with the records in order, in pieces of at most some thousand.
     /// - Throws: `StreamError`, and what `body` throws.
     func replay(
@@ -32,9 +33,9 @@ public protocol MessageLog: Sendable {
     /// - Throws: `.topicMismatch` when one exists with another partition count, and what `checkCleanup` throws.
     func createTopics(_ topics: [TopicSpecification]) async throws(StreamError)
 
-    /// Checks that topics exist and either keep the newest record of each key or delete by age, as they are to do.
+    /// Checks that topics exist and either keep the newest record of each key or delete by age, as specified.
     ///
-    /// After how long records are deleted is the operator's choice, so it is not compared.
+    /// The retention time is the operator's choice, so it is not compared.
     /// - Returns: topics whose settings the log does not let this process see; they were not checked.
     /// - Throws: `.settingMismatch` for the first that differs, `.unknownTopic` for one that does not exist.
     func checkCleanup(of topics: [String: TopicSpecification.Cleanup]) async throws(StreamError) -> [String]
@@ -45,26 +46,26 @@ public protocol MessageLog: Sendable {
     /// The first offset that is still there, and one past the last.
     func watermarks(of partition: TopicPartition) async throws(StreamError) -> (low: Int64, high: Int64)
 
-    /// The offsets a group will go on from; a partition without a commit is missing.
+    /// The offsets from which a group resumes; a partition without a commit is missing.
     func committedOffsets(group: String, topic: String) async throws(StreamError) -> [TopicPartition: Int64]
 
     /// How many records of each partition of a topic a group has still to read; control records of the log do not count
     /// at its end.
     func lags(group: String, topic: String) async throws(StreamError) -> [TopicPartition: Int64]
 
-    /// Ends all work and gives up all connections; subscriptions should be closed first.
+    /// Ends all work and closes all connections; subscriptions should be closed first.
     func close() async
 }
 
 extension [TopicSpecification] {
-    /// What becomes of old records of each topic.
+    /// The cleanup policy of each topic.
     public var cleanups: [String: TopicSpecification.Cleanup] {
         Dictionary(map { ($0.name, $0.cleanup) }) { first, _ in first }
     }
 }
 
 extension MessageLog {
-    /// Reads all live records of a partition, and waits for those of transactions that are still open.
+    /// Reads all live records of a partition, and waits for those of open transactions.
     public func replay(
         _ partition: TopicPartition,
         _ body: @Sendable ([Record]) async throws -> Void
@@ -72,7 +73,7 @@ extension MessageLog {
         try await replay(partition, last: nil, waitingForOpenTransactions: true, body)
     }
 
-    /// Looks at the last records of a partition that are there.
+    /// Reads the last records of a partition that are visible now.
     public func replay(
         _ partition: TopicPartition,
         last count: Int64,
@@ -89,7 +90,7 @@ extension MessageLog {
 
 /// What to subscribe to, and how.
 public struct SubscriptionOptions: Sendable {
-    /// Who else reads, and where reading begins.
+    /// Whether other readers share the partitions, and where reading begins.
     public enum Membership: Sendable, Equatable {
         /// Partitions are shared among the group's members; offsets are the log's, committed by `commit`.
         case group(String)
@@ -102,7 +103,7 @@ public struct SubscriptionOptions: Sendable {
 
     /// The topics to read.
     public var topics: [String]
-    /// Who else reads.
+    /// Whether other readers share the partitions.
     public var membership: Membership
     /// The most records of a batch.
     public var maximumBatchCount: Int
@@ -110,11 +111,11 @@ public struct SubscriptionOptions: Sendable {
     public var linger: Duration
     /// Names this member, and its transactions, in the log's own records: `<service>-<instance>`.
     public var memberName: String
-    /// A member that is not heard of for this long loses its partitions.
+    /// A member that is silent for this long loses its partitions.
     public var sessionTimeout: Duration
-    /// Whether records of newly assigned partitions wait until `resume` names them, while those of others go on.
+    /// Whether records of newly assigned partitions are held until `resume` names them, while those of others continue.
     public var holdsNewPartitions: Bool
-    /// The topics that commits of a group's member write to: a commit that broke off is cleared away from them.
+    /// The topics that commits of a group's member write to: an interrupted commit is cleaned up there.
     public var outputTopics: [String]
 
     /// Makes options.
@@ -139,42 +140,44 @@ public struct SubscriptionOptions: Sendable {
     }
 }
 
-/// A reader's place in the log: events in order, pulled one at a time.
+/// A reader of the log: it yields events in order, pulled one at a time.
 public protocol Subscription: Sendable {
     /// Waits for the next event; nil after `close`, and soon after the task is cancelled.
     ///
-    /// Asking for the next event says that the last is dealt with. An open batch that was not committed is not given
-    /// again, unless `commit` threw. A cancelled wait loses nothing: it gives the event that was there already, or nil, and
-    /// who asks again waits on.
+    /// Asking for the next event declares that the last one has been processed. An open batch that was not committed is
+    /// not delivered again, unless `commit` threw. A cancelled wait loses nothing: it returns the event that was
+    /// already there, or nil, and the next call continues to wait.
     func next() async throws(StreamError) -> SubscriptionEvent?
 
-    /// The next batch if its records are there already, asked for while the last one is still worked on: reading, working
-    /// and committing then go side by side.
+    /// The next batch if its records are already there, requested while the last one is still being processed: reading,
+    /// processing and committing then overlap.
     ///
-    /// Commit batches in the order they were given. Once a commit was refused, those of later batches that have a
-    /// partition in common with it are refused too, so leave these partitions out of them.
-    /// - Returns: nil when there is nothing to read yet, or another event is due; commit what is open, then ask `next`.
+    /// Commit batches in the order in which they were delivered. Once a commit was refused, those of later batches that
+    /// share a partition with it are refused too, so leave these partitions out of them.
+    /// - Returns: nil when there is nothing to read yet, or another event is due; commit what is open, then call
+    ///   `next`.
     func readyBatch() async throws(StreamError) -> Batch?
 
-    /// What is due beside records, asked for between two parts of a batch that takes long, or while the reader waits for
-    /// something else: by that the log knows that the reader lives, which asks for nothing, and others get what is to go to
-    /// them.
+    /// The next event that is not a batch, requested between two parts of a long batch, or while the reader waits for
+    /// something else.
     ///
-    /// Asking says, as with `next`, that the event before is dealt with. What is left of the batch stays the reader's, but for
-    /// the records of partitions that are revoked here: they are others' now, or come again.
-    /// - Returns: `.assigned` or `.revoked`, never a batch; nil when nothing of the kind is due.
+    /// The call shows the log that the reader is alive, and lets partitions that are to move go to other members. As
+    /// with `next`, it declares that the previous event has been processed. The rest of the batch remains the reader's,
+    /// except for records of partitions that are revoked here: they now belong to others, or come again.
+    /// - Returns: `.assigned` or `.revoked`, never a batch; nil when no such event is due.
     func eventBesideRecords() async throws(StreamError) -> SubscriptionEvent?
 
     /// Makes offsets and outputs visible together, or neither.
     ///
-    /// The offsets are those to go on from, of partitions of which something was read; the rest keep theirs. A reader that
-    /// still works on earlier records than the last it read commits up to the first of them, and outputs of later ones all
-    /// the same: whoever takes over then reads some records again, so it must find out which of them are done. The offset
-    /// of an earlier commit may be committed again, with further outputs: the commit is fenced as any other. Outputs need at
-    /// least one partition, for it is the ownership of it that lets them in.
-    /// - Throws: `.commitRefused` when this member no longer owns a partition, was fenced, or the outcome had to be read
-    ///   back and was "not committed": nothing of it is visible, the events that follow are `.revoked` with `lost` for the
-    ///   partitions concerned and, if they are still or again this member's, `.assigned` from the last committed offset.
+    /// The offsets are those to resume from, for partitions from which something was read; the others keep theirs. A
+    /// reader that is still working on records before the last one it read commits up to the first of them, but may
+    /// include outputs of later ones. Whoever takes over then reads some records again, and must find out which of them
+    /// are done. The offset of an earlier commit may be committed again, with further outputs: that commit is fenced
+    /// like any other. Outputs need at least one partition, because its ownership is what authorizes them.
+    /// - Throws: `.commitRefused` when this member no longer owns a partition, was fenced, or the outcome had to be
+    ///   read back and was "not committed". Nothing of it is visible. The events that follow are `.revoked` with `lost`
+    ///   for the partitions concerned and, if they are still or again this member's, `.assigned` from the last
+    ///   committed offset.
     func commit(
         _ offsets: [TopicPartition: Int64],
         producing outputs: [OutgoingRecord]
@@ -184,20 +187,20 @@ public protocol Subscription: Sendable {
     /// watermark.
     func start(at offsets: [TopicPartition: Int64]) async throws(StreamError)
 
-    /// Lets records of assigned partitions flow, with `holdsNewPartitions`; any task may call it, also while another waits
-    /// in `next`.
+    /// Lets records of assigned partitions flow, with `holdsNewPartitions`; any task may call it, even while another
+    /// waits in `next`.
     ///
-    /// Each `.assigned` holds its partitions anew, also those that were resumed before. A partition that is not this
-    /// member's, or flows already, is passed over; but who calls it after it was told `.revoked` may hit a later
-    /// assignment of the partition, so that must be ruled out.
+    /// Each `.assigned` holds its partitions again, including those that were resumed before. A partition that is not
+    /// this member's, or already flows, is ignored. But a caller that has already received `.revoked` may affect a
+    /// later assignment of the partition, so that must be ruled out.
     /// - Parameters:
-    ///   - partitions: what is to flow.
-    ///   - floors: offsets that the outputs of earlier commits, where the reader restored its state from, show to be behind
-    ///     the group, or that the reader begins with because what is before them was deleted. A log whose servers may forget
-    ///     commits goes on from there if they say less.
+    ///   - partitions: the partitions to resume.
+    ///   - floors: low-water marks: offsets that the group has passed, as shown by the outputs of earlier commits
+    ///     in the reader's restored state, or offsets that it begins with because earlier records were deleted.
+    ///     A log whose servers may forget commits resumes from there if the committed offsets are lower.
     func resume(_ partitions: [TopicPartition], notBefore floors: [TopicPartition: Int64])
 
-    /// Leaves the group; partitions go to others at once.
+    /// Leaves the group; its partitions go to other members at once.
     func close() async
 }
 
@@ -207,10 +210,10 @@ extension Subscription {
         try await commit(batch.nextOffsets, producing: outputs)
     }
 
-    /// Nothing, where readers are not missed and nobody waits for what they hold.
+    /// Returns nil, for logs that do not expire idle readers and have nobody waiting for their partitions.
     public func eventBesideRecords() async throws(StreamError) -> SubscriptionEvent? { nil }
 
-    /// Lets records of assigned partitions flow from what is committed.
+    /// Lets records of assigned partitions flow from the committed offsets.
     public func resume(_ partitions: [TopicPartition]) { resume(partitions, notBefore: [:]) }
 }
 
@@ -221,13 +224,13 @@ public enum SubscriptionEvent: Sendable {
     case assigned([TopicPartition])
     /// Records of assigned partitions.
     case batch(Batch)
-    /// These partitions are not this member's any more. With `lost`, somebody else may already work on them.
+    /// These partitions no longer belong to this member. With `lost`, another member may already be working on them.
     case revoked([TopicPartition], lost: Bool)
 }
 
 /// A topic to create.
 public struct TopicSpecification: Sendable, Equatable {
-    /// What becomes of old records.
+    /// The cleanup policy of a topic.
     public enum Cleanup: Sendable, Equatable {
         /// Deleted after this long.
         case delete(after: Duration)
@@ -239,7 +242,7 @@ public struct TopicSpecification: Sendable, Equatable {
     public var name: String
     /// Its number of partitions.
     public var partitionCount: Int32
-    /// What becomes of old records.
+    /// The cleanup policy.
     public var cleanup: Cleanup
 
     /// Makes a specification.

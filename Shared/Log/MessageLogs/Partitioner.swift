@@ -1,6 +1,7 @@
-/// Which partition a key belongs to: the 32-bit murmur2 hash, as Kafka's Java clients and librdkafka's `murmur2` use it.
+/// Which partition a key belongs to: the 32-bit murmur2 hash, as Kafka's Java clients and librdkafka's `murmur2` use
+/// it.
 ///
-/// Producers of others do not all agree; the encoder worker sends on what they put elsewhere.
+/// Not all other producers agree; the encoder worker reroutes records that they put elsewhere.
 public enum Partitioner {
     /// The partition of a key in a topic of `count` partitions.
     public static func partition(of key: [UInt8], count: Int32) -> Int32 {

@@ -22,7 +22,7 @@ public struct Header: Sendable, Equatable {
 public struct OutgoingRecord: Sendable, Equatable {
     /// The topic it goes to.
     public var topic: String
-    /// The partition; nil means: by the key's murmur2 hash, as Java clients do.
+    /// The partition; nil means that the key's murmur2 hash decides, as in Java clients.
     public var partition: Int32?
     /// The key; records of one key keep their order.
     public var key: [UInt8]?
@@ -69,7 +69,7 @@ public struct Record: Sendable, Equatable {
     public var offset: Int64
     /// When it was appended, in milliseconds since 1970, within `times`.
     ///
-    /// Over Kafka it is the producer's word: what is no such time is taken for the nearest that is one.
+    /// In Kafka the producer sets it; a value outside that range is clamped.
     public let timestamp: Int64
     /// Its key.
     public var key: [UInt8]?
@@ -95,7 +95,7 @@ public struct Record: Sendable, Equatable {
         self.headers = headers
     }
 
-    /// The text of the first header of this name; capital and small letters of ASCII are the same, as in HTTP.
+    /// The text of the first header of this name; ASCII case is ignored, as in HTTP.
     public func header(_ name: String) -> String? {
         headers.first { Self.isSame($0.name, name) }.map { String(decoding: $0.value, as: UTF8.self) }
     }
@@ -112,7 +112,7 @@ public struct Record: Sendable, Equatable {
 public struct Batch: Sendable {
     /// The records.
     public let records: [Record]
-    /// For each partition in the batch, the offset to go on from once it is done.
+    /// For each partition in the batch, the offset to resume from once it is done.
     public let nextOffsets: [TopicPartition: Int64]
 
     /// Makes a batch; `nextOffsets` is one past the last record of each partition.
@@ -126,7 +126,7 @@ public struct Batch: Sendable {
     /// The first records of the batch.
     public func prefix(_ count: Int) -> Batch { Batch(records: Array(records.prefix(count))) }
 
-    /// The batch without its first records, which are those of another.
+    /// The batch without its first records, which form another batch.
     public func after(_ first: Batch) -> Batch { Batch(records: Array(records.dropFirst(first.records.count))) }
 
     /// The batch without the records of some partitions.

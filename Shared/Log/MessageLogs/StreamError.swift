@@ -12,7 +12,7 @@ public enum StreamError: Error, Sendable, Equatable, CustomStringConvertible {
     case topicMismatch(topic: String, expected: Int32, found: Int32)
     /// A topic exists with another setting than it needs; the advice says how to change it.
     case settingMismatch(topic: String, setting: String, expected: String, found: String, advice: String)
-    /// Records between the committed offset and the first that is still there are gone.
+    /// Records between the committed offset and the first remaining record are gone.
     case offsetGone(TopicPartition, committed: Int64, low: Int64)
     /// The address or a setting is wrong, or the log refused the credentials.
     case configuration(String)
@@ -45,7 +45,7 @@ public enum StreamError: Error, Sendable, Equatable, CustomStringConvertible {
 }
 
 extension StreamError {
-    /// A commit of outputs without offsets, which nothing would fence.
+    /// The error for a commit of outputs without offsets, which nothing would fence.
     public static func ownerless(_ count: Int) -> StreamError {
         .configuration("a commit of \(count) outputs names no partition: give the offset of one that the member owns")
     }

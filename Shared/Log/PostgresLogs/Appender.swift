@@ -3,12 +3,12 @@ import Concurrency
 import Foundation
 import MessageLogs
 
-/// Appends the records of many callers in few transactions: while one runs, those who come next gather for the one after.
+/// Appends the records of many callers in few transactions: while one runs, later records are gathered for the next.
 actor Appender {
-    /// What a waiting caller is told.
+    /// What a waiting caller has to do.
     private enum Turn {
         case done(Result<Void, StreamError>)
-        /// The transaction before has ended; take all that has gathered, its own records included, and send it.
+        /// The previous transaction has ended; take everything gathered so far, your own records included, and send it.
         case lead
     }
 
@@ -17,7 +17,7 @@ actor Appender {
         let continuation: CheckedContinuation<Turn, Never>
     }
 
-    /// Per transaction; one caller's records may be more.
+    /// Per transaction; a single caller may have more records.
     private static let maximumCount = 10_000
     private static let maximumByteCount = 8 << 20
 
@@ -49,7 +49,7 @@ actor Appender {
         }
     }
 
-    /// Sends one's own batch with those of the others that wait, and tells them.
+    /// Sends the caller's own batch with those of the other waiting callers, and gives them their results.
     private func lead(_ own: AppendBatch) async -> Result<Void, StreamError> {
         var batch = own
         var followers: [Waiter] = []
@@ -73,9 +73,9 @@ actor Appender {
         }
     }
 
-    /// One transaction.
+    /// Runs one transaction.
     ///
-    /// When the connection breaks before the answer, the database is asked whether it took effect.
+    /// When the connection breaks before the reply, the database is queried whether it took effect.
     private func send(_ batch: AppendBatch) async -> Result<Void, StreamError> {
         let deadline = ContinuousClock.now + timeout
         let parameters = batch.parameters
@@ -112,7 +112,7 @@ extension PostgresConnection {
         until deadline: ContinuousClock.Instant
     ) async throws(PostgresError) -> Bool {
         try await retrying(until: deadline) { connection throws(PostgresError) in
-            // Waits for the statement if it is at work now.
+            // Waits for the statement if it is running now.
             _ = try await connection.query(
                 """
                 INSERT INTO userllm_log.appends (id, is_refused) VALUES ($1::text::uuid, true) ON CONFLICT DO NOTHING
@@ -120,7 +120,7 @@ extension PostgresConnection {
                 [.text(identifier)],
                 operation: "refusing a statement that did not take effect yet"
             )
-            // The refusal may be that of a try before this one whose answer was lost, so it is read and not inferred.
+            // The refusal may stem from an earlier attempt whose reply was lost, so it is read and not inferred.
             let rows = try await connection.query(
                 "SELECT NOT is_refused FROM userllm_log.appends WHERE id = $1::text::uuid",
                 [.text(identifier)],

@@ -3,7 +3,7 @@ import Failpoints
 extension Failpoint {
     /// A commit over PostgreSQL is about to be sent.
     static var postgresBeforeCommit: Failpoint { Failpoint("postgres.before-commit") }
-    /// A commit over PostgreSQL was answered; the flow does not know it.
+    /// A commit over PostgreSQL was acknowledged; the flow does not know it yet.
     static var postgresAfterCommit: Failpoint { Failpoint("postgres.after-commit") }
 }
 

@@ -4,11 +4,11 @@ import Foundation
 import MessageLogs
 import Synchronization
 
-/// The thread beside a subscription: it listens for news, and lets the heart of a group's member beat while the program
-/// works on a batch.
+/// The thread beside a subscription: it listens for notifications, and sends a group member's heartbeats while the
+/// program works on a batch.
 ///
-/// It has a connection of its own. The lock that it holds there is the sign that the process lives: the server frees it
-/// with the connection. A process that is stopped keeps its connection, so the heartbeat is looked at too.
+/// It has a connection of its own. The lock that it holds there shows that the process is alive: the server releases it
+/// with the connection. A stopped process keeps its connection, so the heartbeat is checked too.
 final class GroupMember: Sendable {
     /// The first half of the advisory locks of members; the second is the member's id.
     static let lockClass: Int32 = 0x5553_4C4C
@@ -22,7 +22,7 @@ final class GroupMember: Sendable {
         var error: PostgresError?
     }
 
-    /// Raised when there may be news: records, members, an error, and now and then to be safe.
+    /// Raised when something may have changed: records, members, an error, and periodically as a fallback.
     let signal = Signal()
     private let ended = Latch<Void>()
     private let state = Mutex(State())
@@ -64,10 +64,10 @@ final class GroupMember: Sendable {
     /// The member's id, once it has joined.
     var identifier: Int32? { state.withLock { $0.identifier } }
 
-    /// What the last try ended with, while the thread is not connected.
+    /// The error of the last attempt, while the thread is not connected.
     var error: PostgresError? { state.withLock { $0.error } }
 
-    /// Whether the member was given up by the others; told once, after which it joins again under a new id.
+    /// Whether the other members expired this one; reported once, after which it joins again under a new id.
     func takeExpiry() -> Bool {
         state.withLock { state in
             defer { state.isExpired = false }
@@ -88,10 +88,10 @@ final class GroupMember: Sendable {
         state.withLock { $0.isShareDue || $0.isExpired || $0.identifier != identifier }
     }
 
-    /// Makes the next look at the group due.
+    /// Makes the next check of the group due.
     func setShareDue() { state.withLock { $0.isShareDue = true } }
 
-    /// The database does not know this member any more.
+    /// Notes that the database no longer knows this member.
     func expire(_ identifier: Int32) {
         state.withLock { state in
             guard state.identifier == identifier else { return }
@@ -143,7 +143,7 @@ final class GroupMember: Sendable {
         ended.open()
     }
 
-    /// Connects, listens and joins, as far as that is still to do.
+    /// Connects, listens and joins, as far as still needed.
     private func prepare(_ link: PostgresLink) throws(PostgresError) {
         if !link.isConnected {
             try link.connect()
@@ -151,7 +151,8 @@ final class GroupMember: Sendable {
             if group != nil, let channel = try groupChannel(link) { channels += "LISTEN \(channel);" }
             try link.execute(channels, "listening for records")
             if let identifier {
-                // Others may have seen the lock free and taken the partitions; then the next look says so.
+                // Others may have found the lock free and taken the partitions; then the next check of the group shows
+                // it.
                 let lock = "SELECT pg_advisory_lock(\(Self.lockClass), $1)"
                 _ = try link.query(lock, [.int4(identifier)], "taking the member's lock again")
                 setShareDue()
@@ -175,7 +176,7 @@ final class GroupMember: Sendable {
         return try link.query(sql, [.text(group)], "naming the group's channel").text(0, 0)
     }
 
-    /// Beats, five times in a session at least.
+    /// Sends heartbeats, at least five times per session timeout.
     private func beat(_ link: PostgresLink, _ last: inout ContinuousClock.Instant) throws(PostgresError) {
         guard let identifier, !state.withLock({ $0.isPaused }),
             ContinuousClock.now - last > min(session / 5, .seconds(2))

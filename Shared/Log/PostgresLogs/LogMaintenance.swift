@@ -4,7 +4,8 @@ import Foundation
 import MessageLogs
 import Synchronization
 
-/// Removes what topics do not keep: a thread that asks for the lease now and then, and does one round when it gets it.
+/// Removes records past their topics' retention: a thread that tries to get the lease periodically, and does one round
+/// when it gets it.
 final class LogMaintenance: Sendable {
     private struct State {
         var isStarted = false
@@ -65,7 +66,7 @@ final class LogMaintenance: Sendable {
                 failures = 0
             } catch {
                 guard !isStopped else { return }
-                // It changes nothing that the next does not do; but if none succeeds, the disk fills.
+                // Harmless, because the next round does the same work; but if none succeeds, the disk fills.
                 failures += 1
                 settings.maintenanceFailed(error.description, failures)
             }
@@ -105,7 +106,7 @@ final class LogMaintenance: Sendable {
     ///   - address: of the server.
     ///   - settings: of the log.
     ///   - pipe: wakes the thread.
-    ///   - pauses: whether it works at most half of the time: nobody waits for it, and others want the server.
+    ///   - pauses: whether it works at most half of the time, because nobody waits for it and others need the server.
     ///   - isStopped: whether to end before the next statement.
     /// - Returns: false when another process has the lease.
     /// - Throws: `PostgresError`; `.cancelled` when it was ended.
@@ -119,7 +120,7 @@ final class LogMaintenance: Sendable {
         let link = PostgresLink(address, patient(settings.connection), pipe)
         defer { link.disconnect() }
         try link.connect()
-        // A process that is stopped in the middle must not keep the lease.
+        // A process that is stopped halfway must not keep the lease.
         try link.execute("SET idle_session_timeout = 60000", "limiting the lease")
         guard try link.query(lock, [.int8(lease)], "asking for the lease").bool(0, 0) else { return false }
         for step in steps(settings) {
@@ -144,7 +145,7 @@ final class LogMaintenance: Sendable {
     private struct Step {
         let sql: String
         let parameters: [PostgresValue]
-        /// Run again until it gives 0.
+        /// Whether to run it again until it returns 0.
         let isRepeated: Bool
     }
 
@@ -164,8 +165,8 @@ final class LogMaintenance: Sendable {
 
     /// Deletes some thousand records that are too old, oldest first, and moves the low watermarks with them.
     ///
-    /// Times grow with offsets, so each partition's oldest records are looked at and no further. The partitions are locked
-    /// in the order in which appends lock them.
+    /// Times grow with offsets, so only each partition's oldest records are examined. The partitions are locked in the
+    /// order in which appends lock them.
     private static let retain = """
         WITH expired AS (
             SELECT p.id, o.record_offset
@@ -196,10 +197,10 @@ final class LogMaintenance: Sendable {
         SELECT count(*) FROM removed
         """
 
-    /// Cleans the compacted partition that has the most to clean, and gives 1 when there was one.
+    /// Cleans the compacted partition that has the most to clean, and returns 1 when there was one.
     ///
-    /// Of each key only the newest record stays, and a deletion goes when it is old. The partition's row comes last: appends
-    /// wait for whoever has changed it.
+    /// Only the newest record of each key is kept, and tombstones are removed when they are old. The partition's row
+    /// comes last, because appends wait for a transaction that has changed it.
     private static let compact = """
         WITH dirty AS (
             SELECT p.id, p.next_offset AS upto
@@ -231,7 +232,7 @@ final class LogMaintenance: Sendable {
         SELECT count(*) FROM dirty
         """
 
-    /// Forgets which appends took effect, after a time in which nobody asks any more.
+    /// Forgets which appends took effect, once nobody will query them any more.
     private static let forget = """
         WITH forgotten AS (
             DELETE FROM userllm_log.appends WHERE appended_at < now() - interval '10 minutes' RETURNING 1

@@ -3,11 +3,12 @@ import PostgresClient
 extension SchemaMigration {
     /// The message log's tables and functions, in the schema `userllm_log`.
     ///
-    /// A record's offset is taken under its partition's row lock by the statement that inserts it, so commit order is
-    /// offset order, and a reader never sees a gap fill in later. What must happen together is one function, so one
-    /// statement: no transaction of ours is ever open while a process is stopped, and a batch costs one round trip.
+    /// A record's offset is assigned under its partition's row lock by the statement that inserts it. So commit order
+    /// is offset order, and a reader never sees a gap filled later. What must happen together is one function, and so
+    /// one statement: no transaction of ours is ever open while a process is stopped, and a batch costs one round trip.
     ///
-    /// Locks are taken in one order everywhere: a group's advisory lock, `group_offsets` by partition, `partitions` by id.
+    /// Locks are taken in one order everywhere: a group's advisory lock, `group_offsets` by partition, `partitions` by
+    /// id.
     static let messageLog = SchemaMigration(
         name: "the message log",
         schema: "userllm_log",
@@ -76,8 +77,10 @@ extension SchemaMigration {
 
         """
 
-    /// `appends` tells of commits too, and who asks about a statement leaves a refusal there: the statement can then take
-    /// effect no more, and who asks again, because that answer was lost as well, is told the same.
+    /// Records commits in `appends` too, and the refusals of statements whose outcome was queried.
+    ///
+    /// A query about a statement's outcome leaves a refusal there: the statement can
+    /// then no longer take effect, and a repeated query, because that reply was lost as well, gets the same answer.
     private static let outcomes = """
         ALTER TABLE userllm_log.appends ADD COLUMN is_refused bool NOT NULL DEFAULT false;
         DROP FUNCTION userllm_log.fence(text, int4, int4[]);

@@ -21,7 +21,7 @@ extension PostgresLog {
         _ = try await checkCleanup(of: topics.cleanups)
     }
 
-    /// Compares what the topics' rows say with what the topics are to do with old records.
+    /// Compares the topics' rows with the specified cleanup policies.
     public func checkCleanup(
         of topics: [String: TopicSpecification.Cleanup]
     ) async throws(StreamError) -> [String] {
@@ -93,7 +93,7 @@ extension PostgresLog {
         return (row.int8(0, 0), row.int8(0, 1))
     }
 
-    /// The offsets a group will go on from; a partition without a commit is missing.
+    /// The offsets from which a group resumes; a partition without a commit is missing.
     public func committedOffsets(group: String, topic: String) async throws(StreamError) -> [TopicPartition: Int64] {
         let entry = try await self.topic(topic)
         let rows = try await ask { connection throws(PostgresError) in
@@ -114,7 +114,8 @@ extension PostgresLog {
 
     /// How many records of each partition a group has still to read.
     ///
-    /// Counted by offsets, so a compacted topic's removed records count too, but not when none are left behind the offset.
+    /// Counted by offsets, so removed records of a compacted topic count too, but not when no records remain after the
+    /// offset.
     public func lags(group: String, topic: String) async throws(StreamError) -> [TopicPartition: Int64] {
         let entry = try await self.topic(topic)
         let rows = try await ask { connection throws(PostgresError) in
@@ -150,7 +151,7 @@ extension PostgresLog {
 }
 
 extension TopicSpecification.Cleanup {
-    /// After how long records are deleted; nil when the newest of each key stays.
+    /// The retention time; nil for a compacted topic.
     fileprivate var retentionMilliseconds: Int64? {
         switch self {
         case .compact: nil

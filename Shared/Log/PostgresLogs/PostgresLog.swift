@@ -12,20 +12,20 @@ public struct PostgresLogSettings: Sendable {
     public var maximumRecordByteCount: Int
     /// The largest batch that a subscription gives, unless one record is larger.
     public var maximumBatchByteCount: Int
-    /// How long `append` and `commit` try again while the server is away.
+    /// How long `append` and `commit` retry while the server is unreachable.
     public var appendTimeout: Duration
-    /// How long `next` and the questions try again while the server is away.
+    /// How long `next` and queries retry while the server is unreachable.
     public var readTimeout: Duration
-    /// How often a reader looks for records although nobody told it of any.
+    /// How often a reader polls for records although no notification arrived.
     public var pollInterval: Duration
-    /// How often old records are removed; every process asks, and one at a time does it.
+    /// How often old records are removed; every process tries, and one at a time does it.
     public var maintenanceInterval: Duration
-    /// How long the deletion of a key is kept in a compacted topic, for readers that are behind.
+    /// How long tombstones are kept in a compacted topic, for readers that lag behind.
     public var tombstoneRetention: Duration
     /// A compacted partition is cleaned once it has this many new records, and as many as half of what it held.
     public var compactionThreshold: Int
-    /// Told why a removal of old records failed, and how many have failed one after another; called on a thread that may
-    /// not wait.
+    /// Receives why a removal of old records failed, and how many have failed in a row; called on a thread that must
+    /// not block.
     public var maintenanceFailed: @Sendable (_ reason: String, _ count: Int) -> Void
 
     /// Makes settings.
@@ -66,7 +66,7 @@ public final class PostgresLog: MessageLog {
     private let subscriptions = OpenSubscriptions()
     private let isClosed = Atomic<Bool>(false)
 
-    /// Connects, and makes the log's schema when it is not there.
+    /// Connects, and creates the log's schema if it does not exist.
     ///
     /// - Parameters:
     ///   - address: a `postgresql://` URL or a `key=value` text.
@@ -98,7 +98,7 @@ public final class PostgresLog: MessageLog {
         for batch in try await batches(records, maximumCount: 10_000) { try await appender.append(batch) }
     }
 
-    /// The records as the database takes them, in as many pieces as the limit asks for.
+    /// The records in the database's format, in as many pieces as the limit requires.
     func batches(_ records: [OutgoingRecord], maximumCount: Int = .max) async throws(StreamError) -> [AppendBatch] {
         var batches: [AppendBatch] = []
         var batch = AppendBatch()
@@ -131,7 +131,7 @@ public final class PostgresLog: MessageLog {
         return partitions[Int(Partitioner.partition(of: key, count: Int32(partitions.count)))]
     }
 
-    /// A topic that must be there.
+    /// The entry of a topic that must exist.
     func topic(_ name: String) async throws(StreamError) -> TopicEntry {
         try checkOpen()
         if let known = topics.known(name) { return known }
@@ -161,8 +161,9 @@ public final class PostgresLog: MessageLog {
         return subscription
     }
 
-    /// Reads the live records of a partition up to its end at the time of the call; a transaction that is adding records
-    /// now is always waited for, for it takes no longer than a commit.
+    /// Reads the live records of a partition up to its end at the time of the call.
+    ///
+    /// It always waits for a transaction that is adding records now, which takes no longer than a commit.
     public func replay(
         _ partition: TopicPartition,
         last count: Int64?,
@@ -199,7 +200,7 @@ public final class PostgresLog: MessageLog {
         }
         var records = try await piece(from: count.map { max(0, end - $0) } ?? 0)
         while let last = records.last {
-            // The next piece is read while this one is worked on.
+            // The next piece is read while this one is processed.
             async let following = piece(from: last.offset + 1)
             try await body(records)
             records = try await following
@@ -217,7 +218,7 @@ public final class PostgresLog: MessageLog {
         return partitions[Int(partition.partition)]
     }
 
-    /// Removes old records now, instead of at the next turn of the background thread.
+    /// Removes old records now, instead of in the background thread's next round.
     ///
     /// - Returns: false when another process is doing it.
     @discardableResult
@@ -227,12 +228,12 @@ public final class PostgresLog: MessageLog {
         }
     }
 
-    /// A connection that was given up would open again at its next use.
+    /// Throws once the log is closed, because a closed connection would open again at its next use.
     func checkOpen() throws(StreamError) {
         if isClosed.load(ordering: .acquiring) { throw .closed }
     }
 
-    /// Ends all work and gives up all connections.
+    /// Ends all work and closes all connections.
     public func close() async {
         isClosed.store(true, ordering: .releasing)
         maintenance.stop()

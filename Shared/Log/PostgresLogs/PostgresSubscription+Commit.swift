@@ -23,7 +23,7 @@ extension PostgresSubscription {
         }
     }
 
-    /// What a commit is without transactions: a process that ends in the middle has lost what the batch produced.
+    /// A commit without a transaction: a process that ends halfway has lost what the batch produced.
     private func commitApart(
         _ offsets: [TopicPartition: Int64],
         _ outputs: [OutgoingRecord],
@@ -61,9 +61,9 @@ extension PostgresSubscription {
         for source in order { places[source.identifier]?.committed = source.next }
     }
 
-    /// One transaction.
+    /// Runs one transaction.
     ///
-    /// When the connection breaks before the answer, the database is asked whether it took effect.
+    /// When the connection breaks before the reply, the database is queried whether it took effect.
     private func send(_ parameters: [PostgresValue], _ group: String) async throws(StreamError) {
         let deadline = ContinuousClock.now + settings.appendTimeout
         var backoff = Backoff.ofServer
@@ -95,9 +95,9 @@ extension PostgresSubscription {
         }
     }
 
-    /// After a commit that failed: the reader drops what it made since, and reads on from the last commit.
+    /// Rewinds after a failed commit: the reader drops what it has made since, and continues from the last commit.
     ///
-    /// The partitions are forgotten; the next look at the group gives back those that are still this member's.
+    /// The partitions are forgotten; the next check of the group returns those that are still this member's.
     private func goBack(_ partitions: some Sequence<TopicPartition>) {
         var again: [TopicPartition] = []
         for partition in partitions {

@@ -5,9 +5,9 @@ import Synchronization
 
 /// A reader of the log over PostgreSQL.
 ///
-/// A member of a group asks the database for its share of the partitions when something in the group changed, and at every
-/// heartbeat; what is to be given up is given up between two batches. Offsets are committed under the epoch in which the
-/// partition was taken, so that a member that was given up cannot commit any more.
+/// A member of a group asks the database for its share of the partitions when the group has changed, and at every
+/// heartbeat; partitions are given up between two batches. Offsets are committed under the epoch in which the partition
+/// was taken, so that an expired member can no longer commit.
 actor PostgresSubscription: Subscription {
     /// What this member knows of one of its partitions.
     struct Place {
@@ -16,7 +16,7 @@ actor PostgresSubscription: Subscription {
         /// The offset in the database; nil before the first commit.
         var committed: Int64?
         let low: Int64
-        /// Where reading goes on; nil while the reader has not said where.
+        /// The next offset to read; nil while the reader has not set one.
         var position: Int64?
     }
 
@@ -35,9 +35,9 @@ actor PostgresSubscription: Subscription {
     var events: [SubscriptionEvent] = []
     /// Partitions that the reader knows of and has not resumed.
     private var held: Set<TopicPartition> = []
-    /// What the reader has resumed, from any task, and what it knows to be behind the group.
+    /// Partitions that the reader has resumed, from any task, with the low-water marks that it knows.
     private nonisolated let resumed = Mutex<[TopicPartition: Int64]>([:])
-    /// Offsets of a reader that keeps its own which the group does not know yet.
+    /// Offsets of a reader that keeps its own, which were not yet sent to the group as advisory commits.
     private var unadvised: [Int32: Int64] = [:]
     var isClosed = false
 
@@ -80,7 +80,7 @@ actor PostgresSubscription: Subscription {
             if let error = member.error {
                 guard error.kind != .configuration, ContinuousClock.now <= deadline else { throw StreamError(error) }
             } else {
-                // The time runs from when the server was last heard, however long nothing has come before.
+                // The timeout runs from the last contact with the server, however long no event has come before.
                 deadline = .now + settings.readTimeout
             }
             await member.signal.wait()
@@ -88,7 +88,7 @@ actor PostgresSubscription: Subscription {
         return nil
     }
 
-    /// Holds partitions from the moment the reader hears of them.
+    /// Holds partitions from the moment their assignment is reported to the reader.
     private func told(_ event: SubscriptionEvent) -> SubscriptionEvent {
         guard options.holdsNewPartitions else { return event }
         switch event {
@@ -104,7 +104,8 @@ actor PostgresSubscription: Subscription {
         return event
     }
 
-    /// Floors say nothing new but where records are gone: offsets and outputs are of one transaction of the database.
+    /// The low-water marks matter only where records are gone: the database commits offsets and outputs in one
+    /// transaction.
     nonisolated func resume(_ partitions: [TopicPartition], notBefore floors: [TopicPartition: Int64]) {
         resumed.withLock { resumed in
             for partition in partitions { resumed[partition] = floors[partition] ?? 0 }
@@ -129,7 +130,7 @@ actor PostgresSubscription: Subscription {
         identifier = current
         guard member.takeShareDue() || !surplus.isEmpty else { return }
         try await askForShare(current, releasing: [], until: deadline)
-        // The batch before is dealt with, or the reader would not ask for an event.
+        // The previous batch is processed, or the reader would not ask for an event.
         if !surplus.isEmpty, !isClosed { try await askForShare(current, releasing: surplus, until: deadline) }
     }
 
@@ -158,7 +159,7 @@ actor PostgresSubscription: Subscription {
         take(rows, released: Set(released))
     }
 
-    /// Compares what the database says with what this member thought.
+    /// Compares the database's assignment with what this member assumed.
     private func take(_ rows: PostgresResult, released: Set<Int32>) {
         var owned: Set<Int32> = []
         var counts: [String: Int32] = [:]
@@ -216,13 +217,13 @@ actor PostgresSubscription: Subscription {
             let records = try await fetch(options.maximumBatchCount, until: .now)
             return records.isEmpty || isClosed ? nil : Batch(records: records)
         } catch {
-            // A database that is away is waited for in `next`, which a stop ends.
+            // `next` waits for an unreachable database, and a stop ends that wait.
             guard case .unavailable = error else { throw error }
             return nil
         }
     }
 
-    /// The member's heart beats on its own thread; but what is to go to others is given up only when the reader asks.
+    /// Heartbeats run on their own thread; but partitions that are to move are given up only when the reader asks.
     func eventBesideRecords() async throws(StreamError) -> SubscriptionEvent? {
         guard !isClosed else { return nil }
         do throws(StreamError) {
@@ -244,7 +245,7 @@ actor PostgresSubscription: Subscription {
         return Batch(records: records)
     }
 
-    /// What is there now, after which reading goes on behind it.
+    /// The records available now; reading then continues after them.
     private func fetch(_ count: Int, until deadline: ContinuousClock.Instant) async throws(StreamError) -> [Record] {
         let floors = resumed.withLock { resumed in
             defer { resumed = [:] }
@@ -274,7 +275,7 @@ actor PostgresSubscription: Subscription {
         } catch {
             throw StreamError(error)
         }
-        // Who only follows the end has nothing to lose there.
+        // A reader that only follows the end has nothing to lose there.
         if group != nil, let (identifier, low) = found.gone.first, let place = places[identifier] {
             throw .offsetGone(place.partition, committed: place.position ?? 0, low: low)
         }
@@ -302,19 +303,19 @@ actor PostgresSubscription: Subscription {
         }
     }
 
-    /// Tells the group where this reader goes on, for tools that show lag: whoever had the partitions before may have ended
-    /// between its own commit and the group's.
+    /// Tells the group this reader's offsets, for tools that show lag: the previous owner of the partitions may have
+    /// ended between its own commit and the group's.
     private func advise(_ group: String) async {
         var offsets: [TopicPartition: Int64] = [:]
         for (identifier, offset) in unadvised {
             if let place = places[identifier] { offsets[place.partition] = offset }
         }
         unadvised = [:]
-        // It is advice: what does not get through now comes with the next batch.
+        // An advisory commit: offsets that do not get through now come with the next batch.
         try? await commit(offsets, AppendBatch(), group)
     }
 
-    /// Takes all partitions, from the first record that is younger.
+    /// Takes all partitions, from the first record that is younger than the given age.
     func startTail(since: Duration) async throws(StreamError) {
         let partitions = topics.flatMap(\.partitions)
         let rows: PostgresResult

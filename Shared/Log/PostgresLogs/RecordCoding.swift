@@ -1,7 +1,7 @@
 import PostgresClient
 import MessageLogs
 
-/// Headers as the `headers` column keeps them: for each a 16-bit length and the name, a 32-bit length and the value.
+/// The format of the `headers` column: for each header a 16-bit length and the name, a 32-bit length and the value.
 enum HeaderCoding {
     static func encode(_ headers: [Header]) -> [UInt8]? {
         guard !headers.isEmpty else { return nil }
@@ -16,7 +16,7 @@ enum HeaderCoding {
         return bytes
     }
 
-    /// The headers; what is cut off or damaged is left out.
+    /// The headers; truncated or damaged ones are left out.
     static func decode(_ bytes: [UInt8]?) -> [Header] {
         var rest = (bytes ?? [])[...]
         func take(_ count: Int) -> ArraySlice<UInt8>? {

@@ -1,7 +1,7 @@
 import PostgresClient
 import MessageLogs
 
-/// One look for records of several partitions.
+/// One query for records of several partitions.
 struct RecordFetch: Sendable {
     /// For each partition's id the first offset to read.
     let positions: [Int32: Int64]
@@ -14,21 +14,22 @@ struct RecordFetch: Sendable {
     struct Found: Sendable {
         /// The records, in order within each partition.
         var records: [Record] = []
-        /// Partitions, by id, that lost records at the position to retention, with the first offset that is left.
+        /// Partitions, by id, whose records at the position were removed by retention, with the first offset that
+        /// remains.
         var gone: [Int32: Int64] = [:]
     }
 
-    /// Looks once.
+    /// Runs the query once.
     ///
-    /// A sixteenth of the batch is shared evenly by the partitions that have records, so none waits behind another. The rest
-    /// goes to one after the other, in an order of chance: of a partition that is far behind many records come at once,
-    /// and a reader that works by key can join what it does for one. The number of bytes is shared evenly, but each
-    /// partition in the batch gives at least one record.
+    /// A sixteenth of the batch is shared evenly by the partitions that have records, so none waits behind another. The
+    /// rest goes to one partition after another, in random order: a partition that lags far behind then delivers many
+    /// records at once, and a reader that works by key can combine its work on them. The number of bytes is shared
+    /// evenly, but each partition in the batch gives at least one record.
     func run(
         _ connection: PostgresConnection,
         _ topics: TopicDirectory
     ) async throws(PostgresError) -> Found {
-        // More partitions than records fit in a batch take turns by chance, or the last would wait for ever.
+        // With more partitions than records fit in a batch, they take turns at random, or the last would wait forever.
         let partitions = positions.keys.shuffled()
         let rows = try await connection.query(
             Self.sql,

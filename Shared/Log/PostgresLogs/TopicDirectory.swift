@@ -10,7 +10,7 @@ struct TopicEntry: Sendable {
     let partitions: [Int32]
 }
 
-/// What is known of topics; they never change once they are there, so what was read once stays.
+/// A cache of topics; they never change once they exist, so what was read once stays valid.
 final class TopicDirectory: Sendable {
     private struct State {
         var topics: [String: TopicEntry] = [:]
@@ -22,10 +22,10 @@ final class TopicDirectory: Sendable {
     /// A topic that was read before.
     func known(_ name: String) -> TopicEntry? { state.withLock { $0.topics[name] } }
 
-    /// Which partition an id names; those of topics that were found are known.
+    /// The partition that an id names; those of topics that were found are known.
     func place(_ partition: Int32) -> TopicPartition? { state.withLock { $0.places[partition] } }
 
-    /// A topic, read from the database when it is not known; nil when there is none.
+    /// A topic, read from the database when it is not cached; nil when there is none.
     func find(_ name: String, _ connection: PostgresConnection) async throws(PostgresError) -> TopicEntry? {
         if let topic = known(name) { return topic }
         let rows = try await connection.query(

@@ -20,7 +20,7 @@ public struct DatasetError: Error, Sendable, Equatable, CustomStringConvertible 
         self.reason = reason
     }
 
-    /// Such as `ratings.dat:12: rating "x" is not a number from 0 to 10`.
+    /// For example `ratings.dat:12: rating "x" is not a number from 0 to 10`.
     public var description: String {
         var text = ""
         if let file { text += line.map { "\(file):\($0): " } ?? "\(file): " }
@@ -29,12 +29,12 @@ public struct DatasetError: Error, Sendable, Equatable, CustomStringConvertible 
         return Self.plain(text + reason)
     }
 
-    /// The error about a field of an object that is there twice: readers of JSON differ in which they take.
+    /// The error for a field that occurs twice in an object: JSON readers differ in which one they take.
     static func givenTwice(_ field: String) -> DatasetError {
         DatasetError(field: field, reason: "is given twice in one object; keep one")
     }
 
-    /// With the way out where a value is none of JSON's, as Python writes it.
+    /// Adds advice when a value is one of Python's that JSON does not have.
     func advised() -> DatasetError {
         guard let value, ["NaN", "Infinity", "-Infinity", "nan"].contains(where: value.hasPrefix) else { return self }
         var error = self
@@ -42,7 +42,7 @@ public struct DatasetError: Error, Sendable, Equatable, CustomStringConvertible 
         return error
     }
 
-    /// Without control characters, which a file may have and a terminal obeys.
+    /// Escapes control characters, which a file may contain and a terminal would interpret.
     private static func plain(_ text: String) -> String {
         var plain = ""
         for scalar in text.unicodeScalars {

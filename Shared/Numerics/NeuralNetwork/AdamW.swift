@@ -3,10 +3,10 @@ import Foundation
 import Synchronization
 public import Tensors
 
-/// Adam with decoupled weight decay, and clipping of the gradients' global norm.
+/// Adam with decoupled weight decay and gradient clipping by global norm.
 ///
 /// Only trainable parameters have moments. A parameter without a gradient in a step keeps its value and its moments.
-/// Work is spread over threads by parameter; sums run in a fixed order, so that equal gradients give equal bits.
+/// Work is split over threads by parameter; sums run in a fixed order, so equal gradients give bit-identical results.
 ///
 /// - Source: arXiv 1711.05101.
 public final class AdamW {
@@ -14,9 +14,9 @@ public final class AdamW {
     public struct Group {
         /// The parameters; frozen ones are skipped.
         public let parameters: [Parameter]
-        /// What the learning rate is multiplied by.
+        /// The factor on the learning rate.
         public let learningRateScale: Float
-        /// The share of a weight that a step at learning rate 1 takes away.
+        /// The fraction of a weight that a step at learning rate 1 removes.
         public let weightDecay: Float
 
         /// Makes a group.
@@ -46,13 +46,13 @@ public final class AdamW {
         let second: Tensor
     }
 
-    /// Makes an optimizer with moments of zero.
+    /// Makes an optimizer with zero moments.
     ///
     /// - Parameters:
-    ///   - groups: what is trained.
-    ///   - betas: how much of the first and second moment a step keeps.
+    ///   - groups: the parameters to train.
+    ///   - betas: decay rates of the first and second moment.
     ///   - epsilon: added to the root of the second moment.
-    ///   - maximumNorm: gradients are scaled down to this norm over all parameters; nil never.
+    ///   - maximumNorm: gradients are clipped to this norm over all parameters; nil disables clipping.
     public init(groups: [Group], betas: (Float, Float) = (0.9, 0.999), epsilon: Float = 1e-8, maximumNorm: Float? = 1) {
         (beta1, beta2) = betas
         self.epsilon = epsilon
@@ -72,10 +72,10 @@ public final class AdamW {
         }
     }
 
-    /// The parameters it trains.
+    /// The parameters that this optimizer trains.
     public var parameters: [Parameter] { slots.map(\.parameter) }
 
-    /// Changes the parameters by the sum of the gradients that several graphs found.
+    /// Updates the parameters with the sum of the gradients from several graphs.
     ///
     /// - Parameters:
     ///   - graphs: after their backward passes; the sum is left in the first one that has a gradient.
@@ -87,15 +87,15 @@ public final class AdamW {
         return step(gradients: gradients, learningRate: learningRate)
     }
 
-    /// Changes the parameters by the sums of given gradients.
+    /// Updates the parameters with the sums of the given gradients.
     ///
     /// - Parameters:
-    ///   - gradients: for each of `parameters` its gradients, one per shard, added up in this order into the first of
-    ///     them. An empty list leaves a parameter as it is.
+    ///   - gradients: for each of `parameters` its gradients, one per shard, summed in this order into the first of
+    ///     them. An empty list leaves a parameter unchanged.
     ///   - learningRate: of this step.
-    ///   - threads: on which the work is spread; the result does not depend on it.
-    /// - Returns: the norm of the summed gradient over all parameters, before clipping. When it is not a finite number,
-    ///   nothing was changed and the step does not count.
+    ///   - threads: the number of threads to use; the result does not depend on it.
+    /// - Returns: the norm of the summed gradient over all parameters, before clipping. When it is not finite, nothing
+    ///   was changed and the step is not counted.
     @discardableResult
     public func step(gradients: [[Tensor]], learningRate: Float, threads: Int = 1) -> Float {
         let squares = spread(over: threads) { index in
@@ -132,7 +132,7 @@ public final class AdamW {
         return norm
     }
 
-    /// Runs the body for each parameter, and gives what it returned in the parameters' order.
+    /// Runs the body for each parameter and returns the results in the order of the parameters.
     private func spread(over threads: Int, _ body: @Sendable (Int) -> Double) -> [Double] {
         let count = slots.count
         guard threads > 1, count > 1 else { return (0..<count).map(body) }
@@ -161,7 +161,7 @@ public final class AdamW {
         }
     }
 
-    /// Takes over the moments of a checkpoint; training goes on with the same bits.
+    /// Restores the moments of a checkpoint; training then continues bit-identically.
     ///
     /// - Throws: `SafeTensorsError` when a tensor is missing or has another shape; then nothing was changed.
     public func restore(_ saved: SafeTensors, stepCount: Int) throws(SafeTensorsError) {

@@ -2,22 +2,22 @@ import Foundation
 import JSON
 public import Tensors
 
-/// A folder that holds a model's weights, its configuration, and how far its training has come.
+/// A folder with a model's weights, its configuration and its training progress.
 ///
 /// ```
 /// model.safetensors       the parameters, by name
 /// config.json             the model's configuration
-/// training.json           step count and what else the training loop keeps
-/// optimizer.safetensors   the moments, when training will go on
-/// average.safetensors     the moving average of the weights, when there is one and training will go on
+/// training.json           step count and other state of the training loop
+/// optimizer.safetensors   the moments, when training will be resumed
+/// average.safetensors     the moving average of the weights, when there is one and training will be resumed
 /// ```
-/// It is written whole or not at all: a failed or interrupted write leaves the folder that was there before.
+/// Writes are atomic: a failed or interrupted write leaves the previous folder in place.
 public struct Checkpoint: Sendable {
     /// Why a checkpoint cannot be used.
     public enum Failure: Error, CustomStringConvertible {
-        /// There is no such folder.
+        /// The folder does not exist.
         case noFolder(String)
-        /// A file is missing: the folder is no checkpoint, or half of one.
+        /// A file is missing: the folder is not a checkpoint, or is incomplete.
         case missingFile(folder: String, file: String)
         /// A JSON file does not have the expected content.
         case malformed(path: String, reason: String)
@@ -45,7 +45,7 @@ public struct Checkpoint: Sendable {
     private static let average = "average.safetensors"
     private static let configuration = "config.json"
     private static let training = "training.json"
-    /// The most bytes of a JSON file.
+    /// Maximum size of a JSON file in bytes.
     private static let longestJSON = 1 << 20
 
     /// The folder.
@@ -62,15 +62,15 @@ public struct Checkpoint: Sendable {
         }
     }
 
-    /// Writes a checkpoint in place of the one that is there.
+    /// Writes a checkpoint, replacing the existing one.
     ///
     /// - Parameters:
-    ///   - folder: where.
-    ///   - parameters: all parameters, frozen ones too.
+    ///   - folder: the destination.
+    ///   - parameters: all parameters, including frozen ones.
     ///   - configuration: for `config.json`.
     ///   - training: for `training.json`: epoch, position, random generators.
-    ///   - optimizer: its moments are kept when training may go on; nil for a finished model.
-    ///   - average: kept beside the weights when training may go on; nil for none.
+    ///   - optimizer: its moments are saved if training may be resumed; nil for a finished model.
+    ///   - average: saved beside the weights if training may be resumed; nil for none.
     /// - Throws: `SafeTensorsError`, `DurableFolder.Failure`, or what encoding throws.
     public static func write(
         to folder: String,
@@ -97,26 +97,26 @@ public struct Checkpoint: Sendable {
         try readJSON(type, Self.configuration)
     }
 
-    /// Reads what the training loop kept.
+    /// Reads the saved state of the training loop.
     ///
     /// - Throws: `Checkpoint.Failure`.
     public func training<Value: Codable>(as type: Value.Type) throws(Failure) -> Value {
         try readJSON(Progress<Value>.self, Self.training).training
     }
 
-    /// The file of the weights, from which a model of the configuration can be made.
+    /// The weights file, from which a model with this configuration can be made.
     ///
     /// - Throws: `SafeTensorsError` when the file is damaged.
     public func weights() throws(SafeTensorsError) -> SafeTensors { try SafeTensors(path: "\(folder)/\(Self.model)") }
 
-    /// Reads the weights into parameters of the same names and shapes, all finite: none is touched when one differs.
+    /// Loads the weights into parameters of the same names and shapes, all finite; on a mismatch none is changed.
     ///
     /// - Throws: `SafeTensorsError` that names the parameter.
     public func load(into parameters: [Parameter]) throws(SafeTensorsError) {
         try weights().load(into: parameters.map(\.named))
     }
 
-    /// Reads the optimizer's moments and step count, so that training goes on with the same bits.
+    /// Restores the optimizer's moments and step count; training then continues bit-identically.
     ///
     /// - Throws: `Checkpoint.Failure` when it was written without an optimizer, or `SafeTensorsError`.
     public func load(into optimizer: AdamW) throws {
@@ -132,7 +132,7 @@ public struct Checkpoint: Sendable {
         try optimizer.restore(SafeTensors(path: "\(folder)/\(Self.optimizer)"), stepCount: steps)
     }
 
-    /// Reads the moving average of the weights.
+    /// Restores the moving average of the weights.
     ///
     /// - Throws: `Checkpoint.Failure` when it was written without one, or `SafeTensorsError`.
     public func load(into average: WeightAverage) throws {

@@ -2,27 +2,27 @@ import Concurrency
 import Synchronization
 public import Tensors
 
-/// One step of training after another, each batch split into shards that run on a thread each.
+/// Runs training steps, each with its batch split into shards that run on one thread each.
 ///
-/// The number of shards is part of the arithmetic, as dropout masks and sums depend on it: the same seed and shards give
-/// the same bits, whatever the number of processors. Blocks the calling thread.
+/// The number of shards is part of the arithmetic, as dropout masks and sums depend on it: the same seed and shards
+/// give bit-identical results on any number of processors. Blocks the calling thread.
 public final class DataParallelTrainer {
-    /// What a step found.
+    /// The result of a step.
     public struct Result: Sendable, Equatable {
         /// The sum of the shards' losses.
         public let loss: Float
-        /// The norm of the summed gradient before clipping; not finite when the step was left out.
+        /// The norm of the summed gradient before clipping; not finite when the step was skipped.
         public let gradientNorm: Float
     }
 
     /// The number of shards.
     public let shards: Int
-    /// What changes the parameters.
+    /// The optimizer that updates the parameters.
     public let optimizer: AdamW
     private let seed: UInt64
     private let lanes: [Lane]
 
-    /// The graph of one shard; the lock is what lets it go from thread to thread.
+    /// The graph of one shard; the lock lets it move between threads.
     private final class Lane: Sendable {
         let graph: Mutex<Graph>
 
@@ -34,10 +34,10 @@ public final class DataParallelTrainer {
     /// Makes a trainer.
     ///
     /// - Parameters:
-    ///   - shards: into how many parts each batch is split, usually the number of cores.
-    ///   - optimizer: what changes the parameters.
-    ///   - seed: of all dropout masks.
-    ///   - precision: in which numbers matrix products read their factors.
+    ///   - shards: the number of parts that each batch is split into, usually the number of cores.
+    ///   - optimizer: updates the parameters.
+    ///   - seed: seed of all dropout masks.
+    ///   - precision: the number format of the operands of matrix products.
     public init(shards: Int, optimizer: AdamW, seed: UInt64, precision: Precision = .float32) {
         precondition(shards > 0, "a trainer needs a shard, got \(shards)")
         self.shards = shards
@@ -46,14 +46,14 @@ public final class DataParallelTrainer {
         lanes = (0..<shards).map { Lane(seed: UInt64($0), precision: precision) }
     }
 
-    /// Runs the closure for each shard, and changes the parameters by the sum of the gradients.
+    /// Runs the closure for each shard and updates the parameters with the sum of the gradients.
     ///
     /// - Parameters:
     ///   - learningRate: of this step.
     ///   - loss: builds the loss of a shard, its part of the batch's sum divided by the batch's size; shards run at the
     ///     same time. Nil when the shard has nothing to learn.
-    /// - Returns: the loss before the change, and the gradient's norm.
-    /// - Throws: what a shard threw, of the lowest shard first; then no parameter was changed.
+    /// - Returns: the loss before the update, and the gradient norm.
+    /// - Throws: the error of the lowest-numbered shard that failed; then no parameter was changed.
     public func step(
         learningRate: Float,
         loss: @Sendable (_ graph: Graph, _ shard: Int) throws -> Variable?

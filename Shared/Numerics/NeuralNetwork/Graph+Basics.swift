@@ -7,7 +7,7 @@ extension Graph {
         linear(x, weight: parameter(weight), bias: bias)
     }
 
-    /// The same with a weight that is a variable: a table tied to another use, or computed.
+    /// The same with a weight that is a variable: a tied table, or a computed weight.
     public func linear(_ x: Variable, weight: Variable, bias: Parameter?) -> Variable {
         let (input, w, b) = (x.node, weight.node, bias.map(node(of:)))
         precondition(
@@ -52,7 +52,7 @@ extension Graph {
         }
     }
 
-    /// The sum of two variables of one shape.
+    /// The sum of two variables of the same shape.
     public func add(_ a: Variable, _ b: Variable) -> Variable {
         checkSameShape(a, b)
         let (left, right) = (a.node, b.node)
@@ -63,7 +63,7 @@ extension Graph {
         }
     }
 
-    /// Adds `row` to each block of x of as many values: x of [B * T, d] or [B, T, d], row of [T, d] or [d].
+    /// Adds `row` to each block of x with as many values: x of [B * T, d] or [B, T, d], row of [T, d] or [d].
     public func addRows(_ x: Variable, _ row: Variable) -> Variable {
         let (input, block) = (x.node, row.node)
         precondition(
@@ -80,7 +80,7 @@ extension Graph {
         }
     }
 
-    /// The products of values at the same place.
+    /// The elementwise product.
     public func multiply(_ a: Variable, _ b: Variable) -> Variable {
         checkSameShape(a, b)
         let (left, right) = (a.node, b.node)
@@ -139,7 +139,7 @@ extension Graph {
         }
     }
 
-    /// The sum of all values of x, each times the weight at its place: a scalar.
+    /// The sum of all values of x, each times its own weight: a scalar.
     public func weightedSum(_ x: Variable, weights: [Float]) -> Variable {
         let input = x.node
         let factors = pool.tensor(weights, shape: input.value.shape)

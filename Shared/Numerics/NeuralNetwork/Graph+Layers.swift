@@ -14,7 +14,7 @@ extension Graph {
             pool: pool
         )
         return record(output, from: [input, g, b]) { [unowned self] gradient in
-            // One kernel makes both; what a frozen one of a pair would get goes to a buffer nobody reads.
+            // One kernel computes both; the gradient of a frozen one goes to a scratch buffer.
             var parameters: (gain: Tensor, bias: Tensor)?
             if g.requiresGradient || b.requiresGradient {
                 parameters = (
@@ -55,7 +55,7 @@ extension Graph {
         }
     }
 
-    /// GELU in its tanh form.
+    /// GELU in its tanh approximation.
     public func gelu(_ x: Variable) -> Variable {
         let input = x.node
         return record(Activations.gelu(input.value, pool: pool), from: [input]) { [unowned self] gradient in
@@ -85,7 +85,7 @@ extension Graph {
         }
     }
 
-    /// Drops each value with a probability and scales the others up, while `isTraining`; else gives x itself.
+    /// Zeroes each value with a probability and scales the others up while `isTraining`; otherwise returns x itself.
     public func dropout(_ x: Variable, probability: Float) -> Variable {
         precondition(probability >= 0 && probability < 1, "dropout probability \(probability) is not within 0..<1")
         guard isTraining, probability > 0 else { return x }
@@ -98,13 +98,13 @@ extension Graph {
         }
     }
 
-    /// Turns each head of x, [B, T, heads * dh], by its row's position (rotary embedding, Hugging Face's convention).
+    /// Rotates each head of x, [B, T, heads * dh], by its row's position (rotary embedding, Hugging Face's convention).
     ///
     /// - Parameters:
     ///   - x: [B, T, heads * dh].
     ///   - heads: how many heads a row has.
     ///   - positions: one per row, B * T of them, from 0.
-    ///   - base: of the geometric row of speeds, 10,000 as a rule.
+    ///   - base: base of the geometric sequence of frequencies, usually 10,000.
     /// - Returns: the shape of x.
     public func rotary(_ x: Variable, heads: Int, positions: [Int32], base: Float) -> Variable {
         let input = x.node
@@ -128,7 +128,7 @@ extension Graph {
     ///   - heads: heads of q.
     ///   - keyValueHeads: heads of k and v, a divisor of `heads`.
     ///   - causal: whether query t sees only keys up to t + Tk - Tq.
-    ///   - keyLengths: how many keys of each batch row of q count, nil for all; 0 gives zeros.
+    ///   - keyLengths: the number of valid keys for each batch row of q, nil for all; 0 gives zeros.
     ///   - keyBlocks: which of the K blocks each batch row of q reads; nil when each has its own.
     /// - Returns: [B, Tq, heads * dh].
     public func attention(
@@ -155,7 +155,7 @@ extension Graph {
         return record(attention, q, k, v)
     }
 
-    /// Softmax attention of sequences to themselves that lie end to end, without padding.
+    /// Softmax self-attention over sequences packed end to end, without padding.
     ///
     /// - Parameters:
     ///   - q: [N, heads * dh].

@@ -16,12 +16,12 @@ extension Graph {
         }
     }
 
-    /// Rows of x, [N, d] with leading dimensions flattened, in a given order: [M, d]; -1 gives a row of zeros.
+    /// Rows of x, [N, d] with leading dimensions flattened, in the given order: [M, d]; -1 gives a row of zeros.
     public func gatherRows(_ x: Variable, _ rows: [Int32]) -> Variable {
         gather(x, rows, width: x.node.value.width, shape: [rows.count, x.node.value.width])
     }
 
-    /// Blocks of x, [B, K, d], in a given order: [M, K, d].
+    /// Blocks of x, [B, K, d], in the given order: [M, K, d].
     public func gatherBlocks(_ x: Variable, _ blocks: [Int32]) -> Variable {
         precondition(x.shape.count == 3, "gatherBlocks takes [B, K, d], got \(x.shape)")
         return gather(x, blocks, width: x.shape[1] * x.shape[2], shape: [blocks.count, x.shape[1], x.shape[2]])
@@ -36,7 +36,7 @@ extension Graph {
         }
     }
 
-    /// The same values under another shape, without a copy.
+    /// The same values with another shape, without a copy.
     public func reshaped(_ x: Variable, _ shape: [Int]) -> Variable {
         let input = x.node
         return record(input.value.reshaped(shape), from: [input]) { [unowned self] gradient in
@@ -44,7 +44,7 @@ extension Graph {
         }
     }
 
-    /// Variables with the same leading dimensions side by side along the last.
+    /// Concatenates variables with the same leading dimensions along the last dimension.
     public func concatenate(_ xs: [Variable]) -> Variable {
         precondition(!xs.isEmpty, "concatenate needs a variable")
         for x in xs {
@@ -63,7 +63,7 @@ extension Graph {
         }
     }
 
-    /// Variables of the same width one below the other, [N, d]; a single one as it is.
+    /// Stacks variables of the same width by rows, [N, d]; a single one is returned as is.
     public func stacked(_ xs: [Variable]) -> Variable {
         precondition(!xs.isEmpty, "stacked needs a variable")
         for x in xs { precondition(x.shape.last == xs[0].shape.last, "\(x.shape) does not fit below \(xs[0].shape)") }
@@ -81,7 +81,7 @@ extension Graph {
         }
     }
 
-    /// Some columns of the last dimension.
+    /// A range of columns of the last dimension.
     public func columns(of x: Variable, _ range: Range<Int>) -> Variable {
         let input = x.node
         precondition(range.lowerBound >= 0 && range.upperBound <= input.value.width, "\(range) exceeds \(x.shape)")
@@ -92,7 +92,7 @@ extension Graph {
         }
     }
 
-    /// x, [K, d], once for each of `count` batch rows: [count, K, d].
+    /// Repeats x, [K, d], for each of `count` batch rows: [count, K, d].
     public func repeated(_ x: Variable, times count: Int) -> Variable {
         let input = x.node
         return record(Elementwise.repeated(input.value, count: count, pool: pool), from: [input]) {

@@ -1,15 +1,15 @@
 public import Tensors
 
 extension Graph {
-    /// Cross-entropy of hidden states over a table that serves as the output layer: the sum over rows of weight * loss.
+    /// Cross-entropy of hidden states over a table used as the output layer: the sum over rows of weight * loss.
     ///
-    /// Neither the logits nor their softmax is ever held for all rows, and a row with target -1 costs nothing.
+    /// Neither the logits nor their softmax is ever held for all rows, and rows with target -1 cost nothing.
     ///
     /// - Parameters:
     ///   - x: hidden states, [N, d] with leading dimensions flattened.
     ///   - weight: the table, [V, d]; tied when it is `parameter(_:)` of an embedding table.
     ///   - bias: [V], or nil.
-    ///   - targets: a row of the table for each hidden state; -1 leaves a row out.
+    ///   - targets: the table row of each hidden state's target; -1 skips the row.
     ///   - rowWeights: a weight for each row; nil for 1.
     /// - Returns: a scalar.
     public func crossEntropy(
@@ -43,8 +43,8 @@ extension Graph {
     ///
     /// - Parameters:
     ///   - logits: [N, V] with leading dimensions flattened.
-    ///   - targets: a column for each row; -1 leaves a row out.
-    ///   - allowed: the columns over which each row's softmax runs, its target among them; nil for all columns.
+    ///   - targets: the target column of each row; -1 skips the row.
+    ///   - allowed: the columns that each row's softmax runs over, including its target; nil for all columns.
     ///   - rowWeights: a weight for each row; nil for 1.
     /// - Returns: a scalar.
     public func crossEntropy(
@@ -68,7 +68,7 @@ extension Graph {
         }
     }
 
-    /// Hands on a gradient that was computed for an upstream gradient of 1.
+    /// Passes on a gradient that was computed for an upstream gradient of 1.
     private func deliver(_ gradient: Tensor?, times factor: Float, to node: Node) {
         guard let gradient else { return }
         if factor != 1 { Elementwise.scaleInPlace(gradient, factor) }

@@ -4,12 +4,12 @@ extension Graph {
     /// Self-attention with weights `silu(q k^T + bias) / n`, without a softmax; see `PointwiseAttention`.
     ///
     /// - Parameters:
-    ///   - packed: [N, 3 * d], timelines end to end: values, queries and keys side by side.
+    ///   - packed: [N, 3 * d], timelines packed end to end: values, queries and keys concatenated.
     ///   - positionBias: [heads, P] under `causal`, else [heads, 2 P - 1]; P is at least the longest.
     ///   - timeBias: [heads, buckets], with `times`; nil for none.
     ///   - times: in seconds, one per row, [N].
     ///   - heads: heads of values, queries and keys.
-    ///   - causal: whether a query sees only keys up to its own place.
+    ///   - causal: whether a query sees only keys up to its own position.
     ///   - divisor: n, a constant of the model.
     ///   - lengths: rows of each timeline; their sum is N.
     /// - Returns: [N, d].

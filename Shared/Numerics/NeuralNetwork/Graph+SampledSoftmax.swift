@@ -1,14 +1,14 @@
 public import Tensors
 
 extension Graph {
-    /// Cross-entropy of each row's right vector against negatives that all rows share: the sum over rows.
+    /// Cross-entropy of each row's positive vector against negatives shared by all rows: the sum over rows.
     ///
     /// - Parameters:
     ///   - x: hidden states, [N, d].
     ///   - positives: the vector of each row's target, [N, d].
     ///   - negatives: the vectors of the negatives, [M, d], in the order of `shared.ids`.
-    ///   - targets: what each row's target is; a negative that is the same takes no part in that row.
-    ///   - shared: what the negatives are, and what is added to their logits.
+    ///   - targets: the id of each row's target; a negative with the same id is excluded from that row.
+    ///   - shared: the ids of the negatives, and the biases added to their logits.
     /// - Returns: a scalar; see `SampledCrossEntropy`.
     public func sampledCrossEntropy(
         _ x: Variable,

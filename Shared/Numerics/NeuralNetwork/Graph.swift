@@ -22,19 +22,19 @@ final class Node {
     }
 }
 
-/// A tape of operations on tensors and the gradients of a loss with respect to the parameters they used.
+/// A tape of operations on tensors, and the gradients of a loss with respect to the parameters they used.
 ///
-/// One thread uses a graph at a time; data-parallel training has one per shard. Memory comes from a pool that is kept
-/// over `reset()`, so a step like the one before it allocates none. Where `recording` is false nothing is kept for a
-/// backward pass, and each result's memory is free again as soon as its variable is.
+/// One thread uses a graph at a time; data-parallel training has one per shard. Memory comes from a pool that survives
+/// `reset()`, so a step similar to the one before it allocates nothing. Where `recording` is false, nothing is kept for
+/// a backward pass, and the memory of each result is freed together with its variable.
 ///
 /// An operation whose inputs need no gradient, because all parameters behind them are frozen, is not recorded.
 public final class Graph {
     /// Whether operations are kept for a backward pass.
     public let isRecording: Bool
-    /// Whether dropout drops; false for evaluation and encoding.
+    /// Whether dropout is active; false for evaluation and encoding.
     public var isTraining: Bool
-    /// In which numbers matrix products read their factors.
+    /// The number format of the operands of matrix products.
     public let precision: Precision
 
     let pool = BufferPool()
@@ -57,9 +57,9 @@ public final class Graph {
     /// Makes a graph.
     ///
     /// - Parameters:
-    ///   - recording: whether gradients will be asked for. Also the first value of `isTraining`.
-    ///   - seed: of the dropout masks.
-    ///   - precision: in which numbers matrix products read their factors.
+    ///   - recording: whether gradients will be needed. Also the initial value of `isTraining`.
+    ///   - seed: seed of the dropout masks.
+    ///   - precision: the number format of the operands of matrix products.
     public init(recording: Bool, seed: UInt64, precision: Precision = .float32) {
         isRecording = recording
         self.precision = precision
@@ -67,9 +67,9 @@ public final class Graph {
         self.seed = seed
     }
 
-    /// Forgets all variables and gradients, and keeps their memory for the next step.
+    /// Discards all variables and gradients, and keeps their memory for the next step.
     ///
-    /// - Parameter seed: of the dropout masks from now on; nil goes on with a seed that follows from the present one.
+    /// - Parameter seed: new seed of the dropout masks; nil derives one from the current seed.
     public func reset(seed: UInt64? = nil) {
         tape.removeAll(keepingCapacity: true)
         parameterNodes.removeAll(keepingCapacity: true)
@@ -77,7 +77,7 @@ public final class Graph {
         randomCalls = 0
     }
 
-    /// How often memory was asked of the system so far; the same after each step once steps are alike.
+    /// How often memory was requested from the system so far; stays constant once steps are alike.
     public var allocationCount: Int { pool.allocationCount }
 
     /// Frees the memory that was kept for reuse.
@@ -89,10 +89,10 @@ public final class Graph {
     /// A variable of given values that needs no gradient.
     public func constant(_ values: [Float], shape: [Int]) -> Variable { constant(pool.tensor(values, shape: shape)) }
 
-    /// A variable that holds the tensor itself, not a copy, and needs no gradient.
+    /// A variable that wraps the tensor itself, without a copy, and needs no gradient.
     public func constant(_ tensor: Tensor) -> Variable { Variable(node: Node(tensor, requiresGradient: false)) }
 
-    /// The values of a variable, row by row.
+    /// The values of a variable in row-major order.
     public func values(of variable: Variable) -> [Float] { variable.node.value.values }
 
     /// The tensor of a variable, without copying.
@@ -105,12 +105,12 @@ public final class Graph {
         parameterNodes[ObjectIdentifier(parameter)]?.gradient
     }
 
-    /// Adds the gradients of a scalar loss to those of the parameters behind it, and forgets the operations.
+    /// Adds the gradients of a scalar loss to those of the parameters behind it, and discards the recorded operations.
     public func backward(_ loss: Variable) {
         precondition(isRecording, "backward needs a graph that records")
         precondition(loss.node.value.count == 1, "a loss is a scalar, got the shape \(loss.shape)")
         loss.node.gradient = pool.tensor([1], shape: loss.node.value.shape)
-        // Each entry is dropped when it is done, so that memory kept for it serves the gradients of earlier ones.
+        // Each entry is dropped when it is done, so that its memory can be reused for the gradients of earlier ones.
         while let entry = tape.popLast() {
             guard let gradient = entry.output.gradient else { continue }
             entry.output.gradient = nil
@@ -128,7 +128,7 @@ public final class Graph {
         return node
     }
 
-    /// Makes the result of an operation and, where an input needs a gradient, keeps how to pass it back.
+    /// Makes the result of an operation and, if an input needs a gradient, records its backward function.
     func record(_ value: Tensor, from inputs: [Node], backward: @escaping (Tensor) -> Void) -> Variable {
         let required = isRecording && inputs.contains { $0.requiresGradient }
         let node = Node(value, requiresGradient: required)
@@ -136,9 +136,9 @@ public final class Graph {
         return Variable(node: node)
     }
 
-    /// Where to put the gradient of a node: a tensor, and whether to add to what it holds.
+    /// Where to write the gradient of a node: a tensor, and whether to accumulate into it.
     ///
-    /// Nil when nobody needs it.
+    /// Nil when the gradient is not needed.
     func gradientTarget(_ node: Node) -> (tensor: Tensor, accumulate: Bool)? {
         guard node.requiresGradient else { return nil }
         if let present = ownGradient(of: node) { return (present, true) }
@@ -147,14 +147,14 @@ public final class Graph {
         return (tensor, false)
     }
 
-    /// Where to add the gradient of a node for kernels that only add; zeros at first.
+    /// The gradient of a node for kernels that only accumulate; initially zero.
     func accumulatedGradient(_ node: Node) -> Tensor? {
         guard let (tensor, accumulate) = gradientTarget(node) else { return nil }
         if !accumulate { tensor.fill(0) }
         return tensor
     }
 
-    /// Gives a node a gradient that is already a tensor: taken as it is when it is the first, else added.
+    /// Delivers a complete gradient tensor to a node: adopted if it is the first, otherwise added.
     func deliver(_ gradient: Tensor?, to node: Node) {
         guard let gradient, node.requiresGradient else { return }
         if let present = ownGradient(of: node) {
@@ -164,7 +164,7 @@ public final class Graph {
         }
     }
 
-    /// The gradient a node has so far, in memory of its own: a sum hands the same tensor to both its inputs.
+    /// The gradient of a node so far, in memory of its own: an addition passes the same tensor to both its inputs.
     private func ownGradient(of node: Node) -> Tensor? {
         let isAlone = isKnownUniquelyReferenced(&node.gradient)
         guard let present = node.gradient else { return nil }
@@ -182,7 +182,7 @@ public final class Graph {
         return table
     }
 
-    /// A key for one dropout mask; the next call gives another.
+    /// A key for one dropout mask; each call returns a new one.
     func nextRandomKey() -> UInt64 {
         randomCalls += 1
         return SeededRandom.mix(seed, randomCalls)

@@ -1,17 +1,17 @@
 import Synchronization
 public import Tensors
 
-/// In which trainings a weight decays; whoever declares a weight says it.
+/// In which kinds of training a weight decays; every declaration of a weight states it.
 ///
-/// Products decay. Tables do not, because a row that is not in the batch would shrink for nothing; nor do gains, biases and
-/// gates.
+/// Weights of matrix products decay. Tables do not, because rows that are not in the batch would shrink for no reason;
+/// nor do gains, biases and gates.
 public enum WeightDecay: Sendable {
-    /// In none.
+    /// It never decays.
     case never
-    /// In every one.
+    /// It always decays.
     case always
-    /// Only where encoder and language model are trained together. Of a few weights that were trained that way from the
-    /// beginning; another rule would change what a training gives.
+    /// It decays only where encoder and language model are trained together. For a few weights that have been trained
+    /// that way from the start; another rule would change the result of a training.
     case joined
 }
 
@@ -21,7 +21,7 @@ public final class Parameter: Sendable {
     public let name: String
     /// The values; written between steps only.
     public let value: Tensor
-    /// In which trainings it decays.
+    /// In which kinds of training it decays.
     public let decay: WeightDecay
 
     private let trainable: Atomic<Bool>
@@ -39,7 +39,7 @@ public final class Parameter: Sendable {
         Parameter(name, Tensor(shape: shape))
     }
 
-    /// Makes a parameter whose values are all the same.
+    /// Makes a parameter whose values are all equal.
     public static func constant(_ name: String, _ shape: [Int], _ value: Float) -> Parameter {
         Parameter(name, Tensor([Float](repeating: value, count: shape.reduce(1, *)), shape: shape))
     }
@@ -55,14 +55,14 @@ public final class Parameter: Sendable {
         return Parameter(name, Tensor(values, shape: shape))
     }
 
-    /// Makes a weight of [out, in], uniform within Glorot's bound `sqrt(6 / (in + out))`.
+    /// Makes a weight of [out, in], uniform within the Glorot bound `sqrt(6 / (in + out))`.
     public static func glorotUniform(_ name: String, _ shape: [Int], using random: inout SeededRandom) -> Parameter {
         let bound = (6 / Float(shape.reduce(0, +))).squareRoot()
         let values = (0..<shape.reduce(1, *)).map { _ in bound * (2 * random.uniform() - 1) }
         return Parameter(name, Tensor(values, shape: shape))
     }
 
-    /// Whether training changes it; a frozen one has no gradient, no optimizer memory, and keeps its bits.
+    /// Whether training changes it; a frozen one has no gradient and no optimizer state, and keeps its exact values.
     public var isTrainable: Bool {
         get { trainable.load(ordering: .relaxed) }
         set { trainable.store(newValue, ordering: .relaxed) }

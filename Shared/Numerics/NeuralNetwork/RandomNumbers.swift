@@ -1,2 +1,2 @@
-// Initial weights, dropout and sampling all take a `SeededRandom`, so whoever has this module has that too.
+// Initial weights, dropout and sampling all take a `SeededRandom`, so this module re-exports it.
 @_exported public import RandomNumbers

@@ -1,6 +1,6 @@
 import Foundation
 
-/// The learning rate of each step: a linear warm-up, then constant or falling along a cosine.
+/// The learning rate of each step: a linear warm-up, then constant or with cosine decay.
 public struct Schedule: Codable, Sendable, Equatable {
     /// What the rate does after the warm-up.
     public enum Shape: Codable, Sendable, Equatable {
@@ -14,7 +14,7 @@ public struct Schedule: Codable, Sendable, Equatable {
     public let peak: Float
     /// Steps until the peak.
     public let warmUpSteps: Int
-    /// What follows.
+    /// The shape after the warm-up.
     public let shape: Shape
 
     /// Makes a schedule.

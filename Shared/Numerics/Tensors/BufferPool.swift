@@ -1,9 +1,9 @@
 import Synchronization
 
-/// Memory for tensors that is kept and handed out again, so that a training step allocates nothing once it has run.
+/// A pool of reusable memory for tensors, so that a training step allocates nothing once it has run.
 ///
-/// Buffers are aligned to 64 bytes and sorted by size class. A tensor gives its buffer back when its last reference
-/// goes. Any thread may use a pool; a graph has one of its own, so the lock is seldom contended.
+/// Buffers are aligned to 64 bytes and sorted by size class. A tensor returns its buffer when its last reference is
+/// released. Any thread may use a pool; each graph has its own, so the lock is rarely contended.
 public final class BufferPool: Sendable {
     /// A buffer's address; the pool alone owns it between uses.
     private struct Address: @unchecked Sendable {
@@ -18,13 +18,13 @@ public final class BufferPool: Sendable {
     public init() {}
 
     deinit {
-        // No tensor is left: each keeps its pool alive.
+        // No tensor is left, because each keeps its pool alive.
         free.withLock { free in
             for address in free.values.joined() { Self.release(address.base) }
         }
     }
 
-    /// Frees the buffers that no tensor uses now.
+    /// Frees the buffers that no tensor is using.
     public func trim() {
         free.withLock { free in
             for address in free.values.joined() { Self.release(address.base) }
@@ -32,16 +32,16 @@ public final class BufferPool: Sendable {
         }
     }
 
-    /// How often memory had to be asked of the system, because none of the right size was free.
+    /// How often memory was requested from the system because no buffer of the right size was free.
     public var allocationCount: Int { allocations.load(ordering: .relaxed) }
 
-    /// How many bytes were asked of the system since the pool was made.
+    /// How many bytes were requested from the system since the pool was made.
     var allocatedBytes: Int { allocated.load(ordering: .relaxed) }
 
-    /// A buffer of a size class, or of one up to twice as large, and its capacity.
+    /// Takes a buffer of a size class, or of one up to twice as large, and returns it with its capacity.
     ///
-    /// Steps of training differ a little in size; each with buffers of its own classes would keep several times the
-    /// memory that any of them needs.
+    /// Training steps differ a little in size; with separate buffers for each step's size classes, the pool would hold
+    /// several times the memory that any of them needs.
     func take(capacity: Int) -> (base: UnsafeMutablePointer<Float>, capacity: Int) {
         let kept: (Address, Int)? = free.withLock { free in
             var size = capacity

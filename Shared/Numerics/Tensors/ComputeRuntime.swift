@@ -7,11 +7,11 @@ public enum ComputeRuntime {
     private static let coreTypeVariable = "OPENBLAS_CORETYPE"
     private static let guardVariable = "USERLLM_CORETYPE_CHOSEN"
 
-    /// Chooses OpenBLAS's kernels for this processor; the first thing in `main` of a process that computes.
+    /// Chooses OpenBLAS's kernels for this processor; must be called first in `main` of a process that computes.
     ///
-    /// OpenBLAS reads `OPENBLAS_CORETYPE` when it is loaded, before any code of ours, and does not know processors newer
-    /// than itself: on those it falls back to kernels of half the speed. So when the variable is unset, this starts the
-    /// same program again in the same process, once, with it set. A value that the user set is kept.
+    /// OpenBLAS reads `OPENBLAS_CORETYPE` when it is loaded, before any of our code runs, and does not know processors
+    /// newer than itself: on those it falls back to kernels of half the speed. So if the variable is unset, this sets
+    /// it and re-executes the program, once, in the same process. A value that the user set is kept.
     public static func prepare() {
         useOneThreadPerProduct()
         #if os(Linux)
@@ -20,13 +20,13 @@ public enum ComputeRuntime {
             guard let coreType = preferredCoreType else { return }
             setenv(guardVariable, "1", 1)
             setenv(coreTypeVariable, coreType, 1)
-            // No pool of threads that would never be used.
+            // Avoids a thread pool that would never be used.
             setenv("OPENBLAS_NUM_THREADS", "1", 0)
             restart()
         #endif
     }
 
-    /// What was chosen, for the log.
+    /// The choice that was made, for the log.
     public static var description: String {
         let core = openblas_get_corename().map { String(cString: $0) } ?? "unknown"
         let asked = ProcessInfo.processInfo.environment[coreTypeVariable]
@@ -36,9 +36,9 @@ public enum ComputeRuntime {
             + ["baseline", "AVX2", "AVX-512", "AVX-512 with BF16"][Int(ul_cpu_level())]
     }
 
-    /// How many billion operations a second OpenBLAS's own threads reach on a product of square matrices, at best of ten.
+    /// The throughput of OpenBLAS's own threads on products of square matrices, in GFLOPS, best of ten.
     ///
-    /// For benchmarks: it changes OpenBLAS's thread count while it runs, so nothing else may compute.
+    /// For benchmarks: it changes OpenBLAS's thread count while it runs, so nothing else may compute meanwhile.
     public static func productGflops(size: Int, threads: Int) -> Double {
         let (a, b) = (Tensor(shape: [size, size]), Tensor(shape: [size, size]))
         let c = Tensor(shape: [size, size])
@@ -67,16 +67,16 @@ public enum ComputeRuntime {
         }
     }
 
-    /// Makes each product run on the thread that asks for it: the parallelism is over shards of a batch.
+    /// Makes each product run on the calling thread: the parallelism is over the shards of a batch.
     static func useOneThreadPerProduct() { _ = oneThread }
 
     private static let oneThread: Void = openblas_set_num_threads(1)
 
-    /// Replaces this program by itself; returns when the system refuses, and then the slower kernels stay.
+    /// Re-executes this program; returns if the system refuses, and then the slower kernels stay in use.
     private static func restart() {
         var arguments = CommandLine.arguments.map { strdup($0) }
         arguments.append(nil)
-        // The path itself, not /proc/self/exe, so that the process keeps its name in lists of processes.
+        // The resolved path instead of /proc/self/exe, so that the process keeps its name in process lists.
         let link = "/proc/self/exe"
         let program = (try? FileManager.default.destinationOfSymbolicLink(atPath: link)) ?? link
         execv(program, arguments)

@@ -1,7 +1,7 @@
 import CKernels
 import COpenBLAS
 
-/// One side of a matrix product: where it starts, how far apart its rows are, whether it is read transposed.
+/// One operand of a matrix product: its start, its row stride, and whether it is read transposed.
 struct MatrixView {
     let base: UnsafeMutablePointer<Float>
     let stride: Int
@@ -14,11 +14,11 @@ struct MatrixView {
     }
 }
 
-/// The right side of products, of k x n as read, laid out once for several of them.
+/// The right operand of products, k x n as read, packed once for several of them.
 ///
-/// In Float32 this is the view itself: OpenBLAS lays out what it multiplies.
+/// In Float32 this is the view itself: OpenBLAS packs its own operands.
 struct PackedMatrix {
-    /// Columns that are laid out together.
+    /// Columns that are packed together.
     static let panelColumns = 64
 
     fileprivate let view: MatrixView
@@ -38,7 +38,7 @@ struct PackedMatrix {
     }
 }
 
-/// Memory of a pool for numbers of two bytes.
+/// Pool memory for two-byte numbers.
 private struct PackedBuffer {
     private let memory: Tensor
     let base: UnsafeMutablePointer<UInt16>
@@ -49,7 +49,7 @@ private struct PackedBuffer {
     }
 }
 
-/// Products of matrices on the calling thread.
+/// Matrix products on the calling thread.
 enum MatrixProduct {
     /// Computes `c = factor * a b + (accumulate ? c : 0) + bias` for a of m x k, b of k x n (as read) and c of m x n.
     static func multiply(
@@ -80,9 +80,9 @@ enum MatrixProduct {
         )
     }
 
-    /// The same with a right side that was laid out before.
+    /// The same with a right operand that was packed before.
     ///
-    /// n and k may be smaller than what was laid out; a smaller n is then a multiple of `PackedMatrix.panelColumns`.
+    /// n and k may be smaller than what was packed; a smaller n is then a multiple of `PackedMatrix.panelColumns`.
     static func multiply(
         _ a: MatrixView,
         _ b: PackedMatrix,
@@ -97,7 +97,7 @@ enum MatrixProduct {
     ) {
         guard m > 0, n > 0 else { return }
         guard let packed = b.packed, k > 0 else {
-            // The product adds to the bias: its own first pass would have been to write zeros there.
+            // The product accumulates onto the bias; otherwise its first pass would write zeros there.
             if let bias { for row in 0..<m { fill(c.base + row * c.stride, bias, n, accumulate) } }
             multiply(
                 a,
@@ -151,7 +151,7 @@ enum MatrixProduct {
     ) {
         guard m > 0, n > 0 else { return }
         guard k > 0 else {
-            // A sum of nothing; not every kernel of the library writes it.
+            // An empty sum; not every kernel of the library writes it.
             if !accumulate { for row in 0..<m { (c.base + row * c.stride).update(repeating: 0, count: n) } }
             return
         }

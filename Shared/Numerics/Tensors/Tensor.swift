@@ -2,8 +2,8 @@ import CKernels
 
 /// A row-major array of Float32 with a shape.
 ///
-/// Reading from several threads is safe; whoever writes must be alone. Within training this holds because a parameter
-/// is only written between steps, and everything else belongs to one graph, which one thread uses at a time.
+/// Reading from several threads is safe; writing needs exclusive access. In training this holds because a parameter is
+/// only written between steps, and everything else belongs to one graph, which one thread uses at a time.
 public final class Tensor: @unchecked Sendable {
     /// The size of each dimension; empty for a scalar.
     public let shape: [Int]
@@ -40,13 +40,13 @@ public final class Tensor: @unchecked Sendable {
         ul_fill(base, 0, Int64(count))
     }
 
-    /// Makes a tensor of the given values, row by row.
+    /// Makes a tensor of the given values, in row-major order.
     public convenience init(_ values: [Float], shape: [Int]) {
         self.init(uninitialized: shape, pool: nil)
         assign(values)
     }
 
-    /// Makes a tensor with memory from a pool; its values are whatever was there.
+    /// Makes a tensor with memory from a pool; its values are uninitialized.
     init(uninitialized shape: [Int], pool: BufferPool?) {
         precondition(shape.allSatisfy { $0 >= 0 }, "a shape has no negative dimension, got \(shape)")
         self.shape = shape
@@ -67,7 +67,7 @@ public final class Tensor: @unchecked Sendable {
         base = storage.base
     }
 
-    /// The same values, in the same memory, under another shape.
+    /// The same values, in the same memory, with another shape.
     public func reshaped(_ shape: [Int]) -> Tensor {
         precondition(shape.reduce(1, *) == count, "\(count) values do not fit the shape \(shape)")
         return Tensor(shape: shape, sharing: storage)
@@ -82,7 +82,7 @@ public final class Tensor: @unchecked Sendable {
     /// The number of rows when all dimensions but the last are flattened.
     public var rows: Int { shape.dropLast().reduce(1, *) }
 
-    /// All values, row by row.
+    /// All values, in row-major order.
     public var values: [Float] {
         [Float](UnsafeBufferPointer(start: base, count: count))
     }
@@ -95,7 +95,7 @@ public final class Tensor: @unchecked Sendable {
         }
     }
 
-    /// Replaces all values by those of a tensor of as many values.
+    /// Replaces all values with those of a tensor of the same count.
     public func assign(_ other: Tensor) {
         precondition(other.count == count, "a tensor of shape \(shape) takes \(count) values, got \(other.shape)")
         base.update(from: other.base, count: count)
@@ -112,7 +112,7 @@ public final class Tensor: @unchecked Sendable {
         return base[index]
     }
 
-    /// A copy with the given shape of as many values.
+    /// A copy with the given shape, which must have the same count.
     public func copy(shape: [Int]? = nil, pool: BufferPool? = nil) -> Tensor {
         let copy = Tensor(uninitialized: shape ?? self.shape, pool: pool)
         copy.assign(self)
@@ -126,13 +126,13 @@ public final class Tensor: @unchecked Sendable {
                 .elementsEqual(UnsafeRawBufferPointer(start: other.base, count: count * 4))
     }
 
-    /// The sum of the squares of all values, kept in double.
+    /// The sum of the squares of all values, in double precision.
     public var sumOfSquares: Double { ul_sum_squares(base, Int64(count)) }
 
-    /// Whether no value is infinite or not a number.
+    /// Whether all values are finite.
     public var isFinite: Bool { firstNotFinite == nil }
 
-    /// The place, in the flattened tensor, of the first value that is infinite or not a number.
+    /// The index, in the flattened tensor, of the first value that is infinite or not a number.
     public var firstNotFinite: Int? {
         let place = ul_first_not_finite(base, Int64(count))
         return place < 0 ? nil : Int(place)
@@ -140,7 +140,7 @@ public final class Tensor: @unchecked Sendable {
 }
 
 extension BufferPool {
-    /// Makes a tensor with memory of this pool, whose values are not set yet.
+    /// Makes a tensor with memory of this pool; its values are uninitialized.
     public func tensor(_ shape: [Int]) -> Tensor { Tensor(uninitialized: shape, pool: self) }
 
     /// Makes a tensor of zeros with memory of this pool.

@@ -38,8 +38,8 @@ public final class HTTPClient: Sendable {
 
     /// Sends a request and gives the answer's server-sent events as they come.
     ///
-    /// The connection is closed when the sequence is no longer used. An answer whose status is not 2xx ends the sequence
-    /// with an error that holds the answer's text.
+    /// The connection is closed when the sequence is no longer used. An answer whose status is not 2xx ends the
+    /// sequence with an error that holds the answer's text.
     public func serverSentEvents(_ request: HTTPClientRequest) -> AsyncThrowingStream<ServerSentEvent, any Error> {
         let (stream, continuation) = AsyncThrowingStream<ServerSentEvent, any Error>.makeStream(
             bufferingPolicy: .bufferingOldest(Self.maximumEventCount)
@@ -64,7 +64,7 @@ public final class HTTPClient: Sendable {
     private static let maximumEventCount = 10_000
     private static let maximumEventByteCount = 16 << 20
 
-    /// False when the reader is so slow, or an event so large, that the stream must end.
+    /// Delivers a piece; false when the reader is so slow, or an event so large, that the stream must end.
     private static func deliver(
         _ bytes: [UInt8],
         _ parser: Shared<ServerSentEventParser>,
@@ -97,7 +97,7 @@ public final class HTTPClient: Sendable {
     }
 }
 
-/// A value that several threads see.
+/// A value that is shared by several threads.
 private final class Shared<Value: Sendable>: Sendable {
     private let state: Mutex<Value?>
 

@@ -28,8 +28,8 @@ final class Transfer: @unchecked Sendable {
     /// - Parameters:
     ///   - request: what to send.
     ///   - maximumByteCount: the largest body that is kept.
-    ///   - onPiece: takes the status and each piece of a good answer's body as it comes, instead of it being kept; false
-    ///     ends the transfer.
+    ///   - onPiece: receives the status and each piece of a successful answer's body as it arrives, instead of
+    ///     buffering it; false ends the transfer.
     ///   - onEnd: called once.
     init(
         _ request: HTTPClientRequest,
@@ -48,12 +48,12 @@ final class Transfer: @unchecked Sendable {
     /// Asks the loop to give up; the caller wakes the loop.
     func cancel() { outcome.withLock { $0.isCancelled = true } }
 
-    /// Whether somebody gave up.
+    /// Whether the transfer was cancelled.
     var isCancelled: Bool { outcome.withLock { $0.isCancelled } }
 
     // MARK: - On the loop's thread
 
-    /// Makes libcurl's handle; nil when libcurl refuses the request.
+    /// Makes libcurl's handle; nil when libcurl rejects the request.
     func start() -> UnsafeMutableRawPointer? {
         guard let handle = curl_easy_init() else { return nil }
         self.handle = handle
@@ -83,7 +83,7 @@ final class Transfer: @unchecked Sendable {
         if let body = request.body {
             userllm_curl_set_long(handle, CURLOPT_POST, 1)
             userllm_curl_set_size(handle, CURLOPT_POSTFIELDSIZE_LARGE, body.count)
-            // libcurl keeps a copy, so that it can send the body again when a kept connection turns out to be dead.
+            // libcurl keeps a copy, so that it can resend the body when a reused connection turns out to be dead.
             body.withUnsafeBytes { bytes in
                 let start = UnsafeMutableRawPointer(mutating: bytes.baseAddress)
                 _ = userllm_curl_set_pointer(handle, CURLOPT_COPYPOSTFIELDS, start)
@@ -97,15 +97,16 @@ final class Transfer: @unchecked Sendable {
     private static let largeBodyByteCount = 1 << 20
 
     private func setHeaders(_ handle: UnsafeMutableRawPointer) {
-        // A large body is sent when the server wants it: a refusal would be lost with a connection that it closes meanwhile.
-        // A small one is sent at once, as libcurl would wait up to a second for servers that do not answer "Expect".
+        // A large body waits for "100 Continue", because a refusal would be lost when the server closes the connection
+        // meanwhile. A small one is sent at once, as libcurl would wait up to a second for servers that do not answer
+        // "Expect".
         let expectation = (request.body?.count ?? 0) > Self.largeBodyByteCount ? "Expect: 100-continue" : "Expect:"
         headerList = curl_slist_append(nil, expectation)
         for (name, value) in request.headers { headerList = curl_slist_append(headerList, "\(name): \(value)") }
         userllm_curl_set_pointer(handle, CURLOPT_HTTPHEADER, headerList)
     }
 
-    /// Tells the end, once, and gives the handle back.
+    /// Reports the end, once, and frees the handle.
     func end(_ result: CURLcode) {
         if isCancelled { return end(HTTPClientError("\(request.method) \(request.url) was cancelled")) }
         guard result == CURLE_OK else {
@@ -172,7 +173,7 @@ final class Transfer: @unchecked Sendable {
     }
 
     private func receiveHeader(_ line: String) {
-        // Each answer of a chain, such as "100 Continue" and then the real one, begins anew.
+        // Each response of a chain, such as "100 Continue" followed by the final one, starts over.
         guard !line.hasPrefix("HTTP/") else {
             headers = []
             status = 0

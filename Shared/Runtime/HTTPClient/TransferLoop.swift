@@ -4,8 +4,8 @@ import Synchronization
 
 /// The thread that moves the bytes of all transfers of a client.
 ///
-/// `@unchecked`: libcurl's multi handle is used by its thread alone, but for `curl_multi_wakeup`, which its manual allows
-/// from any thread.
+/// `@unchecked`: libcurl's multi handle is used by its thread alone, but for `curl_multi_wakeup`, which its manual
+/// allows from any thread.
 final class TransferLoop: @unchecked Sendable {
     private struct State {
         var waiting: [Transfer] = []
@@ -48,7 +48,7 @@ final class TransferLoop: @unchecked Sendable {
         if isClosed { transfer.end(HTTPClientError("the client was closed")) } else { wake() }
     }
 
-    /// Lets the thread look for what is new or cancelled.
+    /// Makes the thread check for new or cancelled transfers.
     func wake() {
         if let multi { curl_multi_wakeup(multi) }
     }

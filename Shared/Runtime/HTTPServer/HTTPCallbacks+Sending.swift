@@ -21,7 +21,7 @@ extension HTTPCallbacks {
         _ connection: OpaquePointer
     ) -> OpaquePointer? {
         if case .bytes(let bytes) = response.body {
-            // The library copies, so the pointer may be to something that cannot be changed.
+            // The library copies, so the bytes need not be mutable.
             return bytes.withUnsafeBytes { bytes in
                 MHD_create_response_from_buffer(
                     bytes.count,

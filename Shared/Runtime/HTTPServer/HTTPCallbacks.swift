@@ -2,11 +2,11 @@ import CMicrohttpd
 import Glibc
 import Synchronization
 
-/// What libmicrohttpd calls, always on its own thread.
+/// The callbacks of libmicrohttpd, always on its own thread.
 ///
-/// In a file of its own and outside of any actor, because Swift checks the executor of a callback that is isolated.
+/// In a file of its own and outside of any actor, because Swift checks the executor of an isolated callback.
 enum HTTPCallbacks {
-    /// How much of a body that is not wanted is read and thrown away, so that the client reads the answer.
+    /// How much of an unwanted body is read and discarded, so that the client reads the answer.
     private static let discardedByteCount = 16 << 20
 
     /// All of them.
@@ -34,8 +34,8 @@ enum HTTPCallbacks {
 
     /// Called with the target of a request, before anything else of it is read.
     ///
-    /// The query is taken away here. The library would keep 56 bytes of each argument's name and value, and when its
-    /// memory is used up by them it falls silent instead of refusing the request.
+    /// The query is removed here. The library would keep 56 bytes for each argument's name and value, and when they use
+    /// up its memory it falls silent instead of refusing the request.
     private static let onTarget:
         @convention(c) (UnsafeMutableRawPointer?, UnsafePointer<CChar>?, OpaquePointer?)
             -> UnsafeMutableRawPointer? = { context, target, connection in
@@ -97,7 +97,7 @@ enum HTTPCallbacks {
         @convention(c) (UnsafeMutableRawPointer?, OpaquePointer?, UnsafeMutablePointer<CChar>?) -> Int =
             { _, _, text in text.map { strlen($0) } ?? 0 }
 
-    /// Called with what the library has to say; of that, only one thing is not told in another way.
+    /// Called with the library's log messages; only one of them is not reported in another way.
     private static let onMessage: MHD_LogCallback = { context, format, _ in
         guard let context, let format, strstr(format, "system resource limit") != nil else { return }
         Unmanaged<HTTPServer>.fromOpaque(context).takeUnretainedValue().onShortage()
@@ -107,8 +107,8 @@ enum HTTPCallbacks {
 
     /// Whether a request is answered before its body is read.
     ///
-    /// So it is when nobody can be sure where the body ends, when the client waits to be told whether to send it, and
-    /// when it is longer than what is thrown away: that client would find its connection broken, and no answer.
+    /// This is so when it is uncertain where the body ends, when the client waits to be told whether to send it, and
+    /// when it is longer than what is discarded: that client would find its connection broken, and no answer.
     private static func isRefusedUnread(_ exchange: HTTPExchange, _ server: HTTPServer) -> Bool {
         guard let refusal = exchange.refusal else { return false }
         let limit = server.configuration.maximumBodyByteCount + discardedByteCount
@@ -146,7 +146,7 @@ enum HTTPCallbacks {
     )
     private static let stopping = RequestRefusal(503, "the service is stopping", retryAfter: 1)
 
-    /// The request is complete, or was resumed.
+    /// Proceeds when the request is complete, or was resumed.
     private static func proceed(_ exchange: HTTPExchange, _ server: HTTPServer) -> MHD_Result {
         if let (response, writer) = exchange.takeResponse() {
             let isStopping = server.isStopping.load(ordering: .sequentiallyConsistent)
@@ -161,7 +161,7 @@ enum HTTPCallbacks {
         exchange.request.body = exchange.body
         exchange.beginHandling()
         server.requestsContinuation.yield(exchange)
-        // A stop or a hang-up that came before the suspension has not seen this exchange as one to end.
+        // A stop or a hang-up before the suspension has not seen this exchange as one to end.
         if server.state.withLock({ $0.connections.becomesBusy(exchange.connectionID) }) { exchange.hangUp() }
         if server.isRefusing.load(ordering: .sequentiallyConsistent) { exchange.abort() }
         return .YES

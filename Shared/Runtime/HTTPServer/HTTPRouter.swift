@@ -37,7 +37,7 @@ public struct HTTPRouter: Sendable {
         var allowed: [String] = []
         for route in routes {
             guard let parameters = Self.match(parts, route.parts) else { continue }
-            // A HEAD is answered as its GET would be; the library leaves the body out.
+            // A HEAD is handled like its GET; the library leaves the body out.
             guard route.method == request.method || (route.method == "GET" && request.method == "HEAD") else {
                 allowed.append(route.method)
                 continue

@@ -23,15 +23,15 @@ public final class HTTPServer: Sendable {
     public var maximumConnectionCount: Int { configuration.maximumConnectionCount }
     let configuration: HTTPServerConfiguration
     let state: Mutex<State>
-    /// Whether a stop has begun: connections are closed behind their answers.
+    /// Whether a stop has begun: connections are closed after their answers.
     let isStopping = Atomic(false)
-    /// Whether the stop waits no longer: requests are answered with 503.
+    /// Whether the stop no longer waits: requests are answered with 503.
     let isRefusing = Atomic(false)
     let requests: AsyncStream<HTTPExchange>
     let requestsContinuation: AsyncStream<HTTPExchange>.Continuation
     let onRefusal: @Sendable (Int) -> Void
     let onShortage: @Sendable () -> Void
-    /// What the library may have beyond the limit: connections that are about to make room, or to be refused.
+    /// Connections that the library may have beyond the limit: those about to make room, or to be refused.
     private static let spareConnectionCount = 64
     private let socket: Int32
     private let handler: HTTPHandler
@@ -64,12 +64,12 @@ public final class HTTPServer: Sendable {
                 )
             )
         )
-        // Not bounded here: each connection has at most one request in it, and connections are bounded.
+        // Unbounded, because each connection has at most one request in it, and connections are bounded.
         (requests, requestsContinuation) = AsyncStream.makeStream()
     }
 
     deinit {
-        // Once started, the socket is the library's, and closed when it lets go of it.
+        // Once started, the library owns the socket and closes it.
         if !state.withLock({ $0.isStarted }) { Glibc.close(socket) }
     }
 
@@ -90,7 +90,8 @@ public final class HTTPServer: Sendable {
         // Blocks only until the library's thread has closed its connections, none of which is suspended.
         MHD_stop_daemon(daemon)
         state.withLock { $0.hangUps.take() }?.close()
-        // Not before: until then the library's thread may use the number, which would be another file's by then.
+        // Not earlier: until then the library's thread may use the descriptor, whose number could by then belong to
+        // another file.
         if listening >= 0 { Glibc.close(listening) }
     }
 
@@ -132,8 +133,8 @@ public final class HTTPServer: Sendable {
         await exchange.work {
             let response = await handler(exchange.request)
             guard let writer = exchange.respond(response), case .stream(let body) = response.body else { return }
-            // A stream that fails ends like one that is complete: the status is sent already, and the reader sees by
-            // the missing last event that something is wrong.
+            // A stream that fails ends like a complete one: the status is already sent, and the reader notices from the
+            // missing last event that something is wrong.
             try? await body(writer)
             writer.finish()
         }
@@ -143,7 +144,8 @@ public final class HTTPServer: Sendable {
 
     /// Takes no more connections and lets the requests that are being worked on end.
     ///
-    /// - Returns: the socket that was listened on, to be closed once the daemon has stopped; negative when there is none.
+    /// - Returns: the socket that was listened on, to be closed once the daemon has stopped; negative when there is
+    ///   none.
     private func drain(_ daemon: OpaquePointer) async -> Int32 {
         isStopping.store(true, ordering: .sequentiallyConsistent)
         let listening = MHD_quiesce_daemon(daemon)
@@ -181,7 +183,7 @@ public final class HTTPServer: Sendable {
             let (id, admission) = state.connections.open(descriptor: descriptor, address: address)
             return (id, admission, state.hangUps)
         }
-        // The library hears of it as of any end, and closes it.
+        // The library notices this like any other end, and closes it.
         if case .takenInsteadOf(let oldest) = admission { shutdown(oldest, Int32(SHUT_RDWR)) }
         hangUps?.add(descriptor, word: id.word)
         return id
@@ -196,7 +198,7 @@ public final class HTTPServer: Sendable {
         hangUps?.remove(descriptor)
     }
 
-    /// Ends what is worked on for a client that has gone; on any thread.
+    /// Ends the request in progress of a client that has gone; on any thread.
     private func hangUp(_ id: ConnectionTable.ID) {
         state.withLock { $0.connections.hangUp(id) }?.hangUp()
     }

@@ -8,18 +8,18 @@ public struct HTTPServerConfiguration: Sendable {
     public var maximumBodyByteCount: Int
     /// The most bytes of bodies held at once, of all requests that are not answered yet; more is answered with 503.
     public var maximumBufferedByteCount: Int
-    /// The names and addresses under which the server may be asked.
+    /// The names and addresses under which the server may be addressed.
     public var allowedHosts: AllowedHosts
-    /// The most connections at once; past it the one that has waited longest for a request makes room, and when all are
-    /// worked for, requests of new ones are answered with 503.
+    /// The most connections at once; beyond that the one that has been idle longest makes room, and when all are busy,
+    /// requests of new ones are answered with 503.
     public var maximumConnectionCount: Int
-    /// The most connections of one address, past which the same is done; three quarters of all when nil.
+    /// The most connections of one address, beyond which the same is done; three quarters of all when nil.
     ///
     /// An IPv6 network of 64 bits counts as one address.
     public var maximumConnectionCountPerAddress: Int?
     /// The most arguments of a query; more are answered with 414.
     public var maximumQueryArgumentCount: Int
-    /// A connection on which nothing happens for this long is closed; does not run while a request is worked on.
+    /// A connection on which nothing happens for this long is closed; does not run while a request is being handled.
     public var idleTimeout: Duration
     /// The memory of a connection for a request's head: its bytes, and some more for each header.
     public var maximumHeaderByteCount: Int
@@ -36,7 +36,7 @@ public struct HTTPServerConfiguration: Sendable {
         maximumQueryArgumentCount = 64
         allowedHosts = AllowedHosts(listeningOn: host)
         idleTimeout = .seconds(60)
-        // The library clears it after each request, so it is no larger than it need be.
+        // The library clears it after each request, so it is no larger than necessary.
         maximumHeaderByteCount = 24 << 10
         drainDuration = .seconds(10)
     }

@@ -4,7 +4,7 @@ package import Failpoints
     import Foundation
 #endif
 
-/// A SQL function of ours that refuses what would be wrong, by checks that a test may switch off.
+/// A SQL function of ours that rejects invalid writes, by checks that a test may switch off.
 package struct CheckedFunction: Sendable {
     private let schema: String
     private let name: String
@@ -32,7 +32,7 @@ package struct CheckedFunction: Sendable {
         ///
         /// The function itself stays as it is.
         ///
-        /// - Throws: `PostgresError`, also when the function has not the check that is to be left out.
+        /// - Throws: `PostgresError`, also when the function does not have the check that is to be left out.
         package func prepare(_ connection: PostgresConnection) async throws(PostgresError) {
             guard isUnprotected else { return }
             let operation = "making \(qualifiedName)"
@@ -55,7 +55,7 @@ package struct CheckedFunction: Sendable {
                 of: "FUNCTION \(schema).\(name)(",
                 with: "FUNCTION \(qualifiedName)("
             )
-            // Several processes may do the same at the same time.
+            // Several processes may do this at the same time.
             try await connection.execute(
                 """
                 SELECT pg_advisory_xact_lock(\(0x5553_4C4C_0004));

@@ -51,7 +51,7 @@ public struct PostgresAddress: Sendable, CustomStringConvertible {
         )
     }
 
-    /// What libpq says without what it quotes, which is a piece of the address and may be one of the password.
+    /// libpq's message without its quotations, which contain a piece of the address and possibly of the password.
     private static func withoutQuotations(_ text: String) -> String {
         let text = text.split(separator: "\n").joined(separator: "; ")
         guard let first = text.firstIndex(of: "\""), let last = text.lastIndex(of: "\""), first < last else {

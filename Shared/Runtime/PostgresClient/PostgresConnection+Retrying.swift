@@ -1,12 +1,12 @@
 package import Concurrency
 
 extension Backoff {
-    /// Between tries of a server that is away or asks to be tried again: short, for somebody waits for the answer.
+    /// The back-off between attempts when a server is unreachable or asks for a retry: short, because a caller waits.
     package static var ofServer: Backoff { Backoff(first: .milliseconds(20), limit: .seconds(1)) }
 }
 
 extension PostgresConnection {
-    /// Runs something that may be repeated, again and again while the server is away, until a deadline.
+    /// Retries an operation that may be repeated while the server is unreachable, until a deadline.
     package func retrying<Result: Sendable>(
         until deadline: ContinuousClock.Instant,
         _ body: @Sendable (PostgresConnection) async throws(PostgresError) -> Result

@@ -8,9 +8,9 @@ public struct PostgresError: Error, Sendable, Equatable, CustomStringConvertible
         /// Names a code.
         public init(rawValue: String) { self.rawValue = rawValue }
 
-        /// No answer of the server: the connection failed or broke.
+        /// No reply from the server: the connection failed or broke.
         public static let none = Code(rawValue: "")
-        /// A write of somebody who does not own what it writes, or whose expected offset is not the stored one.
+        /// A write by a client that does not own what it writes, or whose expected offset is not the stored one.
         public static let fenced = Code(rawValue: "UL001")
         /// A table or schema of this system is missing.
         public static let undefinedTable = Code(rawValue: "42P01")
@@ -18,11 +18,11 @@ public struct PostgresError: Error, Sendable, Equatable, CustomStringConvertible
         public static let undefinedSchema = Code(rawValue: "3F000")
         /// A function that does not exist.
         public static let undefinedFunction = Code(rawValue: "42883")
-        /// A unique key was there already.
+        /// A unique key already existed.
         public static let uniqueViolation = Code(rawValue: "23505")
         /// The statement took longer than it may.
         public static let queryCanceled = Code(rawValue: "57014")
-        /// A session that may only read: of a database that is set so, or of a standby.
+        /// A read-only session: of a database with that setting, or of a standby.
         public static let readOnly = Code(rawValue: "25006")
         /// The server is starting.
         public static let cannotConnectNow = Code(rawValue: "57P03")
@@ -32,7 +32,7 @@ public struct PostgresError: Error, Sendable, Equatable, CustomStringConvertible
     public enum Kind: Sendable {
         /// The connection or the server is gone or overloaded: connect again with back-off, and never reject a record.
         case connection
-        /// A deadlock or a serialization failure: the same again at once.
+        /// A deadlock or a serialization failure: retry at once.
         case retry
         /// A value does not fit: halve the batch until the row is alone, and reject that.
         case data

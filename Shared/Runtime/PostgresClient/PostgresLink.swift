@@ -3,11 +3,11 @@ import Foundation
 
 /// One connection to PostgreSQL, used by one thread at a time, which its calls block.
 ///
-/// The parts that wait are libpq's asynchronous calls around our own `poll`, so that every wait has a limit and can be
-/// woken. `PostgresConnection` gives it to tasks; threads of this target use it directly.
+/// The parts that wait use libpq's asynchronous calls around our own `poll`, so that every wait has a limit and can be
+/// woken. `PostgresConnection` gives tasks access to it; threads of this target use it directly.
 package final class PostgresLink {
-    /// What comes as arrays is unpacked in the server's memory, of which a statement takes as much as it needs up to here;
-    /// with the usual 4 MB a batch of a thousand embeddings would go by way of a file.
+    /// Array parameters are unpacked in the server's memory, of which a statement takes as much as it needs up to this
+    /// limit; with the usual 4 MB a batch of a thousand embeddings would spill to disk.
     private static let workMemory = "64MB"
 
     package let address: PostgresAddress
@@ -51,7 +51,7 @@ package final class PostgresLink {
             throw PostgresError(code: .none, message: "out of memory", operation: "connecting to \(address)")
         }
         connection = started
-        // The code of a refusal is only in the text, and only in the verbose one.
+        // A refusal's code is only in the message text, and only in the verbose one.
         PQsetErrorVerbosity(started, PQERRORS_VERBOSE)
         PQsetNoticeProcessor(started, { _, _ in }, nil)
         do throws(PostgresError) {
@@ -77,7 +77,7 @@ package final class PostgresLink {
         let keywords = parameters.map { strdup($0.0) }
         let values = parameters.map { strdup($0.1) }
         defer { for text in keywords + values { free(text) } }
-        // What stands in the address, which comes last, holds against what stands before it.
+        // The address comes last, so its settings override those before it.
         return PQconnectStartParams(
             keywords.map { UnsafePointer($0) } + [nil],
             values.map { UnsafePointer($0) } + [nil],
@@ -104,7 +104,7 @@ package final class PostgresLink {
 
     /// Waits until the socket is ready; false at the deadline.
     ///
-    /// Wake-ups are for those who wait for notifications.
+    /// A wake-up is meant for a wait for notifications, so it is passed on.
     private func waitForSocket(_ connection: OpaquePointer, _ events: Int32, until deadline: ContinuousClock.Instant)
         -> Bool
     {
@@ -123,7 +123,7 @@ package final class PostgresLink {
         }
     }
 
-    /// What libpq says of the connection, with the code if the server gave one.
+    /// libpq's error for the connection, with the code if the server gave one.
     private func connectionError(_ operation: String, isOutcomeUnknown: Bool = false) -> PostgresError {
         let text = connection.map { String(cString: PQerrorMessage($0)) } ?? "there is no connection"
         let lines = text.split(separator: "\n").filter { !$0.hasPrefix("LOCATION:") }
@@ -212,7 +212,7 @@ package final class PostgresLink {
         }
         var last: PostgresResult?
         var failure: PostgresError?
-        // What TLS has decrypted already the socket does not show, so libpq is asked now and then all the same.
+        // The socket does not show data that TLS has already decrypted, so libpq is also polled periodically.
         let pause: Duration? = PQsslInUse(connection) == 1 ? .milliseconds(50) : nil
         while true {
             while PQisBusy(connection) == 1 {
@@ -239,7 +239,7 @@ package final class PostgresLink {
             }
             failure?.isOutcomeUnknown = true
         }
-        // A session is born read-only and stays so: only a new one can find the database writable again.
+        // A session stays read-only for its lifetime: only a new one can find the database writable again.
         if failure?.code == .readOnly { disconnect() }
         if let failure { throw failure }
         guard let last else { throw broken(operation) }
@@ -251,7 +251,7 @@ package final class PostgresLink {
             let code = Int32(name.asciiValue ?? 0)
             return PQresultErrorField(raw, code).map { String(cString: $0) }
         }
-        // Neither detail nor context: they quote the values of rows.
+        // Neither detail nor context, because they quote the values of rows.
         var message = field("M") ?? String(cString: PQresultErrorMessage(raw))
         if let constraint = field("n") { message += " [\(constraint)]" }
         return PostgresError(

@@ -2,8 +2,8 @@ import CLibpq
 
 /// The rows that a statement gave, in binary format.
 ///
-/// libpq's manual, "Behavior in Threaded Programs": PGresult objects are normally read-only after creation, and so can be
-/// passed around freely between threads.
+/// libpq's manual, "Behavior in Threaded Programs": PGresult objects are normally read-only after creation, and so can
+/// be passed around freely between threads.
 public final class PostgresResult: @unchecked Sendable {
     private let result: OpaquePointer
     /// How many rows there are.
@@ -66,7 +66,7 @@ public final class PostgresResult: @unchecked Sendable {
     public func float4s(_ row: Int, _ column: Int) -> [Float] {
         let bytes = raw(row, column)
         func word(_ at: Int) -> UInt32 { UInt32(bigEndian: bytes.loadUnaligned(fromByteOffset: at, as: UInt32.self)) }
-        // With a NULL the words are fewer: rows are written by others too.
+        // With a NULL there are fewer words: others write rows too.
         guard bytes.count >= 20, word(0) == 1, bytes.count == 20 + Int(word(12)) * 8 else { return [] }
         return (0..<Int(word(12))).map { Float(bitPattern: word(20 + $0 * 8 + 4)) }
     }

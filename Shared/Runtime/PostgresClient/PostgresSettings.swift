@@ -1,6 +1,6 @@
 /// How connections to PostgreSQL behave.
 public struct PostgresSettings: Sendable {
-    /// What `pg_stat_activity` shows.
+    /// The name shown in `pg_stat_activity`.
     public var applicationName: String
     /// How long connecting may take.
     public var connectTimeout: Duration

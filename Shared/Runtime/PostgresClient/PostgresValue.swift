@@ -22,7 +22,7 @@ public enum PostgresValue: Sendable {
     case texts([String])
     /// `bytea[]`.
     case byteArrays([[UInt8]?])
-    /// Any of these in its binary form already; nil for NULL.
+    /// Any of these, already in binary form; nil for NULL.
     case binary(type: UInt32, [UInt8]?)
 
     package var typeIdentifier: UInt32 {

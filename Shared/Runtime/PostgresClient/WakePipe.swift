@@ -37,7 +37,7 @@ package final class WakePipe: @unchecked Sendable {
             pollfd(fd: socket ?? -1, events: Int16(events), revents: 0),
             pollfd(fd: reader, events: Int16(POLLIN), revents: 0),
         ]
-        // An interrupted wait looks like its end; every caller looks at its clock and waits again.
+        // An interrupted wait looks like a timeout; every caller checks its clock and waits again.
         guard poll(&descriptors, 2, milliseconds) > 0 else { return (false, false) }
         let isWoken = descriptors[1].revents != 0
         if isWoken { drain() }

@@ -1,11 +1,11 @@
 public import Bytes
 public import JSON
 
-/// An event that was checked when it was read, and so is written without being checked again.
+/// An event that was validated when it was read, and so is written without being validated again.
 public struct CheckedEvent: Sendable {
     private let event: Event
 
-    /// Whose event it is.
+    /// The user whose event it is.
     public var user: UserID { event.user }
 
     /// Reads an event that is part of other bytes, as `Event` does.

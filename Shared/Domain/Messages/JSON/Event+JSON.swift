@@ -24,14 +24,14 @@ extension Event {
     /// Reads an event that is part of other bytes, such as a line or an array's element.
     ///
     /// Fields are `user`, `item`, `time`, `rating`, `type`, `categories`, `text` and `event_id`; `user_id`, `userId`,
-    /// `item_id`, `itemId`, `timestamp`, `ts`, `event_time`, `eventTime`, `event_type`, `eventType` and `eventId` mean the
-    /// same as those.
+    /// `item_id`, `itemId`, `timestamp`, `ts`, `event_time`, `eventTime`, `event_type`, `eventType` and `eventId` mean
+    /// the same as those.
     ///
     /// - Parameters:
-    ///   - bytes: where the event stands.
-    ///   - range: its place there, with any space around it.
-    ///   - receivedAt: milliseconds since 1970, taken where the event has no time of its own; with nil that is an error.
-    ///   - unknown: takes the names of other fields.
+    ///   - bytes: the buffer that contains the event.
+    ///   - range: its range there, with any surrounding space.
+    ///   - receivedAt: milliseconds since 1970, used when the event has no time of its own; with nil that is an error.
+    ///   - unknown: collects the names of other fields.
     /// - Throws: `MessageError` naming the field, the value and what is expected.
     public init(
         json bytes: [UInt8],

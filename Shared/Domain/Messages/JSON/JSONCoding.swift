@@ -63,7 +63,7 @@ struct JSONTime: Encodable {
 }
 
 extension JSONScanner {
-    /// Reads a time in milliseconds since 1970: a number whose unit is told by its size, or ISO 8601 text.
+    /// Reads a time in milliseconds since 1970: a number whose unit is inferred from its size, or ISO 8601 text.
     public mutating func time() throws(JSONError) -> Int64 {
         let start = position
         if isAtString() {
@@ -85,7 +85,8 @@ extension JSONScanner {
         throw try mismatch(Timestamp.expected)
     }
 
-    /// Reads a time of a record that only this system writes: ISO 8601 text, or a number of milliseconds, however small.
+    /// Reads a time of a record that only this system writes: ISO 8601 text, or a number of milliseconds, however
+    /// small.
     mutating func ownTime() throws(JSONError) -> Int64 {
         if isAtString() { return try time() }
         return try integer()

@@ -161,7 +161,7 @@ extension JSONScanner {
     }
 }
 
-/// A digest in JSON: 16 hexadecimal digits, for JSON's numbers do not hold 64 bits everywhere.
+/// A digest in JSON: 16 hexadecimal digits, because not every JSON implementation keeps 64-bit numbers exact.
 struct JSONDigest: Encodable {
     let value: UInt64
 

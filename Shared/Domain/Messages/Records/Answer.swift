@@ -47,15 +47,15 @@ public struct Answer: Sendable, Equatable {
     public var reason: String
     /// The model bundle that answered.
     public var modelVersion: String
-    /// How many of the user's events the answer knows.
+    /// How many of the user's events the answer takes into account.
     public var eventCount: UInt64
     /// When the question was asked, in milliseconds since 1970.
     public var askedAt: Int64
     /// When the answer was ready, in milliseconds since 1970.
     public var answeredAt: Int64
-    /// Microseconds from taking the question up to its first token.
+    /// Microseconds from receiving the question to its first token.
     public var firstTokenMicroseconds: UInt64
-    /// Microseconds from taking the question up to the end of the answer.
+    /// Microseconds from receiving the question to the end of the answer.
     public var computeMicroseconds: UInt64
 
     /// Makes an answer.
@@ -89,9 +89,10 @@ public struct Answer: Sendable, Equatable {
 }
 
 extension Answer {
-    /// The header of an answer's record with its question's place in `questions`: partition and offset, as in `3 1207`.
+    /// The header of an answer's record with its question's position in `questions`: partition and offset, as in `3
+    /// 1207`.
     ///
-    /// Whoever takes over a partition of questions learns from it which of them have their answers.
+    /// A responder that takes over a partition of questions learns from it which of them are answered.
     public static let sourceHeader = "question-source"
 }
 

@@ -1,26 +1,26 @@
 public import MessageLogs
 
-/// Where a record of `user-events` was first read that lay in a partition which is not its key's and was sent on: what the
-/// header `userllm-rerouted` says, by which consumers can tell that they have seen the record before.
+/// Where a record of `user-events` was first read before it was rerouted to its key's partition: the content of the
+/// header `userllm-rerouted`, by which consumers can recognize a record that they have seen before.
 ///
-/// A header comes from outside, so each number is checked where it is read, and the offset where it is used.
+/// A header comes from outside, so each number is validated when it is read, and the offset when it is used.
 public struct FirstPlace: Sendable, Equatable {
     /// The partition it was first read in.
     public let partition: Int32
     /// Its offset there.
     public let offset: Int64
-    /// When the log took it there, in milliseconds since 1970.
+    /// When the log appended it there, in milliseconds since 1970.
     public let timestamp: Int64
-    /// How often it was sent on.
+    /// How often it was rerouted.
     public let moves: Int
 
     /// The header's name.
     public static let header = "userllm-rerouted"
-    /// A record that was sent on so often and lies wrong still is sent on no more: workers that do not agree about the
-    /// number of partitions would send it to each other for ever.
+    /// A record that was rerouted this often and is still in the wrong partition is not rerouted again: workers that
+    /// disagree about the number of partitions would send it to each other forever.
     public static let maximumMoves = 4
 
-    /// The place of a record that is being sent on for the first time.
+    /// The position of a record that is rerouted for the first time.
     public init(of record: Record) {
         partition = record.source.partition
         offset = record.offset
@@ -54,15 +54,15 @@ public struct FirstPlace: Sendable, Equatable {
         self.init(partition: partition, offset: offset, timestamp: timestamp, moves: moves)
     }
 
-    /// The same place once the record is sent on again; nil when that was done too often.
+    /// The same position after one more rerouting; nil when the record was rerouted too often.
     public var moved: FirstPlace? {
         guard moves < Self.maximumMoves else { return nil }
         return FirstPlace(partition: partition, offset: offset, timestamp: timestamp, moves: moves + 1)
     }
 
-    /// Headers of a record that says of itself nowhere that it was sent on, in whichever case names are compared.
+    /// The headers without any that say that the record was rerouted; names are compared without regard to case.
     public static func without(_ headers: [Header]) -> [Header] { headers.filter { $0.name.lowercased() != header } }
 
-    /// The header that says so.
+    /// The header that holds this position.
     public var asHeader: Header { Header(Self.header, "\(partition) \(offset) \(timestamp) \(moves)") }
 }

@@ -1,6 +1,6 @@
 import MessageLogs
 
-/// How large the parts of a record may be; more is refused with an error that names the field.
+/// Size limits for the parts of a record; larger ones are refused with an error that names the field.
 public enum Limits {
     /// UTF-8 bytes of an id: of a user, an item, an event, a question, a model version.
     public static let identifierByteCount = 512
@@ -14,13 +14,15 @@ public enum Limits {
     public static let titleByteCount = 4_096
     /// Events of a timeline.
     public static let timelineEventCount = 10_000
-    /// Partitions from which records of one user were sent on to the user's own and are told apart.
+    /// Partitions that are tracked as sources of one user's rerouted records.
     public static let sourceCount = 4_096
-    /// Marks of deletions that are told apart: with all others they take less than half of what a record of the log may.
+    /// Marks of deletions that are kept separately: with all others they take less than half of a log record's size
+    /// limit.
     public static let recentMarkCount = 16_384
     /// Rebuilds of a user's timeline.
     public static let generation: UInt32 = 1_000_000
-    /// Sum of `TimelineEvent.storedByteCount` over the events of a timeline of more than one: a log takes records of 1 MiB.
+    /// Sum of `TimelineEvent.storedByteCount` over the events of a timeline of more than one: a log takes records of 1
+    /// MiB.
     public static let timelineByteCount = 950_000
     /// Items of an answer, and that a question may ask for.
     public static let itemCount = 1_000
@@ -28,8 +30,8 @@ public enum Limits {
     public static let tokenCount = 8_192
     /// Numbers of one vector or context.
     public static let numberCount = 1_048_576
-    /// How long a question may wait for its answer after it was asked, in milliseconds, whatever its deadline says: a day,
-    /// for so long the log keeps it.
+    /// How long a question may wait for its answer after it was asked, in milliseconds, whatever its deadline says: a
+    /// day, which is how long the log keeps it.
     public static let waitingMilliseconds: Int64 = 86_400_000
     /// Times: those that a record of a log may have, from 1970 to the end of the year 9999, in milliseconds.
     public static let times = Record.times

@@ -32,7 +32,7 @@ public struct Question: Sendable, Equatable {
     public var temperature: Float
     /// Seed of the sampling; the same question with the same seed and row gives the same answer.
     public var seed: UInt64
-    /// The answer must know at least this many of the user's events (read your own writes).
+    /// The answer must take at least this many of the user's events into account (read your own writes).
     public var minimumEventCount: UInt64
     /// When it was asked, in milliseconds since 1970.
     public var askedAt: Int64
@@ -66,12 +66,13 @@ public struct Question: Sendable, Equatable {
         self.deadline = deadline
     }
 
-    /// When the question ends without an answer: at its deadline, but at most `Limits.waitingMilliseconds` after it came.
+    /// When the question ends without an answer: at its deadline, but at most `Limits.waitingMilliseconds` after it
+    /// arrived.
     ///
     /// - Parameters:
-    ///   - appendedAt: when the log took it, in milliseconds since 1970, as its producer may have chosen it: what lies in
-    ///     the future, or is no time, counts as now.
-    ///   - now: the present, in milliseconds since 1970.
+    ///   - appendedAt: when the log appended it, in milliseconds since 1970. Its producer may have chosen this, so a
+    ///     time in the future, or an invalid one, counts as now.
+    ///   - now: the current time, in milliseconds since 1970.
     /// - Returns: milliseconds since 1970.
     public func due(appendedAt: Int64, now: Int64) -> Int64 {
         let start = (1...max(1, now)).contains(appendedAt) ? appendedAt : now

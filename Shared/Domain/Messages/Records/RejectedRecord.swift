@@ -27,7 +27,8 @@ public struct RejectedRecord: Sendable {
         self.attempts = attempts
     }
 
-    /// The record for `<topic>-rejected`: the bytes as they came, and headers that say why and whence.
+    /// The record for `<topic>-rejected`: the original bytes, and headers that say why it was rejected and where it
+    /// came from.
     public func outgoing(service: String) -> OutgoingRecord {
         Rejection(
             of: record,

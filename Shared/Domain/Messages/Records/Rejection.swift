@@ -14,7 +14,7 @@ public struct Rejection: Sendable, Equatable {
     public var time: Int64
     /// How often it was tried, within `attemptCounts`.
     public private(set) var attempts: Int
-    /// Whether only the beginning of its value was kept.
+    /// Whether its value was truncated.
     public private(set) var isCut = false
 
     private enum Name {
@@ -27,24 +27,25 @@ public struct Rejection: Sendable, Equatable {
         static let time = "rejected-time"
         static let attempts = "rejected-attempts"
         static let valueByteCount = "rejected-value-bytes"
-        /// Of a record that was sent again: how often it was tried before.
+        /// For a replayed record, how often it was tried before.
         static let replays = "replays"
     }
 
-    /// Counts of tries; a header comes from outside, so one that says something else is taken for the nearest of these.
+    /// Numbers of attempts; a header comes from outside, so any other number is clamped to this range.
     public static let attemptCounts: ClosedRange<Int> = 1...1_000_000
 
-    /// The most bytes of a rejected record: less than either log takes, for one that is too large must not stop its reader.
+    /// The most bytes of a rejected record: below either log's limit, because an oversized record must not stop its
+    /// reader.
     static let maximumByteCount = 1_000_000
 
     /// Makes a rejection of a record.
     ///
     /// - Parameters:
-    ///   - record: the record, as the log gave it.
+    ///   - record: the record, as read from the log.
     ///   - reason: what is wrong with it, without its contents.
     ///   - service: the service that rejects it.
     ///   - time: milliseconds since 1970.
-    ///   - attempts: how often it was tried since it came or was sent again; earlier tries are added.
+    ///   - attempts: how often it was tried since it arrived or was replayed; earlier attempts are added.
     public init(of record: Record, reason: String, service: String, time: Int64, attempts: Int = 1) {
         source = record.source
         offset = record.offset
@@ -70,10 +71,10 @@ public struct Rejection: Sendable, Equatable {
         isCut = record.header(Name.valueByteCount) != nil
     }
 
-    /// The record for `<topic>-rejected`: key, value and headers as they came, and what is in this rejection.
+    /// The record for `<topic>-rejected`: the original key, value and headers, and the contents of this rejection.
     ///
-    /// Of a record that would then be too large for the log the value is cut, and a header says how many bytes it had; a key
-    /// or headers that alone are too large are left out.
+    /// If the record would then exceed the log's limit, its value is truncated and a header holds the original size; a
+    /// key or headers that are too large by themselves are omitted.
     public func outgoing(_ record: Record) -> OutgoingRecord {
         var own = [
             Header(Name.reason, reason),
@@ -98,24 +99,24 @@ public struct Rejection: Sendable, Equatable {
         return OutgoingRecord(topic: Topic.rejected(source.topic), key: key, value: value, headers: headers + own)
     }
 
-    /// What headers take, with what a log may add to each.
+    /// The size of headers, with the log's possible overhead for each.
     private static func byteCount(of headers: [Header]) -> Int {
         headers.reduce(0) { $0 + $1.name.utf8.count + $1.value.count + 8 }
     }
 
-    /// A rejected record as it was, to be sent to the topic it came from once more.
+    /// A rejected record in its original form, to be sent to its topic again.
     public func replayed(_ record: Record) -> OutgoingRecord {
         OutgoingRecord(
             topic: source.topic,
             key: record.key,
             value: record.value,
-            // It comes from a new place: one that it was sent on from before would keep it out.
+            // It gets a new position; the one that it was rerouted from before would cause it to be skipped.
             headers: FirstPlace.without(Self.withoutOwn(record.headers)) + [Header(Name.replays, String(attempts))]
         )
     }
 
     private static func withoutOwn(_ headers: [Header]) -> [Header] {
-        // In any case of letters, as headers are looked for.
+        // Without regard to case, as headers are looked up.
         headers.filter { header in
             let name = header.name.lowercased()
             return !name.hasPrefix(Name.prefix) && name != Name.replays
@@ -135,6 +136,6 @@ public struct Rejection: Sendable, Equatable {
 }
 
 extension Topic {
-    /// Where records of a topic go that cannot be read.
+    /// The topic for records of a topic that cannot be read.
     public static func rejected(_ topic: String) -> String { topic + "-rejected" }
 }

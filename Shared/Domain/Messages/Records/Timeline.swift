@@ -28,7 +28,7 @@ public struct TimelineEvent: Sendable, Equatable {
         self.idDigest = idDigest
     }
 
-    /// Keeps of an event what a timeline keeps.
+    /// Takes from an event what a timeline keeps.
     public init(_ event: Event) {
         self.init(
             item: event.item,
@@ -39,12 +39,13 @@ public struct TimelineEvent: Sendable, Equatable {
         )
     }
 
-    /// What a timeline keeps of an event's id: the first 8 bytes of the SHA-256 of its UTF-8, as a little-endian number, and
-    /// 1 in place of 0.
+    /// What a timeline keeps of an event's id: the first 8 bytes of the SHA-256 of its UTF-8, as a little-endian
+    /// number, and 1 instead of 0.
     ///
-    /// Two different ids are taken for one by accident with a probability of 2^-64, whatever they look like. An id is
-    /// compared with those of one user's timeline only: at 50 events one event in 3.7 * 10^17 is taken for a repetition that
-    /// it is not. A client can search for two ids of one digest (2^32 tries), and would then lose an event of its own.
+    /// Two different ids collide by accident with a probability of 2^-64, whatever they look like. An id is compared
+    /// only with those of one user's timeline: at 50 events, one event in 3.7 * 10^17 is wrongly taken for a
+    /// repetition. A client can search for two ids with one digest (2^32 attempts), and would then lose an event of its
+    /// own.
     public static func digest(ofID id: String) -> UInt64 {
         let digest = SHA256.digest(of: id.utf8).prefix(8).reversed().reduce(0 as UInt64) { $0 << 8 | UInt64($1) }
         return digest == 0 ? 1 : digest
@@ -59,33 +60,34 @@ public struct TimelineEvent: Sendable, Equatable {
 
     /// The part of `storedByteCount` of an event without categories.
     ///
-    /// In the tables its id with a tag and a length (3), its rating (4) and a list's length (1); in the columns at most two
-    /// bytes for its item, two for its rating, three for its list, seven for its time, and eight for its id.
+    /// In the tables its id with a tag and a length (3), its rating (4) and a list's length (1); in the columns at most
+    /// two bytes for its item, two for its rating, three for its list, seven for its time, and eight for its id.
     public static func storedByteCount(ofItem byteCount: Int) -> Int { byteCount + 40 }
 
-    /// The part of `storedByteCount` of one category: its name with a tag and a length (3), and its place in a list (3).
+    /// The part of `storedByteCount` of one category: its name with a tag and a length (3), and its index in a list
+    /// (3).
     public static func storedByteCount(ofCategory byteCount: Int) -> Int { byteCount + 6 }
 }
 
 /// The last events of one user and how many there ever were: the encoder worker's state.
 ///
-/// It keeps as many events as the model reads. When those are so large that the sum of their `storedByteCount` is over
-/// `Limits.timelineByteCount`, the oldest are left out until it is not: a record that is larger than a log takes would stop
-/// its reader for ever. At 50 events of the greatest size the sum is 866,000, so that this needs a longer timeline.
+/// It keeps as many events as the model reads. If the sum of their `storedByteCount` exceeds
+/// `Limits.timelineByteCount`, the oldest are dropped until it does not: a record over the log's limit would stop its
+/// reader forever. 50 events of maximum size add up to 866,000, so this takes a longer timeline.
 ///
-/// An event whose id the timeline holds already counts once: it moves `lastOffset` and nothing else. One that comes again
-/// after as many other events as the timeline keeps counts again, and so does one without an id.
+/// An event whose id the timeline already holds is not counted again: it moves `lastOffset` and nothing else. One that
+/// is repeated after as many other events as the timeline keeps is counted again, and so is one without an id.
 ///
 /// Topic `user-timelines`, compacted; key: the user's id. Written and restored by the encoder worker.
 public struct Timeline: Sendable, Equatable {
-    /// The last record that was sent on to the user's partition from another one: its place there.
+    /// The position of the last record that was rerouted to the user's partition from another one.
     public struct Source: Sendable, Equatable {
         /// The other partition of `user-events`.
         public var partition: Int32
         /// The record's offset there.
         public var offset: Int64
 
-        /// Makes a place.
+        /// Makes a position.
         public init(partition: Int32, offset: Int64) {
             self.partition = partition
             self.offset = offset
@@ -100,9 +102,10 @@ public struct Timeline: Sendable, Equatable {
     public var eventCount: UInt64
     /// Offset, in the user's partition of `user-events`, of the last event that was applied; -1 before the first.
     public var lastOffset: Int64
-    /// For each other partition from which records were sent on the last that was applied, by partition.
+    /// For each other partition that records were rerouted from, the last one that was applied, ordered by partition.
     ///
-    /// Such a record may be sent on twice, when the log tells an offset that is too small; only one past this counts.
+    /// Such a record may be rerouted twice when the log reports an offset that is too small; only one past this offset
+    /// counts.
     public var sources: [Source]
     /// The newest events, oldest first.
     public var events: [TimelineEvent]

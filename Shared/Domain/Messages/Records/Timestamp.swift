@@ -1,6 +1,7 @@
 /// Times as people and programs write them: text as in ISO 8601 (RFC 3339), or a number since 1970.
 ///
-/// Ours, because an event's time is read for each event and Foundation's formatters take a hundred times as long.
+/// Our own implementation, because an event's time is parsed for each event and Foundation's formatters take a hundred
+/// times as long.
 public enum Timestamp {
     /// Milliseconds since 1970; nil when the text is not `YYYY-MM-DD`, `T`, `hh:mm[:ss[.fraction]]` and a zone.
     ///
@@ -10,7 +11,7 @@ public enum Timestamp {
         return milliseconds(bytes, 0..<bytes.count)
     }
 
-    /// The same of a part of other bytes.
+    /// The same for a part of a larger buffer.
     public static func milliseconds(_ bytes: [UInt8], _ range: Range<Int>) -> Int64? {
         var scanner = Scanner(bytes: bytes, end: range.upperBound, position: range.lowerBound)
         guard let year = scanner.number(digits: 4), scanner.take("-"), let month = scanner.number(digits: 2),

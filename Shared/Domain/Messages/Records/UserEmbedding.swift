@@ -3,7 +3,7 @@ public import Bytes
 /// What a model knows of one user after a number of events.
 ///
 /// Topic `user-embeddings`, compacted; key: the user's id. Written by the encoder worker, read by the embedding writer.
-/// Of two records of one user and model version the one with the greater (`generation`, `eventCount`) holds.
+/// Of two records of one user and model version, the one with the greater (`generation`, `eventCount`) wins.
 public struct UserEmbedding: Sendable, Equatable {
     /// Whose embedding it is.
     public var user: UserID
@@ -11,9 +11,9 @@ public struct UserEmbedding: Sendable, Equatable {
     public var modelVersion: String
     /// The number of the rebuild that made it.
     public var generation: UInt32
-    /// How many events it knows.
+    /// How many events it includes.
     public var eventCount: UInt64
-    /// Partition of `user-events` of the last event it knows.
+    /// Partition of `user-events` of the last event it includes.
     public var sourcePartition: Int32
     /// Offset of that event.
     public var sourceOffset: Int64

@@ -41,7 +41,8 @@ extension Event: WireRecord {
         return packed(message, memory)
     }
 
-    /// The event as JSON: `user`, `item`, `time`, and what there is of `rating`, `type`, `categories`, `text`, `event_id`.
+    /// The event as JSON: `user`, `item`, `time`, and what there is of `rating`, `type`, `categories`, `text`,
+    /// `event_id`.
     public func encodedJSON() throws(MessageError) -> [UInt8] {
         try validate()
         return try Messages.encodedJSON(EventJSON(self))
@@ -57,8 +58,8 @@ extension Event: WireRecord {
     /// - Parameters:
     ///   - bytes: the record's value, or the body of a request.
     ///   - contentType: the `content-type` header; see `ContentType`.
-    ///   - receivedAt: milliseconds since 1970, taken where the event has no time of its own: the record's timestamp for
-    ///     a record of the log, the present for a request. With nil an event without a time is an error.
+    ///   - receivedAt: milliseconds since 1970, taken where the event has no time of its own: the record's timestamp
+    ///     for a record of the log, the present for a request. With nil an event without a time is an error.
     /// - Throws: `MessageError` naming the field, the value and what is expected.
     public init(decoding bytes: [UInt8], contentType: String?, receivedAt: Int64?) throws(MessageError) {
         switch try ContentType(header: contentType, value: bytes) {

@@ -50,7 +50,7 @@ extension ForgottenMarks: WireRecord {
         try Self.check(message.n_settled_offsets, "settled_offsets", for: message.n_settled_partitions)
         try Self.check(message.n_recent_offsets, "recent_offsets", for: message.n_recent_partitions)
         try Self.check(message.n_recent_deletions, "recent_deletions", for: message.n_recent_partitions)
-        // What does not fit becomes negative, which the check refuses.
+        // A number that does not fit becomes negative, which validation rejects.
         self.init()
         if message.has_settled_until != 0 { settledUntil = Int64(bitPattern: message.settled_until) }
         if let partitions = message.settled_partitions, let offsets = message.settled_offsets {

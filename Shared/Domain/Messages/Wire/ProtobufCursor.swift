@@ -1,8 +1,9 @@
-/// A place in a message in Protocol Buffers' wire form, for records that are read too often to be unpacked by protobuf-c.
+/// A cursor into a message in Protocol Buffers' wire format, for records that are read too often to unpack with
+/// protobuf-c.
 ///
 /// - Source: https://protobuf.dev/programming-guides/encoding
 struct ProtobufCursor {
-    /// What stands before a field's value.
+    /// The wire type, which precedes a field's value.
     enum WireType: UInt64 {
         case varint = 0
         case fixed64 = 1
@@ -30,7 +31,7 @@ struct ProtobufCursor {
         return (tag >> 3, type)
     }
 
-    /// A number of 7 bits a byte.
+    /// A varint: 7 bits per byte.
     @inline(__always)
     mutating func varint(_ bytes: Span<UInt8>) throws(MessageError) -> UInt64 {
         guard position < end else { throw damaged("a number is cut off") }
@@ -52,20 +53,20 @@ struct ProtobufCursor {
         }
     }
 
-    /// How many numbers of 7 bits a byte are left.
+    /// How many varints are left.
     func varintCount(_ bytes: Span<UInt8>) -> Int {
         bytes.extracting(position..<end).withUnsafeBufferPointer { bytes in
             bytes.reduce(0) { $0 + Int($1 >> 7 ^ 1) }
         }
     }
 
-    /// A number of 7 bits a byte that must fit into 32.
+    /// A varint that must fit into 32 bits.
     mutating func varint32(_ bytes: Span<UInt8>) throws(MessageError) -> UInt32 {
         guard let value = UInt32(exactly: try varint(bytes)) else { throw damaged("a number has more than 32 bits") }
         return value
     }
 
-    /// A number in which small negative ones are short too.
+    /// A zigzag varint, in which small negative numbers are short too.
     mutating func zigzag(_ bytes: Span<UInt8>) throws(MessageError) -> Int64 {
         let value = try varint(bytes)
         return Int64(bitPattern: value >> 1) ^ -Int64(bitPattern: value & 1)
@@ -87,7 +88,7 @@ struct ProtobufCursor {
         return value
     }
 
-    /// Where a text, a message or a packed column lies.
+    /// The range of a text, a message or a packed column.
     @inline(__always)
     mutating func range(_ bytes: Span<UInt8>) throws(MessageError) -> Range<Int> {
         let count = try varint(bytes)
@@ -95,7 +96,7 @@ struct ProtobufCursor {
         return try take(Int(count))
     }
 
-    /// Passes over a value that is not wanted.
+    /// Skips a value that is not needed.
     mutating func skip(_ type: WireType, _ bytes: Span<UInt8>) throws(MessageError) {
         switch type {
         case .varint: _ = try varint(bytes)
@@ -112,7 +113,7 @@ struct ProtobufCursor {
         return position..<(position + count)
     }
 
-    /// An error at this place.
+    /// An error at this position.
     @inline(never)
     func damaged(_ reason: String) -> MessageError {
         MessageError(field: nil, reason: "the bytes are not Protocol Buffers: \(reason) at byte \(position)")

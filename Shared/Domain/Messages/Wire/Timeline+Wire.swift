@@ -5,8 +5,8 @@ internal import JSON
 extension Timeline: WireRecord {
     /// The timeline as Protocol Buffers (`timeline.proto`).
     ///
-    /// It is smaller than the sum of `TimelineEvent.storedByteCount` over its events, 15 bytes for each of its sources, and
-    /// 1,000 bytes.
+    /// It is smaller than the sum of `TimelineEvent.storedByteCount` over its events, 15 bytes for each of its sources,
+    /// and 1,000 bytes.
     public func encoded() throws(MessageError) -> [UInt8] {
         try validate()
         let tables = TimelineTables(events)

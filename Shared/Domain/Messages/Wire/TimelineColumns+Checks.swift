@@ -1,5 +1,5 @@
 extension TimelineColumns {
-    /// Checks all numbers: a reader may use them as positions without looking again.
+    /// Validates all numbers, so that a reader may use them as indices without checking again.
     func check() throws(MessageError) {
         try Check.identifier(user, "user")
         try Self.check(generation: generation, eventCount: eventCount, lastOffset: lastOffset)
@@ -30,14 +30,14 @@ extension TimelineColumns {
         }
     }
 
-    /// Holds a timeline's numbers to what can be followed: events come after it, and rows hold signed numbers.
+    /// Limits a timeline's numbers so that events can follow it and rows can hold them as signed numbers.
     static func check(generation: UInt32, eventCount: UInt64, lastOffset: Int64) throws(MessageError) {
         try Check.range(generation, 0...Limits.generation, "generation")
         try Check.count(eventCount, "event_count")
         try Check.range(lastOffset, -1...Int64.max - 1, "last_offset")
     }
 
-    /// Ascending partitions and offsets; `name` begins their fields' names.
+    /// Ascending partitions and offsets; `name` is the prefix of their fields' names.
     static func check(_ sources: [Timeline.Source], _ name: String = "source") throws(MessageError) {
         guard sources.count <= Limits.sourceCount else {
             throw MessageError(

@@ -1,9 +1,9 @@
 public import Bytes
 
-/// A stored timeline as it lies in its record: tables of what differs, and for each event its places in them.
+/// A stored timeline as laid out in its record: tables of distinct values, and for each event its indices into them.
 ///
-/// For readers of many timelines: texts stay where they are in the record, and an instance that reads one record after
-/// another uses its memory again. `timeline.proto` describes the record.
+/// For readers of many timelines: texts stay in the record's bytes, and an instance that reads one record after another
+/// reuses its memory. `timeline.proto` describes the record.
 public struct TimelineColumns: Sendable {
     /// Whose timeline it is.
     public private(set) var user: UserID = ""
@@ -13,7 +13,7 @@ public struct TimelineColumns: Sendable {
     public private(set) var eventCount: UInt64 = 0
     /// Offset of the last event that was applied; -1 before the first.
     public private(set) var lastOffset: Int64 = -1
-    /// For each other partition from which records were sent on the last that was applied, by partition.
+    /// For each other partition that records were rerouted from, the last one that was applied, ordered by partition.
     public private(set) var sources: [Timeline.Source] = []
 
     /// Where the items' ids lie in the record.
@@ -47,16 +47,16 @@ public struct TimelineColumns: Sendable {
 
     /// Reads a record in Protocol Buffers.
     ///
-    /// Texts are not looked at: who takes one for the first time checks it with `item` or `category`.
+    /// Texts are not validated: the first user of one validates it with `item` or `category`.
     ///
     /// - Parameter bytes: the record's value.
-    /// - Throws: `MessageError` for bytes that are no timeline; what was read before is then gone.
+    /// - Throws: `MessageError` for bytes that are not a timeline; the columns read before are then lost.
     public mutating func read(_ bytes: Span<UInt8>) throws(MessageError) {
         clear()
         var cursor = ProtobufCursor(0..<bytes.count)
         while !cursor.isAtEnd {
             let (number, type) = try cursor.field(bytes)
-            // The most frequent by far.
+            // By far the most frequent case.
             if number == 6, type == .bytes {
                 items.append(try cursor.range(bytes))
             } else {
@@ -164,7 +164,7 @@ public struct TimelineColumns: Sendable {
         guard column.isAtEnd else { throw column.damaged("a number does not end") }
     }
 
-    /// Makes room at the end, and says where it begins.
+    /// Extends the array, and returns where the new part begins.
     private static func extend<Number: FixedWidthInteger>(_ numbers: inout [Number], by count: Int) -> Int {
         numbers.append(contentsOf: repeatElement(0, count: count))
         return numbers.count - count
@@ -178,7 +178,7 @@ public struct TimelineColumns: Sendable {
             )
         }
         for (partition, offset) in zip(sourcePartitions, sourceOffsets) {
-            // What does not fit becomes negative, which the check refuses.
+            // A number that does not fit becomes negative, which validation rejects.
             sources.append(
                 Timeline.Source(partition: Int32(bitPattern: partition), offset: Int64(bitPattern: offset))
             )

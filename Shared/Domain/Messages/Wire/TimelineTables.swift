@@ -1,6 +1,6 @@
 import Bytes
 
-/// The events of a timeline as `timeline.proto` writes them: tables of what differs, and a number per event.
+/// The events of a timeline as `timeline.proto` stores them: tables of distinct values, and an index per event.
 struct TimelineTables {
     private(set) var items: [ItemID] = []
     private(set) var categories: [TextKey] = []
@@ -19,7 +19,7 @@ struct TimelineTables {
     private var itemNumbers: [ItemID: UInt32] = [:]
     private var categoryNumbers: [TextKey: UInt32] = [:]
     private var listNumbers: [[UInt32]: UInt32] = [:]
-    /// By their bits, so that -0 stays -0.
+    /// Keyed by bit pattern, so that -0 stays -0.
     private var ratingNumbers: [UInt32: UInt32] = [:]
 
     /// Makes the tables of events in their order.

@@ -1,4 +1,5 @@
-/// A record that travels over a topic: Protocol Buffers, or JSON where it begins with `{` or its `content-type` says so.
+/// A record that travels over a topic: Protocol Buffers, or JSON where it begins with `{` or its `content-type` says
+/// so.
 public protocol WireRecord: Sendable {
     /// The record's Protocol Buffers form, as in the `.proto` file beside this one.
     func encoded() throws(MessageError) -> [UInt8]
@@ -30,13 +31,13 @@ public enum ContentType: Sendable {
     /// The header's value for JSON.
     public static let jsonValue = "application/json"
 
-    /// Tells what a value is by its first byte, and by its header.
+    /// Determines what a value is from its first byte and its header.
     ///
-    /// Kafka Connect, ksqlDB, Debezium and plain producers send no header. A value that begins with `{` is JSON whatever
-    /// the header says: no Protocol Buffers record of ours can begin so. A header's parameters, as in
-    /// `application/json; charset=utf-8`, are ignored; text that is not UTF-8 is refused by who reads it.
+    /// Kafka Connect, ksqlDB, Debezium and plain producers send no header. A value that begins with `{` is JSON
+    /// whatever the header says: no Protocol Buffers record of ours can begin so. A header's parameters, as in
+    /// `application/json; charset=utf-8`, are ignored; text that is not UTF-8 is rejected by its reader.
     ///
-    /// - Throws: `MessageError` for a type that is not known, and for the frame of a schema registry, whose schema it names.
+    /// - Throws: `MessageError` for an unknown type, and for a schema registry's framing, whose schema it names.
     public init(header: String?, value bytes: [UInt8]) throws(MessageError) {
         if let schema = Self.registeredSchema(bytes) {
             throw MessageError(
@@ -46,7 +47,7 @@ public enum ContentType: Sendable {
                     + "send plain JSON or Protocol Buffers (in Kafka Connect a JsonConverter with schemas.enable=false)"
             )
         }
-        // As nearly all write it.
+        // The common case.
         if header == nil || header == "application/x-protobuf" {
             self = Self.isObject(bytes) ? .json : .protobuf
             return
@@ -76,7 +77,7 @@ public enum ContentType: Sendable {
         bytes.first == UInt8(ascii: "{") || bytes.starts(with: [0xEF, 0xBB, 0xBF, UInt8(ascii: "{")])
     }
 
-    /// The schema's id in a frame of a schema registry: byte 0, then four bytes, the most significant first.
+    /// The schema id in a schema registry's framing: byte 0, then four bytes in big-endian order.
     ///
     /// Neither Protocol Buffers nor JSON can begin with byte 0.
     private static func registeredSchema(_ bytes: [UInt8]) -> UInt32? {

@@ -2,9 +2,9 @@ internal import CRdkafka
 internal import MessageLogs
 
 extension KafkaAdministrator {
-    /// Compares `cleanup.policy` of topics with what they are to do with old records.
+    /// Checks that the `cleanup.policy` of topics matches their specification.
     ///
-    /// - Returns: topics that the broker does not let this client see, or all where it does not answer such questions.
+    /// - Returns: topics that the broker does not let this client see, or all if it does not support such requests.
     func checkCleanup(of topics: [String: TopicSpecification.Cleanup]) throws(StreamError) -> [String] {
         guard !topics.isEmpty else { return [] }
         for topic in topics.keys.sorted() {
@@ -25,7 +25,7 @@ extension KafkaAdministrator {
         return topics.keys.filter { policies[$0] == nil }.sorted()
     }
 
-    /// `cleanup.policy` of topics that exist, once the broker that is asked knows all of them.
+    /// `cleanup.policy` of existing topics, once the broker that is queried knows all of them.
     private func cleanupPolicies(of topics: [String]) throws(StreamError) -> [String: String] {
         let deadline = ContinuousClock.now + configuration.connectTimeout
         while true {
@@ -33,9 +33,9 @@ extension KafkaAdministrator {
                 return try askForCleanupPolicies(of: topics)
             } catch {
                 switch error {
-                // A broker or proxy without this question refuses it whole.
+                // A broker or proxy that does not support this request rejects it as a whole.
                 case .configuration: return [:]
-                // A topic that was made a moment ago.
+                // A topic that was created a moment ago.
                 case .unknownTopic where ContinuousClock.now < deadline: KafkaClient.pause(milliseconds: 20)
                 default: throw error
                 }

@@ -11,7 +11,7 @@ extension KafkaAdministrator {
         _ = try checkCleanup(of: topics.filter { !missing.contains($0) }.cleanups)
         guard !missing.isEmpty else { return }
         try create(missing)
-        // A topic that another process made at the same time must also fit, and all must be ready for records.
+        // A topic that another process created at the same time must also match, and all must be ready for records.
         for topic in missing {
             guard try waitForLeaders(of: topic) else { throw .unknownTopic(topic.name) }
         }

@@ -2,24 +2,24 @@ internal import CRdkafka
 internal import Concurrency
 internal import MessageLogs
 
-/// Asks a cluster about topics, offsets and groups, and creates topics.
+/// Queries a cluster about topics, offsets and groups, and creates topics.
 actor KafkaAdministrator {
     private let executor = BlockingExecutor(label: "kafka.administrator")
     nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
 
     let configuration: KafkaConfiguration
     private var openClient: KafkaClient?
-    /// One client for each group whose offsets were asked for; none is a member.
+    /// One client for each group whose offsets were queried; none is a member.
     private var askers: [String: KafkaClient] = [:]
     var timeout: Int32 { configuration.connectTimeout.milliseconds }
 
-    /// Makes the client; nothing is asked yet.
+    /// Makes the client; nothing is queried yet.
     init(_ configuration: KafkaConfiguration) throws(StreamError) {
         self.configuration = configuration
         openClient = try KafkaClient(configuration, role: .administrator, name: "userllm")
     }
 
-    /// Gives up the connection.
+    /// Closes the connection.
     func close() {
         endAskers()
         openClient?.end()
@@ -71,11 +71,11 @@ actor KafkaAdministrator {
         return try watermarks(of: (0..<count).map { TopicPartition(topic, $0) })
     }
 
-    /// The first offsets of records that are at most so old; a partition without one is missing.
+    /// The first offsets of records that are at most this old; a partition without one is missing.
     func offsets(of partitions: [TopicPartition], since timestamp: Int64) throws(StreamError) -> [TopicPartition: Int64]
     {
         let client = try client()
-        // librdkafka takes the time in place of the offset.
+        // librdkafka takes the time in the offset field.
         let list = PartitionList(Dictionary(uniqueKeysWithValues: partitions.map { ($0, timestamp) }))
         let code = rd_kafka_offsets_for_times(client.handle, list.pointer, timeout)
         guard code == RD_KAFKA_RESP_ERR_NO_ERROR else {
@@ -88,10 +88,10 @@ actor KafkaAdministrator {
         return offsets
     }
 
-    /// What a group has committed of a topic, once no transaction can change it any more.
+    /// What a group has committed for a topic, once no transaction can change it any more.
     ///
-    /// Asked as a client of that group: the administrative question of librdkafka 2.0.2 is never answered while a
-    /// transaction is pending.
+    /// Queried as a client of that group: librdkafka 2.0.2 never answers the admin request while a transaction is
+    /// pending.
     func committedOffsets(group: String, topic: String) throws(StreamError) -> [TopicPartition: Int64] {
         guard let count = try client().partitionCount(of: topic) else { throw .unknownTopic(topic) }
         let asker = try asker(for: group)
@@ -114,7 +114,7 @@ actor KafkaAdministrator {
         askers.removeAll()
     }
 
-    /// Asks an administrative question on a queue of its own and reads the answer.
+    /// Sends an admin request on a queue of its own and reads the answer.
     func answer<Value>(
         to operation: String,
         options: OpaquePointer?,

@@ -2,9 +2,9 @@ internal import CRdkafka
 internal import MessageLogs
 
 extension KafkaClient {
-    /// The protocol of the group the client is a member of.
+    /// The rebalance protocol of the group that the client is a member of.
     ///
-    /// It is read when it is needed: when a membership ends there is none any more.
+    /// It is read when it is needed: when a membership has ended there is none any more.
     var rebalanceProtocol: RebalanceProtocol {
         switch rd_kafka_rebalance_protocol(handle).map({ String(cString: $0) }) {
         case "COOPERATIVE": .cooperative
@@ -13,7 +13,7 @@ extension KafkaClient {
         }
     }
 
-    /// The member was put out of its group, so others may have its partitions already.
+    /// Whether the member was removed from its group, so that others may already have its partitions.
     var isAssignmentLost: Bool { rd_kafka_assignment_lost(handle) != 0 }
 
     /// Changes what librdkafka fetches, and answers a rebalance with it.

@@ -4,8 +4,9 @@ internal import MessageLogs
 extension KafkaClient {
     /// Leaves the group, so that others get the partitions at once, and ends the instance.
     ///
-    /// Every rebalance that is still owed an answer gets one, because librdkafka waits for it without limit. An instance
-    /// that has not left by the deadline is left to the end of the process: its group misses it after the session timeout.
+    /// Every rebalance that still needs an answer gets one, because librdkafka waits for it without limit. An instance
+    /// that has not left by the deadline is abandoned until the process ends: its group notices after the session
+    /// timeout.
     func endMembership(until deadline: ContinuousClock.Instant) {
         guard !hasEnded else { return }
         guard isMember else { return end() }
@@ -33,7 +34,7 @@ extension KafkaClient {
         if isRebalance == true { answerWhatIsOwed() }
     }
 
-    /// Gives up all partitions, which answers any rebalance; does no harm where none is owed an answer.
+    /// Gives up all partitions, which answers any pending rebalance; harmless where none is pending.
     private func answerWhatIsOwed() {
         guard rebalanceProtocol == .cooperative else {
             rd_kafka_assign(handle, nil)

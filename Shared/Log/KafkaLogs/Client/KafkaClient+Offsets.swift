@@ -2,7 +2,7 @@ internal import CRdkafka
 internal import MessageLogs
 
 extension KafkaClient {
-    /// First offset and end of a partition as this client's isolation shows it.
+    /// First offset and end of a partition at this client's isolation level.
     func watermarks(of partition: TopicPartition, timeout: Int32) throws(StreamError) -> Range<Int64> {
         let deadline = ContinuousClock.now + .milliseconds(Int64(timeout))
         while true {
@@ -19,7 +19,7 @@ extension KafkaClient {
             switch error.code {
             case .noError: return low..<max(low, high)
             case .unknownTopicOrPartition, .localUnknownTopic, .unknownPartition: throw .unknownTopic(partition.topic)
-            // A partition that was made or moved a moment ago: its broker does not know yet that it leads it.
+            // A partition that was created or moved a moment ago: its broker does not know yet that it is the leader.
             case .notLeader, .leaderNotAvailable:
                 guard ContinuousClock.now < deadline else { throw streamError(error) }
                 Self.pause(milliseconds: 20)
@@ -51,7 +51,7 @@ extension KafkaClient {
             let error = streamError(
                 KafkaError(rd_kafka_resp_err_t(fault.rawValue), operation: "committed offsets")
             )
-            // A group's coordinator that has just started, or moved, says so at once.
+            // A group coordinator that has just started, or moved, reports this at once.
             guard case .unavailable = error, ContinuousClock.now < deadline else { throw error }
             Self.pause(milliseconds: 50)
         }

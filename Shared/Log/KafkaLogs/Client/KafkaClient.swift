@@ -6,8 +6,8 @@ internal import Synchronization
 
 /// Owner of one librdkafka instance, the queue its events come on, and its topics.
 ///
-/// No callback is registered anywhere: events are polled from the queue by the actor that owns the client, on that
-/// actor's own thread.
+/// No callback is registered: events are polled from the queue by the actor that owns the client, on that actor's own
+/// thread.
 ///
 /// `@unchecked Sendable`: librdkafka is "completely thread-safe" (its manual, "Threads and callbacks"), an instance
 /// may be used from any thread; the only state here is behind locks.
@@ -19,7 +19,7 @@ final class KafkaClient: @unchecked Sendable {
     /// How it was configured.
     let configuration: KafkaConfiguration
 
-    /// Nobody waits for this instance's events, so they are looked at when an error is to be explained.
+    /// Nobody polls this instance's events all the time, so they are read when an error is to be explained.
     private let isUnattended: Bool
     private let isEnded = Mutex(false)
     private let topics = Mutex<[String: KafkaTopic]>([:])
@@ -33,7 +33,7 @@ final class KafkaClient: @unchecked Sendable {
         let conf = try Self.conf(properties)
         let events = RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_REBALANCE | RD_KAFKA_EVENT_FETCH
         switch role {
-        // Without delivery events a transaction's flush needs nobody else to poll; its errors come from its calls.
+        // Without delivery events, flushing a transaction needs no other poller; its errors come from its calls.
         case .transactional: rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_ERROR)
         case .appender: rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_DR)
         case .subscriber, .reader, .administrator, .uncommittedReader: rd_kafka_conf_set_events(conf, events)
@@ -62,12 +62,12 @@ final class KafkaClient: @unchecked Sendable {
         end()
     }
 
-    /// The instance was ended.
+    /// Whether the instance was ended.
     var hasEnded: Bool { isEnded.withLock { $0 } }
 
-    /// Ends the instance and its threads on the calling thread, which may block; nothing but `wake` may follow.
+    /// Ends the instance and its threads on the calling thread, which may block; only `wake` may follow.
     ///
-    /// An instance that would hang is left to the end of the process when `isHanging` is set.
+    /// With `isHanging`, an instance whose end would block is abandoned until the process ends.
     func end(isHanging: Bool = false) {
         let isFirst = isEnded.withLock { isEnded in
             defer { isEnded = true }
@@ -113,7 +113,7 @@ final class KafkaClient: @unchecked Sendable {
         }
     }
 
-    /// Takes note of an error event, and gives it as an error.
+    /// Records an error event, and returns it as an error.
     @discardableResult
     func note(_ event: OpaquePointer, operation: String) -> KafkaError {
         let error = KafkaError(
@@ -131,7 +131,7 @@ final class KafkaClient: @unchecked Sendable {
         return error
     }
 
-    /// Takes note of waiting error events of an instance that nobody polls.
+    /// Records pending error events of an instance that nobody polls.
     func noteErrors() {
         while poll(0, { self.note($0, operation: "connection") }) != nil {}
     }
@@ -139,7 +139,7 @@ final class KafkaClient: @unchecked Sendable {
     /// The last error of a connection, which tells why something timed out.
     var lastError: KafkaError? { errors.withLock { $0 } }
 
-    /// Whether a connection was lost, as far as events were noted, since the last time this was asked.
+    /// Whether a connection was lost since the last call, according to the events recorded so far.
     func takeConnectionLoss() -> Bool { hasLostConnection.exchange(false, ordering: .acquiringAndReleasing) }
 
     /// The error that made the instance useless, if any.
@@ -156,7 +156,7 @@ final class KafkaClient: @unchecked Sendable {
         )
     }
 
-    /// The error for the log's user, with the connection's trouble where the error itself is only a timeout.
+    /// The error for the log's user, with the connection's error where this one is only a timeout.
     func streamError(_ error: KafkaError) -> StreamError {
         var error = error
         if isUnattended { noteErrors() }
@@ -192,7 +192,7 @@ final class KafkaClient: @unchecked Sendable {
         topics.withLock { _ = $0.removeValue(forKey: name) }
     }
 
-    /// The number of a topic's partitions as the broker tells it now; nil when there is no such topic.
+    /// The current number of a topic's partitions according to the broker; nil when there is no such topic.
     ///
     /// Blocks for up to the connect timeout.
     func partitionCount(of name: String) throws(StreamError) -> Int32? {
@@ -217,7 +217,7 @@ final class KafkaClient: @unchecked Sendable {
             case let code where KafkaError.Code.configurationFaults.contains(code):
                 throw streamError(KafkaError(found.err, operation: "metadata of \(topic.name)"))
             default:
-                // A topic that was made a moment ago has no leader yet.
+                // A topic that was created a moment ago has no leader yet.
                 guard ContinuousClock.now < deadline else {
                     throw streamError(KafkaError(found.err, operation: "metadata of \(topic.name)"))
                 }

@@ -1,7 +1,7 @@
 internal import MessageLogs
 
 extension KafkaConfiguration {
-    /// What a client instance is for; each has its own settings of librdkafka.
+    /// The role of a client instance; each has its own settings of librdkafka.
     enum Role {
         /// Appends records outside transactions.
         case appender
@@ -11,9 +11,9 @@ extension KafkaConfiguration {
         case subscriber(group: String, isMember: Bool, sessionTimeout: Duration)
         /// Reads given ranges of partitions.
         case reader
-        /// Asks about topics, offsets and groups; sees the true end of partitions.
+        /// Queries topics, offsets and groups; sees the true end of partitions.
         case administrator
-        /// Asks about a group's offsets and the end of partitions, whatever transaction is open.
+        /// Queries a group's offsets and the end of partitions, whatever transaction is open.
         case uncommittedReader(group: String)
 
         var isProducer: Bool {
@@ -61,19 +61,19 @@ extension KafkaConfiguration {
             if isMember {
                 properties["partition.assignment.strategy"] = assignmentStrategy.rawValue
                 properties["session.timeout.ms"] = "\(sessionTimeout.milliseconds)"
-                // Members learn of a rebalance with a heartbeat, so partitions that move stand still for as long as one.
+                // Members learn of a rebalance with a heartbeat, so moving partitions are idle for up to that long.
                 properties["heartbeat.interval.ms"] = "\(max(100, min(500, sessionTimeout.milliseconds / 4)))"
-                // A flow that computes or waits for its database does not poll; heartbeats go on from librdkafka's own
-                // thread. It is also how long a rebalance waits for members that are gone and whose sessions the broker
-                // does not end: Kafka 4.3.1 sets no session timers when a partition of its offsets is led anew while
-                // it is still being loaded, as when a broker restarts twice in quick succession.
+                // A flow that computes or waits for its database does not poll; heartbeats continue on librdkafka's own
+                // thread. This is also how long a rebalance waits for dead members whose sessions the broker does not
+                // end: Kafka 4.3.1 sets no session timers when a partition of its offsets gets a new leader while it is
+                // still being loaded, as when a broker restarts twice in quick succession.
                 properties["max.poll.interval.ms"] = "\(max(60_000, sessionTimeout.milliseconds))"
             }
         case .reader:
             properties.merge(consuming(group: clientName)) { $1 }
             properties["isolation.level"] = "read_committed"
             properties["enable.partition.eof"] = "true"
-            // A full queue is an error to back off from too: with small ones a restore waits most of its time.
+            // A full queue also triggers this back-off: with small queues a restore waits most of its time.
             properties["fetch.error.backoff.ms"] = "5"
             properties["queued.max.messages.kbytes"] = "65536"
             properties["queued.min.messages"] = "100000"
@@ -83,7 +83,7 @@ extension KafkaConfiguration {
             properties.merge(consuming(group: group)) { $1 }
             properties["isolation.level"] = "read_uncommitted"
         }
-        // Those who are no members have librdkafka's session timeout, and it must not be the longer one.
+        // Clients that are not members have librdkafka's session timeout, and it must not be the longer one.
         let further = role.isMember ? additional : additional.filter { $0.key != "max.poll.interval.ms" }
         return properties.merging(further) { $1 }
     }
@@ -109,7 +109,7 @@ extension KafkaConfiguration {
             "enable.idempotence": "true",
             "message.max.bytes": "1048576",
             "message.timeout.ms": "\(timeout.milliseconds)",
-            // As Java's producers do, so that any producer of a topic puts a key into the same partition.
+            // As Java's producers do, so that every producer of a topic puts a key into the same partition.
             "partitioner": "murmur2_random",
             "queue.buffering.max.kbytes": "65536",
             "queue.buffering.max.messages": "100000",

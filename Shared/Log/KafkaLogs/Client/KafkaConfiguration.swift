@@ -2,7 +2,7 @@ internal import Foundation
 internal import Bytes
 public import MessageLogs
 
-/// How to reach a Kafka cluster, and the few settings of it that are ours to choose.
+/// How to reach a Kafka cluster, and the few settings of it that we choose.
 ///
 /// **Configuration keys**, in the address after `?` or in `settings` (values in the address percent-encoded):
 /// - `replication.factor` (integer, default -1: the broker's default): replicas of topics that are created.
@@ -10,14 +10,15 @@ public import MessageLogs
 ///   for all members of a group.
 /// - `delivery.timeout.ms` (integer, default 15000, milliseconds): how long an append may take.
 /// - `connect.timeout.ms` (integer, default 10000, milliseconds): how long a broker may take to answer at start.
-/// - `replay.stall.timeout.ms` (integer, default 120000, milliseconds): how long a replay waits for an open transaction.
+/// - `replay.stall.timeout.ms` (integer, default 120000, milliseconds): how long a replay waits for an open
+///   transaction.
 /// - `sasl.password.file`, `ssl.key.password.file` (path): files that hold the secret, so that no address shows it.
 /// - `debug` (librdkafka's contexts, such as `cgrp,eos`; default none): librdkafka's own log on standard error.
 /// - any other key goes to librdkafka as it is: `security.protocol`, `sasl.mechanisms`, `ssl.ca.location`, ...
 public struct KafkaConfiguration: Sendable, Equatable, CustomStringConvertible {
-    /// Who of a group gets which partition.
+    /// How a group's partitions are assigned to its members.
     public enum AssignmentStrategy: String, Sendable, CaseIterable {
-        /// Partitions stay where they are as far as possible, and the others go on while some move.
+        /// Partitions stay with their members as far as possible, and the others continue while some move.
         case cooperativeSticky = "cooperative-sticky"
         /// Neighbouring partitions; all stop while any moves.
         case range
@@ -29,7 +30,7 @@ public struct KafkaConfiguration: Sendable, Equatable, CustomStringConvertible {
     public var assignmentStrategy: AssignmentStrategy = .cooperativeSticky
     /// Replicas of topics that are created; -1 means the broker's default.
     public var replicationFactor: Int32 = -1
-    /// How long a broker may take to answer at start, and any question about the log.
+    /// How long a broker may take to answer at start, and to answer any query about the log.
     public var connectTimeout: Duration = .seconds(10)
     /// How long an append may take until it fails as unavailable.
     public var deliveryTimeout: Duration = .seconds(15)
@@ -41,7 +42,7 @@ public struct KafkaConfiguration: Sendable, Equatable, CustomStringConvertible {
     /// The largest record a producer takes, in bytes: with its batch's frame just below a broker's default limit.
     static let defaultMaximumRecordSize = 1_048_000
 
-    /// Keys that would break what the log promises.
+    /// Keys that would break the log's guarantees.
     private static let reservedKeys: Set<String> = [
         "acks", "auto.offset.reset", "bootstrap.servers", "client.id", "delivery.report.only.error",
         "enable.auto.commit", "enable.auto.offset.store", "enable.idempotence", "enable.partition.eof", "group.id",
@@ -114,7 +115,7 @@ public struct KafkaConfiguration: Sendable, Equatable, CustomStringConvertible {
             }
             let port = broker[broker.index(after: colon)...]
             guard colon > broker.startIndex, let number = UInt16(port), number > 0 else {
-                // What stands in the port's place may be a password.
+                // Text in the port's position may be a password.
                 let host = Redaction.address("kafka://\(broker)")
                 throw .configuration("'\(host)' does not end with host:port and a port from 1 to 65535")
             }
@@ -128,7 +129,7 @@ public struct KafkaConfiguration: Sendable, Equatable, CustomStringConvertible {
         for pair in query.split(separator: "&") {
             let sides = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
             guard sides.count == 2, !sides[0].isEmpty else {
-                // What stands there may be the rest of a password, so it is not shown.
+                // The text there may be the rest of a password, so it is not shown.
                 throw .configuration(
                     "a setting in a Kafka address is key=value, and one has no key or no value; "
                         + "write & in a value as %26"
@@ -140,7 +141,7 @@ public struct KafkaConfiguration: Sendable, Equatable, CustomStringConvertible {
                 )
             }
             let key = String(sides[0])
-            // All of librdkafka's settings that one would name here have dots, but these.
+            // All settings of librdkafka that could reasonably be set here contain dots, except these.
             guard key.contains(".") || key == "debug" || key == "acks" else {
                 throw .configuration("the Kafka address has a setting without a name; write & in a value as %26")
             }

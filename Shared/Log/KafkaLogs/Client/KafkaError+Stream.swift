@@ -1,9 +1,9 @@
 internal import MessageLogs
 
 extension KafkaError {
-    /// The error in the words of the log's interface.
+    /// The error in terms of the log's interface.
     ///
-    /// Where the log was looked for is named when it could not be reached.
+    /// The brokers' addresses are named when they could not be reached.
     func streamError(brokers: String) -> StreamError {
         if KafkaError.Code.configurationFaults.contains(code) {
             return .configuration("Kafka at \(brokers) refused: \(description); check the settings and credentials")

@@ -25,13 +25,23 @@ final class MemberProducer {
     /// Opens a producer; earlier ones of the same id are fenced, and the broker ends what it knows to be open.
     func open(until deadline: ContinuousClock.Instant) throws(StreamError) {
         producer = nil
-        producer = try TransactionalProducer(
-            configuration,
-            id: id,
-            timeout: timeout,
-            deadline: deadline,
-            isEnding: { requests.isClosing }
-        )
+        while true {
+            do throws(StreamError) {
+                producer = try TransactionalProducer(
+                    configuration,
+                    id: id,
+                    timeout: timeout,
+                    deadline: deadline,
+                    isEnding: { requests.isClosing }
+                )
+                return
+            } catch {
+                // Another producer of the same id that opens at the same moment fences this one before it is open.
+                guard case .commitRefused = error, ContinuousClock.now < deadline, !requests.isClosing else {
+                    throw error
+                }
+            }
+        }
     }
 
     /// The producer, opened if there is none.

@@ -13,7 +13,7 @@ struct CommittedTail {
         self.partition = partition
     }
 
-    /// Whether one of the last thousands of records is such a one.
+    /// Whether one of the last thousands of records meets a condition.
     ///
     /// - Throws: `.unavailable` when the broker does not give them within ten seconds.
     func contains(where isWanted: (Record) -> Bool) throws(StreamError) -> Bool {

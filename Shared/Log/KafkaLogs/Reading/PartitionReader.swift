@@ -19,7 +19,7 @@ actor PartitionReader {
     private var reader = RecordReader()
     private var lastProgress = ContinuousClock.now
     private let waitsForOpenTransactions: Bool
-    /// Offsets at the ends that are held back by an open transaction; only when those are not waited for.
+    /// End offsets that an open transaction holds back; only if the reader does not wait for those.
     private(set) var withheld: [TopicPartition: Int64] = [:]
 
     /// Starts reading partitions from their range's first offset up to its end, which is not read.
@@ -112,7 +112,7 @@ actor PartitionReader {
         let error = KafkaError(code, operation: "read \(partition)")
         switch error.code {
         case .partitionEnd:
-            // The position also moves over control records and over what compaction left out.
+            // The position also advances past control records and past records removed by compaction.
             guard let range = ranges[partition] else { return nil }
             if offset > range.position { advance(partition, to: offset) }
             if !waitsForOpenTransactions, let range = ranges.removeValue(forKey: partition) {

@@ -1,7 +1,7 @@
 internal import CRdkafka
 internal import MessageLogs
 
-/// Collects what a subscription's client fetches into batches, and notes what else comes on its queue.
+/// Collects records that a subscription's client fetches into batches, and notes other events on its queue.
 ///
 /// Used by one thread at a time, its calls block.
 struct RecordCollector {
@@ -9,9 +9,9 @@ struct RecordCollector {
     private let topics: [String]
     private let maximumCount: Int
     private var reader = RecordReader()
-    /// Records that came while a rebalance was waited for; the next batch begins with them.
+    /// Records that arrived while waiting for a rebalance; the next batch begins with them.
     private var stash: [Record] = []
-    /// To be told when the records before it are.
+    /// Reported after the records before it.
     private var failure: StreamError?
 
     /// Reads batches of at most `maximumCount` records.
@@ -23,7 +23,7 @@ struct RecordCollector {
 
     /// Collects records until the batch is full or has waited long enough, or a rebalance comes.
     ///
-    /// Patience, in milliseconds, is for the first record, linger for more after it; nil when none came.
+    /// `patience`, in milliseconds, applies to the first record, `linger` to further ones; nil when none came.
     mutating func collect(
         _ group: inout GroupState,
         patience: Int32,
@@ -45,9 +45,9 @@ struct RecordCollector {
         return records.isEmpty ? nil : records
     }
 
-    /// Waits for an event, and keeps records that come meanwhile; false when none came.
+    /// Waits for an event, and keeps records that arrive meanwhile; false when none came.
     ///
-    /// Patience is in milliseconds.
+    /// `patience` is in milliseconds.
     @discardableResult
     mutating func stashNext(_ group: inout GroupState, patience: Int32 = 100) -> Bool {
         var records: [Record] = []
@@ -56,7 +56,7 @@ struct RecordCollector {
         return event != nil
     }
 
-    /// Forgets kept records of partitions that do not deliver any more.
+    /// Drops kept records of partitions that no longer deliver.
     mutating func discard(_ group: GroupState) {
         stash.removeAll { group.phase(of: $0.source)?.position == nil }
     }
@@ -99,7 +99,7 @@ struct RecordCollector {
         if !reader.isFiller(message) { records.append(reader.record(message, source: source)) }
     }
 
-    /// Most errors pass by themselves: librdkafka goes on trying, and the next event just comes later.
+    /// Most errors are transient: librdkafka retries, and the next event just comes later.
     private mutating func take(_ error: KafkaError, at partition: TopicPartition?, _ group: GroupState) {
         switch error.code {
         case .autoOffsetReset, .offsetOutOfRange:

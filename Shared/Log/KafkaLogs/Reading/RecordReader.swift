@@ -4,8 +4,8 @@ internal import MessageLogs
 
 /// Copies records out of librdkafka's messages.
 ///
-/// They are copied at once, because one message that is kept keeps the whole answer of the broker in memory. The topic
-/// names are kept, so that records share one string.
+/// They are copied at once, because one retained message keeps the broker's whole response in memory. The topic names
+/// are cached, so that records share one string.
 struct RecordReader {
     private var names: [String] = []
 
@@ -14,7 +14,7 @@ struct RecordReader {
         guard let topic = message.rkt, let name = rd_kafka_topic_name(topic) else {
             return TopicPartition("", message.partition)
         }
-        // By content: a handle's address may be used again for another topic.
+        // By content: a handle's address may be reused for another topic.
         if let known = names.first(where: { strcmp($0, name) == 0 }) { return TopicPartition(known, message.partition) }
         let new = String(cString: name)
         names.append(new)
@@ -69,7 +69,7 @@ struct RecordReader {
 extension OutgoingRecord {
     fileprivate static let fillerHeader = "userllm-filler"
 
-    /// A record that our readers pass over; with a key, as compacted topics demand, that no user has.
+    /// A record that our readers skip; with a key, as compacted topics require, that no user has.
     static func filler(in partition: TopicPartition) -> OutgoingRecord {
         OutgoingRecord(
             topic: partition.topic,

@@ -1,9 +1,9 @@
 internal import MessageLogs
 internal import Synchronization
 
-/// Where callers leave what they append and wait for the result; one of them at a time drives the producer for all.
+/// Where callers submit what they append and wait for the result; one of them at a time drives the producer for all.
 final class AppendIntake: Sendable {
-    /// What a waiting caller is told.
+    /// The signal that a waiting caller gets.
     enum Signal {
         case done(Result<Void, StreamError>)
         case drive
@@ -24,15 +24,15 @@ final class AppendIntake: Sendable {
     /// The producer's client, while it is open.
     var client: KafkaClient? { state.withLock { $0.client } }
 
-    /// Nothing more is taken.
+    /// Whether it no longer accepts records.
     var isClosed: Bool { state.withLock { $0.isClosed } }
 
-    /// Notes the client that is to be woken for what is submitted.
+    /// Notes the client to wake when something is submitted.
     func open(_ client: KafkaClient) {
         state.withLock { $0.client = client }
     }
 
-    /// Forgets the client, and gives it to whoever is to end it.
+    /// Forgets the client, and hands it to the caller that ends it.
     @discardableResult
     func takeClient() -> KafkaClient? {
         state.withLock { state in
@@ -41,7 +41,7 @@ final class AppendIntake: Sendable {
         }
     }
 
-    /// Takes no more, and wakes the driver.
+    /// Stops accepting records, and wakes the driver.
     func close() {
         let client = state.withLock { state in
             state.isClosed = true
@@ -52,7 +52,7 @@ final class AppendIntake: Sendable {
 
     // MARK: - Callers
 
-    /// Leaves records and wakes the driver, if there is one.
+    /// Submits records and wakes the driver, if there is one.
     ///
     /// - Throws: `.closed`.
     func submit(
@@ -88,7 +88,7 @@ final class AppendIntake: Sendable {
 
     // MARK: - The driver
 
-    /// What was left since this was asked last.
+    /// What was submitted since the last call.
     func takeSubmitted() -> [Append] {
         state.withLock { state in
             defer { state.submitted.removeAll() }
@@ -96,12 +96,12 @@ final class AppendIntake: Sendable {
         }
     }
 
-    /// Whether the result of an append waits for its caller.
+    /// Whether an append's result waits for its caller.
     func isFinished(_ tag: UInt) -> Bool {
         state.withLock { $0.results[tag] != nil }
     }
 
-    /// Tells the caller of an append its result.
+    /// Gives an append's result to its caller.
     func finish(_ tag: UInt, with result: Result<Void, StreamError>) {
         let waiting: CheckedContinuation<Signal, Never>? = state.withLock { state in
             if let continuation = state.waiting.removeValue(forKey: tag) { return continuation }
@@ -111,7 +111,7 @@ final class AppendIntake: Sendable {
         waiting?.resume(returning: .done(result))
     }
 
-    /// Lets one of those that still wait drive.
+    /// Lets another waiting caller drive.
     func passOn() {
         let next: CheckedContinuation<Signal, Never>? = state.withLock { state in
             guard let tag = state.waiting.keys.first else {
@@ -129,7 +129,7 @@ struct Append {
     let tag: UInt
     let records: [OutgoingRecord]
     let deadline: ContinuousClock.Instant
-    /// How many are with librdkafka.
+    /// How many were handed to librdkafka.
     var sentCount = 0
     /// How many of those have no delivery report yet.
     var outstanding = 0

@@ -4,9 +4,9 @@ internal import MessageLogs
 
 /// Appends records outside transactions: idempotent, acknowledged by all replicas, many callers at once.
 ///
-/// Callers leave their records in the intake; one of them at a time drives the producer on its own thread, hands records
-/// to librdkafka, reads delivery reports and answers the others. When its own records are done it passes the drive on
-/// to one that still waits, so no task outlives its caller.
+/// Callers submit their records to the intake. One of them at a time drives the producer on its own thread: it hands
+/// records to librdkafka, reads delivery reports and answers the others. When its own records are done, it hands over
+/// to a caller that is still waiting, so no task outlives its caller.
 actor KafkaProducer {
     private let executor = BlockingExecutor(label: "kafka.producer")
     nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
@@ -123,7 +123,7 @@ actor KafkaProducer {
 
     private func readReports() {
         guard let client = intake.client else { return }
-        // With records left over the queue is full, and reports make room; else new submissions wake the thread.
+        // If records are left over, the queue is full and reports make room; otherwise new submissions wake the thread.
         var timeout: Int32 = unsent.isEmpty ? 100 : 10
         while true {
             let found: Bool? = client.poll(timeout) { event in
@@ -197,7 +197,7 @@ actor KafkaProducer {
         intake.finish(append.tag, with: append.failure.map { .failure($0) } ?? .success(()))
     }
 
-    /// A fatal error ends an idempotent producer: what it had not acknowledged fails, and the next append opens another.
+    /// A fatal error ends an idempotent producer: unacknowledged records fail, and the next append opens another.
     private func replace(_ client: KafkaClient, because error: KafkaError) {
         intake.takeClient()
         end(client)

@@ -7,7 +7,7 @@ internal import MessageLogs
 /// them twice when its queue is full.
 final class RecordSender {
     private let arguments = UnsafeMutablePointer<rd_kafka_vu_t>.allocate(capacity: 7)
-    /// What an empty but present key or value points to; librdkafka takes a nil pointer for "none".
+    /// What an empty but present key or value points to; librdkafka takes a nil pointer to mean "none".
     private let nothing = UnsafeMutableRawPointer.allocate(byteCount: 1, alignment: 1)
 
     init() {
@@ -19,14 +19,14 @@ final class RecordSender {
         nothing.deallocate()
     }
 
-    /// The bytes a broker's limit counts.
+    /// The size that a broker's limit applies to.
     static func byteCount(of record: OutgoingRecord) -> Int {
         var count = (record.key?.count ?? 0) + (record.value?.count ?? 0)
         for header in record.headers { count += header.name.utf8.count + header.value.count + 4 }
         return count
     }
 
-    /// The first record that no producer takes, as an error.
+    /// An error for the first record that exceeds the producer's limit.
     static func checkSizes(
         _ records: [OutgoingRecord],
         configuration: KafkaConfiguration
@@ -42,8 +42,8 @@ final class RecordSender {
 
     /// Copies a record into the producer's queue.
     ///
-    /// The tag is given back with the delivery report; 0 where there is none. Gives `queueFull` or another error, nil on
-    /// success.
+    /// The tag is returned with the delivery report; 0 where there is none. Returns `queueFull` or another error, nil
+    /// on success.
     func send(
         _ record: OutgoingRecord,
         topic: KafkaTopic,

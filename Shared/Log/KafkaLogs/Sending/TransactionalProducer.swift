@@ -8,7 +8,7 @@ enum TransactionFailure: Error {
     case aborted(KafkaError)
     /// A record or topic is wrong; it was aborted.
     case invalid(StreamError)
-    /// Nobody said how it ended. The producer is of no use any more, and only the group's offsets can tell.
+    /// The outcome is unknown. The producer is of no use any more, and only the group's offsets can tell.
     case unknown(KafkaError)
 }
 
@@ -78,13 +78,13 @@ final class TransactionalProducer {
         Failpoint.kafkaAfterCommit.reach()
     }
 
-    /// Writes an offset of a group and takes it back: what the group's offsets are is certain afterwards.
+    /// Commits an offset of a group and aborts: afterwards the group's offsets are certain.
     ///
-    /// The partition is one the group does not read, for not even what is taken back is safe from being forgotten.
+    /// The partition is one that the group does not read, because even an aborted offset may be forgotten.
     func touchOffsets(of group: String, at partition: TopicPartition) throws(TransactionFailure) {
         let deadline = ContinuousClock.now + timeout
         let offsets = PartitionList([partition: 0])
-        // Named by no member, for the one that asks may have been put out of its group.
+        // Names no member, because the caller may have been removed from its group.
         let metadata = rd_kafka_consumer_group_metadata_new(group)
         defer { rd_kafka_consumer_group_metadata_destroy(metadata) }
         try call("begin transaction", deadline) { rd_kafka_begin_transaction(client.handle) }
@@ -94,9 +94,9 @@ final class TransactionalProducer {
         try abort(because: KafkaError(RD_KAFKA_RESP_ERR_NO_ERROR, operation: "touch offsets"), deadline)
     }
 
-    /// Ends records that an earlier transaction of this producer's id left open in some partitions.
+    /// Ends records that an earlier transaction with this producer's id left open in some partitions.
     ///
-    /// It takes a record in each, which our readers pass over.
+    /// It takes a record in each, which our readers skip.
     func endOpenRecords(in partitions: [TopicPartition], committing isCommit: Bool) throws(TransactionFailure) {
         let deadline = ContinuousClock.now + timeout
         let records = partitions.map { OutgoingRecord.filler(in: $0) }
@@ -125,7 +125,7 @@ final class TransactionalProducer {
 
     /// Waits until the brokers have all records.
     ///
-    /// The commit does so too, but looks only every 10 ms whether they have.
+    /// The commit does this too, but only checks every 10 ms.
     private func flush(until deadline: ContinuousClock.Instant) {
         while rd_kafka_outq_len(client.handle) > 0, ContinuousClock.now < deadline {
             _ = client.poll(1) { client.note($0, operation: "connection") }
@@ -177,7 +177,7 @@ final class TransactionalProducer {
         }
     }
 
-    /// Makes a call of the transaction until it succeeds, fails for good, or the time is over.
+    /// Retries a call of the transaction until it succeeds, fails for good, or the time is over.
     private func call(
         _ operation: String,
         _ deadline: ContinuousClock.Instant,

@@ -5,9 +5,9 @@ extension DatasetFolder {
     struct Found {
         var path: String
         var kind: FileKind
-        /// Names of files beside it that hold none, with what is wrong with them where they look like data.
+        /// Names of files next to it that hold no events, with the reason where they look like data.
         var passedOver: [String] = []
-        /// Whether it may as well be text for people.
+        /// Whether it could also be prose.
         var isDoubtful = false
 
         init(_ path: String, _ kind: FileKind) {
@@ -21,13 +21,13 @@ extension DatasetFolder {
         return names.sorted().filter { !$0.hasPrefix(".") && !FolderCheck.isFolder("\(folder)/\($0)") }
     }
 
-    /// The file of events of a folder.
+    /// The events file of a folder.
     static func events(in folder: String, _ format: DatasetFormat?) throws(DatasetError) -> Found {
         func has(_ name: String) -> Bool { FileManager.default.fileExists(atPath: "\(folder)/\(name)") }
         func isWanted(_ one: DatasetFormat) -> Bool { format == nil || format == one }
         let ratings = isWanted(.movieLens) ? MovieLensFolder.ratingsPath(in: folder) : nil
         for name in ["events.ndjson", "events.ndjson.gz"] where isWanted(.ndjson) && has(name) {
-            // The synthetic world is written in both forms; ours is the one that says more.
+            // The synthetic world is written in both formats; ours holds more information.
             if has("catalogue.json") || ratings == nil { return beside("\(folder)/\(name)", .events, in: folder) }
         }
         if let ratings { return beside(ratings, .table(try movieLens(ratings)), in: folder) }
@@ -38,7 +38,7 @@ extension DatasetFolder {
         return try onlyEvents(in: folder, format)
     }
 
-    /// A file that its name tells, with those beside it that have events too and are not read.
+    /// A file recognized by its name, along with other files next to it that also have events and are not read.
     private static func beside(_ path: String, _ kind: FileKind, in folder: String) -> Found {
         var found = Found(path, kind)
         for name in files(in: folder) where FileName(name).isCandidate && "\(folder)/\(name)" != path {
@@ -56,25 +56,25 @@ extension DatasetFolder {
         return layout
     }
 
-    /// The one file of events among those whose names allow it.
+    /// The only events file among those whose names allow it.
     private static func onlyEvents(in folder: String, _ format: DatasetFormat?) throws(DatasetError) -> Found {
         var looks: [(name: String, look: FileLook)] = []
         for name in files(in: folder) where FileName(name).isCandidate {
             do throws(DatasetError) {
                 looks.append((name, try FileLook("\(folder)/\(name)", wanted: format)))
             } catch {
-                // A file that cannot be read and is not needed is no reason to stop.
+                // An unreadable file that is not needed is no reason to stop.
                 looks.append((name, FileLook(unreadable: error)))
             }
         }
         var events = looks.filter { one in
             one.look.kind.format.map { format == nil || format == $0 } ?? false
         }
-        // What may be text as well as sequences is text where there is something better.
+        // A file that could be either prose or sequences counts as prose when there is a better candidate.
         if events.contains(where: { !$0.look.isDoubtful }) { events.removeAll { $0.look.isDoubtful } }
         let problem = looks.compactMap(\.look.problem).first
         guard let first = events.first else { throw nothing(at: folder, format, problem) }
-        // Nor is text taken for the data where the data cannot be read.
+        // Nor is possible prose taken for the data when the actual data cannot be read.
         if first.look.isDoubtful, let problem { throw nothing(at: folder, format, problem) }
         guard events.count == 1 else {
             throw DatasetError(
@@ -91,9 +91,9 @@ extension DatasetFolder {
         return found
     }
 
-    /// What a file of events is.
+    /// The kind of an events file.
     static func kind(of file: String, _ format: DatasetFormat?) throws(DatasetError) -> FileKind {
-        // Names do not tell sequences from other text, and of events even the first line may be wrong.
+        // Names do not distinguish sequences from other text, and even the first line of events may be malformed.
         switch format {
         case .sequences: return .sequences
         case .ndjson: return .events
@@ -102,12 +102,12 @@ extension DatasetFolder {
         }
         let look = try FileLook(file, wanted: format)
         var kind = look.kind
-        // A table with a head can be called by either name.
+        // A table with a header fits both names.
         if case .table(var layout) = kind, format == .csv || format == .recBole {
             layout.form = format == .csv ? .plain : .recBole
             kind = .table(layout)
         }
-        // What is called so is meant so, and the reader says what is wrong with its first line.
+        // A file with such a name is taken at its word, and the reader reports what is wrong with its first line.
         switch format {
         case .amazon where kind == .unknown: kind = .amazon2023Reviews
         case .googleLocal where kind == .unknown: kind = .googleLocalReviews
@@ -122,7 +122,7 @@ extension DatasetFolder {
         return kind
     }
 
-    /// The error where nothing can be read, with what is wrong with what looks most like data.
+    /// The error when nothing can be read, including what is wrong with the file that looks most like data.
     static func nothing(
         at path: String,
         _ format: DatasetFormat?,
@@ -149,7 +149,7 @@ extension DatasetFolder {
         }
         var found: [String] = []
         for name in files(in: folder) where FileName(name).isCandidate && "\(folder)/\(name)" != events {
-            // A file that cannot be read and is not needed is no reason to stop.
+            // An unreadable file that is not needed is no reason to stop.
             if let look = try? FileLook("\(folder)/\(name)"), look.kind.describesItems(of: kind) { found.append(name) }
         }
         if found.count > 1 {
@@ -167,9 +167,9 @@ extension DatasetFolder {
         return found.first.map { "\(folder)/\($0)" }
     }
 
-    /// What a file is about, as published names tell it: `reviews_Beauty_5.json.gz` and `meta_Beauty.json.gz` are about
-    /// `beauty`, `review-Vermont_10.json.gz` and `meta-Vermont.json.gz` about `vermont`, `toy.train.inter` and `toy.item`
-    /// about `toy`.
+    /// The subject of a file according to published names: `reviews_Beauty_5.json.gz` and `meta_Beauty.json.gz` have
+    /// the subject `beauty`, `review-Vermont_10.json.gz` and `meta-Vermont.json.gz` `vermont`, `toy.train.inter` and
+    /// `toy.item` `toy`.
     static func subject(of path: String) -> String {
         var name = (path.split(separator: "/").last.map(String.init) ?? path).lowercased()
         let endings = [

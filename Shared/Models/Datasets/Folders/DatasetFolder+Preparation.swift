@@ -1,16 +1,15 @@
-/// How a data set is made ready for training.
+/// How a data set is prepared for training.
 public struct PreparationOptions: Sendable {
-    /// Whether a bad line or an event of an unknown item is left out and counted.
+    /// Whether bad lines and events of unknown items are skipped and counted.
     public var skipsBadLines: Bool
     /// Users with fewer events are left out.
     public var minimumUserEvents: Int
     /// Items with fewer events are left out.
     public var minimumItemEvents: Int
-    /// Whether of several events of one user, item and time only the first in the file is kept, whatever its rating and
-    /// its type are.
+    /// Whether only the first of several events of one user, item and time is kept, regardless of rating and type.
     public var dropsDuplicates: Bool
 
-    /// Makes options; without any, nothing is left out.
+    /// Makes options; by default nothing is left out.
     public init(
         skipsBadLines: Bool = false,
         minimumUserEvents: Int = 1,
@@ -24,28 +23,28 @@ public struct PreparationOptions: Sendable {
     }
 }
 
-/// How far the preparation of a data set is.
+/// The progress of preparing a data set.
 public struct PreparationProgress: Sendable {
-    /// What is being done, such as `reading ratings.csv`.
+    /// The current stage, such as `reading ratings.csv`.
     public var stage: String
     /// Bytes of the file on disk that have been read.
     public var bytesRead: Int
-    /// The file's size.
+    /// The size of the file.
     public var byteCount: Int
     /// Events read so far.
     public var events: Int
 }
 
 extension DatasetFolder {
-    /// Reads the data set and makes it ready for training.
+    /// Reads the data set and prepares it for training.
     ///
-    /// Users with too few events and items with too few are left out in turn until all that are left have enough: the
-    /// "k-core" of the literature.
+    /// Users and items with too few events are removed alternately until all that remain have enough: the "k-core" of
+    /// the literature.
     ///
     /// - Parameters:
     ///   - options: what is left out.
-    ///   - progress: called now and then.
-    /// - Returns: the data, users in the order they first occur.
+    ///   - progress: called from time to time.
+    /// - Returns: the data, with users in order of first occurrence.
     /// - Throws: `DatasetError` naming file, line, field and value.
     public func prepared(
         _ options: PreparationOptions = PreparationOptions(),
@@ -67,10 +66,10 @@ extension DatasetFolder {
         return try builder.build(format: format.rawValue)
     }
 
-    /// Whether the file of items says which there are, and is read before the events.
+    /// Whether the items file lists all items and is read before the events.
     private var hasCompleteCatalogue: Bool { format == .movieLens || format == .ndjson }
 
-    /// Where the catalogue is complete, it says which items there are.
+    /// Registers the items when the catalogue is complete.
     private func knowCatalogue(_ builder: inout PreparedDatasetBuilder) throws(DatasetError) {
         guard hasCompleteCatalogue else { return }
         if let metadataPath {
@@ -88,7 +87,7 @@ extension DatasetFolder {
         }
     }
 
-    /// Reads the events; gives the first bad line that was left out.
+    /// Reads the events; returns the first bad line that was skipped.
     private func gather(
         _ builder: inout PreparedDatasetBuilder,
         _ progress: (PreparationProgress) -> Void
@@ -115,7 +114,7 @@ extension DatasetFolder {
         return reader.firstSkipped
     }
 
-    /// Reads titles and categories of the items that are left.
+    /// Reads titles and categories of the remaining items.
     private func describe(
         _ builder: inout PreparedDatasetBuilder,
         _ metadataPath: String,
@@ -135,11 +134,11 @@ extension DatasetFolder {
         progress(state)
     }
 
-    /// How the file of items is written: a table says it by its head, JSON is what goes with the events.
+    /// The format of the items file: a table is recognized by its header, JSON follows the format of the events.
     private func itemForm(_ path: String) throws(DatasetError) -> ItemLines.Form {
         let look = try FileLook(path)
         if case .itemTable(let form) = look.kind { return form }
-        // Where it is no single line, the whole file is of another form.
+        // If the problem is not on a single line, the whole file has another format.
         if look.kind == .unknown, let problem = look.problem, problem.line == nil { throw problem }
         if case .table = kind { return look.kind.itemForm ?? .json(.items) }
         return kind.itemForm ?? .json(.items)

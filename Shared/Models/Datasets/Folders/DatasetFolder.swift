@@ -1,27 +1,27 @@
 internal import Foundation
 
-/// A data set on disk in any form that can be read.
+/// A data set on disk in any supported format.
 public struct DatasetFolder: Sendable {
-    /// Its form.
+    /// The format of the data set.
     public let format: DatasetFormat
-    /// The file with the events.
+    /// The events file.
     public let eventsPath: String
     /// The file with titles and categories of the items; nil when there is none.
     public let metadataPath: String?
-    /// Names of the files in the folder that might have held events by their names and are not read; with why, where
+    /// Names of the files in the folder that could hold events by their names but are not read, with the reason where
     /// they look like data.
     public let passedOver: [String]
-    /// Whether what is taken for sequences may as well be text for people: nearly all ids have a digit, and these have not.
+    /// Whether the supposed sequences could also be prose: nearly all ids contain a digit, and these do not.
     public let isDoubtful: Bool
     let kind: FileKind
 
-    /// Finds out what a folder holds, or what goes with a file of events.
+    /// Detects the contents of a folder, or the files that belong to an events file.
     ///
     /// - Parameters:
-    ///   - path: the folder of the data set, or its file with events.
-    ///   - format: the form; nil to find it out.
-    ///   - metadata: the file with titles and categories; nil to look for it beside the events.
-    /// - Throws: `DatasetError` when there is nothing that can be read, or more than one thing.
+    ///   - path: the folder of the data set, or its events file.
+    ///   - format: the format; nil to detect it.
+    ///   - metadata: the file with titles and categories; nil to look for it next to the events.
+    /// - Throws: `DatasetError` when nothing can be read, or the choice is ambiguous.
     public init(path: String, format: DatasetFormat? = nil, metadata: String? = nil) throws(DatasetError) {
         let isFolder = FolderCheck.isFolder(path)
         guard isFolder || FileManager.default.fileExists(atPath: path) else {
@@ -47,7 +47,7 @@ public struct DatasetFolder: Sendable {
         passedOver = found.passedOver
     }
 
-    /// Whether its events have times; else a reader gives them times that keep their order.
+    /// Whether its events have times; otherwise a reader assigns times that keep their order.
     public var hasTimes: Bool {
         switch kind {
         case .sequences: false
@@ -59,9 +59,9 @@ public struct DatasetFolder: Sendable {
     /// A reader of the events, in the file's order.
     ///
     /// - Parameters:
-    ///   - position: where to go on.
-    ///   - skipsBadLines: whether a bad line is left out and counted.
-    ///   - readsText: whether what users wrote is wanted too.
+    ///   - position: where to resume.
+    ///   - skipsBadLines: whether bad lines are skipped and counted.
+    ///   - readsText: whether the text that users wrote is read too.
     /// - Returns: the reader, at the first event after the position.
     /// - Throws: `DatasetError` when the file cannot be opened.
     public func events(

@@ -1,22 +1,22 @@
-/// The forms of data sets that can be read.
+/// The supported formats of data sets.
 public enum DatasetFormat: String, CaseIterable, Sendable {
-    /// MovieLens: `ratings.dat` and `movies.dat`, `ratings.csv` and `movies.csv`, Kaggle's `rating.csv` and `movie.csv`, or
-    /// `u.data` and `u.item`.
+    /// MovieLens: `ratings.dat` and `movies.dat`, `ratings.csv` and `movies.csv`, Kaggle's `rating.csv` and
+    /// `movie.csv`, or `u.data` and `u.item`.
     case movieLens = "movielens"
-    /// Amazon reviews and metadata of 2014, 2018 and 2023: a JSON object in each line.
+    /// Amazon reviews and metadata of 2014, 2018 and 2023: one JSON object per line.
     case amazon
-    /// Google Local reviews and metadata of 2021: a JSON object in each line.
+    /// Google Local reviews and metadata of 2021: one JSON object per line.
     case googleLocal = "google-local"
-    /// RecBole's atomic files: `NAME.inter` and `NAME.item`, whose heads name columns and types.
+    /// RecBole's atomic files: `NAME.inter` and `NAME.item`, with column names and types in the header.
     case recBole = "recbole"
-    /// Any other table whose first line names its columns.
+    /// Any other table with column names in its first line.
     case csv
-    /// Lines of `user item item ...`, with `items.jsonl` beside it where there are titles.
+    /// Lines of `user item item ...`, with `items.jsonl` next to it if there are titles.
     case sequences
     /// Our own events and items: `events.ndjson` and `catalogue.json`.
     case ndjson
 
-    /// What is looked for, for the error where nothing is found.
+    /// What the search looks for; used in the error when nothing is found.
     static let expectation = """
         MovieLens (ratings.dat or ratings.csv, with movies.dat or movies.csv; u.data with u.item), Amazon reviews (JSON \
         lines with reviewerID and asin, or user_id and parent_asin), Google Local reviews (JSON lines with user_id and \
@@ -26,7 +26,7 @@ public enum DatasetFormat: String, CaseIterable, Sendable {
         """
 }
 
-/// What a file holds, as far as its name and its first lines say.
+/// The contents of a file, judging by its name and first lines.
 enum FileKind: Equatable {
     /// A table of events.
     case table(TableLayout)
@@ -42,7 +42,7 @@ enum FileKind: Equatable {
     case items
     case unknown
 
-    /// The format of a file of events; nil for any other file.
+    /// The format of an events file; nil for any other file.
     var format: DatasetFormat? {
         switch self {
         case .table(let layout):
@@ -59,7 +59,7 @@ enum FileKind: Equatable {
         }
     }
 
-    /// Whether this is a file that describes the items of such a file of events.
+    /// Whether a file of this kind describes the items of the given kind of events file.
     func describesItems(of events: FileKind) -> Bool {
         switch events {
         case .amazon2014Reviews, .amazon2023Reviews: self == .amazonMetadata
@@ -70,7 +70,7 @@ enum FileKind: Equatable {
         }
     }
 
-    /// How a file of this kind that describes items is read; nil when it is none.
+    /// How a file of this kind is read as an item description; nil when it is not one.
     var itemForm: ItemLines.Form? {
         switch self {
         case .itemTable(let form): form

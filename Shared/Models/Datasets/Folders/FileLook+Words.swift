@@ -1,7 +1,7 @@
 internal import Messages
 
 extension FileLook {
-    /// Lines of words: sequences, a table that is called otherwise, or text.
+    /// Classifies lines of words: sequences, a table with an unexpected name, or prose.
     init(words lines: [Line], _ wanted: DatasetFormat?) {
         let lines = lines.map { TextLine($0) }
         self.init(FileKind.unknown)
@@ -15,7 +15,7 @@ extension FileLook {
         }
         kind = .sequences
         let words = lines.flatMap(\.words)
-        // Ids have digits, nearly always; words that have none may be text after all.
+        // Ids nearly always contain digits; words without any may be prose after all.
         isDoubtful = words.count { $0.contains(where: \.isDigit) } * 10 < words.count * 9
     }
 
@@ -29,7 +29,7 @@ extension FileLook {
             + "\"user item item ...\" with blanks alone: remove them, or give --format sequences"
     }
 
-    /// What a table's columns look like; nil when the lines are none.
+    /// What a table's columns look like; nil when the lines are not a table.
     private static func columns(_ lines: [TextLine]) -> String? {
         for (delimiter, name) in [(",", "commas"), (";", "semicolons"), ("|", "bars"), ("::", "double colons")] {
             let counts = lines.map { $0.count(of: Array(delimiter.utf8)) }
@@ -48,13 +48,13 @@ extension FileLook {
         if let fraction = (1..<count).first(where: { all($0, isFraction) }) {
             return "\(count) columns, of which the \(ordinal(fraction)) is a number with a point"
         }
-        // Ids of books look like times too, but not of all of a file's lines, and not only in one column.
+        // Book ids look like times too, but not on all lines of a file, and not only in one column.
         if lines.count > 1 || all(2, isRating), !all(1, isTime),
             let time = (2..<count).first(where: { all($0, isTime) })
         {
             return "\(count) columns, of which the \(ordinal(time)) is a time"
         }
-        // Users who all have two items are rare, and counts of plays are not.
+        // It is rare that all users have two items, while play counts are common.
         if count == 3, lines.count >= 5, all(2, isNumber) {
             return "3 columns, of which the third may be a rating or a count"
         }
@@ -62,7 +62,7 @@ extension FileLook {
         return lines.count > 1 ? "\(count) columns, of which the third is a rating" : nil
     }
 
-    /// What stands in at least half of the lines between ids, or around them, as lists of other programs have it.
+    /// The text that occurs between or around the ids in at least half of the lines, as other programs write lists.
     private static func mark(within lines: [TextLine]) -> String? {
         let marks: [(byte: UInt8, name: String)] = [
             (UInt8(ascii: ","), "commas"), (UInt8(ascii: ";"), "semicolons"), (UInt8(ascii: "["), "brackets"),
@@ -90,7 +90,7 @@ extension FileLook {
         number(word).map { (0...10).contains($0) } ?? false
     }
 
-    /// A number since 1970 or a date.
+    /// Whether a word is a number since 1970 or a date.
     private static func isTime(_ word: ArraySlice<UInt8>) -> Bool {
         if let value = number(word) {
             return Int64(exactly: value.rounded(.down)).flatMap { TimeUnit(ofNumber: $0) } != nil
@@ -98,7 +98,7 @@ extension FileLook {
         return TimeReader.date(word) != nil
     }
 
-    /// Whether the lines are written for people: marks at the end of words, brackets, or words that only sentences have.
+    /// Whether the lines are prose: punctuation at the end of words, brackets, or words that only occur in sentences.
     private static func isProse(_ lines: [TextLine]) -> Bool {
         var common: [Bool] = Array(repeating: false, count: commonWords.count)
         for word in lines.lazy.flatMap(\.words) {
@@ -122,7 +122,7 @@ extension FileLook {
     ]
 }
 
-/// One of the first lines, in words.
+/// One of the first lines, split into words.
 private struct TextLine {
     let number: Int
     let start: String
@@ -131,7 +131,7 @@ private struct TextLine {
 
     init(_ line: FileLook.Line) {
         (number, start) = (line.number, line.start)
-        // As much of a long line as tells what it is.
+        // A prefix of a long line is enough to tell what it is.
         bytes = line.bytes.prefix(1 << 14)
         words = bytes.split(maxSplits: 1_000) { $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\t") }
     }
@@ -149,7 +149,7 @@ private struct TextLine {
         return count
     }
 
-    /// Whether the first word goes on behind a delimiter, as no word of a sentence does.
+    /// Whether the first word continues after a delimiter, which does not happen in prose.
     func hasFirst(_ delimiter: String) -> Bool {
         guard let word = words.first else { return false }
         return word.count > delimiter.utf8.count
@@ -161,6 +161,6 @@ private struct TextLine {
 
 extension UInt8 {
     fileprivate var isDigit: Bool { self &- UInt8(ascii: "0") <= 9 }
-    /// Of the Latin alphabet, or part of a character past ASCII.
+    /// Whether it is an ASCII letter or part of a non-ASCII character.
     fileprivate var isLetter: Bool { (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(self | 0x20) || self >= 0x80 }
 }

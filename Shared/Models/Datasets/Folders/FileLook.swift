@@ -1,15 +1,15 @@
 internal import Bytes
 internal import Files
 
-/// What a look at a file's name and first lines finds.
+/// The result of inspecting a file's name and first lines.
 struct FileLook {
     var kind = FileKind.unknown
-    /// Whether it may as well be something else: words that may be sequences, or text.
+    /// Whether it could also be something else: words that may be sequences or prose.
     var isDoubtful = false
     /// Why it cannot be read, where it looks like data.
     var problem: DatasetError?
 
-    /// So many lines are looked at, as the first ones may be damaged, and no more bytes than these.
+    /// The number of lines to inspect, since the first ones may be damaged, and the byte limit for all of them.
     private static let lineCount = 20
     private static let byteCount = 1 << 20
 
@@ -17,14 +17,14 @@ struct FileLook {
 
     private init(problem reason: String) { problem = DatasetError(reason: reason) }
 
-    /// A file that cannot even be looked at.
+    /// A file that cannot even be inspected.
     init(unreadable problem: DatasetError) { self.problem = problem }
 
-    /// Looks at a file.
+    /// Inspects a file.
     ///
     /// - Parameters:
     ///   - path: the file.
-    ///   - wanted: the format that was asked for; a line of it decides before one of another.
+    ///   - wanted: the requested format; a line in this format takes precedence over lines in another.
     /// - Throws: `DatasetError` when it cannot be read.
     init(_ path: String, wanted: DatasetFormat? = nil) throws(DatasetError) {
         self = try Self.look(path, FileName(path), wanted)
@@ -73,7 +73,7 @@ struct FileLook {
         first.removeFirst()
         guard !first.isEmpty else { return Self(.unknown) }
         var look = Self(first, name, wanted, separatedBy: delimiter)
-        // Also where no head follows, the line is none of an event.
+        // Even if no header follows, this line is not an event.
         if case .table(var layout) = look.kind, layout.headLine < head.number {
             layout.headLine = head.number
             look.kind = .table(layout)
@@ -81,7 +81,7 @@ struct FileLook {
         return look
     }
 
-    /// Looks at the first lines of a file, of which there is one at least.
+    /// Inspects the first lines of a file; there is at least one.
     private init(
         _ first: [Line],
         _ name: FileName,
@@ -108,7 +108,7 @@ struct FileLook {
         var isObject: Bool { bytes.first { $0 > 0x20 } == UInt8(ascii: "{") }
         var start: String { String(decoding: bytes.prefix(120), as: UTF8.self) }
 
-        /// What `sep=;`, which Excel takes and writes before the head, says is between fields; nil for any other line.
+        /// The field separator from `sep=;`, which Excel accepts and writes before the header; nil for any other line.
         var separator: String? {
             var text = bytes[...]
             if text.count == 7, text.first == UInt8(ascii: "\""), text.last == UInt8(ascii: "\"") {
@@ -156,7 +156,7 @@ struct FileLook {
             )
             return look
         }
-        // What is called .txt is mostly no table, so there its head must leave no doubt.
+        // A `.txt` file is rarely a table, so its header must be unambiguous.
         if name.isText, layout.form != .recBole, wanted == nil {
             var look = Self(.unknown)
             look.problem = DatasetError(
@@ -171,7 +171,7 @@ struct FileLook {
         return Self(.table(layout))
     }
 
-    /// A table without a head: only Amazon's "ratings only" can be told by what its columns hold.
+    /// A table without a header: only Amazon's "ratings only" can be recognized by the contents of its columns.
     private init(headless lines: [Line]) {
         for userFirst in [true, false] {
             let layout = TableLayout.amazonRatings(userFirst: userFirst)
@@ -197,7 +197,7 @@ struct FileLook {
         func isPlain(_ id: String) -> Bool {
             id.utf8.allSatisfy { (0x30...0x39).contains($0) || (0x41...0x5A).contains($0) }
         }
-        // A product has ten letters and digits, of which a book's first are digits; a reviewer has more, and begins with A.
+        // A product id has ten letters and digits, first digits for books; a reviewer id is longer and starts with A.
         guard isPlain(user), isPlain(item), item.utf8.count == 10, user.utf8.count > 10, user.hasPrefix("A"),
             let rating = Double(fields.text(2, of: line.bytes)), (0...5).contains(rating),
             let time = Int64(fields.text(3, of: line.bytes)), time > 0
@@ -225,7 +225,7 @@ struct FileLook {
                 return
             }
         }
-        // Where no line can be read, the names in them say what they were meant to be, and reading says what is wrong.
+        // If no line can be read, the names in them show what was meant, and reading reports what is wrong.
         if kind == .unknown, likely.format != nil, wanted == nil || likely.format == wanted { kind = likely }
         if kind == .unknown, problem == nil {
             problem = DatasetError(
@@ -260,7 +260,7 @@ struct FileLook {
         return names
     }
 
-    /// What stands in double quotes, of a line that cannot be read.
+    /// The strings in double quotes in a line that cannot be read.
     private static func quotedNames(_ line: Line) -> Set<TextKey> {
         let parts = line.bytes.prefix(1 << 14).split(separator: UInt8(ascii: "\""), maxSplits: 400)
         return Set(parts.map { TextKey(String(decoding: $0.prefix(40), as: UTF8.self)) })
@@ -269,7 +269,7 @@ struct FileLook {
     private static func explained(_ error: DatasetError, _ line: Line) -> DatasetError {
         var error = error.advised()
         error.line = line.number
-        // A file of one object over many lines, as a pretty printer writes it.
+        // A single object over many lines, as a pretty printer writes it.
         if line.bytes.elementsEqual("{".utf8) {
             error.reason = "is an object that goes on in the next line; write each in one line: `jq -c .`"
         }
@@ -277,11 +277,11 @@ struct FileLook {
     }
 }
 
-/// What a file's name says.
+/// What a file's name reveals.
 struct FileName {
-    /// Without its folder.
+    /// The name without its folder.
     let last: String
-    /// Without `.gz`, in small letters.
+    /// The name without `.gz`, in lower case.
     private let plain: String
 
     init(_ path: String) {
@@ -300,7 +300,7 @@ struct FileName {
     var isCandidate: Bool { isText || isTable || isObjects }
     var isMovieLensRatings: Bool { ["ratings.csv", "rating.csv"].contains(plain) }
 
-    /// What a file of a form without a head is, by its name alone.
+    /// The kind of a file in a format without a header, by its name alone.
     var fixedForm: FileKind? {
         if plain == "u.data" { return .table(.movieLens100KRatings) }
         if plain == "u.item" { return .itemTable(.movieLens100K) }
@@ -310,12 +310,12 @@ struct FileName {
 }
 
 extension TableLayout {
-    /// Whether the items are films, as MovieLens calls them.
+    /// Whether the items are films, by MovieLens's column name.
     var isMovieLens: Bool { self[.item].map { columns[$0].lowercased() == "movieid" } ?? false }
 
-    /// The layout of a file that is meant to be a table of events.
+    /// The layout of a file that should be a table of events.
     ///
-    /// - Throws: `DatasetError` naming the file and what its head is.
+    /// - Throws: `DatasetError` naming the file and its header.
     static func ofRatings(_ path: String) throws(DatasetError) -> TableLayout {
         let look = try FileLook(path, wanted: .movieLens)
         if case .table(let layout) = look.kind { return layout }
@@ -327,9 +327,9 @@ extension TableLayout {
             )
     }
 
-    /// How a file that is meant to be a table of items is read.
+    /// How a file that should be a table of items is read.
     ///
-    /// - Throws: `DatasetError` naming the file and what its head is.
+    /// - Throws: `DatasetError` naming the file and its header.
     static func itemForm(_ path: String) throws(DatasetError) -> ItemLines.Form {
         let look = try FileLook(path, wanted: .movieLens)
         if let form = look.kind.itemForm { return form }

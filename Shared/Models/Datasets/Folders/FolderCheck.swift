@@ -1,6 +1,6 @@
 internal import Foundation
 
-/// Asks the file system about folders.
+/// Queries the file system about files and folders.
 enum FolderCheck {
     /// Whether there is a folder at this path.
     static func isFolder(_ path: String) -> Bool {

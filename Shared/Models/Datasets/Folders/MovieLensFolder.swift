@@ -1,16 +1,16 @@
 public import Catalogues
 internal import Foundation
 
-/// A MovieLens data set on disk: `movies.dat` and `ratings.dat`, `movies.csv` and `ratings.csv`, Kaggle's `movie.csv` and
-/// `rating.csv`, or `u.item` and `u.data`, each also as `.gz`.
+/// A MovieLens data set on disk: `movies.dat` and `ratings.dat`, `movies.csv` and `ratings.csv`, Kaggle's `movie.csv`
+/// and `rating.csv`, or `u.item` and `u.data`, each also as `.gz`.
 ///
 /// - Source: the README files of the MovieLens 100K, 1M, 10M, 20M, 25M, 32M and latest data sets.
 public struct MovieLensFolder: Sendable {
     /// The folder.
     public let path: String
-    /// The file of films.
+    /// The films file.
     public let moviesPath: String
-    /// The file of ratings.
+    /// The ratings file.
     public let ratingsPath: String
 
     /// Opens a data set.
@@ -54,13 +54,13 @@ public struct MovieLensFolder: Sendable {
             .first { FileManager.default.fileExists(atPath: $0) }
     }
 
-    /// The file of ratings in any of the forms that it is published in; nil when there is none.
+    /// The ratings file in any of its published formats; nil when there is none.
     static func ratingsPath(in folder: String) -> String? { find(ratingNames, in: folder) }
 
-    /// Whether there is a file of films.
+    /// Whether there is a films file.
     static func hasMovies(in folder: String) -> Bool { find(movieNames, in: folder) != nil }
 
-    /// The file of films of the same form, in the folder of a file of ratings; nil when there is none.
+    /// The films file of the same format, in the folder of a ratings file; nil when there is none.
     static func moviesPath(beside ratings: String) -> String? {
         let folder = (ratings as NSString).deletingLastPathComponent
         let name = (ratings as NSString).lastPathComponent
@@ -72,7 +72,7 @@ public struct MovieLensFolder: Sendable {
 
     /// All films.
     ///
-    /// - Parameter skipsBadLines: whether a line that is wrong is left out instead of being an error.
+    /// - Parameter skipsBadLines: whether bad lines are skipped instead of being an error.
     /// - Returns: the films in the file's order.
     /// - Throws: `DatasetError` naming file, line, field and value.
     public func catalogue(skipsBadLines: Bool = false) throws(DatasetError) -> Catalogue {

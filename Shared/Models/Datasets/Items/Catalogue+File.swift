@@ -3,19 +3,19 @@ public import Catalogues
 extension Catalogue {
     /// Reads a catalogue from a JSON file, which may be compressed.
     ///
-    /// An id that is a number is its digits; an item without a title is called by its id.
+    /// A numeric id becomes its digits; an item without a title is called by its id.
     ///
     /// - Throws: `DatasetError` naming the file, the item, the field and the value.
     public init(contentsOf path: String) throws(DatasetError) { self = try KnownItems(catalogue: path).catalogue }
 }
 
 extension DatasetError {
-    /// What is wrong with a catalogue.
+    /// Converts an error about a catalogue.
     init(_ error: CatalogueError) {
         self.init(file: error.file, field: error.field, value: error.value, reason: error.reason)
     }
 
-    /// What `body` makes of a catalogue; what is wrong with that is wrong with the data set.
+    /// Runs `body` and converts its catalogue errors to data set errors.
     static func naming<Value>(_ body: () throws(CatalogueError) -> Value) throws(DatasetError) -> Value {
         do { return try body() } catch { throw DatasetError(error) }
     }

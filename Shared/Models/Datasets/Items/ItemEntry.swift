@@ -1,17 +1,17 @@
-/// What a line says about an item; filled again and again.
+/// What a line says about an item; reused for every line.
 struct ItemEntry {
     var id: [UInt8] = []
     var title: [UInt8] = []
     var categories: [[UInt8]] = []
-    /// How many categories there were past those that are kept.
+    /// The number of categories beyond those that are kept.
     var furtherCategories = 0
     /// Whether the id was written as a number.
     var isNumericID = false
 
-    /// So many names are looked at; what is past them is only counted, so that no line takes long.
+    /// The maximum number of names to inspect; further ones are only counted, so that no line takes long.
     static let maximumNameCount = 256
 
-    /// Forgets what was read.
+    /// Clears the entry.
     mutating func clear() {
         id.removeAll(keepingCapacity: true)
         title.removeAll(keepingCapacity: true)
@@ -20,7 +20,7 @@ struct ItemEntry {
         isNumericID = false
     }
 
-    /// Adds a category that is not there yet.
+    /// Adds a category unless it is already there.
     mutating func add(category: [UInt8]) {
         guard !category.isEmpty else { return }
         if categories.count == Self.maximumNameCount {
@@ -31,12 +31,12 @@ struct ItemEntry {
     }
 }
 
-/// What the fields of an item are called in JSON; of several names the first that is there and not empty counts.
+/// The JSON names of an item's fields; of several names, the first one that is present and not empty counts.
 struct ItemFields: Sendable, Equatable {
     var id: [[UInt8]]
     var title: [[UInt8]]
     var categories: [[UInt8]]
-    /// Whether the text was taken from web pages.
+    /// Whether the text was scraped from web pages.
     var isHTML: Bool
 
     /// All of them.
@@ -59,7 +59,7 @@ struct ItemFields: Sendable, Equatable {
     )
     /// Google Local.
     static let googleLocal = ItemFields(id: ["gmap_id"], title: ["name"], categories: ["category"], isHTML: true)
-    /// `items.jsonl` beside a file of sequences or a table; mostly made of Amazon's metadata.
+    /// `items.jsonl` next to a file of sequences or a table; usually made from Amazon's metadata.
     static let items = ItemFields(
         id: ["id"],
         title: ["title", "name"],
@@ -69,7 +69,7 @@ struct ItemFields: Sendable, Equatable {
 }
 
 extension ItemEntry {
-    /// Reads an object that stands alone in a line.
+    /// Reads the only object on a line.
     ///
     /// - Throws: `DatasetError` without file and line.
     mutating func read(_ bytes: [UInt8], _ line: Range<Int>, _ fields: ItemFields) throws(DatasetError) {
@@ -78,7 +78,7 @@ extension ItemEntry {
         try scanner.finish()
     }
 
-    /// Reads the object that a scanner is at.
+    /// Reads the object at the scanner's position.
     ///
     /// - Throws: `DatasetError` without file and line.
     mutating func read(_ scanner: inout ValueScanner, _ fields: ItemFields) throws(DatasetError) {
@@ -129,7 +129,7 @@ extension ItemEntry {
         return !text.isEmpty
     }
 
-    /// A string, an array of them, or an array of paths, which are arrays of them.
+    /// Reads a string, an array of strings, or an array of paths, which are arrays of strings.
     private mutating func readNames(
         _ scanner: inout ValueScanner,
         _ field: String,

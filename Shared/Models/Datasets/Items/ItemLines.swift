@@ -1,15 +1,15 @@
 /// Reads what a file says about items, line by line: JSON objects, or a table.
 struct ItemLines {
-    /// How the file is written.
+    /// The format of the file.
     enum Form: Equatable {
-        /// An object in each line.
+        /// One object per line.
         case json(ItemFields)
-        /// A table whose head names its columns, or one of a fixed form.
+        /// A table with column names in its header, or one of a fixed format.
         case table(TableLayout)
-        /// `u.item` of MovieLens 100K, whose genres are columns of 0 and 1.
+        /// `u.item` of MovieLens 100K, where each genre is a column of 0 and 1.
         case movieLens100K
 
-        /// How its text is written.
+        /// How its text is encoded.
         var text: ItemText.Form {
             switch self {
             case .json(let fields): ItemText.Form(isHTML: fields.isHTML, isScraped: true)
@@ -47,9 +47,9 @@ struct ItemLines {
     private var hasQuotes: Bool { layout?.delimiter.hasQuotes ?? false }
     var recordsOfSeveralLines: Int { lines.longRecords }
 
-    /// Calls `body` with each item that the file describes.
+    /// Calls `body` with each item in the file.
     ///
-    /// - Parameter body: what it throws is taken as an error of the item's line.
+    /// - Parameter body: its errors are reported for the item's line.
     /// - Throws: `DatasetError` naming file, line, field and value, unless bad lines are skipped.
     mutating func forEach(
         _ body: (inout ItemEntry, _ lines: Self) throws(DatasetError) -> Void
@@ -112,7 +112,7 @@ struct ItemLines {
         try requireID(entry)
     }
 
-    /// `id::title::genres`, whose title may have `::` in it.
+    /// Reads `id::title::genres`, where the title may contain `::`.
     private func readFilm(_ line: Range<Int>, into entry: inout ItemEntry) throws(DatasetError) {
         let bytes = lines.bytes
         let colon = UInt8(ascii: ":")
@@ -139,7 +139,7 @@ struct ItemLines {
         throw DatasetError(field: layout.columns[place], value: "", reason: "is empty: expected the item's id")
     }
 
-    /// The last columns of `u.item`; the first of them says that there is none.
+    /// The genre columns at the end of `u.item`; the first one means "no genre".
     ///
     /// - Source: the README of MovieLens 100K.
     private static let genres = [
@@ -165,7 +165,7 @@ enum CategoryList {
         } else if layout.form == .recBole {
             separator = text.contains(comma) ? comma : UInt8(ascii: " ")
         } else {
-            // `genres` are several; a `category` is one, which may have a comma.
+            // `genres` holds several; a `category` is a single one and may contain a comma.
             separator = layout.columns[column].lowercased().hasSuffix("s") ? comma : 0
         }
         for name in text.split(separator: separator) {
@@ -174,12 +174,12 @@ enum CategoryList {
         }
     }
 
-    /// `'A', 'B'`, as Python writes a list.
+    /// Splits `'A', 'B'`, the way Python writes a list.
     private static func splitQuoted(_ text: ArraySlice<UInt8>, _ body: ([UInt8]) -> Void) {
         var rest = text
         while let start = rest.firstIndex(where: { $0 == UInt8(ascii: "'") || $0 == UInt8(ascii: "\"") }) {
             let inner = rest[(start + 1)...]
-            // A quote that is followed by a comma or the end closes the name; an apostrophe does not.
+            // A quote followed by a comma or the end closes the name; an apostrophe does not.
             let end = inner.indices.first { index in
                 inner[index] == rest[start]
                     && (index + 1 == inner.endIndex || inner[index + 1] == UInt8(ascii: ",")

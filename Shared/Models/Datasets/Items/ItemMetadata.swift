@@ -1,26 +1,26 @@
 internal import Bytes
 
-/// Titles and categories of the items that occur, read from a file about many.
+/// Titles and categories of the items that occur in events, read from a larger file.
 ///
 /// Only items that occur in events are kept, so that the metadata of millions of products take no memory. The first
-/// entry of an item counts: Amazon's 2018 set has some twice.
+/// entry of an item counts: some occur twice in Amazon's 2018 set.
 struct ItemMetadata {
-    /// The title of each item, by its number; nil when there is none.
+    /// The title of each item, by item number; nil when there is none.
     private(set) var titles: [String?]
     /// The categories of each item.
     private(set) var categories: [[String]]
     /// What was left out or decoded.
     private(set) var counts = ReadingCounts()
 
-    /// Reads the metadata of the items that occur.
+    /// Reads the metadata of the items that occur in events.
     ///
     /// - Parameters:
     ///   - path: the file.
-    ///   - form: how it is written.
-    ///   - items: the items' numbers.
-    ///   - occurs: which of them are wanted.
-    ///   - skipsBadLines: whether a bad line is left out and counted.
-    ///   - progress: called now and then with the bytes read of the file on disk.
+    ///   - form: the format of the file.
+    ///   - items: the numbers of the items.
+    ///   - occurs: which of them occur in events.
+    ///   - skipsBadLines: whether bad lines are skipped and counted.
+    ///   - progress: called from time to time with the number of bytes of the file on disk read so far.
     /// - Throws: `DatasetError` naming file, line, field and value.
     init(
         _ path: String,
@@ -49,7 +49,7 @@ struct ItemMetadata {
                 titles[number] = try text.title(entry.title)
                 categories[number] = try text.categories(entry.categories)
             } catch {
-                // Nothing of a line that is left out counts.
+                // Nothing from a skipped line is kept.
                 titles[number] = nil
                 text = before
                 throw error
@@ -64,11 +64,11 @@ struct ItemMetadata {
         self.titles = titles
         self.categories = categories
         self.counts = counts
-        // Only trees of categories have a root.
+        // Only category trees have a root.
         if case .json = form { leaveOutWhatNearlyAllHave(occurs) }
     }
 
-    /// A category that nearly every item has, as the root of a tree of categories is, tells no item from another.
+    /// Removes a category that nearly every item has, such as the root of a category tree: it distinguishes nothing.
     private mutating func leaveOutWhatNearlyAllHave(_ occurs: [Bool]) {
         let described = categories.indices.filter { occurs[$0] && !categories[$0].isEmpty }
         var counts: [TextKey: Int] = [:]
@@ -76,7 +76,7 @@ struct ItemMetadata {
             for category in categories[item] { counts[TextKey(category), default: 0] += 1 }
         }
         let common = counts.filter { $0.value * 20 > described.count * 19 }
-        // Where there is no other, it is at least a name for all of them.
+        // If it is the only one, it is at least a name for all of them.
         guard described.count > 1, common.count < counts.count else { return }
         for item in described { categories[item].removeAll { common[TextKey($0)] != nil } }
     }

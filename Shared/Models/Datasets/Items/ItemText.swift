@@ -1,14 +1,14 @@
 internal import Messages
 
-/// Makes titles and categories of what files say, and counts what it changes or leaves out.
+/// Turns file contents into titles and categories, and counts what it changes or drops.
 struct ItemText {
-    /// How a file's text is written.
+    /// How a file's text is encoded.
     struct Form: Sendable {
-        /// Taken from web pages: entities are decoded, and white space is one blank, as a browser shows it.
+        /// Scraped from web pages: entities are decoded and white space is collapsed, as in a browser.
         var isHTML = false
-        /// What is not UTF-8 is latin-1, as in MovieLens's older sets; else it is an error.
+        /// Text that is not UTF-8 is Latin-1, as in MovieLens's older sets; otherwise it is an error.
         var mayBeLatin1 = false
-        /// Line ends and blanks around names are no part of them: titles are compared word by word.
+        /// Line ends and blanks around names are stripped, because titles are compared word by word.
         var isScraped = false
     }
 
@@ -17,7 +17,7 @@ struct ItemText {
 
     init(_ form: Form) { self.form = form }
 
-    /// A title; nil when there is none, or it is too long to be one.
+    /// Makes a title; nil when it is empty or too long.
     mutating func title(_ bytes: [UInt8]) throws(DatasetError) -> String? {
         let text = try text(bytes, "title")
         guard text.utf8.count <= Limits.titleByteCount else {
@@ -27,7 +27,7 @@ struct ItemText {
         return text.isEmpty ? nil : text
     }
 
-    /// Categories, each once, without those that are too long to be one.
+    /// Makes categories, without duplicates and without those that are too long.
     mutating func categories(_ names: [[UInt8]]) throws(DatasetError) -> [String] {
         var categories: [String] = []
         for name in names {
@@ -36,7 +36,7 @@ struct ItemText {
                 counts[.longCategories] += 1
                 continue
             }
-            // By bytes, as all names are compared; there are few.
+            // Compared by bytes, like all names; there are only a few.
             if category.isEmpty || categories.contains(where: { $0.utf8.elementsEqual(category.utf8) }) { continue }
             guard categories.count < Limits.categoryCount else {
                 counts[.manyCategories] += 1
@@ -58,14 +58,14 @@ struct ItemText {
         } else {
             throw DatasetError.notUTF8(field, bytes)
         }
-        // Elsewhere text is left as it is given, but for the line breaks that quotes let in.
+        // Elsewhere text is kept as is, except for line breaks from quoted fields.
         guard form.isScraped || bytes.contains(where: { $0 < 0x20 }) else { return text }
         return text.split(whereSeparator: \.isWhitespace).joined(separator: " ")
     }
 }
 
 extension DatasetError {
-    /// The error about text in another encoding.
+    /// The error for text in another encoding.
     static func notUTF8(_ field: String, _ bytes: [UInt8]) -> DatasetError {
         DatasetError(
             field: field,

@@ -4,20 +4,20 @@ internal import Catalogues
 internal import Files
 internal import Messages
 
-/// All items of a data set that says which there are, with what was left out of them.
+/// All items of a data set with a complete catalogue, and the counts of what was left out.
 struct KnownItems {
     let catalogue: Catalogue
     /// Which items have no title and are called by their id.
     private(set) var isUntitled: [Bool] = []
     private(set) var counts = ReadingCounts()
 
-    /// A catalogue that is there already.
+    /// Takes an existing catalogue.
     init(_ catalogue: Catalogue) {
         self.catalogue = catalogue
         isUntitled = Array(repeating: false, count: catalogue.count)
     }
 
-    /// All films of a file; of one that is given twice the first counts.
+    /// Reads all films of a file; if one occurs twice, the first counts.
     ///
     /// - Throws: `DatasetError` naming file, line, field and value.
     init(films path: String, skipsBadLines: Bool) throws(DatasetError) {
@@ -34,7 +34,7 @@ struct KnownItems {
         counts = builder.finishedCounts
     }
 
-    /// A `catalogue.json`: `{"items": [{"id": ..., "title": ..., "categories": [...]}]}`, or the array alone.
+    /// Reads `catalogue.json`: `{"items": [{"id": ..., "title": ..., "categories": [...]}]}`, or just the array.
     ///
     /// - Throws: `DatasetError` naming the file, the item, the field and the value.
     init(catalogue path: String) throws(DatasetError) {
@@ -48,7 +48,7 @@ struct KnownItems {
         counts[.manyCategories] = file.manyCategories
     }
 
-    /// Larger catalogues than this are no model's.
+    /// No model has a larger catalogue than this.
     private static let maximumByteCount = 1 << 30
 
     private static func content(of path: String) throws(DatasetError) -> [UInt8] {
@@ -74,7 +74,7 @@ struct KnownItems {
     }
 }
 
-/// Gathers items, each once.
+/// Collects items without duplicates.
 struct KnownItemsBuilder {
     private(set) var items: [CatalogueItem] = []
     private(set) var isUntitled: [Bool] = []
@@ -84,14 +84,14 @@ struct KnownItemsBuilder {
 
     init(_ form: ItemText.Form) { text = ItemText(form) }
 
-    /// With what was left out of titles and categories.
+    /// The counts, including what was left out of titles and categories.
     var finishedCounts: ReadingCounts {
         var counts = counts
         counts += text.counts
         return counts
     }
 
-    /// Adds an item; false when its id is there already.
+    /// Adds an item; false when its id already exists.
     mutating func add(_ entry: ItemEntry) throws(DatasetError) -> Bool {
         let range = 0..<entry.id.count
         guard ids.knownNumber(of: entry.id, range) == nil else { return false }
@@ -107,7 +107,7 @@ struct KnownItemsBuilder {
     }
 }
 
-/// What an id must be, so that events can name it: what the event ingestor takes.
+/// Requirements on ids, so that events can refer to them: the same as the event ingestor's.
 enum IDCheck {
     /// The text of an id.
     ///

@@ -1,10 +1,10 @@
-/// Events that say again what an earlier one says: of the same user and item at the same time.
+/// Duplicate events: the same user, item and time as an earlier event.
 extension EventGatherer {
-    /// Leaves out every event after the first of one user, item and time, in the order they came.
+    /// Drops all events of one user, item and time except the first, in order of arrival.
     ///
-    /// This takes eight bytes an event while it works.
+    /// Uses eight bytes per event while it runs.
     ///
-    /// - Returns: how many were left out.
+    /// - Returns: how many were dropped.
     mutating func dropDuplicates() -> Int {
         finishChunks()
         var ends = [Int](repeating: 0, count: users.count)
@@ -14,7 +14,7 @@ extension EventGatherer {
             total += ends[user]
             ends[user] = total - ends[user]
         }
-        // Each user's events side by side; afterwards `ends` is what it is called.
+        // Group the events by user; only after this does `ends` hold the ends.
         var places = [Int](repeating: 0, count: total)
         forEachEvent { user, place in
             places[ends[user]] = place
@@ -43,7 +43,7 @@ extension EventGatherer {
 }
 
 extension EventGatherer.Grouped {
-    /// How many events say again what an earlier one says.
+    /// How many events duplicate an earlier one.
     func duplicateCount() -> Int {
         var duplicates = 0
         for (start, end) in zip(offsets, offsets.dropFirst()) {

@@ -1,14 +1,14 @@
-/// Gathers events in any order and gives them back user by user, in order of time.
+/// Collects events in any order and returns them grouped by user, sorted by time.
 ///
-/// An event takes 13 bytes while it is gathered (17 where times are not whole seconds) and 9 (13) afterwards; one column
-/// is moved after the other, so that at most one of them is there twice. Users and items come on top.
+/// An event takes 13 bytes while it is collected (17 if times are not whole seconds) and 9 (13) afterwards; columns are
+/// moved one at a time, so that at most one of them exists twice. Users and items come on top.
 struct EventGatherer {
-    /// Events in the order they came; growing one long array would hold it twice.
+    /// Events in order of arrival; growing one long array would hold it twice.
     private struct Chunk {
-        /// So many that a column is past 32 MiB, from where the C library gives freed memory back at once; what is not
-        /// filled takes no memory.
+        /// Large enough that a column exceeds 32 MiB, the size from which the C library returns freed memory to the
+        /// system immediately; the unfilled part takes no memory.
         static let capacity = 1 << 23
-        /// -1 when the event was left out.
+        /// -1 when the event was dropped.
         var users: [Int32] = []
         var items: [Int32] = []
         var ratings = RatingColumn()
@@ -22,29 +22,29 @@ struct EventGatherer {
         }
     }
 
-    /// How often events of rare users and items were left out, and how many.
+    /// How many rare users and items were removed, and how many events with them.
     struct Removal: Equatable {
         var users = 0
         var items = 0
         var events = 0
     }
 
-    /// Everybody who occurred, by number.
+    /// All users seen, by number.
     private(set) var users = IDTable()
-    /// Every item, by number.
+    /// All items, by number.
     var items = IDTable()
     /// How many events there are.
     var count = 0
 
     private var chunks: [Chunk] = []
     private var current = Chunk()
-    /// In most files one user's events stand together.
+    /// In most files the events of one user are contiguous.
     private var lastUser: [UInt8] = []
     private var lastUserNumber = -1
 
-    /// Adds an event of an item that has a number.
+    /// Adds an event of an item that already has a number.
     ///
-    /// - Throws: `DatasetError` when the user's id is none.
+    /// - Throws: `DatasetError` when the user's id is invalid.
     mutating func add(_ row: EventRow, item: Int) throws(DatasetError) {
         if lastUserNumber < 0 || row.user != lastUser {
             let id = 0..<row.user.count
@@ -68,9 +68,9 @@ struct EventGatherer {
         }
     }
 
-    // MARK: - Leaving out what is rare
+    // MARK: - Removing rare users and items
 
-    /// Leaves out users and items with too few events, again and again until all that are left have enough.
+    /// Repeatedly drops users and items with too few events until all that remain have enough.
     mutating func keepCore(minimumUserEvents: Int, minimumItemEvents: Int) -> Removal {
         finishChunks()
         var removal = Removal()
@@ -118,18 +118,18 @@ struct EventGatherer {
 
     // MARK: - User by user
 
-    /// Events user by user, each user's in order of time; those of one time in the order they came.
+    /// Events grouped by user, each user's sorted by time; equal times keep the order of arrival.
     struct Grouped {
-        /// Numbers of the users with events, in the order they first occurred.
+        /// Numbers of the users with events, in order of first occurrence.
         var users: [Int] = []
-        /// Where each of these users' events start, with the total at the end.
+        /// The start of each of these users' events, with the total at the end.
         var offsets: [Int] = [0]
         var items: [Int32] = []
         var ratings = RatingColumn()
         var times = TimeColumn()
     }
 
-    /// Groups the events, and gives items the numbers that `newItems` has for them; nothing is left in here.
+    /// Groups the events and renumbers items by `newItems`; this gatherer is empty afterwards.
     mutating func group(newItems: [Int32]) -> Grouped {
         finishChunks()
         var starts = [Int](repeating: 0, count: users.count)
@@ -175,7 +175,7 @@ struct EventGatherer {
         return grouped
     }
 
-    /// Calls `body` with each chunk and the next place of each user, and drops what was moved.
+    /// Calls `body` with each chunk and the next position of each user, and frees what was moved.
     private mutating func forEachChunk(
         _ starts: [Int],
         _ body: (Chunk, _ next: inout [Int]) -> Void,
@@ -194,9 +194,9 @@ struct EventGatherer {
         current = Chunk()
     }
 
-    // MARK: - Events by their place in the order they came
+    // MARK: - Events in order of arrival
 
-    /// Calls `body` with the user and the place of each event that is not left out.
+    /// Calls `body` with the user and the position of each event that was not dropped.
     func forEachEvent(_ body: (_ user: Int, _ place: Int) -> Void) {
         for (number, chunk) in chunks.enumerated() {
             for (index, user) in chunk.users.enumerated() where user >= 0 {
@@ -211,11 +211,11 @@ struct EventGatherer {
 }
 
 extension EventGatherer.Grouped {
-    /// Orders each user's events; most files have them in order, and then nothing is moved.
+    /// Sorts each user's events; most files have them in order, and then nothing is moved.
     fileprivate mutating func sortByTime() {
         for (start, end) in zip(offsets, offsets.dropFirst()) {
             guard (start..<end).dropFirst().contains(where: { times[$0] < times[$0 - 1] }) else { continue }
-            // Swift's sort is stable, so events of one time keep their order.
+            // Swift's sort is stable, so events with equal times keep their order.
             let order = (start..<end).map { (place: $0, time: times[$0]) }.sorted { $0.time < $1.time }
             let (items, ratings) = (order.map { self.items[$0.place] }, order.map { self.ratings[$0.place] })
             for (index, place) in (start..<end).enumerated() {

@@ -1,20 +1,20 @@
 internal import Files
 
-/// Numbers ids in the order they first occur, without a `String` for each time that one is seen.
+/// Numbers ids in order of first occurrence, without creating a `String` for each occurrence.
 struct IDTable: Sendable {
-    /// The ids' bytes one after the other, and where each ends.
+    /// The concatenated bytes of the ids, and where each ends.
     private var bytes: [UInt8] = []
     private var ends: [Int] = []
-    /// A hash table with open addressing, whose size is a power of two: what tells an id, and its number, -1 if free.
+    /// A hash table with open addressing, sized to a power of two: the key of each id, and its number, -1 if free.
     ///
-    /// A short id is its own key, so that looking it up is one look into memory and not three.
+    /// A short id is its own key, so that a lookup takes one memory access instead of three.
     private var keys = [UInt64](repeating: 0, count: 1 << 10)
     private var numbers = [Int32](repeating: -1, count: 1 << 10)
 
     /// How many ids there are.
     var count: Int { ends.count }
 
-    /// The number of an id, which is added when it is new.
+    /// The number of an id; a new id is added.
     mutating func number(of id: [UInt8], _ range: Range<Int>) -> Int {
         let key = Self.key(id, range)
         let place = place(of: id, range, key)
@@ -27,7 +27,7 @@ struct IDTable: Sendable {
         return count - 1
     }
 
-    /// The number of an id; nil when the table does not have it.
+    /// The number of an id; nil when it is not in the table.
     func knownNumber(of id: [UInt8], _ range: Range<Int>) -> Int? {
         let number = numbers[place(of: id, range, Self.key(id, range))]
         return number >= 0 ? Int(number) : nil
@@ -38,7 +38,7 @@ struct IDTable: Sendable {
 
     private func range(_ number: Int) -> Range<Int> { (number == 0 ? 0 : ends[number - 1])..<ends[number] }
 
-    /// Where the id is in the hash table, or would be.
+    /// The slot of an id in the hash table, or the free slot where it belongs.
     private func place(of id: [UInt8], _ range: Range<Int>, _ key: UInt64) -> Int {
         let mask = numbers.count - 1
         var place = Self.firstPlace(key, mask)
@@ -66,7 +66,7 @@ struct IDTable: Sendable {
         }
     }
 
-    /// Up to seven bytes and their count as they are; of a longer id a hash, marked by its highest bit.
+    /// Up to seven bytes and their count verbatim; for a longer id a hash, marked by its highest bit.
     ///
     /// - Source: the hash is FNV-1a.
     private static func key(_ id: [UInt8], _ range: Range<Int>) -> UInt64 {
@@ -80,10 +80,10 @@ struct IDTable: Sendable {
         return hash | 1 << 63
     }
 
-    /// Whether a key is all of its id.
+    /// Whether a key holds the complete id.
     private static func isWhole(_ key: UInt64) -> Bool { key >> 63 == 0 }
 
-    /// - Source: the last step of MurmurHash3, so that ids that differ in one digit are spread out.
+    /// - Source: the final step of MurmurHash3, which spreads out ids that differ in one digit.
     private static func firstPlace(_ key: UInt64, _ mask: Int) -> Int {
         var mixed = (key ^ (key >> 33)) &* 0xFF51_AFD7_ED55_8CCD
         mixed = (mixed ^ (mixed >> 33)) &* 0xC4CE_B9FE_1A85_EC53

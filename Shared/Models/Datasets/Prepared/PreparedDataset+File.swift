@@ -3,7 +3,7 @@ internal import Bytes
 internal import Catalogues
 internal import JSON
 
-/// A prepared folder: `catalogue.json`, `sequences.bin` and `prepared.json`, which names the format and the data's hash.
+/// A prepared folder: `catalogue.json`, `sequences.bin` and `prepared.json`, with the format and the data's hash.
 extension PreparedDataset {
     private struct Manifest: Codable {
         var format: Int
@@ -13,14 +13,14 @@ extension PreparedDataset {
         var events: Int
         var skippedLines: Int
         var split: String
-        /// Missing in folders that were prepared before it was written.
+        /// Missing in folders prepared before this field existed.
         var origin: Origin?
     }
 
     private static let formatVersion = 1
     private static let mark = Array("ULLMSEQ1".utf8)
 
-    /// Writes the data set into a folder, which is made when it is missing.
+    /// Writes the data set into a folder, which is created if missing.
     ///
     /// - Throws: `DatasetError` naming the file that cannot be written.
     public func write(to folder: String) throws(DatasetError) {
@@ -38,12 +38,12 @@ extension PreparedDataset {
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
         do {
             try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-            // First, so that a folder that is half written over is not taken for the one it was.
+            // Removed first, so that a partially overwritten folder is not mistaken for the previous one.
             let path = folder + "/prepared.json"
             if FileManager.default.fileExists(atPath: path) { try FileManager.default.removeItem(atPath: path) }
             try catalogue.write(to: folder + "/catalogue.json")
             try writeSequences(to: folder + "/sequences.bin")
-            // Last, so that a folder with a manifest is whole.
+            // Written last, so that a folder with a manifest is complete.
             try encoder.encode(manifest).write(to: URL(fileURLWithPath: path), options: .atomic)
         } catch let error as DatasetError {
             throw error
@@ -54,7 +54,7 @@ extension PreparedDataset {
         }
     }
 
-    /// Writes piece by piece: the whole file in memory would be more than the data set is.
+    /// Writes in pieces: holding the whole file would take more memory than the data set itself.
     private func writeSequences(to path: String) throws {
         let temporary = path + ".partial"
         guard FileManager.default.createFile(atPath: temporary, contents: nil),
@@ -77,7 +77,7 @@ extension PreparedDataset {
 
     /// Reads a prepared folder and checks it against its hash.
     ///
-    /// - Throws: `DatasetError` when a file is missing, half written or changed.
+    /// - Throws: `DatasetError` when a file is missing, incomplete or changed.
     public init(contentsOf folder: String) throws(DatasetError) {
         guard FileManager.default.fileExists(atPath: folder) else {
             throw DatasetError(file: folder, reason: "does not exist; make it with `trainer prepare`")
@@ -115,7 +115,7 @@ extension PreparedDataset {
 
     /// Little-endian: user count, event count, ids, counts per user, then items, ratings and times of all events.
     ///
-    /// Gives the bytes in pieces, of which each stands only for the length of the call.
+    /// Passes the bytes in pieces, each valid only during the call.
     static func forEachPiece(
         users: [UserID],
         offsets: [Int],
@@ -152,7 +152,7 @@ extension PreparedDataset {
     }
 }
 
-/// Bytes that are given on whenever there are enough of them.
+/// A buffer of bytes that is flushed whenever it is full enough.
 private struct BytePiece {
     var bytes: [UInt8] = []
 

@@ -2,10 +2,10 @@ public import Bytes
 public import Catalogues
 public import Messages
 
-/// A data set ready for training: every user's events in order of time, items by their number in the catalogue.
+/// A data set ready for training: every user's events sorted by time, items by their index in the catalogue.
 ///
-/// Of a user with at least three events the last is the test, the one before it validates, and the rest trains
-/// (leave-one-out). The events of other users only train.
+/// For a user with at least three events, the last is the test event, the one before it is for validation, and the rest
+/// are for training (leave-one-out). The events of other users are only used for training.
 public struct PreparedDataset: Sendable, Equatable {
     /// One event.
     public struct Entry: Sendable, Equatable {
@@ -19,30 +19,30 @@ public struct PreparedDataset: Sendable, Equatable {
 
     /// Where the data came from, and what was left out.
     public struct Origin: Codable, Sendable, Equatable {
-        /// The form of the data set that was read, such as `movielens`.
+        /// The format of the data set that was read, such as `movielens`.
         public var format = "events"
         /// Events read, before any were left out.
         public var eventsRead = 0
-        /// Bad lines and events of unknown items, left out.
+        /// Bad lines and events of unknown items that were skipped.
         public var skippedLines = 0
-        /// Users with fewer events were left out.
+        /// Users with fewer events were removed.
         public var minimumUserEvents = 1
-        /// Items with fewer events were left out.
+        /// Items with fewer events were removed.
         public var minimumItemEvents = 1
-        /// Users left out.
+        /// Users removed.
         public var removedUsers = 0
-        /// Items left out.
+        /// Items removed.
         public var removedItems = 0
-        /// Events left out with them.
+        /// Events removed with them.
         public var removedEvents = 0
         /// Items without a title, which are called by their id.
         public var untitledItems = 0
-        /// What was left out, decoded or assumed.
+        /// Counts of what was left out, decoded or assumed.
         public var counts = ReadingCounts()
 
         init() {}
 
-        /// Reads what was written; folders that were prepared before have no counts.
+        /// Decodes the origin; folders prepared by older versions have no counts.
         public init(from decoder: any Decoder) throws {
             let fields = try decoder.container(keyedBy: CodingKeys.self)
             format = try fields.decode(String.self, forKey: .format)
@@ -58,16 +58,16 @@ public struct PreparedDataset: Sendable, Equatable {
         }
     }
 
-    /// The items that occur.
+    /// The items that occur in events.
     public let catalogue: Catalogue
-    /// Ids of the users, in the order they first occurred.
+    /// Ids of the users, in order of first occurrence.
     public let users: [UserID]
-    /// Hash of the catalogue and all events: equal hashes, equal data.
+    /// Hash of the catalogue and all events: equal hashes mean equal data.
     public let dataHash: String
-    /// Where the data came from.
+    /// Where the data came from, and what was left out.
     public let origin: Origin
 
-    /// Where each user's events start, with the total at the end.
+    /// The start of each user's events, with the total at the end.
     let offsets: [Int]
     let items: [Int32]
     /// NaN where there is none.
@@ -103,13 +103,13 @@ public struct PreparedDataset: Sendable, Equatable {
         dataHash = hash.hexDigest()
     }
 
-    /// Gathers the events of a reader.
+    /// Collects the events of a reader.
     ///
     /// - Parameters:
     ///   - reader: the events, in any order; equal times keep the reader's order.
-    ///   - catalogue: the items; those without events are left out.
-    ///   - skipsBadLines: whether an event of an item that the catalogue does not have is left out and counted.
-    /// - Throws: `DatasetError` from the reader, for an unknown item, and when there is no event.
+    ///   - catalogue: the items; those without events are dropped.
+    ///   - skipsBadLines: whether events of items that are not in the catalogue are skipped and counted.
+    /// - Throws: `DatasetError` from the reader, for an unknown item, and when there are no events.
     public init(
         reading reader: inout some EventReader,
         catalogue: Catalogue,
@@ -124,12 +124,12 @@ public struct PreparedDataset: Sendable, Equatable {
         self = try builder.build(format: "events")
     }
 
-    /// Whether two data sets are the same.
+    /// Whether two data sets are equal.
     public static func == (one: Self, other: Self) -> Bool {
         one.dataHash == other.dataHash && one.origin.skippedLines == other.origin.skippedLines
     }
 
-    /// Bad lines left out while reading.
+    /// Bad lines skipped while reading.
     public var skippedLines: Int { origin.skippedLines }
 
     /// How many events there are.
@@ -148,7 +148,7 @@ public struct PreparedDataset: Sendable, Equatable {
     /// The item of one event of a user.
     public func item(user: Int, _ index: Int) -> Int { Int(items[offsets[user] + index]) }
 
-    /// Some of a user's events as a model takes them.
+    /// Some of a user's events in the form that a model takes.
     public func timeline(user: Int, _ range: Range<Int>) -> [TimelineEvent] {
         range.map { index in
             let entry = entry(user: user, index)
@@ -156,6 +156,6 @@ public struct PreparedDataset: Sendable, Equatable {
         }
     }
 
-    /// Users with a test event and one that validates.
+    /// Users with a test event and a validation event.
     public var evaluatedUsers: [Int] { users.indices.filter { eventCount(ofUser: $0) >= 3 } }
 }

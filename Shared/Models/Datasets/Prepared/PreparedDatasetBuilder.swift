@@ -1,14 +1,14 @@
 internal import Bytes
 internal import Catalogues
 
-/// Makes a prepared data set of events that come one after the other.
+/// Builds a prepared data set from events, one at a time.
 struct PreparedDatasetBuilder {
     let options: PreparationOptions
-    /// What was left out, decoded or assumed.
+    /// Counts of what was left out, decoded or assumed.
     var counts = ReadingCounts()
 
     private var gatherer = EventGatherer()
-    /// The items that there are, where that is known; their numbers are those in here.
+    /// The complete catalogue, if known; item numbers are indices into it.
     private var known: KnownItems?
     private var metadata: ItemMetadata?
     private var removal = EventGatherer.Removal()
@@ -18,10 +18,10 @@ struct PreparedDatasetBuilder {
 
     /// How many events there are.
     var eventCount: Int { gatherer.count }
-    /// Bad lines, and events of unknown items, that were left out.
+    /// Bad lines and events of unknown items that were skipped.
     var skippedLines: Int { counts[.badLines] + counts[.unknownItems] }
 
-    /// Takes a complete catalogue, before the first event.
+    /// Sets a complete catalogue; must come before the first event.
     mutating func know(_ items: KnownItems) {
         known = items
         counts += items.counts
@@ -33,8 +33,8 @@ struct PreparedDatasetBuilder {
 
     /// Adds an event.
     ///
-    /// - Throws: `DatasetError` for an item that a complete catalogue does not have, and for an id that is none, unless
-    ///   bad lines are skipped.
+    /// - Throws: `DatasetError` for an item that is not in a complete catalogue and for an invalid id, unless bad lines
+    ///   are skipped.
     mutating func add(_ row: EventRow, file: String?, line: Int) throws(DatasetError) {
         readEvents += 1
         do throws(DatasetError) {
@@ -68,7 +68,7 @@ struct PreparedDatasetBuilder {
         return nil
     }
 
-    /// Leaves out rare users and items.
+    /// Removes rare users and items.
     ///
     /// - Throws: `DatasetError` when nothing is left.
     mutating func keepCore(file: String) throws(DatasetError) {
@@ -102,7 +102,7 @@ struct PreparedDatasetBuilder {
         self.metadata = metadata
     }
 
-    /// The data set of a form that was read; nothing is left in here.
+    /// The data set, labelled with the format that was read; this builder is empty afterwards.
     mutating func build(format: String) throws(DatasetError) -> PreparedDataset {
         let occurs = gatherer.occurringItems()
         var newItems = [Int32](repeating: -1, count: occurs.count)

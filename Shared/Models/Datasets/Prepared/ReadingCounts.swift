@@ -1,49 +1,49 @@
 internal import Bytes
 internal import JSON
 
-/// What was left out, decoded or assumed while a data set was read, so that nobody has to guess it.
+/// Counts of what was left out, decoded or assumed while a data set was read, so that nobody has to guess.
 public struct ReadingCounts: Sendable, Equatable, Codable, CustomStringConvertible {
     /// What is counted.
     public enum Counter: Int, CaseIterable, Sendable {
-        /// Lines that could not be read and were left out, of events and of items.
+        /// Lines of events and items that could not be read and were skipped.
         case badLines
-        /// Events of items that a complete catalogue does not have, left out.
+        /// Events skipped because their item is not in the complete catalogue.
         case unknownItems
-        /// Events that say again what an earlier one says: the same user, item and time.
+        /// Duplicate events that were kept: the same user, item and time as an earlier event.
         case duplicatesKept
-        /// The same, where they were left out.
+        /// Duplicate events that were dropped.
         case duplicatesDropped
-        /// Items that are described again; the first description counts.
+        /// Items described more than once; the first description counts.
         case itemsGivenTwice
-        /// Titles with more bytes than a title may have; the item is called by its id.
+        /// Titles above the length limit in bytes; the item is called by its id.
         case longTitles
-        /// Categories with more bytes than a category may have, left out.
+        /// Categories above the length limit in bytes, left out.
         case longCategories
-        /// Categories past the number that an item may have, left out.
+        /// Categories above the number that an item may have, left out.
         case manyCategories
-        /// HTML entities in titles, categories and reviews that were decoded.
+        /// HTML entities decoded in titles, categories and reviews.
         case htmlEntities
         /// Ids written as numbers; their digits are the id.
         case numericIDs
-        /// Times that are seconds by their size, where milliseconds were expected.
+        /// Times that are seconds judging by their size, where milliseconds were expected.
         case timesInSeconds
-        /// Times that are milliseconds by their size, where seconds were expected.
+        /// Times that are milliseconds judging by their size, where seconds were expected.
         case timesInMilliseconds
-        /// Times that are microseconds by their size.
+        /// Times that are microseconds judging by their size.
         case timesInMicroseconds
-        /// Times that are nanoseconds by their size.
+        /// Times that are nanoseconds judging by their size.
         case timesInNanoseconds
         /// Times too small for any date, such as ranks; read as seconds.
         case timesOfNoEra
-        /// Dates without a zone, read as UTC.
+        /// Dates without a time zone, read as UTC.
         case timesWithoutZone
-        /// Events without a time, which have that of their place in the file.
+        /// Events without a time, which get one from their position in the file.
         case timesFromOrder
-        /// Records of a table with a line break in quotes.
+        /// Table records with a line break inside quotes.
         case recordsOfSeveralLines
         /// Numbers with a decimal comma.
         case decimalCommas
-        /// Files beside the data that might have held events, and are not read.
+        /// Files next to the data that could hold events but are not read.
         case filesPassedOver
 
         /// The name in reports and prepared folders, in snake case.
@@ -72,7 +72,7 @@ public struct ReadingCounts: Sendable, Equatable, Codable, CustomStringConvertib
             }
         }
 
-        /// What it means, for people.
+        /// The meaning, in words for users.
         public var explanation: String {
             switch self {
             case .badLines: "lines left out: they cannot be read"
@@ -100,10 +100,10 @@ public struct ReadingCounts: Sendable, Equatable, Codable, CustomStringConvertib
     }
 
     private var values = [Int](repeating: 0, count: Counter.allCases.count)
-    /// Names of fields that events have and nobody reads, in order; at most `UnknownFields.maximumCount`.
+    /// Names of event fields that are not read, in order; at most `UnknownFields.maximumCount`.
     public private(set) var unknownFields: [String] = []
 
-    /// Nothing counted yet.
+    /// Makes counts of zero.
     public init() {}
 
     /// How often it happened.
@@ -112,7 +112,7 @@ public struct ReadingCounts: Sendable, Equatable, Codable, CustomStringConvertib
         set { values[counter.rawValue] = newValue }
     }
 
-    /// Notes fields that are passed over because nothing is known by their names.
+    /// Records fields that are ignored because their names are unknown.
     public mutating func add(unknownFields names: some Sequence<String>) {
         var known = Set(unknownFields.map { TextKey($0) })
         for name in names where unknownFields.count < UnknownFields.maximumCount && known.insert(TextKey(name)).inserted
@@ -122,18 +122,18 @@ public struct ReadingCounts: Sendable, Equatable, Codable, CustomStringConvertib
         unknownFields.sort { TextKey($0) < TextKey($1) }
     }
 
-    /// What happened at all, in a fixed order.
+    /// The counters that are not zero, in a fixed order.
     public var happened: [(counter: Counter, count: Int)] {
         Counter.allCases.compactMap { self[$0] == 0 ? nil : ($0, self[$0]) }
     }
 
-    /// Adds what another reader counted.
+    /// Adds the counts of another reader.
     public static func += (counts: inout Self, others: Self) {
         for counter in Counter.allCases { counts[counter] &+= others[counter] }
         counts.add(unknownFields: others.unknownFields)
     }
 
-    /// A table with a line for each thing that happened, below the line in which it is printed.
+    /// A table with one line per nonzero counter, to follow the line in which it is printed.
     public var description: String {
         guard !happened.isEmpty || !unknownFields.isEmpty else { return "nothing was left out, decoded or assumed" }
         var lines = happened.map { (count: "\($0.count)", text: $0.counter.explanation) }
@@ -157,7 +157,7 @@ public struct ReadingCounts: Sendable, Equatable, Codable, CustomStringConvertib
         init?(intValue: Int) { nil }
     }
 
-    /// Reads the counts that were written; one that is not known here is passed over.
+    /// Decodes counts; unknown counters are ignored.
     public init(from decoder: any Decoder) throws {
         let container = try decoder.container(keyedBy: Name.self)
         for counter in Counter.allCases {
@@ -166,7 +166,7 @@ public struct ReadingCounts: Sendable, Equatable, Codable, CustomStringConvertib
         add(unknownFields: try container.decodeIfPresent([String].self, forKey: .unknownFields) ?? [])
     }
 
-    /// Writes what happened.
+    /// Encodes the counters that are not zero.
     public func encode(to encoder: any Encoder) throws {
         var container = encoder.container(keyedBy: Name.self)
         for (counter, count) in happened { try container.encode(count, forKey: Name(counter)) }

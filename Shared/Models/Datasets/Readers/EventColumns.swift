@@ -1,9 +1,9 @@
-/// Ratings, one byte each as long as there are at most 255 different ones, as there are on any scale of stars.
+/// Ratings, one byte each as long as there are at most 255 distinct values, as on any scale of stars.
 struct RatingColumn: Sendable {
     /// The rating of each code; code 0 is none.
     private var values: [Float] = [.nan]
     private var codes: [UInt8] = []
-    /// In place of codes where there are more different ratings than those can tell apart.
+    /// Used instead of codes when there are more distinct ratings than codes.
     private var wide: [Float]?
 
     /// An empty column.
@@ -40,7 +40,7 @@ struct RatingColumn: Sendable {
 
     private mutating func code(of rating: Float) -> UInt8? {
         guard !rating.isNaN else { return 0 }
-        // A handful of values: a loop is faster than a table.
+        // For so few values, a loop is faster than a table.
         for index in 1..<max(values.count, 1) where values[index] == rating { return UInt8(index) }
         guard values.count < 256 else { return nil }
         values.append(rating)
@@ -54,16 +54,16 @@ struct RatingColumn: Sendable {
     }
 }
 
-/// Times, four bytes each as long as all are whole seconds, as most data sets give them.
+/// Times, four bytes each as long as all are whole seconds, as in most data sets.
 struct TimeColumn: Sendable {
     private var seconds: [UInt32] = []
-    /// In place of seconds where there are times that those cannot tell.
+    /// Used instead of seconds when there are times that seconds cannot represent.
     private var milliseconds: [Int64]?
 
     /// An empty column.
     init() {}
 
-    /// A column of times that are to be set; `isWide` when they are not whole seconds.
+    /// A column of times to be filled in; `isWide` when they are not whole seconds.
     init(count: Int, isWide: Bool) {
         if isWide {
             milliseconds = [Int64](repeating: 0, count: count)

@@ -1,21 +1,21 @@
 internal import Messages
 
-/// Makes events of lines, for a format in which a line is an event.
+/// Parses lines into events, for a format with one event per line.
 protocol LineParser {
-    /// The type of events whose lines say none; nil where nothing is known of it.
+    /// The type of events whose lines have none; nil when it is unknown.
     var eventType: String? { get }
-    /// What is between the fields of a table in which a field may have line breaks in quotes; nil where a line is a line.
+    /// The field delimiter of a table whose quoted fields may contain line breaks; nil when each line is a record.
     var recordDelimiter: UInt8? { get }
-    /// What was decoded or assumed.
+    /// Counts of what was decoded or assumed.
     var counts: ReadingCounts { get }
-    /// Reads a line into a row that is empty.
+    /// Parses a line into an empty row.
     ///
     /// - Parameters:
-    ///   - bytes: where the line stands.
-    ///   - line: its place there.
-    ///   - number: its number in the file, from 1.
-    ///   - row: takes the event.
-    /// - Returns: whether there was an event in it.
+    ///   - bytes: the buffer that holds the line.
+    ///   - line: the line's range in the buffer.
+    ///   - number: the line's number in the file, from 1.
+    ///   - row: receives the event.
+    /// - Returns: whether the line holds an event.
     /// - Throws: `DatasetError` without file and line.
     mutating func parse(
         _ bytes: [UInt8],
@@ -25,7 +25,7 @@ protocol LineParser {
     ) throws(DatasetError) -> Bool
 }
 
-/// Reads a file with one event in each line; empty lines are passed over.
+/// Reads a file with one event per line; empty lines are skipped.
 struct EventLines<Parser: LineParser>: EventReader {
     private var lines: LineReader
     private var parser: Parser
@@ -87,7 +87,7 @@ struct EventLines<Parser: LineParser>: EventReader {
         return nil
     }
 
-    /// Counts a bad line, or says where it is.
+    /// Counts a bad line, or throws with its location.
     private mutating func skip(_ error: DatasetError) throws(DatasetError) {
         var error = error.advised()
         error.file = lines.path

@@ -1,19 +1,19 @@
 public import Messages
 
-/// Gives the events of a file one after the other, in bounded memory.
+/// Reads the events of a file one after the other, in bounded memory.
 public protocol EventReader {
     /// Reads the next event into a row; false at the end.
     ///
-    /// - Throws: `DatasetError` naming file, line, field and value, unless bad lines are skipped. Reading can go on after
-    ///   a bad line.
+    /// - Throws: `DatasetError` naming file, line, field and value, unless bad lines are skipped. Reading can continue
+    ///   after a bad line.
     mutating func next(_ row: inout EventRow) throws(DatasetError) -> Bool
 
     /// The next event; nil at the end.
     ///
-    /// - Throws: `DatasetError` as the other form does.
+    /// - Throws: `DatasetError` like the other form.
     mutating func next() throws(DatasetError) -> Event?
 
-    /// After the last event that was read; a reader opened from here goes on with the next one.
+    /// The position after the last event that was read; a reader opened here continues with the next one.
     var position: ReadPosition { get }
 
     /// The line at which the last event began, counted from 1.
@@ -22,21 +22,21 @@ public protocol EventReader {
     /// How many bad lines were skipped.
     var skippedLines: Int { get }
 
-    /// The first bad line that was skipped, for whoever finds nothing but bad lines.
+    /// The first bad line that was skipped, for callers that find nothing but bad lines.
     var firstSkipped: DatasetError? { get }
 
-    /// What was left out, decoded or assumed, with the bad lines.
+    /// Counts of what was left out, decoded or assumed, including bad lines.
     var counts: ReadingCounts { get }
 
-    /// How much of the file on disk has been read.
+    /// How many bytes of the file on disk have been read.
     var bytesRead: Int { get }
 }
 
 extension EventReader {
-    /// The last line that was read.
+    /// The number of the last line that was read.
     public var line: Int { position.line }
 
-    /// The bad lines that were skipped.
+    /// The count of bad lines that were skipped.
     public var counts: ReadingCounts {
         var counts = ReadingCounts()
         counts[.badLines] = skippedLines

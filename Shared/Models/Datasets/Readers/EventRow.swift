@@ -1,7 +1,7 @@
 internal import Bytes
 internal import Messages
 
-/// One event as bytes: a reader fills the same row again and again, so that millions of events cost no memory.
+/// One event as bytes: a reader reuses the same row, so that millions of events cost no memory.
 public struct EventRow: Sendable {
     /// The user's id, UTF-8; never empty after a row was read.
     public var user: [UInt8] = []
@@ -11,15 +11,15 @@ public struct EventRow: Sendable {
     public var rating: Float = .nan
     /// Milliseconds since 1970.
     public var time: Int64 = 0
-    /// What the user wrote, UTF-8, where the reader was asked for it; else empty.
+    /// The text that the user wrote, UTF-8, if the reader was asked for it; otherwise empty.
     public var text: [UInt8] = []
-    /// What was done, UTF-8, where a field or a column says it; else empty.
+    /// The type of the event, UTF-8, if a field or a column gives it; otherwise empty.
     public var type: [UInt8] = []
 
     /// Makes an empty row.
     public init() {}
 
-    /// Forgets what was read, and keeps the memory.
+    /// Clears the row but keeps its memory.
     mutating func clear() {
         user.removeAll(keepingCapacity: true)
         item.removeAll(keepingCapacity: true)
@@ -31,9 +31,9 @@ public struct EventRow: Sendable {
 }
 
 extension Event {
-    /// The event of a row, which is of the given type where the row says none.
+    /// Makes an event from a row; the given type is used when the row has none.
     ///
-    /// - Throws: `DatasetError` when an id or a text is not UTF-8, or longer than an event may have it.
+    /// - Throws: `DatasetError` when an id or a text is not UTF-8, or is longer than an event allows.
     init(_ row: EventRow, type: String?) throws(DatasetError) {
         func text(_ bytes: [UInt8], _ field: String) throws(DatasetError) -> String {
             guard let text = String(validating: bytes, as: UTF8.self) else {

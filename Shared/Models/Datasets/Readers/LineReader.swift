@@ -1,17 +1,17 @@
 internal import Files
 
-/// Reads a file line by line in bounded memory, also one compressed with gzip.
+/// Reads a file line by line in bounded memory, including files compressed with gzip.
 ///
-/// A line ends with `\n` or `\r\n`, the last one may end with the file. A byte order mark at the file's start is passed
-/// over; what is evidently no text of single bytes is refused with what it is.
+/// A line ends with `\n` or `\r\n`; the last one may end with the file. A byte order mark at the start of the file is
+/// skipped; contents that are evidently not single-byte text are rejected with a description.
 struct LineReader {
-    /// After the last line that was given out.
+    /// The position after the last line that was returned.
     private(set) var position: ReadPosition
-    /// The bytes that `next` gives ranges of; they stand until it is called again.
+    /// The buffer that `next` returns ranges of; valid until the next call.
     private(set) var bytes: [UInt8]
     /// The line at which the last record began, counted from 1.
     private(set) var recordLine = 0
-    /// How many records had more lines than one.
+    /// How many records span more than one line.
     private(set) var longRecords = 0
 
     private let file: InputFile
@@ -19,9 +19,9 @@ struct LineReader {
     private var start = 0
     private var end = 0
     private var isAtEnd = false
-    /// Where the record that is being read began; what lies behind it is kept.
+    /// Where the current record began; everything from there on is kept.
     private var recordStart: Int?
-    /// A record of more bytes is a quote that was not closed, and a file of millions of lines is not read for it.
+    /// A longer record means an unclosed quote; do not read a file of millions of lines for it.
     private static let maximumRecordLength = 1 << 20
 
     init(_ path: String, from position: ReadPosition = .start, maximumLength: Int = 1 << 24) throws(DatasetError) {
@@ -38,21 +38,21 @@ struct LineReader {
 
     /// The file's path.
     var path: String { file.path }
-    /// How much of the file on disk has been read.
+    /// How many bytes of the file on disk have been read.
     var bytesRead: Int { file.bytesRead }
 
-    /// Whether a line is empty, or has nothing but blanks.
+    /// Whether a line is empty or holds only blanks.
     func isBlank(_ line: Range<Int>) -> Bool {
         line.isEmpty || (bytes[line.lowerBound] == 0x20 && bytes[line].allSatisfy { $0 == 0x20 })
     }
 
-    /// The first byte that is neither white space nor a byte order mark, as far as it is among the next bytes.
+    /// The first byte that is neither white space nor part of a byte order mark, if it is among the next bytes.
     mutating func firstByte() throws(DatasetError) -> UInt8? {
         if start == end, !isAtEnd { try fill() }
         return bytes[start..<end].first { $0 > 0x20 && $0 != 0xEF && $0 != 0xBB && $0 != 0xBF }
     }
 
-    /// Where the next line stands in `bytes`, without its end; nil at the end of the file.
+    /// The range of the next line in `bytes`, without its line ending; nil at the end of the file.
     mutating func next() throws(DatasetError) -> Range<Int>? {
         var searched = start
         while true {
@@ -67,20 +67,20 @@ struct LineReader {
                     reason: "is longer than \(maximumLength) bytes; is this a file of lines?"
                 )
             }
-            // What was searched is counted from the start, which `fill` moves.
+            // Keep the search offset relative to the start, because `fill` moves it.
             let length = end - start
             try fill()
             searched = start + length
         }
     }
 
-    /// Where the next record of a table stands: a line, or several where a line break stands in quotes.
+    /// The range of the next record of a table: a line, or several if a line break is inside quotes.
     ///
-    /// Of a quote that is not closed, only the first line is given: whoever reads its fields finds out, and the lines
-    /// after it are read on their own.
+    /// For an unclosed quote, only the first line is returned: the field parser reports it, and the lines after it are
+    /// read on their own.
     ///
-    /// - Parameter delimiter: what is between two fields.
-    /// - Returns: its place in `bytes`; nil at the end.
+    /// - Parameter delimiter: the delimiter between fields.
+    /// - Returns: its range in `bytes`; nil at the end.
     /// - Throws: `DatasetError` for a file that cannot be read, and for a line that is too long.
     /// - Source: RFC 4180.
     mutating func nextRecord(delimiter: UInt8) throws(DatasetError) -> Range<Int>? {
@@ -100,14 +100,14 @@ struct LineReader {
                 return recordStart..<line.upperBound
             }
         }
-        // Back to where the first line ended.
+        // Go back to the end of the first line.
         guard let recordStart else { return nil }
         position = firstEnd
         start = recordStart + firstStart
         return recordStart..<(recordStart + firstLength)
     }
 
-    /// Moves what is left of a record to the front and reads on behind it.
+    /// Moves the unfinished record to the front of the buffer and reads more after it.
     private mutating func fill() throws(DatasetError) {
         let kept = recordStart ?? start
         if kept > 0 {
@@ -143,7 +143,7 @@ struct LineReader {
         return line
     }
 
-    /// Forms that a downloaded or exported file has instead of lines of text, by their first bytes.
+    /// Formats that a downloaded or exported file may have instead of plain text, by their first bytes.
     private static let otherForms: [(mark: [UInt8], what: String)] = [
         ([0xFF, 0xFE], "is UTF-16; convert it with `iconv -f UTF-16 -t UTF-8`"),
         ([0xFE, 0xFF], "is UTF-16; convert it with `iconv -f UTF-16 -t UTF-8`"),
@@ -163,7 +163,7 @@ struct LineReader {
         {
             throw DatasetError(file: path, reason: form.what)
         }
-        // Without a mark, text in UTF-16 has a zero in every other byte.
+        // Without a byte order mark, UTF-16 text has a zero in every other byte.
         guard count >= 4, (bytes[0] == 0) != (bytes[1] == 0), (bytes[0] == 0) == (bytes[2] == 0),
             (bytes[1] == 0) == (bytes[3] == 0)
         else { return }
@@ -174,7 +174,7 @@ struct LineReader {
     }
 }
 
-/// Follows the quotes of a record from line to line.
+/// Tracks the quotes of a record from line to line.
 private struct QuoteScanner {
     static let quote = UInt8(ascii: "\"")
     private enum Place { case start, plain, quoted, afterQuote }
@@ -183,7 +183,7 @@ private struct QuoteScanner {
 
     init(delimiter: UInt8) { self.delimiter = delimiter }
 
-    /// Whether the record goes on after this line of it.
+    /// Whether the record continues after this line.
     mutating func isOpen(after line: Range<Int>, of bytes: [UInt8]) -> Bool {
         for index in line {
             let byte = bytes[index]

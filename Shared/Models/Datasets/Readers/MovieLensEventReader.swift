@@ -1,15 +1,15 @@
 public import Messages
 
-/// Reads the lines of a table as events; the categories are left to the catalogue.
+/// Reads the lines of a table as events; categories come from the catalogue instead.
 ///
-/// An event's type is what its column says, such as `event_type`. Without one, events of a table of ratings are of type
-/// `rating`, and those of any other have none.
+/// An event's type comes from a column such as `event_type`. Without one, the events of a table of ratings have the
+/// type `rating`, and those of any other table have none.
 public struct MovieLensEventReader: EventReader {
     private var lines: EventLines<TableEventParser>
 
-    /// Opens a file of ratings: `.dat`, or a table whose head names its columns.
+    /// Opens a ratings file: `.dat`, or a table with column names in its header.
     ///
-    /// - Throws: `DatasetError` when the file cannot be opened, or is no table of events.
+    /// - Throws: `DatasetError` when the file cannot be opened or is not a table of events.
     public init(
         path: String,
         from position: ReadPosition = .start,
@@ -28,7 +28,7 @@ public struct MovieLensEventReader: EventReader {
         lines = try EventLines(path, parser, from: position, skipsBadLines: skipsBadLines)
     }
 
-    /// After the last line that was read.
+    /// The position after the last line that was read.
     public var position: ReadPosition { lines.position }
     /// The line at which the last rating began.
     public var line: Int { lines.line }
@@ -36,9 +36,9 @@ public struct MovieLensEventReader: EventReader {
     public var skippedLines: Int { lines.skippedLines }
     /// The first bad line that was skipped.
     public var firstSkipped: DatasetError? { lines.firstSkipped }
-    /// What was left out, decoded or assumed.
+    /// Counts of what was left out, decoded or assumed.
     public var counts: ReadingCounts { lines.counts }
-    /// How much of the file on disk has been read.
+    /// How many bytes of the file on disk have been read.
     public var bytesRead: Int { lines.bytesRead }
 
     /// Reads the next rating into a row; false at the end.

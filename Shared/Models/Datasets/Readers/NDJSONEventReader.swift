@@ -2,9 +2,9 @@ internal import Bytes
 internal import JSON
 public import Messages
 
-/// Reads a file with one event as a JSON object in each line, in the form that the event ingestor takes.
+/// Reads a file with one JSON object per line for each event, in the format of the event ingestor.
 ///
-/// Fields and their other names: see `Event.init(json:_:receivedAt:unknown:)`. Empty lines are passed over.
+/// For field names and their aliases see `Event.init(json:_:receivedAt:unknown:)`. Empty lines are skipped.
 public struct NDJSONEventReader: EventReader {
     private var lines: LineReader
     private let skipsBadLines: Bool
@@ -28,11 +28,11 @@ public struct NDJSONEventReader: EventReader {
         self.skipsBadLines = skipsBadLines
     }
 
-    /// After the last line that was read.
+    /// The position after the last line that was read.
     public var position: ReadPosition { lines.position }
-    /// How much of the file on disk has been read.
+    /// How many bytes of the file on disk have been read.
     public var bytesRead: Int { lines.bytesRead }
-    /// Bad lines, ids that are numbers, and times that are no milliseconds.
+    /// Counts of bad lines, numeric ids, and times that are not milliseconds.
     public var counts: ReadingCounts {
         var counts = times.counts
         counts[.badLines] = skippedLines
@@ -52,7 +52,7 @@ public struct NDJSONEventReader: EventReader {
                 row.time = time
                 return true
             }
-            // Whatever is written in a rare way, or wrong, is looked at by the reader of records, which says why.
+            // Unusual or invalid lines go to the record reader, which reports what is wrong.
             guard let event = try event(line) else { continue }
             row.clear()
             row.user.append(contentsOf: event.user.utf8)
@@ -97,7 +97,7 @@ public struct NDJSONEventReader: EventReader {
     }
 }
 
-/// Reads events that are written as they mostly are, many times as fast as the reader of records.
+/// Reads events written in the usual form, many times as fast as the record reader.
 private enum EventScanner {
     private enum Field: Int { case user, item, rating, time, text, type, id }
     private static let names = ["user", "item", "rating", "time", "text", "type", "event_id"].map { Array($0.utf8) }
@@ -105,8 +105,8 @@ private enum EventScanner {
     private static let idNames = ["user", "user_id", "userId", "item", "item_id", "itemId"].map { Array($0.utf8) }
     private static let timeNames = ["time", "timestamp", "ts", "event_time", "eventTime"].map { Array($0.utf8) }
 
-    /// Counts what the reader of records made of numbers in a line that it read; gives what is wrong with its time, which a
-    /// file tells and an event alone does not.
+    /// Counts how the record reader interpreted the numbers of a line; returns what is wrong with its time, which shows
+    /// in the context of a file but not from an event alone.
     static func count(
         _ bytes: [UInt8],
         _ line: Range<Int>,
@@ -141,7 +141,7 @@ private enum EventScanner {
         return nil
     }
 
-    /// Reads a line into an empty row, but for its time, whose number is given; nil when it takes a closer look.
+    /// Reads a line into an empty row, except its time, which is returned; nil when the line needs a closer look.
     static func read(_ bytes: [UInt8], _ line: Range<Int>, into row: inout EventRow) -> Int64? {
         do throws(DatasetError) {
             return try scan(bytes, line, into: &row)
@@ -159,16 +159,16 @@ private enum EventScanner {
         var found = 0
         var time: Int64 = 0
         var isFirst = true
-        // Not of the row, but wrong where it is wrong.
+        // Not part of the row, but an invalid value is still an error.
         var id: [UInt8] = []
         try scanner.beginObject()
         while let name = try scanner.nextField(isFirst: isFirst) {
             isFirst = false
             guard let field = scanner.name(name, among: names).flatMap(Field.init) else {
-                // Categories and fields that are not known are checked there too.
+                // Categories and unknown fields are checked there too.
                 return nil
             }
-            // Of a field that is there twice, the reader of records decides which counts.
+            // If a field occurs twice, the record reader decides which one counts.
             guard found & 1 << field.rawValue == 0 else { return nil }
             found |= 1 << field.rawValue
             switch field {
@@ -197,7 +197,7 @@ private enum EventScanner {
         return isPlain ? time : nil
     }
 
-    /// Whether a text is not too long, and plain.
+    /// Whether a text is within the limit and plain.
     private static func isGood(_ text: [UInt8], _ limit: Int) -> Bool {
         text.count <= limit && text.allSatisfy { $0 > 0 && $0 < 0x80 }
     }

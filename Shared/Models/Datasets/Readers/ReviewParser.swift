@@ -1,17 +1,17 @@
-/// Reads lines with a review as a JSON object: Amazon's of 2014, 2018 and 2023, and Google Local's.
+/// Reads lines with one review as a JSON object: Amazon's of 2014, 2018 and 2023, and Google Local's.
 ///
-/// What users wrote was taken from web pages, as the items' titles were: its entities are decoded too.
+/// The text that users wrote was scraped from web pages, like the items' titles: its entities are decoded too.
 ///
 /// - Source: jmcauley.ucsd.edu/data/amazon (2014), nijianmo.github.io/amazon (2018), amazon-reviews-2023.github.io and
 ///   the page of the Google Local data (2021).
 struct ReviewParser: LineParser {
-    /// What the fields of a set are called.
+    /// The field names of a data set.
     struct Fields: Sendable {
         var user: String
         var item: String
         var rating: String
         var time: String
-        /// What `time` is published in.
+        /// The unit in which `time` is published.
         var timeUnit: TimeReader.Unit
         var summary: String?
         var text: String
@@ -26,7 +26,7 @@ struct ReviewParser: LineParser {
             summary: "summary",
             text: "reviewText"
         )
-        /// Amazon, 2023: `parent_asin` is what the metadata are about.
+        /// Amazon, 2023: the metadata refer to `parent_asin`.
         static let amazon2023 = Fields(
             user: "user_id",
             item: "parent_asin",
@@ -63,7 +63,7 @@ struct ReviewParser: LineParser {
         case user, item, rating, time, text, summary
     }
 
-    /// Makes a parser of one set's lines, which leaves the review's text out where it is not wanted.
+    /// Makes a parser for the lines of one data set, which skips the review text unless it is wanted.
     init(_ fields: Fields, readsText: Bool) {
         self.fields = fields
         self.readsText = readsText
@@ -124,7 +124,7 @@ struct ReviewParser: LineParser {
         return true
     }
 
-    /// No rating is no error: some places are reviewed without one.
+    /// A missing rating is not an error: some businesses are reviewed without one.
     private func rating(_ scanner: inout ValueScanner) throws(DatasetError) -> Float {
         if scanner.takeNull() { return .nan }
         let start = scanner

@@ -2,23 +2,23 @@ internal import Messages
 
 /// Reads lines of `user item item ...`, separated by spaces or tabs, as events in that order.
 ///
-/// Such files have no times: each event is one second after the one before it in the file, which keeps their order. A
-/// user may have several lines, as in files with one `user item` pair a line.
+/// Such files have no times: each event gets a time one second after the previous one in the file, which keeps the
+/// order. A user may have several lines, as in files with one `user item` pair per line.
 struct SequenceEventReader: EventReader {
     private var lines: LineReader
     private let skipsBadLines: Bool
     private(set) var skippedLines = 0
     private(set) var firstSkipped: DatasetError?
-    /// What is left of the present line, and its user.
+    /// The rest of the current line, and its user.
     private var user: Range<Int>?
     private var rest = 0..<0
-    /// Where the present line began.
+    /// Where the current line began.
     private var lineStart: ReadPosition
     private var eventsOfLine = 0
     private var events: Int
-    /// How many events there were before the place from which this reader reads.
+    /// How many events precede the position at which this reader started.
     private let eventsBefore: Int
-    /// Events of the first line that were given out before.
+    /// Events of the first line that were already returned earlier.
     private var given: Int
 
     init(_ path: String, from position: ReadPosition = .start, skipsBadLines: Bool = false) throws(DatasetError) {
@@ -83,7 +83,7 @@ struct SequenceEventReader: EventReader {
         return nil
     }
 
-    /// Goes to the next line that has events; false at the end.
+    /// Advances to the next line that has events; false at the end.
     private mutating func beginLine() throws(DatasetError) -> Bool {
         while true {
             lineStart = lines.position

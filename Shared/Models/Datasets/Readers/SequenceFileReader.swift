@@ -1,7 +1,7 @@
 internal import Bytes
 internal import Files
 
-/// Reads the file of a prepared data set piece by piece, and says where it ends too soon.
+/// Reads the file of a prepared data set in pieces, and reports where it is truncated.
 struct SequenceFileReader {
     private let file: InputFile
     private var bytes = [UInt8](repeating: 0, count: 1 << 18)
@@ -25,7 +25,7 @@ struct SequenceFileReader {
     /// All users, and their events.
     mutating func events() throws(DatasetError) -> (users: [UserID], events: EventGatherer.Grouped) {
         let (userCount, eventCount) = (Int(try integer(UInt32.self)), Int(try integer(UInt32.self)))
-        // Each takes at least so many bytes: a wrong count cannot ask for all memory.
+        // Each takes at least this many bytes, so a corrupt count cannot exhaust memory.
         guard userCount * 8 + eventCount * 16 <= file.byteCount else { throw truncated }
         var users: [UserID] = []
         users.reserveCapacity(userCount)
@@ -66,7 +66,7 @@ struct SequenceFileReader {
         return String(decoding: bytes[position..<(position + count)], as: UTF8.self)
     }
 
-    /// Reads on until there are so many bytes.
+    /// Reads more until at least this many bytes are buffered.
     private mutating func fill(_ count: Int) throws(DatasetError) {
         for index in position..<end { bytes[index - position] = bytes[index] }
         (position, end) = (0, end - position)

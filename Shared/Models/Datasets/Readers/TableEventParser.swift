@@ -2,8 +2,8 @@ internal import Messages
 
 /// Reads the records of a table as events.
 ///
-/// What was done, a column says, such as `event_type`. In a table without one, lines with a rating are ratings, and of all
-/// others nothing is known.
+/// A column such as `event_type` gives an event's type. In a table without one, lines with a rating are ratings, and
+/// the type of all others is unknown.
 struct TableEventParser: LineParser {
     let eventType: String?
     private let layout: TableLayout
@@ -39,12 +39,12 @@ struct TableEventParser: LineParser {
         return counts
     }
 
-    /// How databases and Python write that there is no value: all events without a user would be those of one.
+    /// How databases and Python write a missing value: all events without a user would become those of one user.
     private static let missing = [
         "NULL", "Null", "null", #"\N"#, "None", "nan", "NaN", "NAN", "<NA>", "NA", "N/A", "n/a", "#N/A", "undefined",
     ].map { Array($0.utf8) }
 
-    /// Refuses what stands in a column of ids and is none, or not as it was: it would make one user of many, or two of one.
+    /// Rejects missing or altered ids: they would merge many users into one, or split one into two.
     private static func checkID(_ id: [UInt8], _ column: String) throws(DatasetError) {
         guard let first = id.first, let last = id.last else {
             throw DatasetError(field: column, value: "", reason: "is empty")
@@ -53,7 +53,7 @@ struct TableEventParser: LineParser {
         if first <= 0x20 || last <= 0x20 {
             reason = "has white space at its end; an id is compared with it: remove it"
         } else if first &- UInt8(ascii: "0") <= 9 {
-            // Most ids are numbers, and most of those have neither a point nor an E.
+            // Most ids are numbers, and most of those have neither a decimal point nor an E.
             guard let mark = id.first(where: { $0 == UInt8(ascii: ".") || $0 | 0x20 == UInt8(ascii: "e") }),
                 isRounded(id, mark)
             else { return }
@@ -86,7 +86,7 @@ struct TableEventParser: LineParser {
         number: Int,
         into row: inout EventRow
     ) throws(DatasetError) -> Bool {
-        // What stands before the head says what is between the fields.
+        // Lines before the header only define the field separator.
         if number <= layout.headLine { return false }
         try fields.split(bytes, line)
         guard fields.count == layout.columns.count else {
@@ -104,7 +104,7 @@ struct TableEventParser: LineParser {
         if let time {
             row.time = try readTime(time, bytes)
         } else {
-            // As in a file of sequences: a second for each line keeps their order.
+            // As in a file of sequences, one second per line keeps the order.
             row.time = TimeReader.invented(Int64(number))
             withoutTime += 1
         }
@@ -120,7 +120,7 @@ struct TableEventParser: LineParser {
         }
     }
 
-    /// Reads what was done; checked as a field of JSON is, so that whoever leaves it out refuses the same lines.
+    /// Reads the event type; validated like a JSON field, so that callers that ignore it reject the same lines.
     private func readType(_ column: Int, _ bytes: [UInt8], into type: inout [UInt8]) throws(DatasetError) {
         fields.append(column, of: bytes, to: &type)
         if Self.isMissing(type) { return type.removeAll(keepingCapacity: true) }
@@ -141,7 +141,7 @@ struct TableEventParser: LineParser {
     private mutating func readRating(_ column: Int, _ bytes: [UInt8]) throws(DatasetError) -> Float {
         let (bytes, field) = fields.field(column, of: bytes)
         if let value = ByteNumber.decimal(bytes, field), (0...10).contains(value) { return value }
-        // Where commas separate no fields, one in a number is a decimal comma: no rating has thousands.
+        // If commas do not separate fields, a comma in a number is a decimal comma: no rating is in the thousands.
         if layout.delimiter != .comma, let comma = bytes[field].firstIndex(of: UInt8(ascii: ",")) {
             var text = Array(bytes[field])
             text[comma - field.lowerBound] = UInt8(ascii: ".")

@@ -1,12 +1,12 @@
-/// The fields of one record of a table; used again and again.
+/// The fields of one record of a table; reused for every record.
 ///
-/// - Source: RFC 4180 for quotes: a field may stand in them, and a quote within is written twice.
+/// - Source: RFC 4180 for quotes: a field may be quoted, and a quote inside is doubled.
 struct TableFields {
     private let delimiter: TableLayout.Delimiter
-    /// Where each field stands, in the record's bytes or in `unquoted`.
+    /// The range of each field, in the record's bytes or in `unquoted`.
     private var ranges: [Range<Int>] = []
     private var isUnquoted = false
-    /// The fields without their quotes, one after the other.
+    /// The unquoted fields, one after the other.
     private var unquoted: [UInt8] = []
 
     init(_ delimiter: TableLayout.Delimiter) { self.delimiter = delimiter }
@@ -14,17 +14,17 @@ struct TableFields {
     /// How many fields there are.
     var count: Int { ranges.count }
 
-    /// Where a field stands: in the record's bytes, or in others without quotes.
+    /// The bytes and range of a field: in the record's bytes, or in a copy without quotes.
     func field(_ number: Int, of bytes: [UInt8]) -> (bytes: [UInt8], field: Range<Int>) {
         (isUnquoted ? unquoted : bytes, ranges[number])
     }
 
-    /// Adds a field's bytes to others.
+    /// Appends the bytes of a field to `target`.
     func append(_ number: Int, of bytes: [UInt8], to target: inout [UInt8]) {
         target.append(contentsOf: isUnquoted ? unquoted[ranges[number]] : bytes[ranges[number]])
     }
 
-    /// A field as text; bytes that are none are replaced.
+    /// A field as text; invalid UTF-8 is replaced.
     func text(_ number: Int, of bytes: [UInt8]) -> String {
         String(decoding: isUnquoted ? unquoted[ranges[number]] : bytes[ranges[number]], as: UTF8.self)
     }
@@ -112,7 +112,7 @@ struct TableFields {
         }
     }
 
-    /// A field as a file with commas writes it.
+    /// A field as written in a comma-separated file.
     static func quoted(_ text: String) -> String {
         guard text.utf8.contains(where: { $0 == UInt8(ascii: ",") || $0 == UInt8(ascii: "\"") || $0 < 0x20 }) else {
             return text

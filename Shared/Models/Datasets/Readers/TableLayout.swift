@@ -1,14 +1,14 @@
-/// How a table of events or of items is written, and which of its columns say what.
+/// The format of a table of events or items, and the meaning of its columns.
 ///
-/// The names in its head decide, in any order and in capital or small letters, with or without `_`: `userId`, `user_id`
-/// and `User` are one. Files of a fixed form have no head.
+/// The names in its header decide, in any order, in upper or lower case, with or without `_`: `userId`, `user_id` and
+/// `User` are the same. Files of a fixed format have no header.
 struct TableLayout: Sendable, Equatable {
-    /// What a column says.
+    /// The meaning of a column.
     enum Role: Int, CaseIterable, Sendable {
         case user, item, rating, time, title, categories, type
     }
 
-    /// What stands between two fields.
+    /// The delimiter between two fields.
     enum Delimiter: String, CaseIterable, Sendable {
         case tab = "\t"
         case semicolon = ";"
@@ -19,35 +19,35 @@ struct TableLayout: Sendable, Equatable {
 
         var byte: UInt8 { rawValue.utf8.first ?? 0 }
         var length: Int { rawValue.utf8.count }
-        /// Whether a field may stand in quotes: files with tabs are written without, and may begin with one.
+        /// Whether fields may be quoted: tab-separated files do not quote, and a field may begin with a quote.
         var hasQuotes: Bool { self == .comma || self == .semicolon }
     }
 
-    /// Whose form it is.
+    /// The origin of the format.
     enum Form: Sendable {
-        /// MovieLens, whose catalogue of films is complete.
+        /// MovieLens, whose films catalogue is complete.
         case movieLens
-        /// RecBole's atomic files, whose head names types.
+        /// RecBole's atomic files, with types in the header.
         case recBole
-        /// A table with a head.
+        /// A table with a header.
         case plain
     }
 
     var form: Form
     var delimiter: Delimiter
-    /// The columns' names, as the head has them.
+    /// The names of the columns, as in the header.
     var columns: [String]
     /// The column of each role; nil where there is none.
     private(set) var places: [Int?]
-    /// The line of the head; 0 when there is none.
+    /// The line number of the header; 0 when there is none.
     var headLine = 0
-    /// A column that is named twice and would be read: which one is meant, nobody can tell.
+    /// A relevant column name that occurs twice, so that it is ambiguous which one is meant.
     private(set) var repeatedColumn: String?
 
-    /// More columns than any table of events has; a line of millions of delimiters takes no memory.
+    /// More columns than any table of events has, so that a line of millions of delimiters takes no memory.
     static let maximumColumnCount = 1_024
 
-    /// A table whose columns stand as they are given, without a head.
+    /// A table with the given columns and no header.
     init(_ form: Form, _ delimiter: Delimiter, _ columns: [(name: String, role: Role?)]) {
         self.form = form
         self.delimiter = delimiter
@@ -55,24 +55,24 @@ struct TableLayout: Sendable, Equatable {
         places = Role.allCases.map { role in columns.firstIndex { $0.role == role } }
     }
 
-    /// The column that says something; nil when none does.
+    /// The column with a role; nil when there is none.
     subscript(role: Role) -> Int? { places[role.rawValue] }
 
-    /// Whether a line is an event.
+    /// Whether lines are events.
     var hasEvents: Bool { self[.user] != nil && self[.item] != nil }
-    /// Whether a line describes an item.
+    /// Whether lines describe items.
     var hasItems: Bool { self[.user] == nil && self[.item] != nil && (self[.title] != nil || self[.categories] != nil) }
 
-    /// The names, as an error shows them.
+    /// The column names, as shown in errors.
     var columnText: String { columns.prefix(12).joined(separator: delimiter == .tab ? ", " : delimiter.rawValue) }
 
-    /// The names of columns that say nothing that is read.
+    /// The names of columns that are not read.
     var unreadColumns: [String] {
         columns.enumerated().filter { column in !places.contains(column.offset) && !column.element.isEmpty }
             .map(\.element)
     }
 
-    /// Of a table whose events have no time, a column that by its name may be it.
+    /// For a table of events without a time, a column that could be the time judging by its name.
     var possibleTime: String? {
         guard hasEvents, self[.time] == nil else { return nil }
         return unreadColumns.first { column in
@@ -100,7 +100,7 @@ struct TableLayout: Sendable, Equatable {
         .tab,
         [("user id", .user), ("item id", .item), ("rating", .rating), ("timestamp", .time)]
     )
-    /// Amazon's "ratings only" of 2014; that of 2018 has the item before the user.
+    /// Amazon's "ratings only" of 2014; the one of 2018 has the item before the user.
     static func amazonRatings(userFirst: Bool) -> TableLayout {
         let ids: [(String, Role?)] = [("user", .user), ("item", .item)]
         return TableLayout(
@@ -112,17 +112,17 @@ struct TableLayout: Sendable, Equatable {
 
     // MARK: - Heads
 
-    /// The layout that a first line names; nil when it is no head of events or items.
+    /// The layout given by a header line; nil when it is not a header of events or items.
     ///
     /// - Parameters:
-    ///   - bytes: where the line stands.
-    ///   - line: its place there.
-    ///   - delimiter: what is between its fields, where that is known.
+    ///   - bytes: the buffer that holds the line.
+    ///   - line: the line's range in the buffer.
+    ///   - delimiter: the field delimiter, if known.
     init?(head bytes: [UInt8], _ line: Range<Int>, _ delimiter: Delimiter? = nil) {
         for delimiter in delimiter.map({ [$0] }) ?? Delimiter.allCases {
             guard let names = Self.names(bytes, line, delimiter), names.count >= 2 else { continue }
             self.init(names: names, delimiter)
-            // Blanks are in titles too.
+            // Titles contain blanks too.
             if hasEvents || (hasItems && delimiter != .blank) { return }
         }
         return nil
@@ -140,9 +140,9 @@ struct TableLayout: Sendable, Equatable {
         for role in Role.allCases {
             places[role.rawValue] = Self.names(of: role).lazy.compactMap { plain.firstIndex(of: $0) }.first
         }
-        // A file of events may call its user's or its rating's column `id`; only of items it is theirs.
+        // In a file of events, the user or rating column may be called `id`; in a file of items it is the item's.
         if self[.user] == nil, self[.item] == nil { places[Role.item.rawValue] = plain.firstIndex(of: "id") }
-        // Of an item it is none of what is read.
+        // The type of an item is not read.
         if !hasEvents { places[Role.type.rawValue] = nil }
         repeatedColumn = places.lazy.compactMap { $0 }
             .first { place in plain.count { $0 == plain[place] } > 1 }.map { names[$0] }
@@ -158,7 +158,7 @@ struct TableLayout: Sendable, Equatable {
         String(name.lowercased().unicodeScalars.filter { !" _-.".unicodeScalars.contains($0) })
     }
 
-    /// What columns are called in published tables; of two the earlier name counts.
+    /// The column names used in published tables; the earlier name takes precedence.
     private static func names(of role: Role) -> [String] {
         switch role {
         case .user:

@@ -1,6 +1,6 @@
 internal import RandomNumbers
 
-/// Invents film titles: pronounceable, distinct, and none of a real film.
+/// Invents film titles: pronounceable, distinct, and unlike any real film.
 struct SyntheticTitles {
     private static let onsets = [
         "b", "br", "d", "dr", "f", "g", "gl", "h", "k", "kr", "l", "m", "n", "p", "r", "s", "st", "t", "tr", "v", "w",
@@ -21,7 +21,7 @@ struct SyntheticTitles {
             let frame = Self.frames[Int.random(in: 0..<Self.frames.count, using: &generator)]
             var title = frame.replacing("%", with: Self.word(using: &generator))
             if title.contains("@") { title = title.replacing("@", with: Self.word(using: &generator)) }
-            // Distinct without the year too, so that a title names one film.
+            // Distinct even without the year, so that a title identifies one film.
             guard given.insert(title).inserted else { continue }
             return "\(title) (\(Int.random(in: 1950...2019, using: &generator)))"
         }

@@ -15,12 +15,12 @@ extension SyntheticWorld {
 
     /// Writes the world as a data set.
     ///
-    /// - `movies.csv`, `ratings.csv`: as MovieLens; `catalogue.json`, `events.ndjson`: our own form. Both hold the same
-    ///   events, in order of time.
-    /// - `truth.ndjson`: for each viewer the favourite genre from which event on, counted from 0.
+    /// - `movies.csv`, `ratings.csv`: in MovieLens's format; `catalogue.json`, `events.ndjson`: in our own. Both hold
+    ///   the same events, in order of time.
+    /// - `truth.ndjson`: each viewer's favourite genres, with the event from which each one applies, counted from 0.
     /// - `world.json`: the configuration.
     ///
-    /// - Parameter folder: made when it is missing.
+    /// - Parameter folder: created if missing.
     /// - Throws: `DatasetError` naming the folder.
     public func write(to folder: String) throws(DatasetError) {
         do {

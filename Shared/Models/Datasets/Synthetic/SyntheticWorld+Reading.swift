@@ -3,9 +3,9 @@ internal import Files
 internal import JSON
 
 extension SyntheticWorld {
-    /// Makes the world again that `write(to:)` wrote into a folder.
+    /// Recreates the world that `write(to:)` wrote into a folder.
     ///
-    /// - Throws: `DatasetError` when the folder holds no synthetic world.
+    /// - Throws: `DatasetError` when the folder does not hold a synthetic world.
     public init(folder: String) throws(DatasetError) {
         let file = folder + "/world.json"
         let configuration: Configuration

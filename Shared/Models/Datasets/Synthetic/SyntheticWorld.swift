@@ -4,28 +4,28 @@ public import Catalogues
 public import Messages
 internal import RandomNumbers
 
-/// An invented world of films and viewers, made from a seed, in which the truth behind every event is known.
+/// A synthetic world of films and viewers, made from a seed, in which the truth behind every event is known.
 ///
-/// A viewer has one favourite genre at a time and changes it now and then. The next film is mostly one of the favourite
-/// genre, popular films more often, sometimes the natural successor of the film before; never one seen already. Films of
-/// the favourite genre get better ratings. So a model can be checked: it should know the present genre and name films
-/// of it.
+/// A viewer has one favourite genre at a time and changes it now and then. The next film is mostly of the favourite
+/// genre, more often a popular one, sometimes the natural successor of the previous film, and never one already seen.
+/// Films of the favourite genre get better ratings. This makes it possible to check a model: it should know the current
+/// genre and name films of it.
 public struct SyntheticWorld: Sendable {
-    /// What makes a world; equal configurations make equal worlds.
+    /// The parameters of a world; equal configurations make equal worlds.
     public struct Configuration: Codable, Sendable, Equatable {
-        /// Seed of everything.
+        /// The seed of all random draws.
         public var seed: UInt64
         /// Number of films.
         public var filmCount: Int
-        /// Number of viewers whose histories are written out; `viewer(_:)` makes any further one too.
+        /// Number of viewers whose histories are written; `viewer(_:)` can make further ones too.
         public var viewerCount: Int
         /// Fewest events of a viewer.
         public var minimumEvents: Int
         /// Most events of a viewer; at most half the films.
         public var maximumEvents: Int
-        /// How often the next film is of the present favourite genre, 0 to 1.
+        /// How often the next film is of the current favourite genre, 0 to 1.
         public var loyalty: Double
-        /// How often it is the successor of the film before, where that is of the favourite genre and unseen, 0 to 1.
+        /// How often it is the successor of the previous film, if that is of the favourite genre and unseen, 0 to 1.
         public var succession: Double
 
         /// Makes a configuration.
@@ -75,7 +75,7 @@ public struct SyntheticWorld: Sendable {
     /// The genres of the world.
     public static let genres = ["Adventure", "Comedy", "Crime", "Drama", "Fantasy", "Horror", "Romance", "Western"]
 
-    /// What made this world.
+    /// The configuration of this world.
     public let configuration: Configuration
     /// The films.
     public let catalogue: Catalogue
@@ -88,14 +88,14 @@ public struct SyntheticWorld: Sendable {
 
     /// Makes a world.
     ///
-    /// - Throws: `DatasetError` naming the number of the configuration that is out of range.
+    /// - Throws: `DatasetError` naming the configuration value that is out of range.
     public init(_ configuration: Configuration = Configuration()) throws(DatasetError) {
         try configuration.validate()
         var generator = SeededRandom(seed: configuration.seed)
         var titles = SyntheticTitles()
         var items: [CatalogueItem] = []
         for index in 0..<configuration.filmCount {
-            // Every genre is some film's first genre equally often; half of the films have a second one.
+            // Every genre is the first genre of equally many films; half of the films have a second one.
             let first = Self.genres[index % Self.genres.count]
             let others = Self.genres.filter { $0 != first }
             let second = Bool.random(using: &generator) ? others.randomElement(using: &generator) : nil
@@ -129,8 +129,8 @@ public struct SyntheticWorld: Sendable {
 
     /// The history of a viewer; the same index always gives the same one.
     ///
-    /// - Parameter index: from 0; those below `viewerCount` are written out with the world.
-    /// - Returns: the viewer with the whole history.
+    /// - Parameter index: from 0; viewers below `viewerCount` are written out with the world.
+    /// - Returns: the viewer with the full history.
     public func viewer(_ index: Int) -> Viewer {
         var generator = SeededRandom(seed: configuration.seed &* 0x1_0000_0001 &+ UInt64(index) &+ 1)
         let id = UserID("u\(index + 1)")
@@ -153,13 +153,13 @@ public struct SyntheticWorld: Sendable {
         return Viewer(id: id, events: history.events, favouriteGenres: favouriteGenres)
     }
 
-    /// What a viewer with a given past watches when the favourite genre is this one from now on.
+    /// What a viewer with a given past watches if the favourite genre is this one from now on.
     ///
     /// - Parameters:
     ///   - past: the viewer's events so far, oldest first; not empty.
     ///   - genre: the new favourite.
     ///   - count: how many events to make.
-    ///   - seed: seed of the draw.
+    ///   - seed: seed of the random draws.
     /// - Returns: only films of the genre, as long as there are unseen ones.
     public func continuation(of past: [Event], genre: String, count: Int, seed: UInt64) -> [Event] {
         guard let last = past.last else { return [] }

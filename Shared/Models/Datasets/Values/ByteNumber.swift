@@ -1,11 +1,11 @@
-/// Reads numbers from bytes, without a `String` where the number is written as files mostly write it.
+/// Parses numbers from bytes, without a `String` for numbers in the usual notation.
 enum ByteNumber {
-    /// A whole number; nil when the bytes are none.
+    /// A whole number; nil when the bytes are not one.
     static func integer(_ bytes: [UInt8], _ range: Range<Int>) -> Int64? {
         var index = range.lowerBound
         let isNegative = index < range.upperBound && bytes[index] == UInt8(ascii: "-")
         if isNegative { index += 1 }
-        // 18 digits always fit, and of 19, as times in nanoseconds have, nearly as many; no number of 20 does.
+        // 18 digits always fit, as do most numbers of 19, such as times in nanoseconds; no number of 20 does.
         guard index < range.upperBound, range.upperBound - index <= 19 else { return nil }
         var value: UInt64 = 0
         while index < range.upperBound {
@@ -17,7 +17,7 @@ enum ByteNumber {
         return Int64(exactly: value).map { isNegative ? -$0 : $0 }
     }
 
-    /// A finite number; nil when the bytes are none.
+    /// A finite number; nil when the bytes are not one.
     static func decimal(_ bytes: [UInt8], _ range: Range<Int>) -> Float? {
         var value = 0.0
         var scale = 1.0
@@ -36,7 +36,7 @@ enum ByteNumber {
                 break
             }
         }
-        // So few digits are exact as a Double, and its rounding to Float is that of the text.
+        // That few digits are exact in a Double, and rounding it to Float is the same as rounding the text.
         if digits > 0, digits <= 7 { return Float(value / scale) }
         guard let text = String(validating: bytes[range], as: UTF8.self), let value = Float(text), value.isFinite else {
             return nil

@@ -1,20 +1,20 @@
-/// Decodes the entities in text that was taken from web pages, once: `&amp;amp;` is `&amp;` afterwards.
+/// Decodes the entities in text scraped from web pages, once: `&amp;amp;` becomes `&amp;`.
 ///
-/// Known are HTML 4's 252 names and `apos`, which are those that published data have; numbers in decimal and hexadecimal.
-/// An entity ends with a semicolon. What is none stays as it is: `AT&T`, `&foo;`, `&#0;`.
+/// Supports HTML 4's 252 names and `apos`, which are those in published data, and decimal and hexadecimal numbers. An
+/// entity ends with a semicolon. Anything else stays as it is: `AT&T`, `&foo;`, `&#0;`.
 ///
 /// - Source: HTML 4.01, section 24; for the numbers from 128 to 159, which mean Windows-1252, HTML's living standard,
 ///   section 13.2.5.80.
 enum HTMLEntities {
     /// Decodes the entities of a text in place.
     ///
-    /// - Returns: how many there were.
+    /// - Returns: how many were decoded.
     static func decode(_ text: inout [UInt8]) -> Int {
         guard let first = text.firstIndex(of: UInt8(ascii: "&")) else { return 0 }
         var (read, written, count) = (first, first, 0)
         while read < text.count {
             if text[read] == UInt8(ascii: "&"), let (scalar, end) = entity(text, read + 1) {
-                // An entity is never shorter than the character it stands for.
+                // An entity is never shorter than the UTF-8 of its character.
                 for byte in String(Character(scalar)).utf8 {
                     text[written] = byte
                     written += 1
@@ -31,7 +31,7 @@ enum HTMLEntities {
         return count
     }
 
-    /// The character of the entity whose `&` was before `start`, and where the text goes on.
+    /// The character of the entity whose `&` is just before `start`, and where the text continues.
     private static func entity(_ text: [UInt8], _ start: Int) -> (Unicode.Scalar, end: Int)? {
         // The longest names have eight letters, the largest numbers seven digits.
         guard let end = text[start..<min(start + 11, text.count)].firstIndex(of: UInt8(ascii: ";")), end > start
@@ -53,7 +53,7 @@ enum HTMLEntities {
         }
         switch value {
         case 0x80...0x9F: return windows1252[Int(value) - 0x80]
-        // White space is one; other control characters are none of a title.
+        // White space is valid; other control characters do not belong in a title.
         case 0x09, 0x0A, 0x0D, 0x20..<0x7F, 0xA0...: return value
         default: return nil
         }
@@ -63,7 +63,7 @@ enum HTMLEntities {
         name.count <= 8 ? scalars[key(name)] : nil
     }
 
-    /// No name has more than eight letters, so a number holds it.
+    /// No name has more than eight letters, so it fits in an integer.
     private static func key(_ name: some Sequence<UInt8>) -> UInt64 { name.reduce(0) { $0 << 8 | UInt64($1) } }
 
     private static let scalars: [UInt64: UInt32] = {
@@ -75,7 +75,7 @@ enum HTMLEntities {
         return scalars
     }()
 
-    /// What 128 to 159 mean; those that mean nothing are control characters there too.
+    /// The meanings of 128 to 159; unassigned ones are control characters in Windows-1252 too.
     private static let windows1252: [UInt32?] = [
         0x20AC, nil, 0x201A, 0x0192, 0x201E, 0x2026, 0x2020, 0x2021, 0x02C6, 0x2030, 0x0160, 0x2039, 0x0152, nil,
         0x017D, nil, nil, 0x2018, 0x2019, 0x201C, 0x201D, 0x2022, 0x2013, 0x2014, 0x02DC, 0x2122, 0x0161, 0x203A,

@@ -1,12 +1,12 @@
-/// A place in a file, from which reading can go on.
+/// A position in a file at which reading can resume.
 public struct ReadPosition: Sendable, Equatable, Codable {
-    /// Lines read to their end so far.
+    /// Complete lines read so far.
     public var line: Int
-    /// Bytes read so far, of what a compressed file holds.
+    /// Bytes read so far, counted after decompression.
     public var byteOffset: UInt64
-    /// Events already given out of the line that begins here; 0 where a line is one event.
+    /// Events already returned from the line that begins here; 0 where each line is one event.
     public var eventsOfLine: Int
-    /// Events given out so far, where a reader needs to know it; else 0.
+    /// Events returned so far, if a reader needs to know it; otherwise 0.
     public var events: Int
 
     /// Makes a position; everything counts from the start of the file.
@@ -20,7 +20,7 @@ public struct ReadPosition: Sendable, Equatable, Codable {
     /// The beginning of a file.
     public static let start = Self(line: 0, byteOffset: 0)
 
-    /// Reads a position; one that was kept before lines could hold several events has only the first two numbers.
+    /// Decodes a position; one saved before lines could hold several events has only the first two numbers.
     public init(from decoder: any Decoder) throws {
         let fields = try decoder.container(keyedBy: CodingKeys.self)
         line = try fields.decode(Int.self, forKey: .line)

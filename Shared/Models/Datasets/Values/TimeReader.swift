@@ -1,22 +1,22 @@
 internal import Foundation
 internal import Messages
 
-/// Reads times of files: numbers since 1970, whose unit their size tells, and dates.
+/// Reads times in files: dates, and numbers since 1970 whose unit is inferred from their size.
 ///
-/// Numbers are read as `TimeUnit` has it. One that is too small for any unit is seconds where seconds are what the field
-/// has: some published sets have ranks in place of times. Elsewhere it is refused.
+/// Numbers are interpreted by `TimeUnit`. A number too small for any unit counts as seconds if the field is in seconds:
+/// some published sets have ranks instead of times. Elsewhere it is rejected.
 ///
-/// Ten digits may be seconds or a date with its hour: `2026013112`. What is a date up to now, and as seconds lies years
-/// ahead, is refused: no event is from there, and nobody can tell for certain what is meant.
+/// Ten digits may be seconds or a date with its hour: `2026013112`. A number that is a date up to now, but lies years
+/// ahead as seconds, is rejected: no event is from then, and the meaning is ambiguous.
 struct TimeReader {
-    /// What the field is published in.
+    /// The unit in which the field is published.
     enum Unit { case seconds, milliseconds }
 
     let expected: Unit
-    /// What was read otherwise than expected.
+    /// Counts of values whose unit differs from the expected one.
     var counts = ReadingCounts()
 
-    /// The last second that an event may be from: a year ahead, so that no clock has to be right.
+    /// The latest second that an event may have: a year ahead, to tolerate inaccurate clocks.
     private let latestSecond: Int64
 
     /// Makes a reader; `now` is in seconds since 1970.
@@ -27,17 +27,17 @@ struct TimeReader {
 
     private static let plausibleSeconds = TimeUnit.seconds.plausible
 
-    /// The time of an event that has none, by its place among the others: a second apart, in an era in which no number is
-    /// taken for one of another unit.
+    /// The time assigned to an event without one, by its position: one second apart, in an era in which no number is
+    /// mistaken for one of another unit.
     static func invented(_ place: Int64) -> Int64 {
         let (time, isOver) = place.multipliedReportingOverflow(by: 1_000)
         let first = TimeUnit.milliseconds.plausible.lowerBound
         return isOver ? Limits.times.upperBound : min(first &+ max(0, time), Limits.times.upperBound)
     }
 
-    /// Milliseconds since 1970 of a whole number; nil when nobody can tell what it is.
+    /// Milliseconds since 1970 of a whole number; nil when it is ambiguous.
     mutating func milliseconds(_ value: Int64) -> Int64? {
-        // As nearly all rows of tables have it.
+        // The case of nearly all table rows.
         if expected == .seconds, Self.plausibleSeconds.contains(value), value <= latestSecond { return value * 1_000 }
         guard dateWithHour(value) == nil else { return nil }
         switch TimeUnit(ofNumber: value) {
@@ -62,7 +62,7 @@ struct TimeReader {
         }
     }
 
-    /// Milliseconds since 1970 of a field of a table: a number, also with a fraction, or a date.
+    /// Milliseconds since 1970 of a table field: a number, possibly with a fraction, or a date.
     ///
     /// - Throws: `DatasetError` without file, line and field.
     mutating func milliseconds(_ bytes: [UInt8], _ field: Range<Int>) throws(DatasetError) -> Int64 {
@@ -88,7 +88,7 @@ struct TimeReader {
         )
     }
 
-    /// Why a number is refused that is a time, but not since 1970; nil where it is none, or is one since 1970.
+    /// Why a number is rejected that is a time, but not since 1970; nil for any other number.
     func refusal(of value: Int64) -> String? {
         if let date = dateWithHour(value) {
             let year = Timestamp.text(value * 1_000).prefix(4)
@@ -99,7 +99,7 @@ struct TimeReader {
         return "is a number and looks like a date written without marks; write it as 2005-04-02 23:53:47"
     }
 
-    /// The date that a number of ten digits is with its hour, written with marks; nil where it is none, or seconds.
+    /// The date with its hour that a number of ten digits stands for, formatted; nil when it is not one, or is seconds.
     private func dateWithHour(_ value: Int64) -> String? {
         guard value > latestSecond, (1_990_010_100...2_100_123_123).contains(value) else { return nil }
         let digits = String(value)
@@ -109,7 +109,7 @@ struct TimeReader {
         return date
     }
 
-    /// RecBole writes all numbers with a point; past seconds, a fraction says nothing that is kept.
+    /// RecBole writes all numbers with a decimal point; only for seconds does the fraction add digits that are kept.
     private mutating func milliseconds(withFraction bytes: [UInt8], _ field: Range<Int>) -> Int64? {
         guard let point = bytes[field].firstIndex(of: UInt8(ascii: ".")),
             let value = ByteNumber.integer(bytes, field.lowerBound..<point),
@@ -125,7 +125,7 @@ struct TimeReader {
         return time + fraction
     }
 
-    /// A date as tables write it: `2005-04-02`, with a time of day or none, with a zone or none, which is UTC.
+    /// A date as written in tables: `2005-04-02`, optionally with a time of day and a zone; the default zone is UTC.
     static func date(_ text: some Collection<UInt8>) -> (milliseconds: Int64, hasZone: Bool)? {
         guard (10...40).contains(text.count) else { return nil }
         var bytes = Array(text)

@@ -1,6 +1,6 @@
 internal import JSON
 
-/// The reader of JSON, with errors of data sets.
+/// A JSON reader that reports data set errors.
 struct ValueScanner {
     typealias Syntax = JSONScanner.Syntax
 
@@ -12,21 +12,21 @@ struct ValueScanner {
 
     /// A byte of the text.
     subscript(index: Int) -> UInt8 { scanner[index] }
-    /// The next byte's place.
+    /// The position of the next byte.
     var position: Int { scanner.position }
     /// Part of the text.
     func text(_ range: Range<Int>) -> String { scanner.text(range) }
-    /// A whole number that stands there; nil when there is none.
+    /// The whole number at a range; nil when it is not one.
     func integer(_ range: Range<Int>) -> Int64? { scanner.integer(range) }
-    /// A number that stands there; nil when it is not finite.
+    /// The number at a range; nil when it is not finite.
     func decimal(_ range: Range<Int>) -> Float? { scanner.decimal(range) }
-    /// Which of these names a field has; nil for any other.
+    /// The index of a field's name among the given names; nil when it is not one of them.
     func name(_ field: Range<Int>, among names: [[UInt8]]) -> Int? { scanner.name(field, among: names) }
-    /// What the next value begins with; nil at the end.
+    /// The first byte of the next value; nil at the end.
     mutating func peek() -> UInt8? { scanner.peek() }
     /// Whether the next value is a string.
     mutating func isAtString() -> Bool { scanner.isAtString() }
-    /// Passes over `null`, if that is the next value.
+    /// Skips `null`, if that is the next value.
     mutating func takeNull() -> Bool { scanner.takeNull() }
 
     /// Enters an object.
@@ -34,9 +34,9 @@ struct ValueScanner {
         do { try scanner.beginObject() } catch { throw DatasetError(error) }
     }
 
-    /// Goes to the value of the object's next field; nil when there is none and the object is left.
+    /// Moves to the value of the object's next field; nil at the end of the object, which is then left.
     ///
-    /// - Returns: where the field's name stands, without its quotes.
+    /// - Returns: the range of the field's name, without its quotes.
     mutating func nextField(isFirst: Bool) throws(DatasetError) -> Range<Int>? {
         do { return try scanner.nextField(isFirst: isFirst) } catch { throw DatasetError(error) }
     }
@@ -46,7 +46,7 @@ struct ValueScanner {
         do { try scanner.beginArray() } catch { throw DatasetError(error) }
     }
 
-    /// Goes to the array's next value; false when there is none and the array is left.
+    /// Moves to the array's next value; false at the end of the array, which is then left.
     mutating func nextValue(isFirst: Bool) throws(DatasetError) -> Bool {
         do { return try scanner.nextValue(isFirst: isFirst) } catch { throw DatasetError(error) }
     }
@@ -56,27 +56,27 @@ struct ValueScanner {
         do { try scanner.finish() } catch { throw DatasetError(error) }
     }
 
-    /// Adds the next value, a string, to bytes; they are UTF-8.
+    /// Appends the next value, a string, to bytes, as UTF-8.
     mutating func string(into text: inout [UInt8]) throws(DatasetError) {
         do { try scanner.string(into: &text) } catch { throw DatasetError(error) }
     }
 
-    /// Where the next value, a number, stands.
+    /// The range of the next value, a number.
     mutating func number() throws(DatasetError) -> Range<Int> {
         do { return try scanner.number() } catch { throw DatasetError(error) }
     }
 
-    /// Passes over the next value, whatever it is.
+    /// Skips the next value, whatever it is.
     mutating func skipValue() throws(DatasetError) {
         do { try scanner.skipValue() } catch { throw DatasetError(error) }
     }
 
-    /// The next value as an error shows it; passes over it.
+    /// The next value as shown in errors; skips it.
     mutating func valueText() throws(DatasetError) -> String {
         do { return try scanner.valueText() } catch { throw DatasetError(error) }
     }
 
-    /// Reads an id: a string that is not empty, or a whole number, whose digits are the id.
+    /// Reads an id: a non-empty string, or a whole number, whose digits become the id.
     ///
     /// - Returns: whether it was a number.
     mutating func identifier(_ name: String, into id: inout [UInt8]) throws(DatasetError) -> Bool {
@@ -84,7 +84,7 @@ struct ValueScanner {
         let start = position
         do { try scanner.identifier(into: &id) } catch { throw DatasetError(error.inField(name)) }
         if id.isEmpty { throw DatasetError(field: name, value: "", reason: "is empty") }
-        // Elsewhere half of a pair is a lost character; of two ids it would make one.
+        // Elsewhere an unpaired surrogate is just a lost character; here it would merge two ids into one.
         let replacement: [UInt8] = [0xEF, 0xBF, 0xBD]
         if id.contains(replacement[0]), id.contains(replacement), !text(start..<position).utf8.contains(replacement) {
             throw DatasetError(field: name, value: text(start..<position), reason: "has half of a surrogate pair")
@@ -94,16 +94,16 @@ struct ValueScanner {
 }
 
 extension DatasetError {
-    /// What is wrong with a JSON text, without file and line.
+    /// Converts a JSON error, without file and line.
     init(_ error: JSONError) {
         self.init(field: error.field, value: error.value, reason: error.reasonAndPlace)
     }
 }
 
 extension JSONScanner.Syntax {
-    /// How a line with an object is written: in JSON its first name stands in double quotes.
+    /// The notation of a line with an object: in JSON, its first name is in double quotes.
     ///
-    /// Python takes single quotes unless there is one in the name, and no name of a data set's field has one.
+    /// Python uses single quotes unless the name contains one, and no field name of a data set does.
     static func syntax(of bytes: [UInt8], _ line: Range<Int>) -> Self {
         var index = line.lowerBound
         while index < line.upperBound {

@@ -1,15 +1,15 @@
-/// What one answer may take.
+/// The resources that one answer may use.
 ///
-/// Whoever asks chooses how many items are ranked and how many tokens are written. That alone must not decide how long the
-/// model works for one question, nor how much memory it takes.
+/// The caller chooses how many items are ranked and how many tokens are written. That alone must not decide how long
+/// the model works on one question, nor how much memory it takes.
 public struct AnswerLimits: Sendable {
-    /// How long it may be computed.
+    /// Maximum computing time.
     ///
-    /// The time is looked at before each block of the language model, so it ends soon after.
+    /// The time is checked before each block of the language model, so the computation stops soon after it has run out.
     public var time: Duration
-    /// What the keys and values of the tokens may take that were read for it, in bytes.
+    /// Maximum size of the keys and values of the tokens read for the answer, in bytes.
     public var byteCount: Int
-    /// What time it is.
+    /// The clock.
     public var now: @Sendable () -> ContinuousClock.Instant
 
     /// Makes limits.
@@ -23,30 +23,30 @@ public struct AnswerLimits: Sendable {
         self.now = now
     }
 
-    /// None, where nobody outside asks.
+    /// No limits, for questions that do not come from outside.
     public static let none = AnswerLimits(time: .seconds(1_000_000_000), byteCount: .max)
 }
 
-/// Why a decoding ends before its answer is there.
+/// Why decoding stopped before the answer was complete.
 enum DecodingStop: Error {
-    /// The time that one answer may take is over.
+    /// The time limit of one answer was exceeded.
     case timeIsOver
     /// The task was cancelled.
     case cancelled
 }
 
-/// Looks at the time that one answer takes.
+/// Checks the time limit of one answer.
 struct AnswerTimer: Sendable {
     private let end: ContinuousClock.Instant
     private let now: @Sendable () -> ContinuousClock.Instant
 
-    /// Begins now.
+    /// Starts the timer.
     init(_ limits: AnswerLimits) {
         now = limits.now
         end = limits.now() + limits.time
     }
 
-    /// Throws when there is no time left, or nobody waits any more.
+    /// Throws when the time is up or the task was cancelled.
     func check() throws(DecodingStop) {
         if Task.isCancelled { throw .cancelled }
         if now() >= end { throw .timeIsOver }

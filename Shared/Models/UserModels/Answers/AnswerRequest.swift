@@ -5,17 +5,17 @@ public import Messages
 public struct AnswerRequest: Sendable, Equatable {
     /// The question as a person asked it.
     public var text: String
-    /// What the answer may be.
+    /// The form of the answer.
     public var form: Question.AnswerForm
     /// How many items to rank when the answer is a title.
     public var itemCount: Int
     /// The most tokens of a text answer.
     public var maximumTokens: Int
-    /// 0 takes the likeliest answer; greater values sample.
+    /// 0 takes the most likely answer; greater values sample.
     public var temperature: Float
     /// Seed of the sampling.
     public var seed: UInt64
-    /// Ids of items that may not be answered, as those the user has seen; nil allows all.
+    /// Ids of items that may not be the answer, such as those the user has seen; nil allows all.
     public var excludedItems: Set<ItemID>?
 
     /// Makes a request.
@@ -37,7 +37,7 @@ public struct AnswerRequest: Sendable, Equatable {
         self.excludedItems = excludedItems
     }
 
-    /// Takes from a question what the engine needs.
+    /// Takes what the engine needs from a question.
     public init(_ question: Question) {
         self.init(
             text: question.text,
@@ -50,12 +50,12 @@ public struct AnswerRequest: Sendable, Equatable {
     }
 }
 
-/// What an answering engine gives.
+/// The result of an answering engine.
 public struct GeneratedAnswer: Sendable, Equatable {
     /// The answer.
     public let text: String
     /// Ranked items, best first, when the answer is a title; a score is the natural logarithm of the title's
-    /// probability among all answers that were allowed.
+    /// probability among all allowed answers.
     public let items: [Answer.Item]
     /// From the call to the first piece of the answer.
     public let firstToken: Duration
@@ -65,19 +65,19 @@ public struct GeneratedAnswer: Sendable, Equatable {
 
 /// Why a question cannot be answered.
 public enum AnswerError: Error, Sendable, Equatable, CustomStringConvertible {
-    /// The context has another size than the model reads.
+    /// The context has a different size than the model expects.
     case contextSize(found: Int, rows: Int, columns: Int)
     /// The question has too many tokens.
     case questionTooLong(tokens: Int, limit: Int)
     /// A value of the request is out of range.
     case invalid(field: String, value: String, expected: String)
-    /// Nothing is left to answer: every title is excluded.
+    /// There is nothing left to answer with: every title is excluded.
     case nothingLeft
-    /// One answer may not be computed for so long.
+    /// The answer exceeded the time limit.
     case tooLong(AnswerExcess, limit: Duration)
-    /// One answer may not take so much memory.
+    /// The answer would exceed the memory limit.
     case tooLarge(AnswerExcess, byteLimit: Int)
-    /// The task was cancelled while it was computed: that says nothing about the question.
+    /// The task was cancelled during the computation, which says nothing about the question.
     case cancelled
 
     /// What is wrong and what to do.
@@ -103,13 +103,13 @@ public enum AnswerError: Error, Sendable, Equatable, CustomStringConvertible {
     }
 }
 
-/// What of a request takes more than one answer may.
+/// The part of a request that exceeds the limits of one answer.
 public struct AnswerExcess: Sendable, Equatable {
-    /// As the question's field is called.
+    /// The name of the question's field.
     public var field: String
-    /// Its value, or how large that is.
+    /// Its value, or the size of the value.
     public var value: String
-    /// About how much would fit; nil when it is not known, or no number of it would do.
+    /// Roughly how much would fit; nil when it is unknown, or when no value would fit.
     public var fitting: Int?
 
     /// Describes a field.

@@ -1,7 +1,7 @@
 import Messages
 import NeuralNetwork
 
-/// What one answer may take.
+/// Applies the limits of one answer.
 extension AnsweringEngine {
     /// Fewer beams than this would make a single answer depend on a greedy first token.
     private static let leastWidth = 10
@@ -28,7 +28,7 @@ extension AnsweringEngine {
 
     // MARK: - Memory
 
-    /// How many tokens fit beside the prompt.
+    /// How many tokens fit in addition to the prompt.
     private func roomForTokens(after prompt: [Int32]) throws(AnswerError) -> Int {
         let most = limits.byteCount / languageModel.cachedByteCount
         guard prompt.count < most else {
@@ -39,7 +39,7 @@ extension AnsweringEngine {
         return most - prompt.count
     }
 
-    /// Checks that the tokens of a text that is written freely fit.
+    /// Checks that the tokens of a free-text answer fit.
     func requireRoom(for request: AnswerRequest, _ prompt: [Int32]) throws(AnswerError) {
         let room = try roomForTokens(after: prompt)
         guard request.maximumTokens > room else { return }
@@ -47,9 +47,9 @@ extension AnsweringEngine {
         throw .tooLarge(excess, byteLimit: limits.byteCount)
     }
 
-    /// How many texts a search continues side by side.
+    /// The beam width of a search.
     ///
-    /// - Throws: `AnswerError` when so many do not fit.
+    /// - Throws: `AnswerError` when a search of this width does not fit.
     func width(
         for request: AnswerRequest,
         _ tree: RestrictedTree,
@@ -60,7 +60,7 @@ extension AnsweringEngine {
             let excess = AnswerExcess(field: "text", value: "\(prompt.count) tokens long")
             throw .tooLarge(excess, byteLimit: limits.byteCount)
         }
-        // Nobody chose how many categories there are; of very many the likeliest are found all the same.
+        // Nobody chose the number of categories; if there are very many, the most likely ones are still found.
         if request.form == .category { return min(tree.tree.leafCount, most) }
         guard request.itemCount > most else { return max(request.itemCount, Self.leastWidth) }
         let excess = AnswerExcess(field: "item_count", value: "\(request.itemCount)", fitting: most)
@@ -69,7 +69,7 @@ extension AnsweringEngine {
 
     // MARK: - Time
 
-    /// Why there is no answer, after a decoding that ended before its time.
+    /// The error for a decoding that was stopped early.
     func stopped(_ stop: DecodingStop, _ field: String, _ value: String, fitting: Int?) -> AnswerError {
         switch stop {
         case .cancelled: .cancelled
@@ -78,7 +78,7 @@ extension AnsweringEngine {
         }
     }
 
-    /// The same of a search that has done some of its steps, each of which takes about as long as it has texts.
+    /// The same for a search that has completed some of its steps; the time of a step is proportional to its beams.
     func stopped(
         _ stop: DecodingStop,
         searching request: AnswerRequest,
@@ -87,7 +87,7 @@ extension AnsweringEngine {
         of tree: RestrictedTree,
         _ prompt: [Int32]
     ) -> AnswerError {
-        // Fewer items than the least width would not be found any sooner.
+        // Fewer items than the least width would not be found any faster.
         guard request.form != .category, request.itemCount > Self.leastWidth else {
             return stopped(stop, "text", "\(prompt.count) tokens long", fitting: nil)
         }

@@ -22,13 +22,13 @@ public final class AnsweringEngine {
     /// Makes an engine.
     ///
     /// - Parameters:
-    ///   - model: its adapter and language model answer.
+    ///   - model: provides the adapter and the language model that answer.
     ///   - catalogue: the items.
     ///   - features: finds items by id.
     ///   - answers: titles and categories of the catalogue.
-    ///   - format: how questions are written.
-    ///   - limits: what one answer may take.
-    /// - Throws: `ModelConfigurationError` when the language model's texts are too short for the longest title.
+    ///   - format: the format of questions and answers.
+    ///   - limits: the limits of one answer.
+    /// - Throws: `ModelConfigurationError` when the language model's maximum length is too short for the longest title.
     public init(
         model: UserLanguageModel,
         catalogue: Catalogue,
@@ -67,12 +67,12 @@ public final class AnsweringEngine {
     /// Answers a question.
     ///
     /// - Parameters:
-    ///   - request: the question and what its answer may be. A temperature above 0 draws the text of an answer from
-    ///     the catalogue among the best it found; the ranking of items stays as it is.
-    ///   - context: what the encoder gave for the user, shape [rows, columns]; nil answers without history.
+    ///   - request: the question and the form of its answer. A temperature above 0 samples the text of an answer from
+    ///     the catalogue among the best ones found; the ranking of items is not affected.
+    ///   - context: the encoder's output for the user, shape [rows, columns]; nil answers without history.
     ///   - onToken: called with each piece of the answer as soon as it is certain.
     /// - Returns: the answer and how long it took.
-    /// - Throws: `AnswerError` when the request or the context does not fit the model, or takes more than `limits`.
+    /// - Throws: `AnswerError` when the request or the context does not fit the model, or exceeds `limits`.
     public func answer(
         _ request: AnswerRequest,
         context: [Float]?,
@@ -156,9 +156,9 @@ public final class AnsweringEngine {
         return graph.constant(context, shape: [1, shape.latents, shape.width])
     }
 
-    /// The answers that are left, and the excluded items.
+    /// The answers that remain allowed, and the excluded items.
     ///
-    /// A title that several items share stays while one is left.
+    /// A title shared by several items stays as long as one of them is allowed.
     private func allowed(_ request: AnswerRequest) throws(AnswerError) -> (RestrictedTree, Set<Int>) {
         let excluded = Set((request.excludedItems ?? []).compactMap { features.index(ofItem: $0) })
         let (tree, leafOfItem) =
@@ -193,7 +193,7 @@ public final class AnsweringEngine {
     }
 }
 
-/// Turns tokens into pieces of text that hold whole characters, and remembers when the first came.
+/// Converts tokens to pieces of text with whole characters, and records when the first one came.
 private struct PieceWriter {
     private var decoder: StreamingDecoder
     private let end: Int32

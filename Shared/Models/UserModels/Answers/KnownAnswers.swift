@@ -1,22 +1,22 @@
 public import Catalogues
 
-/// The answers a catalogue knows: its titles and its categories, as prefix trees.
+/// The possible answers from a catalogue: its titles and its categories, as prefix trees.
 public struct KnownAnswers: Sendable {
-    /// The titles of all items; values are items.
+    /// The titles of all items; values are item indices.
     public let titles: PrefixTree
-    /// The names of all categories; values are categories.
+    /// The names of all categories; values are category indices.
     public let categories: PrefixTree
     /// Titles and category names together; values below the number of items are items, the others categories.
     public let all: PrefixTree
 
-    /// Tokens of the longest answer, the end token included.
+    /// Token count of the longest answer, including the end token.
     public let longest: Int
 
     private let itemCount: Int
     private let titleTokens: [[Int32]]
     private let categoryTokens: [[Int32]]
 
-    /// Makes the trees of a catalogue.
+    /// Builds the trees of a catalogue.
     public init(catalogue: Catalogue, categoryNames: [String], format: PromptFormat) {
         itemCount = catalogue.items.count
         titleTokens = catalogue.items.map { format.answer($0.title) }

@@ -1,9 +1,9 @@
-/// A tree of token sequences: every answer that a constrained decoding may give.
+/// A prefix tree (trie) of token sequences: every answer that constrained decoding may give.
 ///
-/// Each sequence ends with the end-of-answer token, so one may be the beginning of another. Sequences that are equal
-/// share a leaf, which then has several values.
+/// Each sequence ends with the end-of-answer token, so one may be a prefix of another. Equal sequences share a leaf,
+/// which then has several values.
 public struct PrefixTree: Sendable {
-    /// A place in the tree; `root` is before the first token.
+    /// A node of the tree; `root` is before the first token.
     public typealias Node = Int32
 
     /// The node before the first token.
@@ -12,24 +12,24 @@ public struct PrefixTree: Sendable {
     /// The end-of-answer token that closes every sequence.
     public let end: Int32
 
-    // Children of node n stand at childOffsets[n]..<childOffsets[n + 1], in ascending order of tokens.
+    // The children of node n are at childOffsets[n]..<childOffsets[n + 1], in ascending order of tokens.
     private let childOffsets: [Int32]
     private let childTokens: [Int32]
     private let childNodes: [Node]
     private let parents: [Node]
     private let leafCounts: [Int32]
-    /// The leaf of least number below each node.
+    /// The lowest-numbered leaf below each node.
     private let firstLeaves: [Int32]
     private let leafNodes: [Node]
     private let leafSequences: [[Int32]]
     private let leafValues: [[Int]]
-    /// Tokens before the last place where sequences part: so many are read at most before an answer is certain.
+    /// The depth of the last branching: at most this many tokens are read before an answer is determined.
     let forkDepth: Int
 
-    /// Makes a tree.
+    /// Builds a tree.
     ///
     /// - Parameters:
-    ///   - sequences: tokens of each answer, without the end token; empty ones are left out.
+    ///   - sequences: tokens of each answer, without the end token; empty ones are skipped.
     ///   - end: the end-of-answer token.
     ///
     /// A sequence's value is its position in `sequences`.
@@ -49,7 +49,7 @@ public struct PrefixTree: Sendable {
                 continue
             }
             var node = Self.root
-            // Sequences come in order, so a shared beginning is always the child that was added last.
+            // Sequences are sorted, so a shared prefix is always the child that was added last.
             for token in sequences[value] + [end] {
                 if let last = children[Int(node)].last, last.token == token {
                     node = last.node
@@ -100,7 +100,7 @@ public struct PrefixTree: Sendable {
         self.leafValues = leafValues
     }
 
-    /// Number of different sequences.
+    /// Number of distinct sequences.
     public var leafCount: Int { leafNodes.count }
 
     /// The tokens that may follow, in ascending order; empty at a leaf.
@@ -109,7 +109,7 @@ public struct PrefixTree: Sendable {
     /// The nodes that `tokens(after:)` lead to, in the same order.
     public func nodes(after node: Node) -> ArraySlice<Node> { childNodes[range(node)] }
 
-    /// The node after one more token; nil when no sequence goes on so.
+    /// The node after one more token; nil when no sequence continues that way.
     public func node(after node: Node, token: Int32) -> Node? {
         // Binary search: the root of a large catalogue has thousands of children.
         var low = Int(childOffsets[Int(node)])
@@ -121,10 +121,10 @@ public struct PrefixTree: Sendable {
         return low < Int(childOffsets[Int(node) + 1]) && childTokens[low] == token ? childNodes[low] : nil
     }
 
-    /// How many different sequences go through a node.
+    /// How many distinct sequences pass through a node.
     public func leafCount(below node: Node) -> Int { Int(leafCounts[Int(node)]) }
 
-    /// The leaves below a node; they are neighbours.
+    /// The leaves below a node; their numbers are contiguous.
     public func leaves(below node: Node) -> Range<Int> {
         let first = Int(firstLeaves[Int(node)])
         return first..<first + Int(leafCounts[Int(node)])
@@ -138,16 +138,16 @@ public struct PrefixTree: Sendable {
     /// The node of a leaf.
     public func node(ofLeaf leaf: Int) -> Node { leafNodes[leaf] }
 
-    /// The node a token came from; nil at the root.
+    /// The parent of a node; nil at the root.
     public func parent(of node: Node) -> Node? { parents[Int(node)] < 0 ? nil : parents[Int(node)] }
 
-    /// The tokens of a leaf, the end token included.
+    /// The tokens of a leaf, including the end token.
     public func sequence(ofLeaf leaf: Int) -> [Int32] { leafSequences[leaf] }
 
-    /// Positions, in the list the tree was made of, of the answers with a leaf's tokens.
+    /// Positions, in the list the tree was built from, of the answers with a leaf's tokens.
     public func values(ofLeaf leaf: Int) -> [Int] { leafValues[leaf] }
 
-    /// What each token of an answer is chosen from.
+    /// The nodes at which each token of an answer is chosen.
     ///
     /// - Parameter sequence: tokens of an answer of this tree, with or without the end token.
     /// - Returns: the nodes before each token; nil when the tree does not have the answer.
@@ -167,14 +167,14 @@ public struct PrefixTree: Sendable {
     }
 }
 
-/// A tree without some of its leaves, for one answer.
+/// A tree with some of its leaves removed, for one answer.
 struct RestrictedTree {
     let tree: PrefixTree
-    /// How many of the leaves below a node are left out; nodes that are not here lose none.
+    /// How many of the leaves below a node are removed; nodes not listed here lose none.
     private var removed: [PrefixTree.Node: Int] = [:]
     private let removedLeaves: Set<Int>
 
-    /// Leaves out leaves that may not be answered.
+    /// Removes leaves that may not be the answer.
     init(_ tree: PrefixTree, without leaves: Set<Int> = []) {
         self.tree = tree
         removedLeaves = leaves
@@ -187,17 +187,17 @@ struct RestrictedTree {
         }
     }
 
-    /// How many leaves are left below a node.
+    /// How many leaves remain below a node.
     func leafCount(below node: PrefixTree.Node) -> Int { tree.leafCount(below: node) - (removed[node] ?? 0) }
 
-    /// Tokens that may follow, with the nodes they lead to.
+    /// The tokens that may follow, with the nodes they lead to.
     func children(of node: PrefixTree.Node) -> [(token: Int32, node: PrefixTree.Node)] {
         let pairs = zip(tree.tokens(after: node), tree.nodes(after: node))
         if removed[node] == nil { return pairs.map { (token: $0, node: $1) } }
         return pairs.filter { leafCount(below: $1) > 0 }.map { (token: $0, node: $1) }
     }
 
-    /// The only leaf left below a node; nil when there are several or none.
+    /// The only leaf that remains below a node; nil when there are several or none.
     func onlyLeaf(below node: PrefixTree.Node) -> Int? {
         guard leafCount(below: node) == 1 else { return nil }
         var node = node

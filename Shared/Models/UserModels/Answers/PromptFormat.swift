@@ -1,32 +1,32 @@
 public import Tokenization
 
-/// How questions and answers are written for the language model.
+/// The format of questions and answers for the language model.
 ///
 /// `<|question|>What will the user watch next?<|answer|>Alien (1979)<|end|>`
 public struct PromptFormat: Sendable {
-    /// Stands before a question.
+    /// Precedes a question.
     public static let questionMark = "<|question|>"
-    /// Stands between a question and its answer.
+    /// Separates a question from its answer.
     public static let answerMark = "<|answer|>"
     /// Ends an answer.
     public static let endMark = "<|end|>"
-    /// Fills up shorter texts of a batch.
+    /// Pads the shorter texts of a batch.
     public static let padMark = "<|pad|>"
-    /// What a tokenizer is trained with, in the order of their ids.
+    /// The special tokens a tokenizer is trained with, in the order of their ids.
     public static let specialTokens = [padMark, questionMark, answerMark, endMark]
 
-    /// The tokenizer that knows the marks.
+    /// The tokenizer, whose vocabulary includes the markers.
     public let tokenizer: Tokenizer
-    /// Token that ends an answer.
+    /// The token that ends an answer.
     public let end: Int32
-    /// Token that fills up.
+    /// The token used for padding.
     public let pad: Int32
     private let question: Int32
     private let answer: Int32
 
-    /// Finds the marks in a tokenizer.
+    /// Looks up the markers in a tokenizer.
     ///
-    /// - Throws: `ModelConfigurationError` naming a mark that the tokenizer does not have.
+    /// - Throws: `ModelConfigurationError` naming a marker that the tokenizer does not have.
     public init(tokenizer: Tokenizer) throws(ModelConfigurationError) {
         func id(_ mark: String) throws(ModelConfigurationError) -> Int32 {
             guard let id = tokenizer.id(of: mark) else {
@@ -45,20 +45,20 @@ public struct PromptFormat: Sendable {
         answer = try id(Self.answerMark)
     }
 
-    /// Marks that a text answer may not have in it.
+    /// Markers that must not appear in a text answer.
     var unwritable: Set<Int32> { [pad, question, answer] }
 
-    /// Tokens of a question up to where its answer begins.
+    /// Tokens of a question up to the start of its answer.
     public func prompt(_ text: String) -> [Int32] { [question] + plain(text) + [answer] }
 
     /// Tokens of an answer, without the end token.
     public func answer(_ text: String) -> [Int32] { plain(text) }
 
-    /// The text of an answer's tokens; the end token has none.
+    /// The text of an answer's tokens, without the end token.
     public func text(_ tokens: some Sequence<Int32>) -> String { tokenizer.decode(tokens.filter { $0 != end }) }
 
-    /// Tokens of what somebody wrote.
+    /// Tokens of user input.
     ///
-    /// Marks in it are read as plain text, so that a question cannot end itself.
+    /// Markers in it are encoded as plain text, so that a question cannot end itself.
     private func plain(_ text: String) -> [Int32] { tokenizer.encode(text, matchesAddedTokens: false) }
 }

@@ -1,19 +1,19 @@
 import Foundation
 
-/// Measures of a full-catalogue ranking, gathered user by user.
+/// Metrics of a full-catalogue ranking, accumulated user by user.
 ///
-/// Ranks start at 1. With one right item per user, HR@k is also Recall@k.
+/// Ranks start at 1. With one relevant item per user, HR@k equals Recall@k.
 public struct RankingMetrics: Sendable, Equatable {
-    /// The cut-offs that are counted.
+    /// The cut-offs at which metrics are computed.
     public let cutoffs: [Int]
-    /// Users that were ranked.
+    /// The number of users ranked.
     public private(set) var count = 0
     private var hits: [Int]
     private var gains: [Double]
     private var reciprocals: [Double]
     private var reciprocalRanks = 0.0
 
-    /// Starts counting.
+    /// Starts with no users.
     public init(cutoffs: [Int] = [1, 5, 10]) {
         self.cutoffs = cutoffs
         hits = Array(repeating: 0, count: cutoffs.count)
@@ -21,9 +21,9 @@ public struct RankingMetrics: Sendable, Equatable {
         reciprocals = Array(repeating: 0, count: cutoffs.count)
     }
 
-    /// Counts one user.
+    /// Adds one user.
     ///
-    /// - Parameter rank: the right item's rank, from 1; nil when it is not in the ranking at all.
+    /// - Parameter rank: the rank of the relevant item, from 1; nil when it is not in the ranking at all.
     public mutating func add(rank: Int?) {
         count += 1
         guard let rank else { return }
@@ -36,7 +36,7 @@ public struct RankingMetrics: Sendable, Equatable {
         }
     }
 
-    /// Adds what another has counted, at the same cut-offs.
+    /// Adds the counts of another instance with the same cut-offs.
     public mutating func add(_ other: RankingMetrics) {
         precondition(cutoffs == other.cutoffs, "cut-offs \(cutoffs) and \(other.cutoffs) differ")
         count += other.count
@@ -48,13 +48,13 @@ public struct RankingMetrics: Sendable, Equatable {
         }
     }
 
-    /// Share of users whose right item is among the first `cutoff`; 0 without users.
+    /// Fraction of users whose relevant item is among the first `cutoff`; 0 without users.
     public func hitRate(at cutoff: Int) -> Double { mean(cutoffs.firstIndex(of: cutoff).map { Double(hits[$0]) }) }
 
     /// Normalised discounted cumulative gain at a cut-off; 0 without users.
     public func ndcg(at cutoff: Int) -> Double { mean(cutoffs.firstIndex(of: cutoff).map { gains[$0] }) }
 
-    /// Mean reciprocal rank at a cut-off, where a rank further down counts as 0; 0 without users.
+    /// Mean reciprocal rank at a cut-off, where lower ranks count as 0; 0 without users.
     public func mrr(at cutoff: Int) -> Double { mean(cutoffs.firstIndex(of: cutoff).map { reciprocals[$0] }) }
 
     /// Mean reciprocal rank over the whole ranking; 0 without users.
@@ -71,11 +71,11 @@ public enum Ranking {
     /// The rank of one item among all.
     ///
     /// - Parameters:
-    ///   - target: the right item.
+    ///   - target: the relevant item.
     ///   - scores: one score per item of the catalogue.
-    ///   - excluded: items that are left out, as those the user has seen; the target itself always takes part.
-    /// - Returns: 1 + the number of other items whose score is not lower. An item of equal score counts against the
-    ///   target, so that a model that gives every item the same score gets no credit; so does one that is not a number.
+    ///   - excluded: items that are left out, such as those the user has seen; the target itself is always included.
+    /// - Returns: 1 + the number of other items whose score is not lower. Ties count against the target, so that a
+    ///   model that gives every item the same score gets no credit; so do scores that are not a number.
     public static func rank(
         of target: Int,
         scores: ArraySlice<Float>,
@@ -83,7 +83,7 @@ public enum Ranking {
     ) -> Int {
         let start = scores.startIndex
         let own = scores[start + target]
-        // All are counted, the target with them, and those that do not take part are taken off again.
+        // Count all items including the target, then subtract those that are left out.
         var ahead = scores.reduce(0) { $0 + ($1 < own ? 0 : 1) } - 1
         for item in excluded where item != target && item < scores.count && !(scores[start + item] < own) {
             ahead -= 1
@@ -91,7 +91,7 @@ public enum Ranking {
         return ahead + 1
     }
 
-    /// The best items, best first; of equal scores the lower index first.
+    /// The best items, best first; ties in order of index.
     public static func top(
         _ count: Int,
         scores: some RandomAccessCollection<Float>,

@@ -1,6 +1,6 @@
-/// A question about one user's timeline, up to some event, with its answer: one target of the language model.
+/// A question about one user's timeline up to some event, with its answer: one training example of the language model.
 public struct TrainingQuestion: Sendable {
-    /// What an answer's tokens are chosen from, which is what the loss is normalised over.
+    /// The set from which an answer's tokens are chosen, over which the loss is normalised.
     public enum Choice: String, Sendable, CaseIterable {
         /// Titles.
         case title
@@ -12,35 +12,35 @@ public struct TrainingQuestion: Sendable {
         case vocabulary
     }
 
-    /// Which timeline of the batch it is about; ignored without history.
+    /// The index of its timeline in the batch; ignored without history.
     public let timeline: Int
-    /// How many events of the timeline the answer may know; 0 asks without history.
+    /// How many events of the timeline the answer may depend on; 0 asks without history.
     public let prefix: Int
-    /// Question, and as much of the answer as the last choice follows from.
+    /// The question, and the part of the answer needed up to the last choice.
     public let tokens: [Int32]
     /// Positions whose next token is learnt.
     public let positions: [Int32]
     /// The next token at each of `positions`.
     public let targets: [Int32]
-    /// The node of the tree at each of `positions`; empty for `vocabulary`.
+    /// The tree node at each of `positions`; empty for `vocabulary`.
     public let nodes: [PrefixTree.Node]
-    /// What the answer's tokens are chosen from.
+    /// The set from which the answer's tokens are chosen.
     public let choice: Choice
-    /// Whether the answer is the title of the user's next item, so that the encoder's own expectation may guide it.
+    /// Whether the answer is the title of the user's next item, so that the encoder's own predictions may guide it.
     public let asksForNextItem: Bool
 
     /// Makes a question; nil when the tree does not have the answer.
     ///
-    /// Tokens that follow from those before, because the tree has one way on, are not learnt, and what stands behind
-    /// the last real choice is left out: an exact softmax over the answers with no work spent on spelling.
+    /// Tokens that are determined by those before, because the tree has only one branch, are not learnt, and everything
+    /// after the last real choice is dropped: an exact softmax over the answers with no work spent on spelling.
     ///
     /// - Parameters:
     ///   - prompt: tokens of the question, as `PromptFormat.prompt` gives them.
     ///   - answer: tokens of the answer without the end token.
-    ///   - choice: what the answer is chosen from.
+    ///   - choice: the set from which the answer is chosen.
     ///   - answers: the trees.
-    ///   - timeline: which timeline of the batch it is about.
-    ///   - prefix: how many of its events the answer may know; 0 asks without history.
+    ///   - timeline: the index of its timeline in the batch.
+    ///   - prefix: how many of its events the answer may depend on; 0 asks without history.
     ///   - asksForNextItem: whether the answer is the title of the user's next item.
     public init?(
         prompt: [Int32],
@@ -72,7 +72,7 @@ public struct TrainingQuestion: Sendable {
 }
 
 extension TrainingQuestion {
-    /// Whether there is an expectation of the encoder to follow.
+    /// Whether the encoder's predictions can guide this question.
     var isGuided: Bool { asksForNextItem && prefix > 0 && choice != .vocabulary }
 }
 
@@ -88,11 +88,11 @@ extension KnownAnswers {
     }
 }
 
-/// Timelines and the questions about them: one shard's work in a training step.
+/// Timelines and the questions about them: one shard of a training step.
 public struct UserQuestionBatch: Sendable {
-    /// The timelines, with their next events when the encoder's own loss takes part.
+    /// The timelines, with their next events when the encoder's own loss is included.
     public var timelines: NextEventBatch
-    /// The questions; each names its timeline.
+    /// The questions; each refers to its timeline by index.
     public var questions: [TrainingQuestion]
 
     /// Makes a batch.

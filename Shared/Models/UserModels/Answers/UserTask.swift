@@ -1,13 +1,13 @@
-/// What the language model is taught to answer, each in several phrasings.
+/// The tasks that the language model learns to answer, each in several phrasings.
 ///
-/// Training draws from `trainingPhrasings`; `heldOutPhrasings` are never trained on, so that a test with them shows
+/// Training samples from `trainingPhrasings`; `heldOutPhrasings` are never trained on, so that a test with them shows
 /// whether a question is understood rather than recognised.
 public enum UserTask: String, Sendable, CaseIterable {
-    /// The title of the item the user takes next.
+    /// The title of the user's next item.
     case nextTitle = "next-title"
     /// The category most frequent among the events of the user's timeline.
     case favouriteCategory = "favourite-category"
-    /// The categories of a title, of no user; `{title}` stands for it.
+    /// The categories of a title, independent of any user; `{title}` is replaced by the title.
     case titleCategories = "title-categories"
 
     /// Phrasings to train with.
@@ -43,7 +43,7 @@ public enum UserTask: String, Sendable, CaseIterable {
         }
     }
 
-    /// Phrasings kept for tests.
+    /// Phrasings held out for tests.
     public var heldOutPhrasings: [String] {
         switch self {
         case .nextTitle: ["Which film will the user watch next?", "What title should I see next?"]
@@ -52,12 +52,12 @@ public enum UserTask: String, Sendable, CaseIterable {
         }
     }
 
-    /// A question in a phrasing drawn from those of training.
+    /// A question in a randomly chosen training phrasing.
     ///
     /// - Parameters:
-    ///   - title: what stands for `{title}`, where the task has it.
-    ///   - generator: source of the draw.
-    /// - Returns: the question as a person would ask it.
+    ///   - title: replaces `{title}`, if the task uses it.
+    ///   - generator: source of the random draws.
+    /// - Returns: the question in natural language.
     public func question(title: String = "", using generator: inout some RandomNumberGenerator) -> String {
         let phrasings = trainingPhrasings
         return phrasings[Int.random(in: phrasings.indices, using: &generator)].replacing("{title}", with: title)
@@ -66,11 +66,11 @@ public enum UserTask: String, Sendable, CaseIterable {
     /// The answer to `titleCategories`.
     public static func categoriesAnswer(_ categories: [String]) -> String { categories.joined(separator: ", ") }
 
-    /// The categories most frequent among events; several when they are equally frequent.
+    /// The most frequent categories among events; several when there is a tie.
     ///
     /// - Parameter events: a timeline, or the part of it that is asked about; each event counts once per category.
-    /// - Returns: the category whose last event is the most recent first, which is the one training takes. In an
-    ///   evaluation any of them is right. Empty when no event has a category.
+    /// - Returns: the categories, ordered by their most recent event, latest first; training uses the first one. In an
+    ///   evaluation any of them is correct. Empty when no event has a category.
     public static func favouriteCategories(of events: some Sequence<IndexedEvent>) -> [Int32] {
         var counts: [Int32: (count: Int, last: Int)] = [:]
         for (position, event) in events.enumerated() {

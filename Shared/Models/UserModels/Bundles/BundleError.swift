@@ -1,18 +1,18 @@
 /// Why a model bundle cannot be used or written.
 public enum BundleError: Error, Sendable, Equatable, CustomStringConvertible {
-    /// There is no such folder.
+    /// The folder does not exist.
     case missing(folder: String)
-    /// A file is not there: the folder is no bundle, or half of one.
+    /// A file is missing: the folder is not a bundle, or is incomplete.
     case incomplete(folder: String, file: String)
-    /// A file is not the one the bundle was written with.
+    /// A file differs from the one the bundle was written with.
     case altered(folder: String, file: String, expected: String, found: String)
-    /// A file cannot be read, or says what this program does not support.
+    /// A file cannot be read, or has content that this program does not support.
     case unreadable(folder: String, file: String, reason: String)
     /// The parts do not fit together.
     case mismatched(folder: String, reason: String)
-    /// Another bundle took its place while it was read.
+    /// Another bundle replaced it while it was being read.
     case replaced(folder: String)
-    /// The folder cannot be written; what was there before is untouched.
+    /// The folder cannot be written; its previous contents are untouched.
     case unwritable(folder: String, reason: String)
 
     /// What is wrong, where, and what to do.

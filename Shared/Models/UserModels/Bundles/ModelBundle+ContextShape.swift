@@ -1,25 +1,25 @@
 import Bytes
 
 extension ModelBundle {
-    /// What a bundle's model makes of a user: enough to tell whether an embedding can be its.
+    /// The shape of a model's user embeddings: enough to tell whether an embedding can come from it.
     public struct ContextShape: Sendable, Equatable {
         /// The bundle's version.
         public let version: String
-        /// Vectors of a user's context.
+        /// Number of vectors in a user's context.
         public let rows: Int
         /// Width of each vector, and of the pooled one.
         public let columns: Int
 
-        /// Names a shape.
+        /// Makes a shape.
         public init(version: String, rows: Int, columns: Int) {
             self.version = version
             self.rows = rows
             self.columns = columns
         }
 
-        /// Reads the shape from a bundle, and none of its weights.
+        /// Reads the shape from a bundle without reading its weights.
         ///
-        /// - Throws: `BundleError` for a folder that is no bundle, or whose part that says so was altered.
+        /// - Throws: `BundleError` when the folder is not a bundle, or the file with the shape was altered.
         public init(ofBundle folder: String) throws(BundleError) {
             let manifest = try ModelBundle.readManifest(folder)
             let file = ModelBundle.adapterConfiguration

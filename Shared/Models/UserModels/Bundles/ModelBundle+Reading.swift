@@ -6,22 +6,21 @@ import NeuralNetwork
 import Tensors
 import Tokenization
 
-/// Reading a bundle: whoever wrote it, a number in it decides neither how much memory is taken nor whether the process
-/// lives.
+/// Reads untrusted bundles: no number in a bundle may determine how much memory is taken or crash the process.
 ///
-/// Configurations are held against their ranges, then against each other, the tokenizer and the catalogue, then against
-/// the names and shapes in the headers of the weights. Only then the model is made, of weights that are there.
+/// Configurations are checked against their ranges, then against each other, the tokenizer and the catalogue, then
+/// against names and shapes in the headers of the weights. Only then is the model made, from weights that are present.
 extension ModelBundle {
-    /// The most bytes of a configuration or of the manifest.
+    /// Maximum size of a configuration or of the manifest in bytes.
     private static let longestConfiguration = 1 << 20
-    /// Larger catalogues than this are no model's.
+    /// No model has a larger catalogue than this.
     private static let longestCatalogue = 1 << 30
 
     /// Reads a bundle and checks every file against its hash.
     ///
     /// - Parameter folder: the bundle's folder.
     /// - Returns: the bundle, with its weights in memory; the folder is not needed afterwards.
-    /// - Throws: `BundleError` that names what is missing, half-written, changed or not supported.
+    /// - Throws: `BundleError` naming what is missing, incomplete, changed or not supported.
     public static func load(_ folder: String) throws(BundleError) -> ModelBundle {
         let manifest = try readManifest(folder)
         for file in files {
@@ -36,13 +35,13 @@ extension ModelBundle {
             throw .altered(folder: folder, file: manifestFile, expected: version, found: manifest.version)
         }
         let bundle = try read(folder, version: version)
-        // The files were opened twice, for the hash and for the weights; a new bundle may have come in between.
+        // The files were opened twice, for the hash and for the weights; the bundle may have been replaced in between.
         guard try readManifest(folder).version == version else { throw .replaced(folder: folder) }
         return bundle
     }
 
     static func readManifest(_ folder: String) throws(BundleError) -> Manifest {
-        // The dot exists in folders only.
+        // `.` exists only in folders.
         guard FileManager.default.fileExists(atPath: "\(folder)/.") else { throw .missing(folder: folder) }
         let manifest = try decoded(Manifest.self, folder, manifestFile)
         guard manifest.format == Manifest.format else {
@@ -81,7 +80,7 @@ extension ModelBundle {
         }
     }
 
-    /// Holds all three headers against the configurations before the first weight is read.
+    /// Checks all three headers against the configurations before the first weight is read.
     private static func readModel(
         _ folder: String,
         _ shape: UserLanguageModel.Configuration
@@ -130,12 +129,12 @@ extension ModelBundle {
         }
     }
 
-    /// The bytes of a file, which take no memory until they are read.
+    /// The bytes of a memory-mapped file, which take no memory until they are read.
     static func mapped(_ folder: String, _ file: String) throws(BundleError) -> Data {
         try named(folder, file) { try FileBytes.mapped("\(folder)/\(file)") }
     }
 
-    /// What `body` gives; what it throws becomes an error that names the bundle's file.
+    /// Runs `body` and converts its errors to errors that name the bundle's file.
     private static func named<Value>(
         _ folder: String,
         _ file: String,

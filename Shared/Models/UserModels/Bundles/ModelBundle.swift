@@ -5,7 +5,7 @@ import NeuralNetwork
 import Tensors
 public import Tokenization
 
-/// Everything the services need of a trained model, as one folder with one version.
+/// Everything that the services need from a trained model, as one folder with one version.
 ///
 /// ```
 /// bundle.json             format, version, and the hash of every other file
@@ -14,7 +14,7 @@ public import Tokenization
 /// adapter/                config.json, model.safetensors: Perceiver, projection and cross-attention
 /// language-model/         config.json, model.safetensors, tokenizer.json, as Hugging Face has them
 /// ```
-/// It is written whole or not at all. The version is made of the hashes, so two bundles of one version are equal.
+/// Writes are atomic. The version is derived from the hashes, so two bundles with the same version are equal.
 public struct ModelBundle: Sendable {
     struct Manifest: Codable {
         static let format = 1
@@ -33,7 +33,7 @@ public struct ModelBundle: Sendable {
     static let tokenizerFile = "language-model/tokenizer.json"
     static let catalogueFile = "catalogue.json"
 
-    /// Every file but the manifest, in the order their hashes enter the version.
+    /// Every file except the manifest, in the order in which their hashes enter the version.
     static let files = [
         catalogueFile, encoderConfiguration, encoderWeights, adapterConfiguration, adapterWeights,
         languageModelConfiguration, languageModelWeights, tokenizerFile,
@@ -43,27 +43,27 @@ public struct ModelBundle: Sendable {
     public let version: String
     /// The model.
     public let model: UserLanguageModel
-    /// Splits texts into the language model's tokens.
+    /// The tokenizer of the language model.
     public let tokenizer: Tokenizer
-    /// The items it knows.
+    /// The items that the model knows.
     public let catalogue: Catalogue
-    /// What the encoder reads of an event.
+    /// The event features that the encoder reads.
     public let features: EventFeatures
-    /// How questions and answers are written.
+    /// The format of questions and answers.
     public let format: PromptFormat
     /// Titles and categories as prefix trees.
     public let answers: KnownAnswers
 
-    /// The most events of a timeline that the encoder reads.
+    /// The maximum number of events of a timeline that the encoder reads.
     public var timelineLength: Int { model.encoder.configuration.length }
-    /// Vectors of a user's context.
+    /// Number of vectors in a user's context.
     public var contextRows: Int { model.adapter.configuration.perceiver.latents }
     /// Width of each vector of a user's context, and of the pooled vector.
     public var contextColumns: Int { model.adapter.configuration.perceiver.width }
 
     /// An engine that encodes timelines.
     ///
-    /// - Parameter threads: how many threads work on a batch, at least 1.
+    /// - Parameter threads: number of threads that work on a batch, at least 1.
     /// - Returns: an engine for one owner; it shares the weights.
     /// - Throws: `ModelConfigurationError` when `threads` is out of range.
     public func makeEncodingEngine(threads: Int) throws(ModelConfigurationError) -> EncodingEngine {
@@ -78,9 +78,9 @@ public struct ModelBundle: Sendable {
 
     /// An engine that answers questions.
     ///
-    /// - Parameter limits: what one answer may take.
+    /// - Parameter limits: the limits of one answer.
     /// - Returns: an engine for one owner; it shares the weights.
-    /// - Throws: `ModelConfigurationError` when the language model's texts are too short for the answers.
+    /// - Throws: `ModelConfigurationError` when the language model's maximum length is too short for the answers.
     public func makeAnsweringEngine(limits: AnswerLimits = .none) throws(ModelConfigurationError) -> AnsweringEngine {
         try AnsweringEngine(
             model: model,
@@ -92,7 +92,7 @@ public struct ModelBundle: Sendable {
         )
     }
 
-    /// Joins parts that were read or trained, and checks that they fit.
+    /// Combines parts that were read or trained, and checks that they fit together.
     init(
         version: String,
         model: UserLanguageModel,
@@ -110,7 +110,7 @@ public struct ModelBundle: Sendable {
         answers = KnownAnswers(catalogue: catalogue, categoryNames: features.categoryNames, format: format)
     }
 
-    /// Throws when a model of this shape is not one of these tokens and items.
+    /// Throws when a model of this shape does not fit these tokens and items.
     static func requireFit(
         _ shape: UserLanguageModel.Configuration,
         tokenizer: Tokenizer,
@@ -140,13 +140,13 @@ public struct ModelBundle: Sendable {
 
     // MARK: - Writing
 
-    /// Writes a bundle in place of the one that is there, whole or not at all.
+    /// Atomically writes a bundle, replacing the existing one.
     ///
     /// - Parameters:
     ///   - model: the trained model.
-    ///   - tokenizer: the language model's.
-    ///   - catalogue: the items, in the order the encoder knows them.
-    ///   - folder: where.
+    ///   - tokenizer: the language model's tokenizer.
+    ///   - catalogue: the items, in the encoder's order.
+    ///   - folder: the destination.
     /// - Returns: the new bundle's version.
     /// - Throws: `BundleError` when the parts do not fit together or the folder cannot be written.
     @discardableResult
@@ -202,7 +202,7 @@ public struct ModelBundle: Sendable {
     }
 
     private static func writeWeights(_ part: some Module, _ path: String) throws {
-        // Hugging Face's loader refuses files that do not say which framework's layout they have.
+        // Hugging Face's loader rejects files that do not name the framework whose layout they use.
         try SafeTensors.write(part.parameters.map(\.named), metadata: ["format": "pt"], to: path)
     }
 }

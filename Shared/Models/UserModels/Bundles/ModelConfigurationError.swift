@@ -1,10 +1,10 @@
 /// A value of a model's configuration that is out of range.
 public struct ModelConfigurationError: Error, Sendable, Equatable, CustomStringConvertible {
-    /// The value's name.
+    /// The name of the value.
     public let key: String
-    /// What was given.
+    /// The given value.
     public let value: String
-    /// What is expected.
+    /// The expected value.
     public let expected: String
 
     /// Makes an error.
@@ -28,7 +28,7 @@ func require(
     guard condition else { throw ModelConfigurationError(key: key, value: "\(value)", expected: expected) }
 }
 
-/// Throws unless a number is in its range; a number that is none is in no range.
+/// Throws unless a number is in its range; NaN is in no range.
 func require<Number: Comparable & CustomStringConvertible>(
     _ key: String,
     _ value: Number,
@@ -37,13 +37,13 @@ func require<Number: Comparable & CustomStringConvertible>(
     try require(key, value, range.contains(value), "from \(range.lowerBound) to \(range.upperBound)")
 }
 
-/// The sizes a model may have: far above any that is trained, and so small that a product of two of them is a number.
+/// The sizes a model may have: far above any trained model, but small enough that a product of two does not overflow.
 ///
-/// They are no promise that there is memory for it: that is known when a file has the weights.
+/// They do not guarantee that there is enough memory: that is known only once a file provides the weights.
 enum ModelRange {
     static let items = 1...100_000_000
     static let categories = 0...10_000_000
-    /// As the greatest id that `tokenizer.json` may have.
+    /// The same limit as for ids in `tokenizer.json`.
     static let tokens = 1...4_000_000
     static let width = 1...65_536
     static let feedForwardWidth = 1...1_048_576
@@ -57,8 +57,8 @@ enum ModelRange {
     static let textLength = 1...16_777_216
     /// Factors on vectors and scores.
     static let factor: ClosedRange<Float> = 1e-6...1e6
-    /// A base below 1 would make angles that grow beyond all numbers.
+    /// A base below 1 would make the angles grow without bound.
     static let rotaryBase: ClosedRange<Float> = 1...1e15
-    /// A norm of zeros must not be divided by zero.
+    /// Normalizing zeros must not divide by zero.
     static let epsilon: ClosedRange<Float> = 1e-30...1
 }

@@ -2,20 +2,20 @@ import Foundation
 import NeuralNetwork
 import Tensors
 
-/// Where a model's weights come from while it is made.
+/// The source of a model's weights during initialization.
 ///
-/// Every model has one initialization, which asks for its weights one after the other. So what a new model draws, what a
-/// configuration declares and what a file is read into cannot differ.
+/// Every model has a single initializer, which requests its weights one after the other. So the weights drawn for a new
+/// model, declared by a configuration and read from a file cannot differ.
 protocol WeightSource {
-    /// The parameter of this name and shape. There is no `decay` that goes without saying: a new table would decay in silence.
+    /// The parameter of this name and shape. `decay` has no default, which would silently make new tables decay.
     mutating func parameter(_ name: String, _ shape: [Int], _ filling: Filling, _ decay: WeightDecay) -> Parameter
 }
 
-/// How a new weight is filled.
+/// How a new weight is initialized.
 enum Filling {
-    /// One number everywhere.
+    /// The same number everywhere.
     case constant(Float)
-    /// Draws from a normal distribution around 0 with this standard deviation.
+    /// Samples from a normal distribution around 0 with this standard deviation.
     case normal(Float)
 
     func parameter(
@@ -28,9 +28,9 @@ enum Filling {
     }
 }
 
-/// Weights of a new model.
+/// Randomly drawn weights of a new model.
 struct DrawnWeights<Generator: RandomNumberGenerator>: WeightSource {
-    /// The source of the draws, as far as it has come.
+    /// The random number generator in its current state.
     private(set) var generator: Generator
 
     init(_ generator: Generator) { self.generator = generator }
@@ -42,7 +42,7 @@ struct DrawnWeights<Generator: RandomNumberGenerator>: WeightSource {
             return Parameter(name, Tensor([Float](repeating: value, count: count), shape: shape), decay: decay)
         case .normal(let deviation):
             var values = [Float](repeating: 0, count: count)
-            // Box and Muller's method gives two draws at a time.
+            // The Box-Muller method gives two samples at a time.
             for index in stride(from: 0, to: count, by: 2) {
                 let radius = sqrt(-2 * log(Float.random(in: Float.leastNormalMagnitude..<1, using: &generator)))
                 let angle = 2 * Float.pi * Float.random(in: 0..<1, using: &generator)
@@ -54,7 +54,7 @@ struct DrawnWeights<Generator: RandomNumberGenerator>: WeightSource {
     }
 }
 
-/// Names and shapes of a model's weights, without their memory: whatever the configuration asks for, this is small.
+/// Names and shapes of a model's weights, without their memory: small, whatever the configuration asks for.
 struct DeclaredWeights: WeightSource {
     private(set) var list: [(name: String, shape: [Int])] = []
     private static let nothing = Tensor(shape: [0])
@@ -65,12 +65,12 @@ struct DeclaredWeights: WeightSource {
     }
 }
 
-/// Weights of a file whose header was held against what the model declares, before the model is made.
+/// Weights of a file whose header was checked against the model's declarations before the model is made.
 struct StoredWeights: WeightSource {
     private let file: SafeTensors
     private var failure: SafeTensorsError?
 
-    /// Checks that the file has the weights that are declared, and no others.
+    /// Checks that the file has exactly the declared weights.
     ///
     /// - Throws: what `declare` throws, or `SafeTensorsError`.
     init(_ file: SafeTensors, declare: (inout DeclaredWeights) throws(ModelConfigurationError) -> Void) throws {
@@ -84,13 +84,13 @@ struct StoredWeights: WeightSource {
         do {
             return Parameter(name, try file.weight(name), decay: decay)
         } catch {
-            // `finish` throws it; until then the model takes no more memory.
+            // `finish` throws it; until then the model takes no further memory.
             failure = failure ?? error
             return Parameter(name, Tensor(shape: [0]), decay: decay)
         }
     }
 
-    /// Throws the first failure of the reading; the model is of no use then.
+    /// Throws the first read failure; the model is unusable then.
     func finish() throws(SafeTensorsError) {
         if let failure { throw failure }
     }

@@ -3,8 +3,8 @@ public import Tensors
 
 /// Reads a timeline event by event and predicts the next one: a decoder-only Transformer over events.
 ///
-/// The features of an event are fused early: their vectors become one vector of width `d`. Blocks are causal: softmax
-/// attention with a feed-forward layer, or HSTU. The item head's weights are the item table's.
+/// Early fusion: the feature vectors of an event are combined into one vector of width `d`. Blocks are causal: softmax
+/// attention with a feed-forward layer, or HSTU. The item head is tied to the item table.
 ///
 /// Shapes: `B` timelines, `L` positions, `d` width, `V` items of the catalogue, `C` categories.
 /// - Source: SASRec, arXiv 1808.09781, with the full cross-entropy of arXiv 2309.07602; HSTU, arXiv 2402.17152.
@@ -20,7 +20,7 @@ public final class AutoregressiveEncoder: UserEncoder {
     /// Every weight, in checkpoint order.
     public var parameters: [Parameter] { predictor.parameters }
 
-    /// Makes an encoder with random weights; `EventTransformer` says how they are drawn.
+    /// Makes an encoder with random weights; see `EventTransformer` for their distributions.
     ///
     /// - Throws: `ModelConfigurationError` naming the value that is out of range.
     public convenience init(
@@ -32,10 +32,10 @@ public final class AutoregressiveEncoder: UserEncoder {
         try self.init(configuration: configuration, weights: &drawn)
     }
 
-    /// Makes an encoder of the weights in a file, whose names and shapes are held against the configuration first.
+    /// Makes an encoder from the weights in a file, whose names and shapes are checked against the configuration first.
     ///
-    /// - Throws: `ModelConfigurationError` naming the value that is out of range, or `SafeTensorsError` naming the weight
-    ///   that is missing, too many, of another shape or not finite.
+    /// - Throws: `ModelConfigurationError` naming the value that is out of range, or `SafeTensorsError` naming the
+    ///   weight that is missing, unexpected, of another shape or not finite.
     public convenience init(configuration: EncoderConfiguration, weights file: SafeTensors) throws {
         var stored = try StoredWeights(file) { (declared) throws(ModelConfigurationError) in
             _ = try Self(configuration: configuration, weights: &declared)
@@ -57,17 +57,17 @@ public final class AutoregressiveEncoder: UserEncoder {
 
     /// Encodes timelines.
     ///
-    /// - Returns: shape [B, L, d]. Row t depends on the events up to t only; rows of padding mean nothing.
+    /// - Returns: shape [B, L, d]. Row t depends only on the events up to t; rows of padding are meaningless.
     public func hidden(_ graph: Graph, _ batch: EventBatch) -> Variable { predictor.transformer(graph, batch) }
 
     /// The loss of predicting each next event.
     ///
     /// - Parameters:
-    ///   - graph: where the work is recorded.
-    ///   - hidden: what `hidden(_:_:)` gave for `batch.events`, shape [B, L, d].
-    ///   - batch: events and what came next; without negatives, over the whole catalogue.
-    ///   - targetCount: what the sum over events is divided by: the targets of all shards of the step.
-    /// - Returns: one number: item cross-entropy, and the weighted further heads.
+    ///   - graph: records the operations.
+    ///   - hidden: the output of `hidden(_:_:)` for `batch.events`, shape [B, L, d].
+    ///   - batch: events and the events that followed; without negatives, the loss runs over the whole catalogue.
+    ///   - targetCount: the divisor of the sum over events: the number of targets in all shards of the step.
+    /// - Returns: a scalar: item cross-entropy plus the weighted losses of the other heads.
     public func loss(_ graph: Graph, hidden: Variable, _ batch: NextEventBatch, targetCount: Int) -> Variable {
         predictor.loss(graph, hidden: hidden, batch, targetCount: targetCount)
     }
@@ -87,10 +87,10 @@ public final class AutoregressiveEncoder: UserEncoder {
         lastHidden(graph, hidden: hidden(graph, batch), batch)
     }
 
-    /// The item table, normalized where the head is, shape [V, d].
+    /// The item table, normalized if the head is, shape [V, d].
     public func itemVectors(_ graph: Graph) -> Variable { predictor.itemVectors(graph) }
 
-    /// Scores of items as the next one, shape [M, V].
+    /// Scores items as the next one, shape [M, V].
     public func scores(_ graph: Graph, states: Variable, items: Variable) -> Variable {
         predictor.scores(graph, states: states, items: items)
     }
@@ -98,7 +98,7 @@ public final class AutoregressiveEncoder: UserEncoder {
     /// Scores every item of the catalogue as the next one.
     ///
     /// - Parameters:
-    ///   - graph: where the work is done.
+    ///   - graph: runs the operations.
     ///   - lastHidden: hidden states, shape [M, d].
     /// - Returns: logits, shape [M, V].
     public func scores(_ graph: Graph, lastHidden: Variable) -> Variable { scores(graph, states: lastHidden) }

@@ -2,16 +2,16 @@ public import Catalogues
 public import NeuralNetwork
 public import Tensors
 
-/// A tower for the history and a tower for the item, whose outputs alone meet: late fusion.
+/// A history tower and an item tower that interact only through their outputs: late fusion.
 ///
-/// The history's tower is a causal Transformer over events, so that one pass gives a state after every event. The
-/// item's tower reads an item's id and its categories from tables of its own, so that an item's vector can be made
-/// ahead and kept in an index.
+/// The history tower is a causal Transformer over events, so that one pass gives a state after every event. The item
+/// tower reads an item's id and its categories from tables of its own, so that item vectors can be precomputed and kept
+/// in an index.
 ///
 /// Shapes: `B` timelines, `L` positions, `d` width, `V` items of the catalogue.
 /// - Source: the correction for sampled negatives of Yi et al., RecSys 2019, doi 10.1145/3298689.3346996.
 public final class DualEncoder: UserEncoder {
-    /// From an item's id and categories to its vector.
+    /// Maps an item's id and categories to its vector.
     private struct ItemTower: Module, Sendable {
         private let items: Parameter
         private let categories: Parameter
@@ -77,12 +77,12 @@ public final class DualEncoder: UserEncoder {
     /// Every weight, in checkpoint order.
     public var parameters: [Parameter] { transformer.parameters + itemTower.parameters }
 
-    /// Makes an encoder with random weights; `EventTransformer` says how they are drawn.
+    /// Makes an encoder with random weights; see `EventTransformer` for their distributions.
     ///
     /// - Parameters:
     ///   - configuration: shape and loss.
     ///   - catalogue: the items with their categories, in the encoder's order.
-    ///   - generator: source of the weights.
+    ///   - generator: source of the random draws.
     /// - Throws: `ModelConfigurationError` naming the value that is out of range.
     public convenience init(
         configuration: EncoderConfiguration,
@@ -94,10 +94,10 @@ public final class DualEncoder: UserEncoder {
         try self.init(configuration: configuration, catalogue: catalogue, weights: &drawn)
     }
 
-    /// Makes an encoder of the weights in a file, whose names and shapes are held against the configuration first.
+    /// Makes an encoder from the weights in a file, whose names and shapes are checked against the configuration first.
     ///
-    /// - Throws: `ModelConfigurationError` naming the value that is out of range, or `SafeTensorsError` naming the weight
-    ///   that is missing, too many, of another shape or not finite.
+    /// - Throws: `ModelConfigurationError` naming the value that is out of range, or `SafeTensorsError` naming the
+    ///   weight that is missing, unexpected, of another shape or not finite.
     public convenience init(configuration: EncoderConfiguration, catalogue: Catalogue, weights file: SafeTensors) throws
     {
         var stored = try StoredWeights(file) { (declared) throws(ModelConfigurationError) in
@@ -125,7 +125,7 @@ public final class DualEncoder: UserEncoder {
         head = ItemHead(configuration.head, width: configuration.width)
     }
 
-    /// Encodes histories, shape [B, L, d]: row t depends on the events up to t only.
+    /// Encodes histories, shape [B, L, d]: row t depends only on the events up to t.
     public func hidden(_ graph: Graph, _ batch: EventBatch) -> Variable { transformer(graph, batch) }
 
     /// The hidden state of each timeline's last event, shape [B, d]; zeros for a timeline without events.
@@ -133,10 +133,10 @@ public final class DualEncoder: UserEncoder {
         transformer.last(graph, hidden: transformer(graph, batch), batch)
     }
 
-    /// What the item tower gives for every item, normalized where the head is, shape [V, d].
+    /// The item tower's output for every item, normalized if the head is, shape [V, d].
     public func itemVectors(_ graph: Graph) -> Variable { head.items(graph, itemTower(graph, nil)) }
 
-    /// Scores of items as the next one, shape [M, V].
+    /// Scores items as the next one, shape [M, V].
     public func scores(_ graph: Graph, states: Variable, items: Variable) -> Variable {
         head.scores(graph, users: states, items: items)
     }

@@ -1,22 +1,22 @@
 import NeuralNetwork
 
-/// A layer of an encoder: reads each event in the light of the others.
+/// A layer of an encoder: reads each event in the context of the others.
 protocol EncoderBlock: Module, Sendable {
-    /// Gives x, [N, d], with what the layer adds to it; rows are the events of all timelines end to end.
+    /// Returns x, [N, d], plus the layer's output; rows are the events of all timelines packed end to end.
     func callAsFunction(_ graph: Graph, _ x: Variable, _ timelines: BlockInput) -> Variable
 }
 
-/// What blocks know of the timelines they read.
+/// What blocks need to know about the timelines.
 struct BlockInput {
     let heads: Int
     let dropout: Float
-    /// Whether an event sees the events before it only.
+    /// Whether an event sees only the events before it.
     let isCausal: Bool
     /// Events of each timeline, [B]; their sum is N.
     let lengths: [Int32]
-    /// When each event was, in seconds, [N].
+    /// The time of each event in seconds, [N].
     let times: [Int32]
-    /// What pointwise attention divides by: positions of the model.
+    /// The divisor of pointwise attention: the model's number of positions.
     let divisor: Int
 }
 
@@ -68,7 +68,7 @@ struct AttentionBlock: EncoderBlock {
     }
 }
 
-/// Gated attention without a softmax, in place of both attention and a feed-forward layer.
+/// Gated attention without a softmax, replacing both attention and the feed-forward layer.
 ///
 /// ```
 /// u, v, q, k = silu(products of norm(x))
@@ -95,8 +95,8 @@ struct HSTUBlock: EncoderBlock {
         let distances = configuration.kind == .masked ? 2 * span - 1 : span
         let bias = Filling.normal(0.02)
         inputNorm = LayerNorm("\(name).input_norm", d, epsilon: Self.epsilon, &weights)
-        // Small scores of both signs: at the usual size silu makes all of them alike and positive, and it takes long
-        // until a bias or a product tells one event from another. The norm behind makes up for the size.
+        // Small scores of both signs: at the usual scale, silu makes all of them similar and positive, and it takes
+        // long until a bias or a product tells one event from another. The following norm compensates for the scale.
         let small = 0.02 * Float(d).squareRoot()
         gate = Linear("\(name).gate", from: d, to: d, bias: true, scale: small, &weights)
         mixed = Linear("\(name).mixed", from: d, to: 3 * d, bias: true, scale: small, &weights)
@@ -136,6 +136,6 @@ struct HSTUBlock: EncoderBlock {
         return graph.add(x, output(graph, graph.dropout(gated, probability: timelines.dropout)))
     }
 
-    /// Attention over few events is divided by all positions: its numbers are small, and must not drown in this.
+    /// Attention over few events is divided by all positions: its values are small, and epsilon must be smaller.
     private static let epsilon: Float = 1e-6
 }

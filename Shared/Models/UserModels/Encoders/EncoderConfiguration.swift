@@ -1,19 +1,19 @@
-/// The shape of a user encoder and what it learns from, saved beside its weights as `config.json`.
+/// The shape of a user encoder and its loss, saved beside its weights as `config.json`.
 ///
-/// A key that a file does not have takes the default that was the only way when files did not have it yet, so every
-/// checkpoint stays readable.
+/// A missing key takes the default that reproduces the behaviour from before the key existed, so every checkpoint stays
+/// readable.
 public struct EncoderConfiguration: Sendable, Equatable {
     /// Which encoder it is.
     public enum Kind: String, Codable, Sendable, CaseIterable {
-        /// Reads event by event and predicts each next one: `AutoregressiveEncoder`.
+        /// Reads event by event and predicts each next event: `AutoregressiveEncoder`.
         case autoregressive
-        /// A tower for the history and one for the item, whose outputs alone meet: `DualEncoder`.
+        /// A history tower and an item tower that interact only through their outputs: `DualEncoder`.
         case dual
-        /// Reads in both directions and predicts hidden events: `MaskedEncoder`.
+        /// Reads in both directions and predicts masked events: `MaskedEncoder`.
         case masked
     }
 
-    /// What a block is made of.
+    /// The structure of a block.
     public enum Block: String, Codable, Sendable, CaseIterable {
         /// Pre-norm softmax attention, then a feed-forward layer.
         case attention
@@ -21,21 +21,21 @@ public struct EncoderConfiguration: Sendable, Equatable {
         case hstu
     }
 
-    /// How the features of an event become one vector.
+    /// How the features of an event are combined into one vector.
     public enum Fusion: String, Codable, Sendable, CaseIterable {
-        /// Vectors side by side, and a product over them.
+        /// Concatenation followed by a linear projection.
         case concatenate
-        /// Vectors of the encoder's width, added up; with the item alone its vector as it is.
+        /// The sum of vectors of the encoder's width; with the item alone, its vector is used as is.
         case add
     }
 
     /// Which encoder it is; the key `type`.
     public var kind = Kind.autoregressive
-    /// Which features of an event are read.
+    /// Which features of an event are used.
     public var features = EventFeatures.Configuration()
-    /// How the features become one vector.
+    /// How the features are combined into one vector.
     public var fusion = Fusion.concatenate
-    /// What an event's vector is multiplied by before its position is added.
+    /// The factor on an event's vector before its position is added.
     public var inputScale: Float = 1
     /// Items of the catalogue, `V`.
     public var itemCount: Int
@@ -43,33 +43,33 @@ public struct EncoderConfiguration: Sendable, Equatable {
     public var categoryCount: Int
     /// Width of an event's vector, `d`.
     public var width = 64
-    /// What a block is made of.
+    /// The structure of a block.
     public var block = Block.attention
     /// Number of blocks.
     public var layers = 2
-    /// Attention heads; they divide `width`.
+    /// Attention heads; must divide `width`.
     public var heads = 2
-    /// The most events of a timeline.
+    /// Maximum number of events of a timeline.
     public var length = 50
-    /// Width between the two products of a feed-forward layer; `hstu` has none.
+    /// Inner width of a feed-forward layer; not used by `hstu`.
     public var feedForwardWidth = 128
-    /// Sizes of the time between two events that have a bias of their own, in `hstu` only; 0 leaves time out of it.
+    /// Number of time bias buckets, in `hstu` only; 0 disables the time bias.
     public var timeBiasBuckets = 0
-    /// Share of numbers dropped in training, after fusion and in each block.
+    /// Dropout probability in training, after fusion and in each block.
     public var dropout: Float = 0.2
-    /// Share of items that training hides behind an unknown item's bucket.
+    /// Fraction of items that training replaces with an unknown item's bucket.
     public var hiddenItemShare: Float = 0.02
-    /// Share of events that training masks, in `masked` only.
+    /// Fraction of events that training masks, in `masked` only.
     public var maskedShare: Float = 0.2
-    /// Share of windows of which training masks the last event alone, as it is when predicting; in `masked` only.
+    /// Fraction of windows in which training masks only the last event, as in prediction; in `masked` only.
     public var lastMaskedShare: Float = 0.1
     /// How items are scored.
     public var head = ItemHead.Configuration()
     /// How scores are learnt.
     public var loss = ItemLoss()
-    /// Weight of the next event's categories in the loss; 0 leaves that head out of it.
+    /// Weight of the next event's categories in the loss; 0 disables that head.
     public var categoryLossWeight: Float = 0.1
-    /// Weight of the next event's rating in the loss; 0 leaves that head out of it.
+    /// Weight of the next event's rating in the loss; 0 disables that head.
     public var ratingLossWeight: Float = 0
 
     /// The default shape for a catalogue of this size.
@@ -123,7 +123,7 @@ public struct EncoderConfiguration: Sendable, Equatable {
         try loss.validate()
     }
 
-    /// Throws unless the encoder is of a kind.
+    /// Throws unless the encoder is of the expected kind.
     func requireKind(_ expected: Kind) throws(ModelConfigurationError) {
         try require(
             "encoder.type",
@@ -142,10 +142,10 @@ extension EncoderConfiguration: Codable {
         case categoryLossWeight, ratingLossWeight
     }
 
-    /// Reads a configuration; what is missing takes its default.
+    /// Decodes a configuration; missing keys take their defaults.
     ///
-    /// - Throws: `ModelConfigurationError` for a name that is none, else `DecodingError` when the size of the catalogue is
-    ///   missing, or a value is of the wrong type.
+    /// - Throws: `ModelConfigurationError` for an unknown name, otherwise `DecodingError` when the size of the
+    ///   catalogue is missing or a value has the wrong type.
     public init(from decoder: any Decoder) throws {
         let values = try decoder.container(keyedBy: CodingKeys.self)
         func read<Value: Decodable>(_ value: inout Value, _ key: CodingKeys) throws {
@@ -183,7 +183,7 @@ extension EncoderConfiguration: Codable {
 }
 
 extension EventFeatures.Configuration {
-    /// Throws when a value is outside its range, or nothing of an event would be read.
+    /// Throws when a value is outside its range, or no feature of an event would be used.
     func validate() throws(ModelConfigurationError) {
         let isUsed = usesItem || usesCategories || usesRating || usesTimeGap
         try require("encoder.features", "none used", isUsed, "at least one feature in use")

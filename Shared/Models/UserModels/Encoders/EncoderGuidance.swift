@@ -1,24 +1,25 @@
 import Foundation
 
-/// What the encoder itself expects of the next title, as a target for each choice on the way to a title.
+/// The encoder's predictions for the next title, as soft targets for each choice on the path to a title.
 ///
-/// One sampled title says little; the encoder has seen millions of next items, and says for every branch of the tree how
-/// likely it is. The language model then learns from the mixture `(1 - share) * sample + share * encoder`.
+/// One sampled title carries little information; the encoder has seen millions of next items and gives a probability
+/// for every branch of the tree. The language model then learns from the mixture `(1 - share) * sample + share *
+/// encoder`.
 struct EncoderGuidance {
     private let tree: PrefixTree
     private let itemCount: Int
 
-    /// Spreads what an encoder says of `itemCount` items over a tree whose values below that number are items.
+    /// Maps an encoder's predictions for `itemCount` items to a tree whose values below that number are items.
     init(tree: PrefixTree, itemCount: Int) {
         self.tree = tree
         self.itemCount = itemCount
     }
 
-    /// For each leaf, the sum of the probabilities of the leaves before it; one more at the end.
+    /// The cumulative probabilities of the leaves, exclusive of each leaf; one more entry at the end.
     ///
     /// Leaves are numbered in the tree's order, so the probability below any node is the difference of two entries.
     ///
-    /// - Parameter logits: the encoder's, one per item.
+    /// - Parameter logits: the encoder's logits, one per item.
     /// - Returns: `tree.leafCount` + 1 sums.
     func cumulative(_ logits: ArraySlice<Float>) -> [Float] {
         let greatest = logits.max() ?? 0
@@ -34,18 +35,18 @@ struct EncoderGuidance {
         return sums
     }
 
-    /// Adds to a row of logits' weights what turns a sampled target into the mixture.
+    /// Adds to a row of logit weights the terms that turn a sampled target into the mixture.
     ///
     /// Cross-entropy with the mixture is cross-entropy with the sample plus `share * sum((sample - encoder) * logits)`:
     /// the softmax's normalisation is the same in both.
     ///
     /// - Parameters:
-    ///   - weights: of all logits; the row starts at `start`.
-    ///   - start: where the row starts.
-    ///   - node: where the choice is made.
+    ///   - weights: weights of all logits; the row starts at `start`.
+    ///   - start: start of the row.
+    ///   - node: the node at which the choice is made.
     ///   - target: the sampled token.
-    ///   - sums: what `cumulative` gave.
-    ///   - share: of the encoder in the target.
+    ///   - sums: the result of `cumulative`.
+    ///   - share: share of the encoder in the target.
     func add(
         to weights: inout [Float],
         from start: Int,
@@ -56,7 +57,7 @@ struct EncoderGuidance {
     ) {
         let leaves = tree.leaves(below: node)
         let mass = sums[leaves.upperBound] - sums[leaves.lowerBound]
-        // Below this, differences of sums are rounding only.
+        // Below this, differences of sums are only rounding errors.
         guard mass > 1e-5 else { return }
         for (token, child) in zip(tree.tokens(after: node), tree.nodes(after: node)) {
             let below = tree.leaves(below: child)

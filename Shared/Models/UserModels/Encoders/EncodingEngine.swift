@@ -4,14 +4,14 @@ import NeuralNetwork
 import Synchronization
 import Tensors
 
-/// What an encoder gives for one user.
+/// The encoding of one user.
 public struct EncodedUser: Sendable, Equatable {
-    /// What the language model reads, shape [rows, columns], row-major.
+    /// The context for the language model, shape [rows, columns], row-major.
     public let context: [Float]
     /// The hidden state after the last event, for similarity search; zeros without events.
     ///
-    /// The encoder predicts the next event from this vector, so users are near each other who would take the same
-    /// things next. The mean over events would say what they took in the past.
+    /// The encoder predicts the next event from this vector, so users who would choose the same things next are close
+    /// to each other. The mean over events would reflect what they chose in the past.
     public let pooled: [Float]
 }
 
@@ -19,12 +19,12 @@ public struct EncodedUser: Sendable, Equatable {
 ///
 /// Not `Sendable`: one actor on a `BlockingExecutor` owns it, because `encode` blocks its thread while others help.
 public final class EncodingEngine {
-    /// The pool of memory of one thread; the lock is what lets it go from thread to thread.
+    /// The memory pool of one thread; the lock lets it move between threads.
     private final class Lane: Sendable {
         let graph = Mutex(Graph(recording: false, seed: 0))
     }
 
-    /// Timelines of about the same length that share a pass; few enough for their vectors to stay in the cache.
+    /// Timelines of similar length that share a pass; few enough for their vectors to stay in cache.
     private static let chunkSize = 16
 
     private let encoder: AutoregressiveEncoder
@@ -36,9 +36,9 @@ public final class EncodingEngine {
     ///
     /// - Parameters:
     ///   - encoder: reads timelines.
-    ///   - perceiver: turns what the encoder read into a context.
-    ///   - features: what is read of an event.
-    ///   - threads: how many threads work on a batch.
+    ///   - perceiver: turns the encoder's output into a context.
+    ///   - features: the event features to read.
+    ///   - threads: number of threads that work on a batch.
     public init(encoder: AutoregressiveEncoder, perceiver: Perceiver, features: EventFeatures, threads: Int) {
         self.encoder = encoder
         self.perceiver = perceiver
@@ -46,14 +46,14 @@ public final class EncodingEngine {
         lanes = (0..<max(threads, 1)).map { _ in Lane() }
     }
 
-    /// Encodes timelines of any lengths; of each its last events count, as many as the model reads.
+    /// Encodes timelines of any length; only the last events count, up to the model's maximum length.
     ///
-    /// A user's numbers depend on the other timelines of the batch by rounding only, less than 1e-5.
+    /// A user's values depend on the other timelines of the batch only by rounding, less than 1e-5.
     ///
     /// - Parameter timelines: the events of each user, oldest first.
-    /// - Returns: one result per timeline, in order. A timeline without events gives the learnt context without history.
+    /// - Returns: one result per timeline, in order. A timeline without events gets the learnt context without history.
     public func encode(_ timelines: [[TimelineEvent]]) -> [EncodedUser] {
-        // Neighbours in length share a chunk, so that little is computed for padding.
+        // Timelines of similar length share a chunk, to minimize padding.
         let order = timelines.indices.sorted { (timelines[$0].count, $0) < (timelines[$1].count, $1) }
         let chunks = stride(from: 0, to: order.count, by: Self.chunkSize).map {
             order[$0..<min($0 + Self.chunkSize, order.count)]

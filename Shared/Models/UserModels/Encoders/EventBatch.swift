@@ -1,8 +1,8 @@
 public import Tensors
 
-/// Timelines side by side, each from position 0 on, padded at the end to one length.
+/// A batch of timelines, each from position 0 on, padded at the end to one length.
 ///
-/// Shapes: `B` timelines of `L` positions. Padding needs no mask in a causal encoder: it stands after every real event.
+/// Shapes: `B` timelines of `L` positions. A causal encoder needs no padding mask: padding follows every real event.
 public struct EventBatch: Sendable {
     /// Number of timelines, `B`.
     public let count: Int
@@ -14,9 +14,9 @@ public struct EventBatch: Sendable {
     public private(set) var items: [Int32]
     /// Buckets of unknown items, shape [B, L]; -1 is a known item or padding.
     public private(set) var unknownItems: [Int32]
-    /// Categories of all positions, one after the other.
+    /// Categories of all positions, concatenated.
     public private(set) var categories: [Int32] = []
-    /// Where each position's categories start, shape [B * L + 1].
+    /// The start of each position's categories, shape [B * L + 1].
     public private(set) var categoryOffsets: [Int32] = [0]
     /// Rating buckets, shape [B, L]; padding is -1.
     public private(set) var ratings: [Int32]
@@ -24,22 +24,22 @@ public struct EventBatch: Sendable {
     public private(set) var timeGaps: [Int32]
     /// Seconds since the timeline's first event, shape [B, L]; 0 in padding.
     public private(set) var times: [Int32]
-    /// 0 where an event is hidden, else -1, shape [B, L]; empty when none is.
+    /// 0 where an event is masked, else -1, shape [B, L]; empty when none is.
     ///
-    /// Nothing of a hidden event is read: it has the time of the event before it. The gap of the event after it still
-    /// counts from it.
+    /// Nothing of a masked event is read: it gets the time of the event before it. The gap of the event after it is
+    /// still measured from its real time.
     public private(set) var masks: [Int32] = []
 
-    /// Puts timelines side by side.
+    /// Makes a batch of timelines.
     ///
     /// - Parameters:
     ///   - timelines: the events of each, oldest first.
-    ///   - length: positions of each row; nil is the longest timeline's.
+    ///   - length: positions of each row; nil uses the length of the longest timeline.
     public init(_ timelines: [ArraySlice<IndexedEvent>], length: Int? = nil) {
         self.init(timelines, length: length) { _, _ in false }
     }
 
-    /// Puts timelines side by side and hides the events of which the closure says so, by row and position.
+    /// Makes a batch of timelines and masks the events for which the closure returns true, by row and position.
     init(_ timelines: [ArraySlice<IndexedEvent>], length: Int?, hides isHidden: (Int, Int) -> Bool) {
         let longest = timelines.map(\.count).max() ?? 0
         let length = length ?? longest
@@ -56,7 +56,7 @@ public struct EventBatch: Sendable {
                 items[cell] = event.item
                 unknownItems[cell] = event.unknownItem
                 ratings[cell] = event.rating
-                // What came before the window is unknown when answering too, so the first gap counts as none.
+                // Events before the window are unknown at inference time too, so the first gap counts as none.
                 timeGaps[cell] = position == 0 ? 0 : event.timeGap
                 times[cell] = Int32(clamping: (event.time &- start) / 1_000)
                 categories.append(contentsOf: event.categories)
@@ -66,7 +66,7 @@ public struct EventBatch: Sendable {
         }
     }
 
-    /// Padding alone, to be filled cell by cell.
+    /// Only padding, to be filled cell by cell.
     private init(count: Int, length: Int, lengths: [Int32]) {
         (self.count, self.length, self.lengths) = (count, length, lengths)
         items = Array(repeating: -1, count: count * length)
@@ -94,7 +94,7 @@ public struct EventBatch: Sendable {
         }
     }
 
-    /// Some rows of [B * L], end to end as if they were one timeline.
+    /// Some rows of [B * L], packed as if they were one timeline.
     func packed(_ rows: ArraySlice<Int32>) -> EventBatch {
         var result = EventBatch(count: 1, length: rows.count, lengths: [Int32(rows.count)])
         func taken(_ values: [Int32]) -> [Int32] { rows.map { values[Int($0)] } }
@@ -111,7 +111,7 @@ public struct EventBatch: Sendable {
         return result
     }
 
-    /// The same timelines, each with a hidden event after its last.
+    /// The same timelines, each with a masked event appended.
     func appendingMask() -> EventBatch {
         var result = EventBatch(count: count, length: length + 1, lengths: lengths.map { $0 + 1 })
         result.masks = Array(repeating: -1, count: result.items.count)
@@ -137,12 +137,12 @@ public struct EventBatch: Sendable {
         return result
     }
 
-    /// Hides some known items behind a random bucket, so that the encoder learns to read an item by its categories.
+    /// Replaces some known items with a random bucket, so that the encoder learns to read an item by its categories.
     ///
     /// - Parameters:
-    ///   - probability: of each item to be hidden.
+    ///   - probability: the probability of replacing each item.
     ///   - buckets: number of buckets for unknown items.
-    ///   - generator: source of the draws.
+    ///   - generator: source of the random draws.
     public mutating func hideItems(
         probability: Float,
         buckets: Int,
@@ -156,35 +156,35 @@ public struct EventBatch: Sendable {
     }
 }
 
-/// Windows of events and what is to be predicted at their positions: one step's work for an encoder.
+/// Windows of events and the targets at their positions: the input of one encoder training step.
 ///
-/// A position's target is the event that came next; where events are hidden, the hidden one.
+/// A position's target is the next event; where events are masked, the masked one.
 public struct NextEventBatch: Sendable {
     /// The events that are read.
     public var events: EventBatch
-    /// The item to predict at each position, shape [B, L]; -1 where there is none to learn.
+    /// The item to predict at each position, shape [B, L]; -1 where there is none.
     public let targetItems: [Int32]
     /// The rating bucket to predict at each position, shape [B, L]; -1 where there is none.
     public let targetRatings: [Int32]
     /// Rows of [B * L] and one category to predict at each; a row appears once per category.
     public let targetCategories: [(row: Int32, category: Int32, weight: Float)]
-    /// Items that the right ones are told from; nil for the whole catalogue.
+    /// Negatives for the loss; nil for the whole catalogue.
     public var negatives: SharedNegatives?
 
-    /// Number of positions whose item is learnt.
+    /// Number of positions with an item target.
     public var targetCount: Int { targetItems.count { $0 >= 0 } }
 
-    /// The rows of [B * L] with an item to predict, and the items.
+    /// The rows of [B * L] with an item target, and the items.
     var knownTargets: (rows: [Int32], items: [Int32]) {
         let rows = targetItems.indices.filter { targetItems[$0] >= 0 }
         return (rows.map(Int32.init), rows.map { targetItems[$0] })
     }
 
-    /// Makes a batch of windows: each event is a target for the events before it.
+    /// Makes a batch of windows: each event is the target of the events before it.
     ///
     /// - Parameters:
     ///   - windows: up to `length` + 1 events each, oldest first.
-    ///   - length: positions of each row; nil is the longest window's.
+    ///   - length: positions of each row; nil uses the length of the longest window.
     public init(windows: [ArraySlice<IndexedEvent>], length: Int? = nil) {
         let events = EventBatch(windows.map { $0.dropLast() }, length: length)
         let targets = windows.enumerated().flatMap { row, window in
@@ -193,13 +193,13 @@ public struct NextEventBatch: Sendable {
         self.init(events: events, targets: targets)
     }
 
-    /// Makes a batch of windows, some of whose events are hidden and to be predicted.
+    /// Makes a batch of windows in which some events are masked and are the targets.
     ///
     /// - Parameters:
     ///   - windows: the events, oldest first.
-    ///   - share: probability of an event to be hidden; of a window in which none is, the last one is.
-    ///   - lastShare: share of windows of which the last event alone is hidden, as it is when predicting.
-    ///   - generator: source of the draws.
+    ///   - share: the probability of masking an event; if none in a window is masked, the last one is.
+    ///   - lastShare: the fraction of windows in which only the last event is masked, as in prediction.
+    ///   - generator: source of the random draws.
     public init(
         masking windows: [ArraySlice<IndexedEvent>],
         share: Float,

@@ -3,22 +3,22 @@ public import Bytes
 public import Messages
 import NeuralNetwork
 
-/// What the encoder sees of one event: indices into its embedding tables.
+/// The encoder's view of one event: indices into its embedding tables.
 public struct IndexedEvent: Sendable, Equatable {
     /// Position of the item in the catalogue; -1 when the model does not know it.
     public var item: Int32
-    /// The bucket that stands for an unknown item; -1 when the item is known.
+    /// The bucket of an unknown item; -1 when the item is known.
     public var unknownItem: Int32
     /// Known categories, in the order they were given.
     public var categories: [Int32]
-    /// Bucket of the rating; 0 is none.
+    /// Bucket of the rating; 0 means none.
     public var rating: Int32
-    /// Bucket of the time since the event before; 0 is none.
+    /// Bucket of the time since the previous event; 0 means none.
     public var timeGap: Int32
     /// Milliseconds since 1970.
     public var time: Int64
 
-    /// Makes an event; all but the item is none by default.
+    /// Makes an event; everything but the item defaults to none.
     public init(
         item: Int32,
         unknownItem: Int32 = -1,
@@ -34,14 +34,13 @@ public struct IndexedEvent: Sendable, Equatable {
 
 /// Turns events into the indices an encoder reads.
 ///
-/// - An item the catalogue does not have falls into one of a few buckets by a hash of its id, and keeps its categories.
-/// - Categories come from the event and, where it has none, from the catalogue. Names the catalogue does not have are
-///   left out.
-/// - Ratings are counted in steps from 0 up to a maximum; what lies outside is moved to the nearest end. No rating has
-///   a bucket of its own.
-/// - The time since the event before is counted on a scale of powers of two seconds.
+/// - Items outside the catalogue are hashed by id into one of a few buckets, and keep their categories.
+/// - Categories come from the event or, if it has none, from the catalogue. Names outside the catalogue are dropped.
+/// - Ratings are quantized in steps from 0 to a maximum; values outside are clamped. A missing rating has a bucket of
+///   its own.
+/// - The time since the previous event is quantized on a scale of powers of two seconds.
 public struct EventFeatures: Sendable {
-    /// Which features are used and how they are counted.
+    /// Which features are used and how they are quantized.
     public struct Configuration: Codable, Sendable, Equatable {
         /// Whether the item's own vector is used.
         public var usesItem = true
@@ -49,15 +48,15 @@ public struct EventFeatures: Sendable {
         public var usesCategories = true
         /// Whether the rating is used.
         public var usesRating = true
-        /// Whether the time since the event before is used.
+        /// Whether the time since the previous event is used.
         public var usesTimeGap = true
         /// Buckets shared by items outside the catalogue; at least 1.
         public var unknownItemBuckets = 8
-        /// Distance of two neighbouring rating buckets, on the data set's scale.
+        /// Distance between adjacent rating buckets, on the data set's scale.
         public var ratingStep: Float = 0.5
         /// The greatest rating with a bucket of its own.
         public var ratingMaximum: Float = 5
-        /// Buckets of the time since the event before: none, up to a second, and one for each doubling.
+        /// Buckets of the time since the previous event: none, up to a second, and one for each doubling.
         public var timeGapBuckets = 30
 
         /// The defaults: every feature, half-star steps up to 5.
@@ -67,7 +66,7 @@ public struct EventFeatures: Sendable {
         public var ratingBuckets: Int { Int((ratingMaximum / ratingStep).rounded()) + 2 }
     }
 
-    /// Which features are used and how they are counted.
+    /// Which features are used and how they are quantized.
     public let configuration: Configuration
     /// Items of the catalogue.
     public let itemCount: Int
@@ -80,7 +79,7 @@ public struct EventFeatures: Sendable {
     /// Makes the features of a catalogue.
     ///
     /// - Parameters:
-    ///   - configuration: which features are used and how they are counted.
+    ///   - configuration: which features are used and how they are quantized.
     ///   - catalogue: the items; an item's index is its position there.
     public init(configuration: Configuration, catalogue: Catalogue) {
         self.configuration = configuration
@@ -123,7 +122,7 @@ public struct EventFeatures: Sendable {
         return result
     }
 
-    /// The bucket of a rating: 0 for none, else 1 and up.
+    /// The bucket of a rating: 0 for none, otherwise 1 and up.
     public func ratingBucket(_ rating: Float?) -> Int32 {
         guard let rating, !rating.isNaN else { return 0 }
         let steps = (min(max(rating, 0), configuration.ratingMaximum) / configuration.ratingStep).rounded()
@@ -141,7 +140,7 @@ public struct EventFeatures: Sendable {
     func unknownBucket(_ id: ItemID) -> Int32 {
         var hash: UInt64 = 0xcbf2_9ce4_8422_2325
         for byte in id.utf8 { hash = (hash ^ UInt64(byte)) &* 0x0000_0100_0000_01b3 }
-        // The last byte has only been multiplied once, so ids that count up would share their high bits.
+        // The last byte was multiplied only once, so sequential ids would share their high bits.
         return Int32(SeededRandom.mix(hash) % UInt64(configuration.unknownItemBuckets))
     }
 }

@@ -1,8 +1,8 @@
 import NeuralNetwork
 
-/// A Transformer over events with heads that predict an event: what the encoders of early fusion have in common.
+/// A Transformer over events with prediction heads: the common part of the early-fusion encoders.
 ///
-/// The item's head is tied to the item table; those of categories and rating have weights of their own.
+/// The item head is tied to the item table; the category and rating heads have their own weights.
 struct EventPredictor: Module, Sendable {
     let transformer: EventTransformer
     private let configuration: EncoderConfiguration
@@ -18,7 +18,7 @@ struct EventPredictor: Module, Sendable {
         head = ItemHead(configuration.head, width: configuration.width)
     }
 
-    /// Item cross-entropy and the weighted further heads, for hidden states of [B, L, d].
+    /// Item cross-entropy plus the weighted losses of the other heads, for hidden states of [B, L, d].
     func loss(_ graph: Graph, hidden: Variable, _ batch: NextEventBatch, targetCount: Int) -> Variable {
         let rows = graph.reshaped(hidden, [batch.events.count * batch.events.length, configuration.width])
         let share = 1 / Float(max(targetCount, 1))

@@ -1,14 +1,14 @@
 import NeuralNetwork
 
-/// The tables that events are looked up in, and how the features of an event become one vector.
+/// The embedding tables of events, and how the features of an event are combined into one vector.
 ///
 /// | weight | drawn with standard deviation |
 /// |---|---|
 /// | tables | 0.05 |
-/// | the product over joined features | 1 / sqrt(inputs) |
+/// | projection of concatenated features | 1 / sqrt(inputs) |
 ///
-/// The tables of features that are off are there all the same, and stay as they were drawn: a checkpoint's tensors do
-/// not depend on what is read.
+/// The tables of disabled features exist all the same and keep their initial values, so a checkpoint's tensors do not
+/// depend on which features are used.
 struct EventEmbedding: Module, Sendable {
     let items: Parameter
     private let configuration: EncoderConfiguration
@@ -17,7 +17,7 @@ struct EventEmbedding: Module, Sendable {
     private let ratings: Parameter
     private let timeGaps: Parameter
     private let fusion: Linear?
-    /// Stands for an event that is hidden.
+    /// The vector of a masked event.
     private let mask: Parameter?
 
     var parameters: [Parameter] {
@@ -55,7 +55,7 @@ struct EventEmbedding: Module, Sendable {
         var parts: [Variable] = []
         if features.usesItem {
             let known = graph.embedding(items, batch.items)
-            // Most batches have no unknown item, so the sum with zeros is left out.
+            // Most batches have no unknown items, so skip adding zeros.
             let hasUnknown = batch.unknownItems.contains { $0 >= 0 }
             parts.append(hasUnknown ? graph.add(known, graph.embedding(unknownItems, batch.unknownItems)) : known)
         }
@@ -75,13 +75,13 @@ struct EventEmbedding: Module, Sendable {
     }
 }
 
-/// Reads timelines, as all three encoders do: events, their positions, blocks, and a last norm.
+/// Reads timelines, for all three encoders: events, their positions, blocks, and a final norm.
 ///
 /// | weight | drawn with standard deviation |
 /// |---|---|
 /// | positions | 0.02 |
 /// | products | 1 / sqrt(inputs) |
-/// | last product of a layer | the same / sqrt(layers that add to the sum), so that depth does not raise it |
+/// | output projection of a layer | the same / sqrt(layers that add to the sum), so that depth does not raise it |
 /// | norms | gain 1, bias 0; all other biases 0 |
 struct EventTransformer: Module, Sendable {
     let embedding: EventEmbedding
@@ -117,7 +117,7 @@ struct EventTransformer: Module, Sendable {
 
     /// Hidden states of every position, [B, L, d]; zeros for padding.
     ///
-    /// Layers see real events only, end to end: padding costs nothing.
+    /// Layers see only real events, packed end to end: padding costs nothing.
     func callAsFunction(_ graph: Graph, _ batch: EventBatch) -> Variable {
         precondition(
             batch.length <= configuration.positionCount,
@@ -157,8 +157,8 @@ struct EventTransformer: Module, Sendable {
         return finalNorm(graph, x)
     }
 
-    /// The timelines that go through all layers together: all where the work is recorded, else as many as leave what a
-    /// layer hands to the next in the processor's cache.
+    /// Groups of timelines that go through all layers together: all of them when recording, otherwise as many as keep a
+    /// layer's output in the processor's cache.
     private func pieces(of lengths: [Int32], _ graph: Graph) -> [[Int32]] {
         guard !graph.isRecording else { return [lengths] }
         var (pieces, events): ([[Int32]], Int32) = ([], 0)
@@ -185,6 +185,6 @@ struct EventTransformer: Module, Sendable {
 }
 
 extension EncoderConfiguration {
-    /// Positions of a timeline: its events, and where events are masked one more for the one to be predicted.
+    /// Positions of a timeline: its events, plus one for the event to predict if events are masked.
     var positionCount: Int { kind == .masked ? length + 1 : length }
 }

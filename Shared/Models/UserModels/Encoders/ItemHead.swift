@@ -1,27 +1,27 @@
 import NeuralNetwork
 import Tensors
 
-/// Scores items from hidden states, and the loss of doing so.
+/// Scores items from hidden states, and computes the loss.
 ///
-/// Both sides are vectors of width `d`: the score is their product, or the cosine of their angle, divided by a
+/// Both sides are vectors of width `d`: the score is their dot product, or their cosine similarity, divided by a
 /// temperature.
 public struct ItemHead: Sendable {
     /// How items are scored.
     public struct Configuration: Codable, Sendable, Equatable {
-        /// What is made of the two vectors.
+        /// How the two vectors are compared.
         public enum Kind: String, Codable, Sendable, CaseIterable {
-            /// Their product.
+            /// Their dot product.
             case dot
-            /// The cosine of the angle between them.
+            /// Their cosine similarity.
             case normalized
         }
 
-        /// What is made of the two vectors.
+        /// How the two vectors are compared.
         public var kind: Kind
-        /// What scores are divided by.
+        /// The divisor of scores.
         public var temperature: Float
 
-        /// The default: the product as it is.
+        /// The default: the plain dot product.
         public init(kind: Kind = .dot, temperature: Float = 1) {
             self.kind = kind
             self.temperature = temperature
@@ -33,7 +33,7 @@ public struct ItemHead: Sendable {
     }
 
     private let configuration: Configuration
-    /// Gains that make of a root mean square normalization one to unit length: constants, no weights.
+    /// Constant gains that turn root mean square normalization into unit-length normalization; not weights.
     private let userGain: Parameter
     private let itemGain: Parameter
 
@@ -49,25 +49,25 @@ public struct ItemHead: Sendable {
         itemGain = gain(unit)
     }
 
-    /// Items' vectors as they are scored with.
+    /// Item vectors as used for scoring.
     func items(_ graph: Graph, _ vectors: Variable) -> Variable {
         configuration.kind == .dot ? vectors : graph.rmsNorm(vectors, gain: itemGain, epsilon: 1e-12)
     }
 
-    /// Scores of every given item, [M, V], for hidden states of [M, d] and what `items(_:_:)` gave, [V, d].
+    /// Scores of all given items, [M, V], for hidden states of [M, d] and the result of `items(_:_:)`, [V, d].
     func scores(_ graph: Graph, users: Variable, items: Variable) -> Variable {
         graph.linear(scored(graph, users), weight: items, bias: nil)
     }
 
-    /// The summed cross-entropy of right items.
+    /// The summed cross-entropy of the positives.
     ///
     /// - Parameters:
-    ///   - graph: where the work is recorded.
+    ///   - graph: records the operations.
     ///   - users: hidden states, [N, d].
-    ///   - targets: the right item of each, N of them.
-    ///   - negatives: the sample the softmax runs over; nil for the whole catalogue.
+    ///   - targets: the positive of each hidden state, N of them.
+    ///   - negatives: the sample for the softmax; nil for the whole catalogue.
     ///   - vectors: gives the vectors of some items, or of all for nil.
-    /// - Returns: one number, the sum over the N.
+    /// - Returns: a scalar, the sum over the N.
     func loss(
         _ graph: Graph,
         users: Variable,
@@ -79,7 +79,7 @@ public struct ItemHead: Sendable {
         guard let negatives else {
             return graph.crossEntropy(rows, weight: items(graph, vectors(nil)), targets: targets)
         }
-        // Each item is looked up, and passed through a tower where there is one, once.
+        // Each item is looked up, and passed through the tower if there is one, only once.
         var places: [Int32: Int32] = [:]
         var needed: [Int32] = []
         for item in negatives.ids + targets where places[item] == nil {
@@ -104,7 +104,7 @@ public struct ItemHead: Sendable {
     }
 }
 
-/// Predicts the categories and the rating of an event, beside its item.
+/// Predicts the categories and the rating of an event, in addition to its item.
 struct FeatureHeads: Sendable {
     private let configuration: EncoderConfiguration
     private let category: Linear

@@ -1,37 +1,37 @@
 import Foundation
 public import Tensors
 
-/// How an encoder learns to score items.
+/// The loss with which an encoder learns to score items.
 public struct ItemLoss: Codable, Sendable, Equatable {
-    /// Over which items the softmax runs.
+    /// The items that the softmax runs over.
     public enum Kind: String, Codable, Sendable, CaseIterable {
-        /// Over the whole catalogue.
+        /// The whole catalogue.
         case full
-        /// Over the right item and a sample of others, which all positions of a batch share.
+        /// The positive and a sample of negatives shared by all positions of a batch.
         case sampled
     }
 
-    /// Where the sample comes from.
+    /// The distribution of the negatives.
     public enum Negatives: String, Codable, Sendable, CaseIterable {
-        /// Every item alike.
+        /// All items with equal probability.
         case uniform
         /// By Zipf's law: the r-th most popular item with a probability of about 1 / r.
         case logUniform = "log-uniform"
-        /// As often as in the training data.
+        /// In proportion to their frequency in the training data.
         case popularity
-        /// The other right items of the batch.
+        /// The other positives of the batch.
         case batch
     }
 
-    /// Over which items the softmax runs.
+    /// The items that the softmax runs over.
     public var kind = Kind.full
-    /// Where the sample comes from.
+    /// The distribution of the negatives.
     public var negatives = Negatives.logUniform
-    /// How many items are drawn; `batch` draws none.
+    /// How many negatives are drawn; `batch` draws none.
     public var negativeCount = 1_024
-    /// Whether a drawn item's score is lowered by the logarithm of how often it is expected to be drawn (logQ).
+    /// Whether a negative's score is lowered by the logarithm of its expected number of draws (logQ).
     ///
-    /// Then the loss estimates the softmax over the whole catalogue; without it, popular items are pushed down more.
+    /// The loss then estimates the softmax over the whole catalogue; without it, popular items are penalized more.
     public var correctsSampling = true
 
     /// The defaults: a softmax over the whole catalogue.
@@ -42,25 +42,25 @@ public struct ItemLoss: Codable, Sendable, Equatable {
     }
 }
 
-/// Draws the negatives of a batch.
+/// Samples the negatives of a batch.
 public struct NegativeSampler: Sendable {
     private let loss: ItemLoss
-    /// Probability of each item under the distribution that is drawn from, or that the batch's own items follow.
+    /// Probability of each item under the sampling distribution, or under that of the batch's own items.
     private let probabilities: [Double]
-    /// Sums of the probabilities up to and with each place of `order`.
+    /// Cumulative probabilities in the order of `order`, inclusive.
     private let cumulative: [Double]
-    /// Items in the order of `cumulative`; empty where that is the catalogue's own.
+    /// Items in the order of `cumulative`; empty if that is the catalogue's order.
     private let order: [Int32]
 
     /// Makes a sampler.
     ///
     /// - Parameters:
-    ///   - loss: what is drawn.
+    ///   - loss: the sampling configuration.
     ///   - trainingCounts: how often each item of the catalogue occurs in training.
     public init(loss: ItemLoss, trainingCounts: [Int]) {
         self.loss = loss
         let V = trainingCounts.count
-        // An item that never occurs counts as if it had once: each has to have a chance, and a logarithm.
+        // Items that never occur count as if they had occurred once: each needs a nonzero probability and a logarithm.
         let total = Double(trainingCounts.reduce(0, +) + V)
         var (probabilities, order) = ([Double](repeating: 1 / Double(V), count: V), [Int32]())
         switch loss.negatives {
@@ -85,11 +85,11 @@ public struct NegativeSampler: Sendable {
 
     /// The negatives of a batch; nil when the loss runs over the whole catalogue.
     ///
-    /// An item drawn several times is one negative that counts several times.
+    /// An item drawn several times becomes one negative with that multiplicity.
     ///
     /// - Parameters:
-    ///   - targets: the batch's right items; -1 where there is none.
-    ///   - generator: source of the draws.
+    ///   - targets: the batch's positives; -1 where there is none.
+    ///   - generator: source of the random draws.
     /// - Returns: each item once.
     public func negatives(
         for targets: [Int32],

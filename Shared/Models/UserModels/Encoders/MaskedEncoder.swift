@@ -1,10 +1,10 @@
 public import NeuralNetwork
 public import Tensors
 
-/// Reads a timeline in both directions and predicts events that are hidden from it.
+/// Reads a timeline in both directions and predicts masked events.
 ///
-/// Training hides some events of a window; to predict what comes next, a hidden event is put at the end. The features of
-/// an event are fused early. The item head's weights are the item table's.
+/// Training masks some events of a window; to predict the next event, a masked event is appended. The features of an
+/// event are fused early. The item head is tied to the item table.
 ///
 /// Shapes: `B` timelines, `L` positions, `d` width, `V` items of the catalogue.
 /// - Source: BERT4Rec, arXiv 1904.06690.
@@ -17,7 +17,7 @@ public final class MaskedEncoder: UserEncoder {
     /// Every weight, in checkpoint order.
     public var parameters: [Parameter] { predictor.parameters }
 
-    /// Makes an encoder with random weights; `EventTransformer` says how they are drawn.
+    /// Makes an encoder with random weights; see `EventTransformer` for their distributions.
     ///
     /// - Throws: `ModelConfigurationError` naming the value that is out of range.
     public convenience init(
@@ -29,10 +29,10 @@ public final class MaskedEncoder: UserEncoder {
         try self.init(configuration: configuration, weights: &drawn)
     }
 
-    /// Makes an encoder of the weights in a file, whose names and shapes are held against the configuration first.
+    /// Makes an encoder from the weights in a file, whose names and shapes are checked against the configuration first.
     ///
-    /// - Throws: `ModelConfigurationError` naming the value that is out of range, or `SafeTensorsError` naming the weight
-    ///   that is missing, too many, of another shape or not finite.
+    /// - Throws: `ModelConfigurationError` naming the value that is out of range, or `SafeTensorsError` naming the
+    ///   weight that is missing, unexpected, of another shape or not finite.
     public convenience init(configuration: EncoderConfiguration, weights file: SafeTensors) throws {
         var stored = try StoredWeights(file) { (declared) throws(ModelConfigurationError) in
             _ = try Self(configuration: configuration, weights: &declared)
@@ -52,24 +52,24 @@ public final class MaskedEncoder: UserEncoder {
         predictor = EventPredictor(configuration, &weights)
     }
 
-    /// Encodes timelines as they are, shape [B, L, d]: every row depends on all events of its timeline.
+    /// Encodes timelines without masking, shape [B, L, d]: every row depends on all events of its timeline.
     public func hidden(_ graph: Graph, _ batch: EventBatch) -> Variable { predictor.transformer(graph, batch) }
 
-    /// The hidden state of an event that is hidden, after the last one of each timeline, shape [B, d].
+    /// The hidden state of a masked event appended to each timeline, shape [B, d].
     public func states(_ graph: Graph, _ batch: EventBatch) -> Variable {
         let asked = batch.appendingMask()
         return predictor.transformer.last(graph, hidden: predictor.transformer(graph, asked), asked)
     }
 
-    /// The item table, normalized where the head is, shape [V, d].
+    /// The item table, normalized if the head is, shape [V, d].
     public func itemVectors(_ graph: Graph) -> Variable { predictor.itemVectors(graph) }
 
-    /// Scores of items as the next one, shape [M, V].
+    /// Scores items as the next one, shape [M, V].
     public func scores(_ graph: Graph, states: Variable, items: Variable) -> Variable {
         predictor.scores(graph, states: states, items: items)
     }
 
-    /// Makes a training batch of windows, some of whose events are hidden.
+    /// Makes a training batch of windows in which some events are masked.
     public func trainingBatch(
         _ windows: [ArraySlice<IndexedEvent>],
         using generator: inout some RandomNumberGenerator
@@ -88,7 +88,7 @@ public final class MaskedEncoder: UserEncoder {
         return batch
     }
 
-    /// The loss of predicting each hidden event: item cross-entropy, and the weighted further heads.
+    /// The loss of predicting each masked event: item cross-entropy plus the weighted losses of the other heads.
     public func loss(_ graph: Graph, _ batch: NextEventBatch, targetCount: Int) -> Variable {
         predictor.loss(graph, hidden: hidden(graph, batch.events), batch, targetCount: targetCount)
     }

@@ -4,29 +4,29 @@ public import Tensors
 
 /// A model that reads timelines and scores what comes next.
 ///
-/// What trains and evaluates an encoder talks to this alone. Passes that record for training and those that only encode
-/// give the same numbers at the same precision, apart from dropout.
+/// Training and evaluation use only this interface. Recording passes and inference passes give the same numbers at the
+/// same precision, apart from dropout.
 ///
 /// Shapes: `B` timelines, `L` positions, `d` width, `V` items of the catalogue.
 public protocol UserEncoder: Module, Sendable {
     /// The encoder's shape and loss.
     var configuration: EncoderConfiguration { get }
 
-    /// Hidden states of every event, shape [B, L, d]; rows of padding mean nothing.
+    /// Hidden states of every event, shape [B, L, d]; rows of padding are meaningless.
     func hidden(_ graph: Graph, _ batch: EventBatch) -> Variable
 
     /// One state per timeline, from which its next item is scored, shape [B, d].
     func states(_ graph: Graph, _ batch: EventBatch) -> Variable
 
-    /// What every item of the catalogue is scored with, shape [V, d]; the same for all timelines.
+    /// The vectors that items are scored with, shape [V, d]; the same for all timelines.
     func itemVectors(_ graph: Graph) -> Variable
 
     /// Scores items as the next one.
     ///
     /// - Parameters:
-    ///   - graph: where the work is done.
+    ///   - graph: runs the operations.
     ///   - states: one row per prediction, shape [M, d].
-    ///   - items: what `itemVectors(_:)` gave, shape [V, d].
+    ///   - items: the result of `itemVectors(_:)`, shape [V, d].
     /// - Returns: shape [M, V].
     func scores(_ graph: Graph, states: Variable, items: Variable) -> Variable
 
@@ -34,8 +34,8 @@ public protocol UserEncoder: Module, Sendable {
     ///
     /// - Parameters:
     ///   - windows: up to `length` + 1 events each, oldest first.
-    ///   - generator: source of what is hidden.
-    /// - Returns: what is read and what is to be predicted; its negatives are still to be drawn.
+    ///   - generator: source of the random draws.
+    /// - Returns: inputs and targets; the negatives are still to be drawn.
     func trainingBatch(
         _ windows: [ArraySlice<IndexedEvent>],
         using generator: inout some RandomNumberGenerator
@@ -44,10 +44,10 @@ public protocol UserEncoder: Module, Sendable {
     /// The loss of a training batch.
     ///
     /// - Parameters:
-    ///   - graph: where the work is recorded.
-    ///   - batch: what is read and what is to be predicted; without negatives, over the whole catalogue.
-    ///   - targetCount: what the sum over events is divided by: the targets of all shards of the step.
-    /// - Returns: one number.
+    ///   - graph: records the operations.
+    ///   - batch: inputs and targets; without negatives, the loss runs over the whole catalogue.
+    ///   - targetCount: the divisor of the sum over events: the number of targets in all shards of the step.
+    /// - Returns: a scalar.
     func loss(_ graph: Graph, _ batch: NextEventBatch, targetCount: Int) -> Variable
 }
 
@@ -57,7 +57,7 @@ extension UserEncoder {
         scores(graph, states: states, items: itemVectors(graph))
     }
 
-    /// Makes a batch in which each event is a target for the events before it, and hides some items.
+    /// Makes a batch in which each event is the target of the events before it, and hides some items.
     public func trainingBatch(
         _ windows: [ArraySlice<IndexedEvent>],
         using generator: inout some RandomNumberGenerator
@@ -73,11 +73,11 @@ extension UserEncoder {
 }
 
 extension EncoderConfiguration {
-    /// Makes the encoder this describes, with random weights.
+    /// Makes the encoder of this configuration, with random weights.
     ///
     /// - Parameters:
     ///   - catalogue: the items, in the encoder's order.
-    ///   - generator: source of the weights.
+    ///   - generator: source of the random draws.
     /// - Returns: an encoder of the configuration's kind.
     /// - Throws: `ModelConfigurationError` naming the value that is out of range.
     public func makeEncoder(
@@ -91,13 +91,14 @@ extension EncoderConfiguration {
         }
     }
 
-    /// Makes the encoder this describes of the weights in a file, whose names and shapes are held against this first.
+    /// Makes the encoder of this configuration from the weights in a file, after checking their names and shapes.
     ///
     /// - Parameters:
     ///   - catalogue: the items, in the encoder's order.
     ///   - file: the weights.
     /// - Returns: an encoder of the configuration's kind.
-    /// - Throws: `ModelConfigurationError` naming the value that is out of range, or `SafeTensorsError` naming the weight.
+    /// - Throws: `ModelConfigurationError` naming the value that is out of range, or `SafeTensorsError` naming the
+    ///   weight.
     public func makeEncoder(catalogue: Catalogue, weights file: SafeTensors) throws -> any UserEncoder {
         switch kind {
         case .autoregressive: try AutoregressiveEncoder(configuration: self, weights: file)

@@ -1,16 +1,16 @@
-/// Keys and values of the tokens a language model has read, for `B` texts of one length.
+/// Keys and values of the tokens that a language model has read, for `B` texts of the same length.
 ///
-/// What texts have in common is kept once. The tokens that were read together at first, mostly a prompt, are one block for
-/// all that go on from it; of each later token only a row is kept, and a text is a path through these rows:
+/// Shared parts are stored once. The tokens that were read together first, usually a prompt, form a block shared by all
+/// texts that continue it; each later token is stored as one row, and a text is a path through these rows:
 /// ```
 /// block       token 3   token 4       paths of the texts
 /// [0 1 2]     row 0     row 0         0, 0
 ///             row 1     row 1         0, 1
 ///                       row 2         1, 2
 /// ```
-/// So memory grows with the block, and with the texts times what they have each read since.
+/// So memory grows with the block, plus the number of texts times the tokens each has read since.
 ///
-/// A value type: a copy is a fork of the decoding.
+/// A value type: a copy forks the decoding.
 public struct KeyValueCache: Sendable {
     /// One layer's keys and values, token by token.
     struct Layer: Sendable {
@@ -19,13 +19,13 @@ public struct KeyValueCache: Sendable {
     }
 
     private struct Text: Sendable {
-        /// Which block it begins with.
+        /// The block that it begins with.
         let block: Int
-        /// Its row of each later token.
+        /// Its row for each later token.
         var rows: [Int32] = []
     }
 
-    /// Numbers of one token's key, and of its value, in one layer.
+    /// Width of one token's key, and of its value, in one layer.
     let width: Int
     private var texts: [Text]
     /// Tokens of each block.
@@ -46,12 +46,12 @@ public struct KeyValueCache: Sendable {
     /// Tokens of each text so far.
     public var length: Int { blockLength + steps.count }
 
-    /// How many numbers are kept.
+    /// The number of stored values.
     var numberCount: Int {
         (blocks + steps.joined()).reduce(0) { $0 + $1.keys.count + $1.values.count }
     }
 
-    /// Keeps these texts, in this order; a text may appear several times.
+    /// Selects these texts, in this order; a text may appear several times.
     ///
     /// No key or value is copied.
     public func selecting(_ chosen: [Int]) -> KeyValueCache {
@@ -60,24 +60,24 @@ public struct KeyValueCache: Sendable {
         return result
     }
 
-    /// Takes what the layers gave for the tokens that were read together, shape [B, tokens, width] each.
+    /// Stores the layers' keys and values of the tokens read together, shape [B, tokens, width] each.
     mutating func begin(with layers: [Layer], tokens: Int) {
         precondition(length == 0, "the cache holds \(length) tokens already")
         (blocks, blockLength) = (layers, tokens)
     }
 
-    /// Takes what the layers gave for one more token of each text, shape [B, width] each.
+    /// Stores the layers' keys and values of one more token of each text, shape [B, width] each.
     mutating func append(_ layers: [Layer]) {
         steps.append(layers)
         for index in texts.indices { texts[index].rows.append(Int32(index)) }
     }
 
-    /// One layer's keys and values of some texts with those of one more token, which has a row for every text.
+    /// One layer's keys and values of some texts, including those of the newest token, which has a row for every text.
     ///
     /// - Parameters:
     ///   - layer: the layer's index.
-    ///   - newest: what it gave for that token, shape [B, width].
-    ///   - chosen: which texts.
+    ///   - newest: the layer's keys and values of that token, shape [B, width].
+    ///   - chosen: the selected texts.
     /// - Returns: shape [chosen, length + 1, width] each.
     func joined(layer: Int, newest: Layer, of chosen: Range<Int>) -> Layer {
         var result = Layer(keys: [], values: [])

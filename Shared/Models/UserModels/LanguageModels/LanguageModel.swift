@@ -3,8 +3,8 @@ public import Tensors
 
 /// A decoder-only Transformer over text: RMSNorm, rotary positions, grouped-query attention and SwiGLU.
 ///
-/// Weights have Hugging Face's names and layout. Something else may be put before each block: that is how a user's
-/// context enters, without this model knowing of users.
+/// Weights have Hugging Face's names and layout. A hook may run before each block: that is how a user's context enters,
+/// without this model knowing about users.
 ///
 /// Shapes: `B` texts, `T` tokens, `D` width, `V` vocabulary.
 /// - Source: Llama 2, arXiv 2307.09288; Qwen2, arXiv 2407.10671.
@@ -45,9 +45,9 @@ public final class LanguageModel: Module, Sendable {
     ///
     /// | weight | drawn with standard deviation |
     /// |---|---|
-    /// | token table, untied head | 1 / sqrt(D), so that first logits are about 1 |
+    /// | token table, untied head | 1 / sqrt(D), so that initial logits are about 1 |
     /// | products | 1 / sqrt(inputs) |
-    /// | last product of attention and SwiGLU | the same / sqrt(2 * layers) |
+    /// | output projections of attention and SwiGLU | the same / sqrt(2 * layers) |
     /// | norms | gain 1; all biases 0 |
     ///
     /// - Throws: `ModelConfigurationError` naming the value that is out of range.
@@ -60,10 +60,10 @@ public final class LanguageModel: Module, Sendable {
         try self.init(configuration: configuration, weights: &drawn)
     }
 
-    /// Makes a language model of the weights in a file, whose names and shapes are held against the configuration first.
+    /// Makes a language model from the weights in a file, after checking their names and shapes.
     ///
-    /// - Throws: `ModelConfigurationError` naming the value that is out of range, or `SafeTensorsError` naming the weight
-    ///   that is missing, too many, of another shape or not finite.
+    /// - Throws: `ModelConfigurationError` naming the value that is out of range, or `SafeTensorsError` naming the
+    ///   weight that is missing, unexpected, of another shape or not finite.
     public convenience init(configuration: LanguageModelConfiguration, weights file: SafeTensors) throws {
         var stored = try StoredWeights(file) { (declared) throws(ModelConfigurationError) in
             _ = try Self(configuration: configuration, weights: &declared)
@@ -127,11 +127,11 @@ public final class LanguageModel: Module, Sendable {
     /// Reads whole texts.
     ///
     /// - Parameters:
-    ///   - graph: where the work is recorded.
+    ///   - graph: records the operations.
     ///   - tokens: shape [B, T]; texts shorter than T are padded at the end with any token.
     ///   - count: number of texts, B.
-    ///   - beforeBlock: what is done before each block; nil does nothing.
-    /// - Returns: hidden states after the final norm, shape [B, T, D]; row t depends on tokens up to t only.
+    ///   - beforeBlock: runs before each block; nil does nothing.
+    /// - Returns: hidden states after the final norm, shape [B, T, D]; row t depends only on tokens up to t.
     public func hidden(
         _ graph: Graph,
         tokens: [Int32],
@@ -144,23 +144,23 @@ public final class LanguageModel: Module, Sendable {
         }
     }
 
-    /// Reads further tokens of texts whose earlier tokens are in a cache, and adds these to it.
+    /// Reads further tokens of texts whose earlier tokens are in a cache, and adds the new ones to it.
     ///
     /// - Parameters:
-    ///   - graph: where the work is done; not recording.
+    ///   - graph: runs the operations; not recording.
     ///   - tokens: shape [B, T]. T is 1 unless the cache is empty.
-    ///   - cache: keys and values of the tokens before, of B texts.
+    ///   - cache: keys and values of the earlier tokens of B texts.
     /// - Returns: hidden states of the new tokens after the final norm, shape [B, T, D].
     public func hidden(_ graph: Graph, tokens: [Int32], cache: inout KeyValueCache) -> Variable {
         hidden(graph, tokens: tokens, cache: &cache) { _, _, x in x }
     }
 
-    /// The same with something before each block, which may end the work: the cache is then as it was.
+    /// The same with a hook before each block, which may abort: the cache is then unchanged.
     ///
     /// - Parameters:
-    ///   - graph: where the work is done; not recording.
+    ///   - graph: runs the operations; not recording.
     ///   - tokens: shape [B, T]. T is 1 unless the cache is empty.
-    ///   - cache: keys and values of the tokens before, of B texts.
+    ///   - cache: keys and values of the earlier tokens of B texts.
     ///   - beforeBlock: changes hidden states, shape [B, T, D], before the block of this index.
     /// - Returns: hidden states of the new tokens after the final norm, shape [B, T, D].
     /// - Throws: what `beforeBlock` throws.
@@ -189,12 +189,12 @@ public final class LanguageModel: Module, Sendable {
         return result
     }
 
-    /// How much of the keys and values of one layer stands side by side at once.
+    /// Maximum size of one layer's keys and values gathered at once.
     private static let joinedByteCount = 4 << 20
 
     /// Attention of one new token of each text, [B, 1, heads * dh], to all of its tokens.
     ///
-    /// The keys of few texts at a time are put together, so that what the texts share is not there once for each.
+    /// Keys are gathered for a few texts at a time, so that the shared part is not copied for all of them at once.
     private func attention(
         _ graph: Graph,
         _ q: Variable,
@@ -245,7 +245,7 @@ public final class LanguageModel: Module, Sendable {
         )
     }
 
-    /// What a cache takes for one token of one text.
+    /// Cache size per token and text, in bytes.
     var cachedByteCount: Int {
         2 * configuration.layers * configuration.keyValueHeads * configuration.headWidth * MemoryLayout<Float>.stride
     }

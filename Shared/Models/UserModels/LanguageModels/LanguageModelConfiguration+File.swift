@@ -1,7 +1,7 @@
 /// Hugging Face's `config.json`, as `transformers` 4 and 5 write it.
 ///
-/// Nothing that changes numbers is guessed: a key that must be there and is not is an error, and so is one that asks for
-/// what this model does not do. Keys that change nothing here, such as `use_cache` or `bos_token_id`, are passed over.
+/// Nothing that affects results is guessed: a missing required key is an error, and so is one that asks for an
+/// unsupported feature. Keys without effect here, such as `use_cache` or `bos_token_id`, are ignored.
 /// - Source: huggingface/transformers, `models/llama/configuration_llama.py`, `models/qwen2/configuration_qwen2.py` and
 ///   `modeling_rope_utils.py`.
 extension LanguageModelConfiguration: Codable {
@@ -32,7 +32,7 @@ extension LanguageModelConfiguration: Codable {
         case storedTypeOf5 = "dtype"
     }
 
-    /// Keys of other models that share the family's name: each changes numbers, and none is done here.
+    /// Keys of other models in the family: each affects results, and none is supported here.
     private static let refused = [
         "attention_multiplier", "attn_logit_softcapping", "clip_qkv", "embedding_multiplier", "final_logit_softcapping",
         "logit_scale", "logits_scaling", "no_rope_layers", "num_experts", "num_local_experts", "qk_layernorm",
@@ -43,11 +43,11 @@ extension LanguageModelConfiguration: Codable {
 
     /// Reads `config.json`.
     ///
-    /// - Throws: `ModelConfigurationError` naming a key that is missing, out of range or asks for what is not supported, or
-    ///   an error that names a value of a wrong type.
+    /// - Throws: `ModelConfigurationError` naming a key that is missing, out of range or asks for an unsupported
+    ///   feature, or an error that names a value of the wrong type.
     public init(from decoder: any Decoder) throws {
         let values = try decoder.container(keyedBy: Key.self)
-        /// A key whose absence would have to be made up for by a guess.
+        /// A required key, whose value could only be guessed if it were absent.
         func needed<Value: Decodable>(_ key: Key, _ advice: String = "") throws -> Value {
             guard let value = try values.decodeIfPresent(Value.self, forKey: key) else {
                 throw ModelConfigurationError(key: key.rawValue, value: "missing", expected: "a value\(advice)")
@@ -65,7 +65,7 @@ extension LanguageModelConfiguration: Codable {
         heads = try needed(.heads)
         try require("num_attention_heads", heads, in: ModelRange.heads)
         try require("hidden_size", width, in: ModelRange.width)
-        // These two follow from the others by the families' own rule.
+        // By the families' own convention, these two default to values derived from the others.
         keyValueHeads = try values.decodeIfPresent(Int.self, forKey: .keyValueHeads) ?? heads
         headWidth = try values.decodeIfPresent(Int.self, forKey: .headWidth) ?? Self.headWidth(width, heads)
         feedForwardWidth = try needed(.feedForwardWidth)
@@ -102,7 +102,7 @@ extension LanguageModelConfiguration: Codable {
     private static func refuseWindows(_ values: KeyedDecodingContainer<Key>) throws {
         let slides = try values.decodeIfPresent(Bool.self, forKey: .usesSlidingWindow)
         try require("use_sliding_window", slides ?? false, slides != true, "false")
-        // A width that is not used, as Qwen2 writes it, changes nothing.
+        // A window that is not used, as Qwen2 writes it, has no effect.
         if let window = try values.decodeIfPresent(Int.self, forKey: .slidingWindow) {
             try require(
                 "sliding_window",
@@ -116,7 +116,7 @@ extension LanguageModelConfiguration: Codable {
         }
     }
 
-    /// The type that the weights are stored in says each tensor of the file itself; here it is only a name that must be one.
+    /// Each tensor in the file has its own stored type; here it only has to be a known name.
     private static func checkStoredType(_ values: KeyedDecodingContainer<Key>) throws {
         for key in [Key.storedType, .storedTypeOf5] {
             guard let type = try values.decodeIfPresent(String.self, forKey: key) else { continue }
@@ -130,7 +130,7 @@ extension LanguageModelConfiguration: Codable {
         for name in refused {
             let key = AnyKey(stringValue: name)
             guard values.contains(key), try !values.decodeNil(forKey: key) else { continue }
-            // Written out where it is switched off.
+            // Present but disabled.
             if (try? values.decode(Bool.self, forKey: key)) == false { continue }
             throw ModelConfigurationError(key: name, value: "set", expected: "null: this is not supported")
         }
@@ -140,7 +140,7 @@ extension LanguageModelConfiguration: Codable {
 
     /// The base of the rotary positions: `rope_theta` at the top (transformers 4), or in `rope_parameters` (5).
     ///
-    /// Anything but plain positions is refused: other numbers for the same text are worse than an error.
+    /// Anything but plain positions is rejected: wrong results are worse than an error.
     private static func rotaryBase(_ values: KeyedDecodingContainer<Key>) throws -> Float {
         let top = try values.decodeIfPresent(Float.self, forKey: .rotaryBase)
         var bases = top.map { [("rope_theta", $0)] } ?? []
@@ -163,7 +163,7 @@ extension LanguageModelConfiguration: Codable {
         return base
     }
 
-    /// The base in an object of parameters, all of which must leave positions plain; nil when there is no object, or no base.
+    /// The base in an object of parameters, all of which must leave positions plain; nil without object or base.
     private static func plainBase(_ values: KeyedDecodingContainer<Key>, _ key: Key) throws -> Float? {
         guard values.contains(key), try !values.decodeNil(forKey: key) else { return nil }
         let parameters = try values.nestedContainer(keyedBy: AnyKey.self, forKey: key)
@@ -192,7 +192,7 @@ extension LanguageModelConfiguration: Codable {
 
     // MARK: - Writing
 
-    /// Writes `config.json` so that `transformers` 4 reads it and 5 too, which still takes the older keys.
+    /// Writes `config.json` so that both `transformers` 4 and 5, which still accepts the older keys, can read it.
     public func encode(to encoder: any Encoder) throws {
         var values = encoder.container(keyedBy: Key.self)
         try values.encode([family.architecture], forKey: .architectures)
@@ -214,7 +214,7 @@ extension LanguageModelConfiguration: Codable {
     }
 }
 
-/// A key of any name.
+/// A coding key with any name.
 private struct AnyKey: CodingKey {
     let stringValue: String
     var intValue: Int? { nil }

@@ -10,9 +10,9 @@ public struct LanguageModelConfiguration: Sendable, Equatable {
         var architecture: String { self == .llama ? "LlamaForCausalLM" : "Qwen2ForCausalLM" }
     }
 
-    /// The family, which decides about biases.
+    /// The family, which determines the biases.
     public var family = Family.llama
-    /// Tokens of the vocabulary.
+    /// Number of tokens in the vocabulary.
     public var vocabularySize: Int
     /// Width of the hidden states, `D`.
     public var width = 128
@@ -20,19 +20,19 @@ public struct LanguageModelConfiguration: Sendable, Equatable {
     public var layers = 4
     /// Query heads.
     public var heads = 4
-    /// Key and value heads; they divide `heads`.
+    /// Key and value heads; must divide `heads`.
     public var keyValueHeads = 2
     /// Width of one head.
     public var headWidth = 32
-    /// Width inside SwiGLU.
+    /// Inner width of SwiGLU.
     public var feedForwardWidth = 384
     /// Base of the rotary positions.
     public var rotaryBase: Float = 10_000
     /// Epsilon of RMSNorm.
     public var normEpsilon: Float = 1e-5
-    /// The most tokens of a text.
+    /// Maximum number of tokens of a text.
     public var maximumLength = 256
-    /// Whether the head's weights are the token table's.
+    /// Whether the head is tied to the token table.
     public var tiesEmbeddings = true
 
     /// The default shape for a vocabulary of this size.

@@ -1,7 +1,7 @@
 import NeuralNetwork
 import Tensors
 
-/// A product with a weight of shape [out, in], which decays unless it is said, and a bias where there is one.
+/// A linear layer with a weight of shape [out, in], which decays unless stated otherwise, and an optional bias.
 struct Linear: Sendable {
     let weight: Parameter
     let bias: Parameter?
@@ -63,7 +63,7 @@ struct RMSNorm: Sendable {
     }
 }
 
-/// Two products with a GELU between them.
+/// Two linear layers with a GELU between them.
 struct FeedForward: Sendable {
     let up: Linear
     let down: Linear

@@ -4,8 +4,8 @@ import Tensors
 /// Turns an encoded timeline of any length into `K` vectors: the context a language model reads.
 ///
 /// The hidden state of the last event is added to each of the `K` trained latents, then layers of cross-attention to
-/// the events and of feed-forward refine them. That state is all the encoder knows of what comes next, so a language
-/// model finds it in the context from the first step on and need not wait until attention has learnt where to look.
+/// the events and of feed-forward refine them. That state holds all the encoder knows about the next event, so the
+/// language model finds it in the context from the first step on, before attention has learnt where to look.
 ///
 /// Shapes: `Q` prefixes of `B` encoded timelines of `L` positions, `K` latents, `d` width.
 /// - Source: Perceiver, arXiv 2103.03206; as adapter of User-LLM, arXiv 2402.13598.
@@ -16,11 +16,11 @@ public final class Perceiver: Module, Sendable {
         public var latents = 16
         /// Number of layers.
         public var layers = 2
-        /// Attention heads; they divide the width.
+        /// Attention heads; must divide the width.
         public var heads = 2
         /// Width of the events and of the latents, `d`.
         public var width: Int
-        /// Width between the two products of a feed-forward layer.
+        /// Inner width of a feed-forward layer.
         public var feedForwardWidth = 128
 
         /// The default shape for events of this width.
@@ -72,9 +72,9 @@ public final class Perceiver: Module, Sendable {
     ///
     /// | weight | drawn with standard deviation |
     /// |---|---|
-    /// | latents | 0.5: beside the last hidden state, whose numbers are about 1, they must tell the K vectors apart |
-    /// | context of a user without history | 1, as the final norm gives |
-    /// | products | 1 / sqrt(inputs), last ones / sqrt(2 * layers) |
+    /// | latents | 0.5: enough to distinguish the K vectors, added to the last hidden state with values of about 1 |
+    /// | context of a user without history | 1, like the output of the final norm |
+    /// | products | 1 / sqrt(inputs), output projections / sqrt(2 * layers) |
     /// | norms | gain 1, bias 0; all other biases 0 |
     ///
     /// - Throws: `ModelConfigurationError` naming the value that is out of range.
@@ -137,10 +137,10 @@ public final class Perceiver: Module, Sendable {
     /// Reads prefixes of encoded timelines.
     ///
     /// - Parameters:
-    ///   - graph: where the work is recorded.
+    ///   - graph: records the operations.
     ///   - events: hidden states of a causal encoder, shape [B, L, d].
-    ///   - timelines: which timeline each prefix is of, shape [Q].
-    ///   - prefixes: how many of its events each prefix has, shape [Q]; 0 gives the learnt context without history.
+    ///   - timelines: the timeline of each prefix, shape [Q].
+    ///   - prefixes: the number of events in each prefix, shape [Q]; 0 gives the learnt context without history.
     /// - Returns: contexts, shape [Q, K, d].
     public func contexts(
         _ graph: Graph,
@@ -180,14 +180,14 @@ public final class Perceiver: Module, Sendable {
         return graph.reshaped(x, [Q, K, d])
     }
 
-    /// The learnt context of users without events, once for each of `count` questions, shape [count, K, d].
+    /// The learnt context of users without events, repeated for each of `count` questions, shape [count, K, d].
     public func contextsWithoutHistory(_ graph: Graph, count: Int) -> Variable {
         graph.repeated(graph.parameter(noHistory), times: count)
     }
 
-    /// Puts the learnt context without history in place of whole blocks of `x`, shape [Q * K, d].
+    /// Replaces whole blocks of `x`, shape [Q * K, d], with the learnt context without history.
     ///
-    /// A product with 1 and a sum with 0 are exact, so the other blocks keep their bits.
+    /// Multiplying by 1 and adding 0 are exact, so the other blocks keep their bits.
     private func replaced(_ graph: Graph, _ x: Variable, where isEmpty: [Bool]) -> Variable {
         let block = configuration.latents * configuration.width
         let keep = isEmpty.flatMap { [Float](repeating: $0 ? 0 : 1, count: block) }

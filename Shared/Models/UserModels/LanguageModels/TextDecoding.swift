@@ -2,11 +2,11 @@ import Foundation
 import NeuralNetwork
 import Tensors
 
-/// Texts that begin alike and are continued side by side, all with one user's context.
+/// Texts with a common prefix that are continued in parallel, all with one user's context.
 ///
 /// The prompt is read once. Each step adds one token to each text in a single pass.
 struct TextDecoding {
-    /// How much of the logits of a step is there at once: a large vocabulary times many texts would be gigabytes.
+    /// Maximum size of a step's logits held at once: a large vocabulary times many texts would be gigabytes.
     static let logitsByteCount = 64 << 20
 
     private let graph: Graph
@@ -18,20 +18,20 @@ struct TextDecoding {
     private var cache: KeyValueCache
     /// Hidden states of each text's last token, shape [texts, D].
     private var states: Variable
-    /// How many tokens each text has beyond the prompt.
+    /// Number of tokens each text has beyond the prompt.
     private(set) var stepCount = 0
 
     /// Reads a prompt.
     ///
     /// - Parameters:
-    ///   - graph: not recording; not reset while this decoding lasts.
+    ///   - graph: not recording; must not be reset during this decoding.
     ///   - languageModel: continues the text.
     ///   - adapter: reads the context.
     ///   - context: shape [1, K, d].
     ///   - prompt: at least one token.
-    ///   - timer: looks at the time before each block of the language model.
-    ///   - logitsByteCount: how much of the logits of a step is there at once.
-    /// - Throws: `DecodingStop` when it ends before the prompt is read.
+    ///   - timer: checks the time before each block of the language model.
+    ///   - logitsByteCount: maximum size of a step's logits held at once.
+    /// - Throws: `DecodingStop` when stopped before the prompt is read.
     init(
         _ graph: Graph,
         languageModel: LanguageModel,
@@ -60,9 +60,9 @@ struct TextDecoding {
     /// Continues texts.
     ///
     /// - Parameters:
-    ///   - texts: which text so far each new one goes on from; one may be continued in several ways.
+    ///   - texts: the existing text that each new one continues; one may be continued in several ways.
     ///   - tokens: the next token of each new text.
-    /// - Throws: `DecodingStop` when it ends before that; nothing more may be asked of it then.
+    /// - Throws: `DecodingStop` when stopped before that; this decoding must not be used afterwards.
     mutating func advance(_ texts: [Int], tokens: [Int32]) throws(DecodingStop) {
         cache = cache.selecting(texts)
         context.blocks = [Int32](repeating: 0, count: texts.count)
@@ -76,7 +76,7 @@ struct TextDecoding {
         stepCount += 1
     }
 
-    /// Natural logarithms of the probabilities of each text's next token among those allowed for it, in their order.
+    /// Natural logarithms of the probabilities of each text's next token among its allowed tokens, in their order.
     func logProbabilities(_ allowed: [[Int32]]) -> [[Float]] {
         let vocabulary = languageModel.configuration.vocabularySize
         let groupCount = max(1, logitsByteCount / (MemoryLayout<Float>.stride * vocabulary))
@@ -115,17 +115,17 @@ extension TextDecoding {
         let score: Float
     }
 
-    /// Finds the likeliest answers of a tree.
+    /// Finds the most likely answers of a tree by beam search.
     ///
-    /// A text that has one way on is done at once: the rest of it has probability 1. Of the others the best `width` go
-    /// on, less those that can no longer be among the best `width`, as a score only falls. With a width of at least
-    /// the number of answers the result is the exact ranking.
+    /// A text with only one possible completion is finished at once: the rest of it has probability 1. Of the others,
+    /// the best `width` continue, except those that can no longer be among the best `width`, since scores only
+    /// decrease. With a width of at least the number of answers, the result is the exact ranking.
     ///
     /// - Parameters:
     ///   - tree: the answers; at least one.
-    ///   - width: how many texts are continued side by side, and how many answers are given at most.
-    /// - Returns: answers, likeliest first.
-    /// - Throws: `DecodingStop` when it ends before that.
+    ///   - width: the beam width, and the maximum number of answers.
+    /// - Returns: answers, most likely first.
+    /// - Throws: `DecodingStop` when stopped before that.
     mutating func search(_ tree: RestrictedTree, width: Int) throws(DecodingStop) -> [RankedLeaf] {
         var done: [RankedLeaf] = []
         var nodes: [(node: PrefixTree.Node, score: Float)] = [(PrefixTree.root, 0)]
@@ -139,7 +139,7 @@ extension TextDecoding {
                 }
             }
             beams.sort { ($0.score, $1.node) > ($1.score, $0.node) }
-            // What is below the best 2 * width could not come back into the best: see the bound below.
+            // Anything below the best 2 * width could not get back into the best: see the bound below.
             var open: [Beam] = []
             for beam in beams where open.count < width {
                 if done.count >= width, beam.score <= done[width - 1].score { break }
@@ -156,16 +156,16 @@ extension TextDecoding {
         }
     }
 
-    /// Writes freely, token by token.
+    /// Generates free text, token by token.
     ///
     /// - Parameters:
-    ///   - count: the most tokens.
+    ///   - count: maximum number of tokens.
     ///   - end: the token that ends the text.
-    ///   - forbidden: tokens that are not written.
-    ///   - temperature: 0 takes the likeliest token; greater values sample.
-    ///   - generator: source of the draws.
-    ///   - onToken: called with each token but the end.
-    /// - Throws: `DecodingStop` when it ends before that.
+    ///   - forbidden: tokens that must not be generated.
+    ///   - temperature: 0 takes the most likely token; greater values sample.
+    ///   - generator: source of the random draws.
+    ///   - onToken: called with each token except the end token.
+    /// - Throws: `DecodingStop` when stopped before that.
     mutating func write(
         atMost count: Int,
         end: Int32,
@@ -185,7 +185,7 @@ extension TextDecoding {
         }
     }
 
-    /// Draws an index by its logarithmic probability; temperature 0 takes the first of the greatest.
+    /// Samples an index by its log-probability; temperature 0 takes the first maximum.
     static func draw(
         _ logs: [Float],
         temperature: Float,

@@ -2,10 +2,10 @@ import Foundation
 public import NeuralNetwork
 public import Tensors
 
-/// What joins a user encoder and a language model: Perceiver, projection and gated cross-attention.
+/// Connects a user encoder and a language model: Perceiver, projection and gated cross-attention.
 ///
-/// The Perceiver's output, shape [K, d], is a user's context: it travels and is stored. Projection and cross-attention
-/// belong to whoever reads it.
+/// The Perceiver's output, shape [K, d], is a user's context: it is transmitted and stored. Projection and
+/// cross-attention run where the context is read.
 ///
 /// Shapes: `Q` texts, `T` tokens, `K` context rows, `d` encoder width, `D` language-model width.
 /// - Source: User-LLM, arXiv 2402.13598; gates of Flamingo, arXiv 2204.14198.
@@ -18,14 +18,14 @@ public final class UserAdapter: Module, Sendable {
         public var languageModelWidth: Int
         /// Blocks of the language model.
         public var languageModelLayers: Int
-        /// Cross-attention stands before every n-th block, the first included.
+        /// Cross-attention is inserted before every n-th block, including the first.
         public var crossAttentionEvery = 1
-        /// Heads of the cross-attention; they divide `languageModelWidth`.
+        /// Heads of the cross-attention; must divide `languageModelWidth`.
         public var crossAttentionHeads = 4
-        /// How far the gates are open before training, tanh(a), from 0 to below 1.
+        /// Initial opening of the gates, tanh(a), from 0 to below 1.
         ///
-        /// 0 leaves a finished language model unharmed (strategies `enc` and `proj`). Where the language model learns
-        /// along, start open: a gate at 0 hardly opens by itself.
+        /// 0 leaves a trained language model unchanged (strategies `enc` and `proj`). If the language model is trained
+        /// too, start open: a gate at 0 hardly opens by itself.
         public var gateOpening: Float = 0
         /// Factor on the learning rate of the gates.
         public var gateLearningRateScale: Float = 10
@@ -58,7 +58,7 @@ public final class UserAdapter: Module, Sendable {
         }
     }
 
-    /// Text attends to the context; a gate decides how much of it is added.
+    /// The text attends to the context; a gate scales what is added.
     struct CrossAttention: Sendable {
         let norm: RMSNorm
         let query: Linear, key: Linear, value: Linear, output: Linear
@@ -73,7 +73,7 @@ public final class UserAdapter: Module, Sendable {
     public struct PreparedContext {
         /// Per cross-attention layer, each of shape [contexts, K, D].
         let layers: [(key: Variable, value: Variable)]
-        /// Which context each text reads; nil is its own.
+        /// The context that each text reads; nil when each has its own.
         var blocks: [Int32]?
     }
 
@@ -90,7 +90,7 @@ public final class UserAdapter: Module, Sendable {
         perceiver.parameters + projection.parameters + layers.flatMap(\.parameters)
     }
 
-    /// The gates, which have a learning rate of their own.
+    /// The gates, which have their own learning rate.
     public var gates: [Parameter] { layers.map(\.gate) }
 
     /// Makes an adapter with random weights.
@@ -100,7 +100,7 @@ public final class UserAdapter: Module, Sendable {
     /// | projection, query, key, value | 1 / sqrt(inputs) |
     /// | output of cross-attention | 1 / sqrt(D) |
     /// | norms | gain 1; biases 0 |
-    /// | gates | atanh(`gateOpening`), not drawn |
+    /// | gates | atanh(`gateOpening`), not random |
     ///
     /// - Throws: `ModelConfigurationError` naming the value that is out of range.
     public convenience init(
@@ -112,10 +112,10 @@ public final class UserAdapter: Module, Sendable {
         try self.init(configuration: configuration, weights: &drawn)
     }
 
-    /// Makes an adapter of the weights in a file, whose names and shapes are held against the configuration first.
+    /// Makes an adapter from the weights in a file, whose names and shapes are checked against the configuration first.
     ///
-    /// - Throws: `ModelConfigurationError` naming the value that is out of range, or `SafeTensorsError` naming the weight
-    ///   that is missing, too many, of another shape or not finite.
+    /// - Throws: `ModelConfigurationError` naming the value that is out of range, or `SafeTensorsError` naming the
+    ///   weight that is missing, unexpected, of another shape or not finite.
     public convenience init(configuration: Configuration, weights file: SafeTensors) throws {
         var stored = try StoredWeights(file) { (declared) throws(ModelConfigurationError) in
             _ = try Self(configuration: configuration, weights: &declared)
@@ -156,10 +156,10 @@ public final class UserAdapter: Module, Sendable {
     /// Projects contexts and computes the keys and values of every cross-attention layer.
     ///
     /// - Parameters:
-    ///   - graph: where the work is recorded.
-    ///   - contexts: what the Perceiver gave, shape [C, K, d].
-    ///   - blocks: which context each text reads; nil is its own.
-    /// - Returns: keys and values; of the same graph, so not to be used after its `reset()`.
+    ///   - graph: records the operations.
+    ///   - contexts: the Perceiver's output, shape [C, K, d].
+    ///   - blocks: the context that each text reads; nil when each has its own.
+    /// - Returns: keys and values; they belong to the graph, so they must not be used after its `reset()`.
     public func prepare(_ graph: Graph, contexts: Variable, blocks: [Int32]? = nil) -> PreparedContext {
         let projected = projection(graph, contexts)
         return PreparedContext(
@@ -171,11 +171,11 @@ public final class UserAdapter: Module, Sendable {
     /// Cross-attention before a block of the language model: `x + tanh(gate) * CrossAttention(norm(x), context)`.
     ///
     /// - Parameters:
-    ///   - graph: where the work is recorded.
-    ///   - block: the block's index; where no layer stands before it, `x` is given back.
+    ///   - graph: records the operations.
+    ///   - block: the block's index; if no layer comes before it, `x` is returned.
     ///   - x: hidden states of the text, shape [Q, T, D].
     ///   - context: keys and values.
-    /// - Returns: shape [Q, T, D]. Equals `x` bit by bit while the gate is 0.
+    /// - Returns: shape [Q, T, D]. Bit-identical to `x` while the gate is 0.
     public func beforeBlock(_ graph: Graph, _ block: Int, _ x: Variable, _ context: PreparedContext) -> Variable {
         guard block % configuration.crossAttentionEvery == 0 else { return x }
         let index = block / configuration.crossAttentionEvery

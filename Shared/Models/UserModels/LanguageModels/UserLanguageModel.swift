@@ -11,14 +11,14 @@ public import Tensors
 public final class UserLanguageModel: Module, Sendable {
     /// The shapes of all parts, for checkpoints.
     public struct Configuration: Codable, Sendable, Equatable {
-        /// The encoder's.
+        /// The encoder's configuration.
         public var encoder: AutoregressiveEncoder.Configuration
-        /// The adapter's.
+        /// The adapter's configuration.
         public var adapter: UserAdapter.Configuration
-        /// The language model's.
+        /// The language model's configuration.
         public var languageModel: LanguageModelConfiguration
 
-        /// Joins the shapes of three parts.
+        /// Combines the configurations of three parts.
         public init(
             encoder: AutoregressiveEncoder.Configuration,
             adapter: UserAdapter.Configuration,
@@ -29,7 +29,7 @@ public final class UserLanguageModel: Module, Sendable {
             self.languageModel = languageModel
         }
 
-        /// Throws when the adapter is made for parts of another shape.
+        /// Throws when the adapter was made for parts of another shape.
         func requireFit() throws(ModelConfigurationError) {
             try require(
                 "adapter.perceiver.width",
@@ -52,7 +52,7 @@ public final class UserLanguageModel: Module, Sendable {
         }
     }
 
-    /// Which parts a training changes.
+    /// Which parts are trained.
     public enum Strategy: String, Codable, Sendable, CaseIterable {
         /// Everything.
         case full
@@ -62,34 +62,34 @@ public final class UserLanguageModel: Module, Sendable {
         case proj
     }
 
-    /// Weights of the parts of the loss.
+    /// Weights of the terms of the loss.
     public struct LossWeights: Codable, Sendable, Equatable {
-        /// Of questions whose answer is chosen from titles, categories or both; per question.
+        /// Questions whose answer is chosen from titles, categories or both; per question.
         public var knownAnswers: Float = 1
-        /// Of plain language modelling over the whole vocabulary; per token.
+        /// Plain language modelling over the whole vocabulary; per token.
         public var vocabulary: Float = 0.2
-        /// Of the encoder's own next-event loss, per event; 0 leaves it out.
+        /// The encoder's own next-event loss; per event; 0 disables it.
         public var nextEvent: Float = 0
-        /// Share of the encoder's own expectation in the target of questions that ask for the next item, 0 to 1.
+        /// Share of the encoder's own predictions in the target of questions that ask for the next item, 0 to 1.
         ///
-        /// Worth it once the encoder is trained; keep `nextEvent` above 0 then, or the encoder frozen, so that it goes
-        /// on to know what it teaches. The encoder learns nothing from being followed.
+        /// Useful once the encoder is trained; then keep `nextEvent` above 0 or freeze the encoder, so that it does not
+        /// forget what it teaches. The encoder gets no gradient from its role as a teacher.
         public var encoderGuidance: Float = 0
 
         /// The defaults.
         public init() {}
     }
 
-    /// What the sums over a step's shards are divided by.
+    /// The divisors of the sums over a step's shards.
     public struct Counts: Sendable, Equatable {
         /// Questions whose answer is chosen from a tree.
         public var knownAnswers = 0
-        /// Learnt tokens of the other questions.
+        /// Target tokens of the other questions.
         public var vocabularyTokens = 0
         /// Events with a next event.
         public var nextEvents = 0
 
-        /// Counts what all shards of a step have.
+        /// Counts over all shards of a step.
         public init(_ batches: [UserQuestionBatch]) {
             for batch in batches {
                 nextEvents += batch.timelines.targetCount
@@ -104,11 +104,11 @@ public final class UserLanguageModel: Module, Sendable {
         }
     }
 
-    /// The loss of a shard and what it is made of.
+    /// The loss of a shard and its terms.
     public struct Loss {
-        /// The weighted sum that is learnt from.
+        /// The weighted sum to minimize.
         public let total: Variable
-        /// Each part before its weight, over the step's counts: `title`, `category`, `known`, `vocabulary`,
+        /// Each term before weighting, divided by the step's counts: `title`, `category`, `known`, `vocabulary`,
         /// `next-event`.
         public let parts: [(name: String, value: Variable)]
     }
@@ -125,12 +125,12 @@ public final class UserLanguageModel: Module, Sendable {
 
     /// Reads timelines.
     public let encoder: AutoregressiveEncoder
-    /// Turns encoded timelines into what the language model reads.
+    /// Turns encoded timelines into the language model's input.
     public let adapter: UserAdapter
-    /// Answers.
+    /// Generates the answers.
     public let languageModel: LanguageModel
 
-    /// Every weight: those of the encoder, the adapter and the language model; no name occurs twice.
+    /// Every weight of the encoder, the adapter and the language model; names are unique.
     public var parameters: [Parameter] { encoder.parameters + adapter.parameters + languageModel.parameters }
 
     /// The shapes of all parts.
@@ -142,7 +142,7 @@ public final class UserLanguageModel: Module, Sendable {
         )
     }
 
-    /// Makes all parts with random weights, as each part's init says.
+    /// Makes all parts with random weights; see the initializer of each part.
     ///
     /// - Throws: `ModelConfigurationError` naming the value that is out of range or does not fit the other parts.
     public convenience init(
@@ -154,10 +154,10 @@ public final class UserLanguageModel: Module, Sendable {
         try self.init(configuration: configuration, weights: &drawn)
     }
 
-    /// Makes all parts of the weights in a file, whose names and shapes are held against the configuration first.
+    /// Makes all parts from the weights in a file, whose names and shapes are checked against the configuration first.
     ///
-    /// - Throws: `ModelConfigurationError` naming the value that is out of range, or `SafeTensorsError` naming the weight
-    ///   that is missing, too many, of another shape or not finite.
+    /// - Throws: `ModelConfigurationError` naming the value that is out of range, or `SafeTensorsError` naming the
+    ///   weight that is missing, unexpected, of another shape or not finite.
     public convenience init(configuration: Configuration, weights file: SafeTensors) throws {
         var stored = try StoredWeights(file) { (declared) throws(ModelConfigurationError) in
             _ = try Self(configuration: configuration, weights: &declared)
@@ -179,7 +179,7 @@ public final class UserLanguageModel: Module, Sendable {
         )
     }
 
-    /// Joins three parts.
+    /// Combines three parts.
     ///
     /// - Throws: `ModelConfigurationError` when the adapter was made for parts of another shape.
     public init(
@@ -197,7 +197,7 @@ public final class UserLanguageModel: Module, Sendable {
         self.languageModel = languageModel
     }
 
-    /// Freezes what a strategy does not train, and gives the rest in groups for the optimizer.
+    /// Freezes the parts that a strategy does not train, and returns the rest in groups for the optimizer.
     public func prepare(for strategy: Strategy) -> [ParameterGroup] {
         for parameter in encoder.parameters { parameter.isTrainable = strategy != .proj }
         for parameter in adapter.parameters { parameter.isTrainable = true }
@@ -221,9 +221,9 @@ public final class UserLanguageModel: Module, Sendable {
     ///   - graph: the shard's graph.
     ///   - batch: timelines and questions; at least one question.
     ///   - answers: the trees the questions were made with.
-    ///   - weights: of the parts.
-    ///   - counts: of all shards of the step, so that the shards' gradients add up to the mean's.
-    /// - Returns: what is learnt from, and its parts.
+    ///   - weights: weights of the terms.
+    ///   - counts: counts over all shards of the step, so that the shards' gradients add up to the mean's.
+    /// - Returns: the loss to minimize, and its terms.
     public func loss(
         _ graph: Graph,
         _ batch: UserQuestionBatch,
@@ -280,10 +280,9 @@ public final class UserLanguageModel: Module, Sendable {
         return graph.reshaped(hidden, [questions.count * T, languageModel.configuration.width])
     }
 
-    /// What the summed loss changes by when the encoder's expectation takes its share in the targets.
+    /// The change of the summed loss when the encoder's predictions take their share in the targets.
     ///
-    /// Rows of `logits` are the positions of `questions`, one question after the other. Nil when no question asks for
-    /// the next item.
+    /// Rows of `logits` are the positions of `questions`, concatenated. Nil when no question asks for the next item.
     private func guidance(
         _ graph: Graph,
         _ events: Variable,
@@ -323,9 +322,9 @@ public final class UserLanguageModel: Module, Sendable {
         return graph.weightedSum(logits, weights: weights)
     }
 
-    /// The summed loss of the chosen questions' answer tokens, and their logits where a tree chooses.
+    /// The summed loss of the selected questions' answer tokens, and their logits where a tree restricts the choice.
     ///
-    /// Logits exist at these tokens only.
+    /// Logits are computed at these tokens only.
     private func answerLoss(
         _ graph: Graph,
         _ hidden: Variable,

@@ -1,23 +1,23 @@
 import Foundation
 
-/// Files that are written whole or not at all, piece by piece.
+/// Files that are written piece by piece but replaced atomically.
 public enum DurableFile {
-    /// Why a file was not written; the one that was there before is untouched.
+    /// Why a file was not written; the previous one is untouched.
     public struct Failure: Error, CustomStringConvertible {
         /// The file.
         public let path: String
-        /// What was tried, and what the system answered.
+        /// What was attempted, and the system's error.
         public let reason: String
 
         /// The file and the reason in one sentence.
         public var description: String { "cannot write \(path): \(reason)" }
     }
 
-    /// Replaces a file by one that the closure writes beside it, under a temporary name.
+    /// Atomically replaces a file with one that the closure writes next to it under a temporary name.
     ///
     /// - Parameters:
-    ///   - path: of the file; the folder it lies in must exist.
-    ///   - contents: writes the file whose path it gets.
+    ///   - path: the file; its folder must exist.
+    ///   - contents: writes the file at the path it is given.
     /// - Throws: what the closure throws, or `Failure`.
     public static func write(to path: String, contents: (_ temporary: String) throws -> Void) throws {
         let target = URL(filePath: path).standardizedFileURL

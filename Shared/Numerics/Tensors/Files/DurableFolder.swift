@@ -1,28 +1,28 @@
 import Foundation
 
-/// Folders that are written whole or not at all.
+/// Folders that are replaced atomically.
 public enum DurableFolder {
-    /// Why a folder was not written; the one that was there before is untouched.
+    /// Why a folder was not written; the previous one is untouched.
     public struct Failure: Error, CustomStringConvertible {
         /// The folder.
         public let folder: String
-        /// What was tried, and what the system answered.
+        /// What was attempted, and the system's error.
         public let reason: String
 
         /// The folder and the reason in one sentence.
         public var description: String { "cannot write the folder \(folder): \(reason)" }
     }
 
-    /// Replaces a folder by one whose files the closure writes.
+    /// Atomically replaces a folder with one whose files the closure writes.
     ///
-    /// The files are written in a folder beside it with a temporary name, brought to the disk, and then the two names
-    /// change places in one operation of the file system. So a reader, and the next start after a crash at any moment,
-    /// finds either the old folder or the new one. (Where the file system cannot exchange names, the old folder is moved
-    /// to `.<name>.previous` first and stays there if the process dies in between.)
+    /// The files are written to a temporary folder next to it and flushed to disk; then the two names are exchanged in
+    /// one file system operation. So a reader, and the next start after a crash at any moment, finds either the old
+    /// folder or the new one. (Where the file system cannot exchange names, the old folder is first moved to
+    /// `.<name>.previous` and stays there if the process dies in between.)
     ///
     /// - Parameters:
-    ///   - folder: the path to replace or make; folders above it are made.
-    ///   - contents: writes the files into the folder whose path it gets.
+    ///   - folder: the path to replace or create; missing parent folders are created.
+    ///   - contents: writes the files into the folder it is given.
     /// - Throws: what the closure throws, or `Failure`.
     public static func write(to folder: String, contents: (_ temporary: String) throws -> Void) throws {
         let target = URL(filePath: folder).standardizedFileURL
@@ -47,7 +47,7 @@ public enum DurableFolder {
         guard FileManager.default.fileExists(atPath: folder) else {
             return try check(rename(temporary, folder), "renaming \(temporary)", folder)
         }
-        // After an exchange the old folder has the temporary name, and is removed with it.
+        // After an exchange the old folder has the temporary name and is removed with it.
         if exchange(temporary, folder) { return }
         try? FileManager.default.removeItem(atPath: previous)
         try check(rename(folder, previous), "moving the old folder to \(previous)", folder)
@@ -55,10 +55,10 @@ public enum DurableFolder {
         try? FileManager.default.removeItem(atPath: previous)
     }
 
-    /// Lets two paths change places; false where the system or file system cannot.
+    /// Exchanges two paths; false where the system or file system cannot.
     private static func exchange(_ first: String, _ second: String) -> Bool {
         #if os(Linux)
-            // Glibc declares renameat2 only for GNU sources, which Swift's module of it is not: ask the loader.
+            // Glibc declares renameat2 only for GNU sources, which Swift's module of it is not: look it up at run time.
             guard let address = dlsym(nil, "renameat2") else { return false }
             typealias RenameAt2 =
                 @convention(c) (

@@ -1,6 +1,6 @@
 public import Foundation
 
-/// Reads files, and nothing else: a pipe, a device or a folder in a file's place is refused instead of waited for.
+/// Reads regular files only: a pipe, a device or a folder at the path is rejected instead of blocking.
 public enum FileBytes {
     /// Why a file cannot be read.
     public struct Failure: Error, Equatable, CustomStringConvertible {
@@ -8,14 +8,14 @@ public enum FileBytes {
         public let path: String
         /// What is wrong with it, and what to do.
         public let reason: String
-        /// Whether there is nothing at the path.
+        /// Whether nothing exists at the path.
         public let isMissing: Bool
 
         /// The file and the reason in one sentence.
         public var description: String { "\(path): \(reason)" }
     }
 
-    /// The bytes of a file, mapped into memory: they take none until they are read.
+    /// The bytes of a memory-mapped file: they take no memory until they are read.
     ///
     /// - Throws: `Failure`.
     public static func mapped(_ path: String) throws(Failure) -> Data {
@@ -23,11 +23,11 @@ public enum FileBytes {
         return try contents(path, .alwaysMapped)
     }
 
-    /// The bytes of a file that is read as a whole.
+    /// The full contents of a file.
     ///
     /// - Parameters:
     ///   - path: the file.
-    ///   - limit: the most bytes that such a file has; a larger one is refused unread.
+    ///   - limit: the maximum size of such a file in bytes; a larger one is rejected without being read.
     /// - Returns: all bytes of the file.
     /// - Throws: `Failure`.
     public static func contents(_ path: String, atMost limit: Int) throws(Failure) -> Data {

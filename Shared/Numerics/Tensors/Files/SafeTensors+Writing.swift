@@ -1,5 +1,5 @@
 extension SafeTensors {
-    /// Writes tensors as F32, in the given order, and waits until they are on the disk.
+    /// Writes tensors as F32, in the given order, and syncs them to disk.
     ///
     /// Equal tensors give equal bytes. Not atomic by itself: see `DurableFolder`.
     ///

@@ -17,12 +17,12 @@ public struct NamedTensor: Sendable {
 
 /// A file of named tensors in Hugging Face's safetensors format, opened for reading.
 ///
-/// The file is: the header's length as 8 bytes, little-endian; the header, a JSON object of type, shape and place of
-/// each tensor; the tensors' bytes without gaps. F32, F16 and BF16 are read, all to Float32.
+/// The file is: the header's length as 8 bytes, little-endian; the header, a JSON object with type, shape and offset of
+/// each tensor; the tensors' bytes without gaps. F32, F16 and BF16 are read, all as Float32.
 ///
 /// - Source: huggingface/safetensors, README, "Format".
 public struct SafeTensors: Sendable {
-    /// Where a tensor lies and what it is.
+    /// Where a tensor is stored, and its type and shape.
     struct Entry: Sendable {
         let type: String
         let shape: [Int]
@@ -31,12 +31,12 @@ public struct SafeTensors: Sendable {
 
     /// The path it was opened with.
     public let path: String
-    /// What the writer noted besides the tensors.
+    /// The metadata stored with the tensors.
     public let metadata: [String: String]
     private let entries: [[UInt8]: Entry]
     private let content: Data
 
-    /// Opens a file and checks its header: every type, shape and place, and that the file is whole.
+    /// Opens a file and validates its header: every type, shape and offset, and that the file is complete.
     ///
     /// - Throws: `SafeTensorsError.unreadable` or `.malformed`.
     public init(path: String) throws(SafeTensorsError) {
@@ -67,7 +67,7 @@ public struct SafeTensors: Sendable {
         return tensor
     }
 
-    /// Reads a tensor that a model works with: one whose values are all finite.
+    /// Reads a tensor and checks that all its values are finite, as a model needs.
     ///
     /// - Throws: `SafeTensorsError.missing`, `.unsupportedType` or `.notFinite`.
     public func weight(_ name: String) throws(SafeTensorsError) -> Tensor {
@@ -76,13 +76,13 @@ public struct SafeTensors: Sendable {
         return tensor
     }
 
-    /// Holds the header against the tensors that a model has, without reading a value.
+    /// Checks the header against the tensors that a model expects, without reading a value.
     ///
     /// - Parameters:
     ///   - expected: each tensor's name and shape.
-    ///   - allowOthers: whether the file may hold tensors that are not expected.
-    /// - Throws: `SafeTensorsError` that names the first tensor that is missing, of another shape or of a type that is
-    ///   not read, or the tensors that are too many.
+    ///   - allowOthers: whether the file may hold further tensors.
+    /// - Throws: `SafeTensorsError` naming the first tensor that is missing or has another shape or an unsupported
+    ///   type, or the unexpected tensors.
     public func check(
         _ expected: [(name: String, shape: [Int])],
         allowOthers: Bool = false
@@ -103,13 +103,13 @@ public struct SafeTensors: Sendable {
         }
     }
 
-    /// Reads tensors into those given, after checking all names, shapes and types: none is touched when one differs.
+    /// Loads the given tensors after checking all names, shapes and types: on a mismatch none is changed.
     ///
     /// - Parameters:
     ///   - tensors: the tensors to fill.
-    ///   - allowOthers: whether the file may hold tensors that were not asked for.
-    /// - Throws: `SafeTensorsError` that names the first tensor that differs; or `.notFinite`, and then the tensors
-    ///   before it have been read.
+    ///   - allowOthers: whether the file may hold further tensors.
+    /// - Throws: `SafeTensorsError` naming the first tensor that differs; or `.notFinite`, in which case the tensors
+    ///   before it have already been read.
     public func load(into tensors: [NamedTensor], allowOthers: Bool = false) throws(SafeTensorsError) {
         try check(tensors.map { ($0.name, $0.tensor.shape) }, allowOthers: allowOthers)
         for named in tensors {
@@ -134,7 +134,7 @@ public struct SafeTensors: Sendable {
         }
         content.withUnsafeBytes { bytes in
             guard tensor.count > 0, let start = bytes.baseAddress?.advanced(by: entry.range.lowerBound) else { return }
-            // The format does not align a tensor to more than its value's size, nor that: copy by bytes.
+            // The format does not guarantee alignment, not even to the size of a value, so copy the bytes.
             if entry.type == "F32" {
                 memcpy(tensor.base, start, entry.range.count)
                 return

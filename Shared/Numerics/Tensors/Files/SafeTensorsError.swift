@@ -4,15 +4,15 @@ public enum SafeTensorsError: Error, Equatable, CustomStringConvertible {
     case unreadable(path: String, reason: String)
     /// The file cannot be written.
     case unwritable(path: String, reason: String)
-    /// The content is not what the format asks for.
+    /// The content does not follow the format.
     case malformed(path: String, reason: String)
-    /// A tensor is stored in a type that is not read.
+    /// A tensor is stored in an unsupported type.
     case unsupportedType(path: String, name: String, type: String)
     /// The model needs a tensor that the file does not have.
     case missing(path: String, name: String)
     /// The file has tensors that the model does not know.
     case unexpected(path: String, names: [String])
-    /// A tensor's shape is not the model's.
+    /// A tensor's shape differs from the model's.
     case shape(path: String, name: String, found: [Int], expected: [Int])
     /// A value of a tensor is infinite or not a number; the index counts the values row by row.
     case notFinite(path: String, name: String, index: Int, value: Float)

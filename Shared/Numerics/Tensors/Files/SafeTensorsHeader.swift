@@ -3,9 +3,9 @@ import JSON
 
 /// The checked header of a safetensors file.
 struct SafeTensorsHeader {
-    /// The types of values that are read.
+    /// The supported types of values.
     static let readableTypes: Set<String> = ["F32", "F16", "BF16"]
-    /// A longer header is refused, as the format's own reader does: it is a damaged length.
+    /// A longer header is rejected, as in the format's own reader: it means a damaged length.
     static let longest: UInt64 = 100_000_000
     private static let byteCounts = [
         "BOOL": 1, "U8": 1, "I8": 1, "F8_E4M3": 1, "F8_E5M2": 1, "I16": 2, "U16": 2, "F16": 2, "BF16": 2, "I32": 4,
@@ -92,7 +92,7 @@ struct SafeTensorsHeader {
         return description
     }
 
-    /// Texts by name; of a name that is given twice the last counts, as nothing depends on them.
+    /// Strings by name; for a repeated name the last one wins, as nothing depends on them.
     private static func notes(_ scanner: inout JSONScanner) throws(JSONError) -> [String: String] {
         var notes: [String: String] = [:]
         try scanner.beginObject()
@@ -134,7 +134,7 @@ struct SafeTensorsHeader {
         )
     }
 
-    /// The tensors follow one another without gap or overlap, to the end of the file.
+    /// Checks that the tensors are contiguous, without gap or overlap, up to the end of the file.
     private static func checkPlaces(
         _ entries: [[UInt8]: SafeTensors.Entry],
         from start: Int,

@@ -1,23 +1,23 @@
 import Foundation
 
-/// Writes a safetensors file piece by piece, so that tensors larger than the memory can be written.
+/// Writes a safetensors file in pieces, so that tensors larger than memory can be written.
 ///
-/// Names, types and shapes are declared first, as they stand at the head of the file; then the values are appended in
-/// that order, in pieces of any size. Not atomic by itself: see `DurableFile` and `DurableFolder`.
+/// Names, types and shapes are declared first, because they form the header; then the values are appended in that
+/// order, in pieces of any size. Not atomic by itself: see `DurableFile` and `DurableFolder`.
 ///
 /// - Source: huggingface/safetensors, README, "Format".
 public final class SafeTensorsWriter {
-    /// The types that are written.
+    /// The supported types of values.
     public enum ValueType: String, Sendable {
         /// 32-bit floating point.
         case float32 = "F32"
-        /// 32-bit integers with sign.
+        /// 32-bit signed integers.
         case int32 = "I32"
 
         var byteCount: Int { 4 }
     }
 
-    /// A tensor to come.
+    /// A tensor that will be appended.
     public struct Declaration: Sendable {
         let name: String
         let type: ValueType
@@ -59,10 +59,10 @@ public final class SafeTensorsWriter {
     /// Starts a file.
     ///
     /// - Parameters:
-    ///   - path: of the file; one that is there is emptied.
-    ///   - tensors: what will be appended, in this order.
-    ///   - metadata: notes besides the tensors.
-    /// - Throws: `SafeTensorsError.unwritable`, also when names and notes are too long for the format.
+    ///   - path: the file; an existing one is truncated.
+    ///   - tensors: the tensors that will be appended, in this order.
+    ///   - metadata: stored with the tensors.
+    /// - Throws: `SafeTensorsError.unwritable`, also when names and metadata are too long for the format.
     public init(
         path: String,
         tensors: [Declaration],
@@ -92,12 +92,12 @@ public final class SafeTensorsWriter {
         }
     }
 
-    /// Appends values of the tensor whose turn it is.
+    /// Appends values to the current tensor.
     ///
     /// - Throws: `SafeTensorsError.unwritable`.
     public func append(_ values: [Float]) throws(SafeTensorsError) { try append(values.withUnsafeBytes { Data($0) }) }
 
-    /// Appends values of the tensor whose turn it is.
+    /// Appends values to the current tensor.
     ///
     /// - Throws: `SafeTensorsError.unwritable`.
     public func append(_ values: [Int32]) throws(SafeTensorsError) { try append(values.withUnsafeBytes { Data($0) }) }
@@ -119,7 +119,7 @@ public final class SafeTensorsWriter {
         }
     }
 
-    /// Ends the file and waits until it is on the disk; all that was declared must have been appended.
+    /// Finishes the file and syncs it to disk; everything that was declared must have been appended.
     ///
     /// - Throws: `SafeTensorsError.unwritable`.
     public func finish() throws(SafeTensorsError) {
@@ -145,7 +145,7 @@ public final class SafeTensorsWriter {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         var json = try encoder.encode(values)
-        // Spaces up to a multiple of 8, so that the values are aligned in a mapped file.
+        // Pad with spaces to a multiple of 8, so that the values are aligned in a mapped file.
         json.append(Data(repeating: UInt8(ascii: " "), count: (8 - json.count % 8) % 8))
         let length = UInt64(json.count)
         return Data((0..<8).map { UInt8(truncatingIfNeeded: length >> (8 * $0)) }) + json

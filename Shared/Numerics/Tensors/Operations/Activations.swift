@@ -2,38 +2,38 @@ import CKernels
 
 /// Functions of single values, and the gradients they pass back.
 public enum Activations {
-    /// Gives GELU in its tanh form.
+    /// Returns GELU in its tanh approximation.
     public static func gelu(_ x: Tensor, pool: BufferPool) -> Tensor {
         let out = pool.tensor(x.shape)
         ul_gelu(out.base, x.base, Int64(x.count))
         return out
     }
 
-    /// Writes or adds the gradient of the input of GELU.
+    /// Writes or adds the gradient with respect to the input of GELU.
     public static func geluBackward(_ x: Tensor, gradient: Tensor, into out: Tensor, accumulate: Bool) {
         ul_gelu_backward(out.base, x.base, gradient.base, Int64(x.count), accumulate ? 1 : 0)
     }
 
-    /// Gives `x * sigmoid(x)`.
+    /// Returns `x * sigmoid(x)`.
     public static func silu(_ x: Tensor, pool: BufferPool) -> Tensor {
         let out = pool.tensor(x.shape)
         ul_silu(out.base, x.base, Int64(x.count))
         return out
     }
 
-    /// Writes or adds the gradient of the input of SiLU.
+    /// Writes or adds the gradient with respect to the input of SiLU.
     public static func siluBackward(_ x: Tensor, gradient: Tensor, into out: Tensor, accumulate: Bool) {
         ul_silu_backward(out.base, x.base, gradient.base, Int64(x.count), accumulate ? 1 : 0)
     }
 
-    /// Gives `silu(gate) * up`.
+    /// Returns `silu(gate) * up`.
     public static func swiGLU(gate: Tensor, up: Tensor, pool: BufferPool) -> Tensor {
         let out = pool.tensor(gate.shape)
         ul_swiglu(out.base, gate.base, up.base, Int64(gate.count))
         return out
     }
 
-    /// Gives the gradients of both inputs of SwiGLU.
+    /// Returns the gradients of both inputs of SwiGLU.
     public static func swiGLUBackward(
         gate: Tensor,
         up: Tensor,
@@ -45,14 +45,14 @@ public enum Activations {
         return (dGate, dUp)
     }
 
-    /// Writes or adds x with each value dropped with the given probability and the others scaled up.
+    /// Writes or adds x with each value zeroed with the given probability and the others scaled up.
     ///
     /// The mask is a function of `key` alone, so that the backward pass is the same call on the gradient.
     public static func dropout(_ x: Tensor, probability: Float, key: UInt64, into out: Tensor, accumulate: Bool) {
         ul_dropout(out.base, x.base, Int64(x.count), probability, key, accumulate ? 1 : 0)
     }
 
-    /// Gives `e^x`, within 2e-7 relative for |x| below 87.
+    /// Returns `e^x`, within 2e-7 relative for |x| below 87.
     public static func exponential(_ x: Tensor, pool: BufferPool) -> Tensor {
         let out = pool.tensor(x.shape)
         ul_exp(out.base, x.base, Int64(x.count))

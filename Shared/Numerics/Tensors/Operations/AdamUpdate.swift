@@ -1,6 +1,6 @@
 import CKernels
 
-/// What a step of AdamW does to each weight: moments, bias correction, decoupled decay and update, in one pass.
+/// The AdamW update of each weight: moments, bias correction, decoupled decay and update, in one pass.
 public struct AdamUpdate: Sendable {
     private let beta1: Float
     private let beta2: Float
@@ -12,10 +12,10 @@ public struct AdamUpdate: Sendable {
     /// Makes the update of one step.
     ///
     /// - Parameters:
-    ///   - beta1: how much of the first moment is kept.
-    ///   - beta2: how much of the second moment is kept.
+    ///   - beta1: decay rate of the first moment.
+    ///   - beta2: decay rate of the second moment.
     ///   - epsilon: added to the root of the second moment.
-    ///   - gradientScale: what each gradient is multiplied by first (clipping).
+    ///   - gradientScale: the factor applied to each gradient first (clipping).
     ///   - correction1: `1 - beta1^t`.
     ///   - correction2: `1 - beta2^t`.
     public init(

@@ -3,7 +3,7 @@ import Foundation
 
 /// Softmax attention of queries over keys and values, one head of one sequence at a time.
 ///
-/// Query head h reads key head `h / (H / Hkv)`. Sequences lie side by side padded to one length, or end to end without
+/// Query head h reads key head `h / (H / Hkv)`. Sequences are either padded to one length or packed end to end without
 /// padding. Under `causal`, query t of Tq sees keys 0 through t + Tk - Tq of Tk:
 /// ```
 ///            keys 0 1 2 3          keys 0 1 2 3
@@ -12,19 +12,19 @@ import Foundation
 /// query 2         x x x
 /// query 3         x x x x
 /// ```
-/// Queries are taken in blocks, so that only a block's scores are held, never [Tq, Tk], and under `causal` the keys that
-/// no query of a block sees cost nothing. The backward pass computes the probabilities again from the kept sums.
+/// Queries are processed in blocks, so that only a block's scores are held, never [Tq, Tk], and under `causal` the keys
+/// that no query of a block sees cost nothing. The backward pass recomputes the probabilities from the saved sums.
 public struct Attention: Sendable {
-    /// Where a sequence's rows lie.
+    /// The rows of a sequence.
     private struct Sequence {
         /// The first row of its queries.
         let queryStart: Int
         let queries: Int
         /// The first row of its keys.
         let keyStart: Int
-        /// The keys that count.
+        /// The number of valid keys.
         let keys: Int
-        /// How many keys there are for the causal mask, those that do not count among them.
+        /// The number of keys for the causal mask, including those that are not valid.
         let span: Int
     }
 
@@ -38,7 +38,7 @@ public struct Attention: Sendable {
     private let greatestQueries: Int
     private let greatestKeys: Int
 
-    /// Queries that are worked on together: a panel of the product, so that the keys end where one ends.
+    /// Queries processed together: a panel of the product, so that the keys end where a panel ends.
     private static let blockRows = PackedMatrix.panelColumns
 
     private init(
@@ -67,9 +67,9 @@ public struct Attention: Sendable {
     ///   - heads: H.
     ///   - keyValueHeads: Hkv, a divisor of H.
     ///   - causal: whether a query sees only keys up to its own position.
-    ///   - keyLengths: keys of each batch row of q that count; the others get no weight. Nil when all do.
+    ///   - keyLengths: valid keys of each batch row of q; the others get no weight. Nil when all are valid.
     ///   - keyBlocks: the block of k and v that each batch row of q reads. Nil when each reads its own.
-    ///   - precision: in which numbers the products read their factors.
+    ///   - precision: the number format of the operands of matrix products.
     public init(
         query: [Int],
         key: [Int],
@@ -118,14 +118,14 @@ public struct Attention: Sendable {
         )
     }
 
-    /// Describes the attention of sequences to themselves that lie end to end: q, k and v are [N, H * dh].
+    /// Describes self-attention over sequences packed end to end: q, k and v are [N, H * dh].
     ///
     /// - Parameters:
     ///   - lengths: rows of each sequence; their sum is N.
     ///   - width: H * dh.
     ///   - heads: H.
     ///   - causal: whether a row sees only rows up to its own.
-    ///   - precision: in which numbers the products read their factors.
+    ///   - precision: the number format of the operands of matrix products.
     public init(lengths: [Int32], width: Int, heads: Int, causal: Bool, precision: Precision = .float32) {
         var sequences: [Sequence] = []
         var start = 0
@@ -148,7 +148,7 @@ public struct Attention: Sendable {
         )
     }
 
-    /// Gives the result, of the shape of q, and the logarithm of each softmax's sum for the backward pass.
+    /// Returns the result, of the shape of q, and the logarithm of each softmax's sum for the backward pass.
     public func forward(q: Tensor, k: Tensor, v: Tensor, pool: BufferPool) -> (output: Tensor, logSums: Tensor) {
         let output = pool.tensor(q.shape)
         let logSums = pool.tensor([heads, queryRows])
@@ -187,7 +187,7 @@ public struct Attention: Sendable {
         return (output, logSums)
     }
 
-    /// Gives the gradients of q, k and v.
+    /// Returns the gradients of q, k and v.
     ///
     /// With p the probabilities and dp = do v^T: dv = p^T do, ds = p (dp - delta) with delta = sum(do * o) of a row,
     /// dq = ds k and dk = ds^T q, both times the scale.
@@ -267,18 +267,18 @@ public struct Attention: Sendable {
         return (dq, dk, dv)
     }
 
-    /// Queries that are worked on together.
+    /// A block of queries processed together.
     private struct Block {
-        /// The row of the first of them.
+        /// The row of its first query.
         let start: Int
         let rows: Int
-        /// The keys that any of them may see.
+        /// The keys that any of its queries may see.
         let keys: Int
-        /// The last key that the first of them sees.
+        /// The last key that its first query sees.
         let offset: Int
     }
 
-    /// The blocks of queries that cover a sequence's.
+    /// The blocks that cover a sequence's queries.
     private func blocks(of sequence: Sequence) -> [Block] {
         stride(from: 0, to: sequence.queries, by: Self.blockRows).map { start in
             let rows = min(Self.blockRows, sequence.queries - start)
@@ -313,7 +313,7 @@ public struct Attention: Sendable {
         return PackedMatrix(view, n: n, k: k, precision: precision, pool: pool)
     }
 
-    /// Adds to the gradient of the keys or values what a block's probabilities or score gradients give them.
+    /// Adds the contribution of a block's probabilities or score gradients to the gradient of the keys or values.
     private func accumulateKeyGradient(
         _ scores: UnsafeMutablePointer<Float>,
         _ rows: MatrixView,

@@ -4,7 +4,7 @@ import CKernels
 public struct CandidateSets: Sendable {
     /// The columns of all rows, one row after another.
     public let columns: [Int32]
-    /// Where each row's columns start; one more entry than rows.
+    /// The start of each row's columns; one more entry than rows.
     public let offsets: [Int32]
 
     /// Makes the sets from one flat list: row r has `columns[offsets[r] ..< offsets[r + 1]]`.
@@ -21,9 +21,9 @@ public struct CandidateSets: Sendable {
     }
 }
 
-/// Cross-entropy: the negative logarithm of the softmax's value at each row's target.
+/// Cross-entropy: the negative log-softmax at each row's target.
 ///
-/// Target -1 leaves a row out.
+/// Rows with target -1 are skipped.
 public enum CrossEntropy {
     /// The loss, and gradients for an upstream gradient of 1 where they were asked for.
     public struct Result {
@@ -39,8 +39,8 @@ public enum CrossEntropy {
 
     /// Computes the loss of hidden states x, [N, d], over a table of [V, d], with its gradients.
     ///
-    /// Works on chunks of rows, so that no [N, V] is ever held, and takes the gradient while a chunk's softmax is in
-    /// cache: the logits are multiplied once. Rows whose target is -1 cost nothing.
+    /// Works on chunks of rows, so that no [N, V] is ever held, and computes the gradient while a chunk's softmax is in
+    /// cache: the logits are computed once. Rows with target -1 cost nothing.
     public static func tied(
         _ x: Tensor,
         weight: Tensor,
@@ -61,7 +61,7 @@ public enum CrossEntropy {
         let size = chunkRows(V)
         let logits = pool.tensor([size, V])
         let (rows, rowGradients) = (pool.tensor([size, d]), pool.tensor([size, d]))
-        // The table is laid out once for the logits and once for the gradient of the hidden states.
+        // The table is packed once for the logits and once for the gradient of the hidden states.
         let columns = MatrixView(weight.base, stride: d, transposed: true)
         let forHidden = PackedMatrix(columns, n: V, k: d, precision: precision, pool: pool)
         let forGradient = dx.map { _ in
@@ -75,7 +75,7 @@ public enum CrossEntropy {
             let chunkWeights = rowWeights.map { weights in chunk.map { weights[$0] } }
             let n = indices.count
             let whole = Int(indices[n - 1]) - Int(indices[0]) == n - 1
-            // Rows that lie together are used where they are.
+            // Contiguous rows are used in place.
             let hidden = whole ? x.base + Int(indices[0]) * d : rows.base
             if !whole { ul_gather_rows(rows.base, x.base, indices, Int64(n), Int64(d)) }
             MatrixProduct.multiply(
@@ -158,10 +158,10 @@ public enum CrossEntropy {
         return Result(loss: loss, input: needsGradient ? work : nil, weight: nil, bias: nil)
     }
 
-    /// Rows per chunk, for some megabytes of logits; a multiple of the products' tiles.
+    /// Rows per chunk, for a few megabytes of logits; a multiple of the products' tiles.
     ///
-    /// With fewer rows the gradient of the table is read and written too often, with more the logits fall out of the
-    /// cache.
+    /// With fewer rows, the gradient of the table is read and written too often; with more, the logits no longer fit in
+    /// the cache.
     static func chunkRows(_ V: Int) -> Int { min(max(524_288 / max(V, 1) / 96, 1) * 96, 480) }
 
     private static func check(_ targets: [Int32], rowWeights: [Float]?, rows: Int, columns: Int) {

@@ -2,7 +2,7 @@ import CKernels
 
 /// Sums, products and copies of whole tensors.
 public enum Elementwise {
-    /// Gives `a + b`.
+    /// Returns `a + b`.
     public static func add(_ a: Tensor, _ b: Tensor, pool: BufferPool) -> Tensor {
         let out = pool.tensor(a.shape)
         ul_add(out.base, a.base, b.base, Int64(a.count))
@@ -14,7 +14,7 @@ public enum Elementwise {
         ul_accumulate(out.base, x.base, factor, Int64(x.count))
     }
 
-    /// Gives `factor * x`.
+    /// Returns `factor * x`.
     public static func scale(_ x: Tensor, _ factor: Float, pool: BufferPool) -> Tensor {
         let out = pool.tensor(x.shape)
         ul_scale(out.base, x.base, factor, Int64(x.count), 0)
@@ -31,28 +31,28 @@ public enum Elementwise {
         ul_scale_in_place(x.base, factor, Int64(x.count))
     }
 
-    /// Gives the products of values at the same place.
+    /// Returns the elementwise product.
     public static func multiply(_ a: Tensor, _ b: Tensor, pool: BufferPool) -> Tensor {
         let out = pool.tensor(a.shape)
         ul_multiply(out.base, a.base, b.base, Int64(a.count), 0)
         return out
     }
 
-    /// Writes or adds the products of values at the same place.
+    /// Writes or adds the elementwise product.
     public static func multiply(_ a: Tensor, _ b: Tensor, into out: Tensor, accumulate: Bool) {
         ul_multiply(out.base, a.base, b.base, Int64(a.count), accumulate ? 1 : 0)
     }
 
-    /// Gives `x + factor * y`; a bit-identical copy of x when the factor is 0.
+    /// Returns `x + factor * y`; a bit-identical copy of x when the factor is 0.
     public static func gatedAdd(_ x: Tensor, _ y: Tensor, factor: Float, pool: BufferPool) -> Tensor {
-        // Not by the formula: x + 0 * y is not x where y is infinite or x is -0.
+        // The formula would be wrong: x + 0 * y is not x where y is infinite or x is -0.
         if factor == 0 { return x.copy(pool: pool) }
         let out = pool.tensor(x.shape)
         ul_gated_add(out.base, x.base, y.base, factor, Int64(x.count))
         return out
     }
 
-    /// Gives x, [B * n], plus the n values of `row` for each of the B.
+    /// Returns x, [B * n], plus the n values of `row` for each of the B.
     public static func addRows(_ x: Tensor, _ row: Tensor, pool: BufferPool) -> Tensor {
         let out = pool.tensor(x.shape)
         ul_add_rows(out.base, x.base, row.base, Int64(x.count / max(row.count, 1)), Int64(row.count))
@@ -64,17 +64,17 @@ public enum Elementwise {
         ul_sum_rows(out.base, x.base, Int64(x.count / max(out.count, 1)), Int64(out.count), accumulate ? 1 : 0)
     }
 
-    /// Gives `count` copies of x, one after another.
+    /// Returns `count` copies of x, one after another.
     public static func repeated(_ x: Tensor, count: Int, pool: BufferPool) -> Tensor {
         let out = pool.tensor([count] + x.shape)
         ul_fill_rows(out.base, x.base, Int64(count), Int64(x.count))
         return out
     }
 
-    /// The sum of products of values at the same place.
+    /// The dot product of all values.
     public static func dot(_ a: Tensor, _ b: Tensor) -> Double { ul_dot(a.base, b.base, Int64(a.count)) }
 
-    /// Gives tensors with the same leading dimensions side by side along the last.
+    /// Concatenates tensors with the same leading dimensions along the last dimension.
     public static func concatenate(_ xs: [Tensor], pool: BufferPool) -> Tensor {
         let width = xs.reduce(0) { $0 + $1.width }
         let out = pool.tensor(xs[0].shape.dropLast() + [width])
@@ -94,7 +94,7 @@ public enum Elementwise {
         return out
     }
 
-    /// Gives tensors of the same width one below the other.
+    /// Stacks tensors of the same width by rows.
     public static func stacked(_ xs: [Tensor], pool: BufferPool) -> Tensor {
         let out = pool.tensor([xs.reduce(0) { $0 + $1.rows }, xs[0].width])
         var start = 0
@@ -105,14 +105,14 @@ public enum Elementwise {
         return out
     }
 
-    /// Gives `count` rows of x from row `start` on.
+    /// Returns `count` rows of x from row `start` on.
     public static func rows(of x: Tensor, start: Int, count: Int, pool: BufferPool) -> Tensor {
         let out = pool.tensor([count, x.width])
         out.base.update(from: x.base + start * x.width, count: out.count)
         return out
     }
 
-    /// Gives the columns of x that start at `start`.
+    /// Returns the columns of x that start at `start`.
     public static func columns(of x: Tensor, start: Int, count: Int, pool: BufferPool) -> Tensor {
         let out = pool.tensor(x.shape.dropLast() + [count])
         let (rows, stride) = (Int64(x.rows), Int64(x.width))

@@ -2,7 +2,7 @@ import CKernels
 
 /// Rows of a table by index, alone or as means of bags.
 public enum Gather {
-    /// Gives row `indices[i]` of the table for each i; -1 gives zeros.
+    /// Returns row `indices[i]` of the table for each i; -1 gives zeros.
     public static func rows(of table: Tensor, _ indices: [Int32], width: Int, shape: [Int], pool: BufferPool) -> Tensor
     {
         check(indices, below: table.count / max(width, 1))
@@ -16,7 +16,7 @@ public enum Gather {
         ul_scatter_add_rows(out.base, gradient.base, indices, Int64(indices.count), Int64(width))
     }
 
-    /// Gives the mean of the rows of each bag, `indices[offsets[i] ..< offsets[i + 1]]`; zeros for an empty one.
+    /// Returns the mean of the rows of each bag, `indices[offsets[i] ..< offsets[i + 1]]`; zeros for an empty one.
     public static func bagMeans(of table: Tensor, indices: [Int32], offsets: [Int32], pool: BufferPool) -> Tensor {
         check(indices, below: table.shape[0])
         checkOffsets(offsets, total: indices.count)
@@ -37,7 +37,7 @@ public enum Gather {
         )
     }
 
-    /// Gives the mean over the first `lengths[b]` steps of x, [B, T, d]; zeros for length 0.
+    /// Returns the mean over the first `lengths[b]` steps of x, [B, T, d]; zeros for length 0.
     public static func maskedMean(_ x: Tensor, lengths: [Int32], pool: BufferPool) -> Tensor {
         let (B, T, d) = (x.shape[0], x.shape[1], x.shape[2])
         precondition(lengths.count == B, "\(lengths.count) lengths for \(B) batch rows")
@@ -53,7 +53,7 @@ public enum Gather {
         ul_masked_mean_backward(dx.base, gradient.base, lengths, B, T, d, accumulate ? 1 : 0)
     }
 
-    /// Stops the program when an index is outside its table: the kernels do not look.
+    /// Stops the program when an index is out of range: the kernels do not check.
     static func check(_ indices: [Int32], below count: Int) {
         let bound = Int32(clamping: count)
         var worst: Int32 = -1

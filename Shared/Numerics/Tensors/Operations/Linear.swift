@@ -1,6 +1,6 @@
 /// The affine map of rows: `y = x W^T + b`, with x of [N, in], W of [out, in] and b of [out].
 public enum Linear {
-    /// Gives y, [N, out].
+    /// Returns y, [N, out].
     public static func forward(
         _ x: Tensor,
         weight: Tensor,

@@ -2,7 +2,7 @@ import CKernels
 
 /// Layer normalization of rows: `(x - mean) / sqrt(variance + epsilon) * gain + bias` (arXiv 1607.06450).
 public enum LayerNorm {
-    /// Gives the result, and what the backward pass needs: each row's mean and inverse deviation.
+    /// Returns the result, and what the backward pass needs: each row's mean and inverse standard deviation.
     public static func forward(
         _ x: Tensor,
         gain: Tensor,
@@ -16,7 +16,7 @@ public enum LayerNorm {
         return (y, mean, inverse)
     }
 
-    /// Writes or adds the gradient of x, and adds those of gain and bias; each may be nil when nobody needs it.
+    /// Writes or adds the gradient of x, and adds those of gain and bias; each may be nil when it is not needed.
     public static func backward(
         _ x: Tensor,
         mean: Tensor,
@@ -45,7 +45,7 @@ public enum LayerNorm {
 
 /// Root mean square normalization of rows: `x / sqrt(mean(x^2) + epsilon) * gain` (arXiv 1910.07467).
 public enum RMSNorm {
-    /// Gives the result, and each row's inverse root mean square for the backward pass.
+    /// Returns the result, and each row's inverse root mean square for the backward pass.
     public static func forward(
         _ x: Tensor,
         gain: Tensor,
@@ -57,7 +57,7 @@ public enum RMSNorm {
         return (y, inverse)
     }
 
-    /// Writes or adds the gradient of x, and adds that of gain; each may be nil when nobody needs it.
+    /// Writes or adds the gradient of x, and adds that of gain; each may be nil when it is not needed.
     public static func backward(
         _ x: Tensor,
         inverse: Tensor,

@@ -2,13 +2,13 @@ import CKernels
 
 /// Causal or full self-attention whose weights are `silu(q k^T + bias) / n`, without a softmax.
 ///
-/// A row's weights do not sum to 1, so how often something occurred shows in the result. The bias is learnt: one number
-/// for each distance of key and query, and one for each size of the time between them, per head.
+/// A row's weights do not sum to 1, so the result reflects how often something occurred. The bias is learnt per head:
+/// one number for each distance of key and query, and one for each size of the time between them.
 /// ```
 /// bias[t, s] = positions[h, s - t + P - 1] + times[h, bucket(|time[t] - time[s]|)]
 /// ```
-/// Works on tiles of a few queries of one head, which see only the keys up to their end, so that no [B, H, L, L] is ever
-/// held and little is computed that the mask takes away. The backward pass computes a tile's scores again.
+/// Works on tiles of a few queries of one head, which see only the keys up to their end, so that no [B, H, L, L] is
+/// ever held and little is computed that the mask discards. The backward pass recomputes a tile's scores.
 ///
 /// - Source: HSTU, arXiv 2402.17152.
 public struct PointwiseAttention: Sendable {
@@ -30,7 +30,7 @@ public struct PointwiseAttention: Sendable {
     let causal: Bool
     let precision: Precision
     let times: [Int32]?
-    /// The most events that the position bias knows, `P`.
+    /// The maximum number of events that the position bias covers, `P`.
     let span: Int
     let scale: Float
 
@@ -39,15 +39,16 @@ public struct PointwiseAttention: Sendable {
     /// Describes an attention over tensors of these shapes.
     ///
     /// - Parameters:
-    ///   - packed: [N, 3 * H * dh], timelines end to end: of each row the values, then the queries, then the keys, head by head.
-    ///   - positions: [H, P] under `causal`, else [H, 2 P - 1]; column P - 1 is of a query's own place, P - 2 of the key
-    ///     just before it. P is at least the longest timeline.
+    ///   - packed: [N, 3 * H * dh], timelines end to end: of each row the values, then the queries, then the keys, head
+    ///     by head.
+    ///   - positions: [H, P] under `causal`, else [H, 2 P - 1]; column P - 1 is the query's own position, P - 2 the key
+    ///     just before it. P is at least the length of the longest timeline.
     ///   - heads: H.
-    ///   - causal: whether a query sees only keys up to its own place.
+    ///   - causal: whether a query sees only keys up to its own position.
     ///   - divisor: n; a constant of the model, so that the result does not depend on the padding of a batch.
     ///   - lengths: rows of each timeline; their sum is N.
     ///   - times: in seconds, one per row, [N]; nil without a time bias.
-    ///   - precision: in which numbers the products read their factors.
+    ///   - precision: the number format of the operands of matrix products.
     public init(
         packed: [Int],
         positions: [Int],
@@ -79,7 +80,7 @@ public struct PointwiseAttention: Sendable {
     ///   - packed: values, queries and keys.
     ///   - positions: the position bias.
     ///   - timeBias: [H, buckets] where times were given: two buckets for each doubling of 1 + seconds.
-    ///   - pool: where memory comes from.
+    ///   - pool: provides the memory.
     /// - Returns: the weighted sums of values, [N, H * dh].
     public func forward(_ packed: Tensor, positions: Tensor, timeBias: Tensor?, pool: BufferPool) -> Tensor {
         check(positions: positions, timeBias: timeBias)
@@ -116,10 +117,10 @@ public struct PointwiseAttention: Sendable {
         return output
     }
 
-    /// Gives the gradients of all inputs.
+    /// Returns the gradients of all inputs.
     ///
     /// With a the weights and da = do v^T: dv = a^T do, ds = da * silu'(s) / n, dq = ds k, dk = ds^T q, and a bias's
-    /// gradient is the sum of ds over the places it was added to.
+    /// gradient is the sum of ds over the positions it was added to.
     public func backward(
         _ packed: Tensor,
         positions: Tensor,
@@ -205,7 +206,7 @@ public struct PointwiseAttention: Sendable {
         let first: Int
         let rows: Int
         let keys: Int
-        /// Of the timeline's rows; valid while the tile is worked on.
+        /// Times of the timeline's rows; valid while the tile is processed.
         let times: UnsafePointer<Int32>?
     }
 

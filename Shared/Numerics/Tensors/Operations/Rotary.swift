@@ -1,7 +1,7 @@
 import CKernels
 import Foundation
 
-/// Rotary position embedding in Hugging Face's convention: value j of a head turns with value j + width / 2.
+/// Rotary position embedding in Hugging Face's convention: value j of a head is rotated with value j + width / 2.
 ///
 /// - Source: arXiv 2104.09864.
 public final class RotaryTable {
@@ -11,14 +11,14 @@ public final class RotaryTable {
     private var cosines = Tensor(shape: [0])
     private var sines = Tensor(shape: [0])
 
-    /// Makes a table for heads of the given width; it grows with the positions asked for.
+    /// Makes a table for heads of the given width; it grows with the positions requested.
     public init(width: Int, base: Float) {
         precondition(width % 2 == 0, "rotary positions need an even head width, got \(width)")
         self.width = width
         self.base = base
     }
 
-    /// Writes or adds x, [rows, heads * width], turned by each row's position, or turned back.
+    /// Writes or adds x, [rows, heads * width], rotated by each row's position, or rotated back.
     public func rotate(
         _ x: Tensor,
         positions: [Int32],
@@ -43,7 +43,7 @@ public final class RotaryTable {
         )
     }
 
-    /// Angles are computed in double and rounded once: at position 1,000 a Float32 angle is off in the fourth digit.
+    /// Angles are computed in double and rounded once: at position 1,000 a Float32 angle is wrong in the fourth digit.
     private func grow(to length: Int) {
         let half = width / 2
         var (c, s) = ([Float](), [Float]())

@@ -1,8 +1,8 @@
 import CKernels
 
-/// Negatives that all rows of a batch share.
+/// Negatives shared by all rows of a batch.
 public struct SharedNegatives: Sendable, Equatable {
-    /// What each negative is; a row takes no part in a negative that is its own target.
+    /// The id of each negative; a row excludes negatives that are its own target.
     public let ids: [Int32]
     /// Added to each negative's logit: the logarithm of how many items it stands for.
     public let biases: [Float]
@@ -15,14 +15,14 @@ public struct SharedNegatives: Sendable, Equatable {
     }
 }
 
-/// Cross-entropy of each row's right vector against shared negatives: a softmax over a sample of a large vocabulary.
+/// Cross-entropy of each row's positive vector against shared negatives: a sampled softmax over a large vocabulary.
 ///
 /// ```
 /// loss = log(e^(x . p) + sum over negatives s other than the target of e^(x . n_s + bias_s)) - x . p
 /// ```
 /// With bias_s = -log(M q_s), for M draws of probability q_s each, the sum is an unbiased estimate of the full
-/// softmax's, so that the loss comes to the full cross-entropy as M grows. The target needs no correction, because it
-/// always takes part.
+/// softmax's, so that the loss approaches the full cross-entropy as M grows. The target needs no correction, because it
+/// is always included.
 ///
 /// - Source: importance sampling of the softmax, arXiv 1412.2007.
 public enum SampledCrossEntropy {
@@ -32,7 +32,7 @@ public enum SampledCrossEntropy {
         public let loss: Double
         /// The gradient of the hidden states, [N, d].
         public let input: Tensor?
-        /// The gradient of the right vectors, [N, d].
+        /// The gradient of the positive vectors, [N, d].
         public let positives: Tensor?
         /// The gradient of the negatives' vectors, [M, d].
         public let negatives: Tensor?
@@ -44,11 +44,11 @@ public enum SampledCrossEntropy {
     ///   - x: hidden states, [N, d].
     ///   - positives: the vector of each row's target, [N, d].
     ///   - negatives: the vectors of the negatives, [M, d].
-    ///   - targets: what each row's target is.
-    ///   - shared: what the negatives are, and their biases.
-    ///   - needsGradient: whether the gradients are made.
-    ///   - precision: in which numbers the products read their factors.
-    ///   - pool: where memory comes from.
+    ///   - targets: the id of each row's target.
+    ///   - shared: the ids of the negatives, and their biases.
+    ///   - needsGradient: whether to compute the gradients.
+    ///   - precision: the number format of the operands of matrix products.
+    ///   - pool: provides the memory.
     /// - Returns: the loss, and the gradients where they were asked for.
     public static func compute(
         _ x: Tensor,

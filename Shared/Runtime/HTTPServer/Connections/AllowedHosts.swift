@@ -1,7 +1,8 @@
-/// The names and addresses under which a server may be asked, and the origins of pages that may ask it.
+/// The names and addresses under which a server may be addressed, and the origins of pages that may call it.
 ///
-/// A browser sends what any page tells it to. A page of another site shows by its `Origin` or `Sec-Fetch-Site`; one
-/// whose own name was pointed at this machine (DNS rebinding) by its `Host`. Programs send no `Origin` and are let through.
+/// A browser sends what any page tells it to. A page of another site is recognized by its `Origin` or `Sec-Fetch-Site`;
+/// one whose own name was pointed at this machine (DNS rebinding), by its `Host`. Programs send no `Origin` and are let
+/// through.
 public struct AllowedHosts: Sendable {
     /// In lower case, without brackets.
     private let local: [[UInt8]]
@@ -47,13 +48,13 @@ public struct AllowedHosts: Sendable {
 
     // MARK: - Requests
 
-    /// Looks at what a request says of where it goes and where it comes from.
+    /// Checks the target and origin that a request states.
     ///
     /// - Parameters:
     ///   - host: the value of `Host`; nil when there is none.
     ///   - origin: the value of `Origin`; nil when there is none.
     ///   - fetchSite: the value of `Sec-Fetch-Site`; nil when there is none.
-    ///   - ownAddress: the address that the client connected to; asked for when nothing else allows the host.
+    ///   - ownAddress: the address that the client connected to; evaluated only when nothing else allows the host.
     /// - Returns: nil when the request may be answered.
     func refusal(
         host: UnsafeRawBufferPointer?,
@@ -99,10 +100,10 @@ public struct AllowedHosts: Sendable {
         added.contains { Self.equal(name, $0) }
     }
 
-    /// A page can be made to send any name, but an address only when that is what it asked.
+    /// A page can be made to send any name, but an address only if it actually requested that address.
     private func isOwn(_ name: Slice<UnsafeRawBufferPointer>, _ ownAddress: () -> IPAddress?) -> Bool {
         guard let address = IPAddress(String(decoding: name, as: UTF8.self)) else { return false }
-        // Another way to write an address of the list.
+        // Another notation for an address of the list.
         let listed = (local + added).contains { IPAddress(String(decoding: $0, as: UTF8.self)) == address }
         return listed || (isWildcard && ownAddress() == address)
     }
@@ -127,7 +128,8 @@ public struct AllowedHosts: Sendable {
 
     // MARK: - Bytes
 
-    /// The name before the port, without brackets and without the dot of a full name; nil when it is none.
+    /// The name before the port, without brackets and without the trailing dot of a full name; nil when it is not a
+    /// name.
     private static func name(in place: Slice<UnsafeRawBufferPointer>) -> Slice<UnsafeRawBufferPointer>? {
         var name: Slice<UnsafeRawBufferPointer>
         let rest: Slice<UnsafeRawBufferPointer>

@@ -1,9 +1,9 @@
-/// The connections of a server: whose they are, and which of them wait for nothing but a request.
+/// The connections of a server: which client each belongs to, and which of them are idle between requests.
 ///
-/// When there are too many, of one client or of all, the one that has waited longest for a request makes room for the
-/// newest: who opens thousands and says nothing loses them, and nobody else is kept out. Every step takes the same time
-/// however many connections there are, because the library's thread takes it. Places are used again; a number of their
-/// use in the name tells an old connection from its successor.
+/// When there are too many, of one client or of all, the one that has been idle longest makes room for the newest: a
+/// client that opens thousands and sends nothing loses them, and nobody else is kept out. Every step takes constant
+/// time, because the library's thread executes it. Slots are reused; a use count in the id tells an old connection from
+/// its successor.
 struct ConnectionTable {
     /// Names a connection.
     struct ID: Equatable, Sendable {
@@ -18,20 +18,20 @@ struct ConnectionTable {
             self.use = use
         }
 
-        /// The name that a word stands for.
+        /// The id that a word encodes.
         init(word: UInt64) {
             place = Int(word & 0xFFFF_FFFF)
             use = Int(word >> 32)
         }
     }
 
-    /// What becomes of a new connection.
+    /// The decision about a new connection.
     enum Admission: Equatable {
-        /// It is one of those that are allowed.
+        /// It is accepted.
         case taken
-        /// It is, when the connection of this descriptor ends.
+        /// It is accepted, once the connection of this descriptor ends.
         case takenInsteadOf(descriptor: Int32)
-        /// All others are at work: its request is to be refused.
+        /// All others are busy: its request is to be refused.
         case refused
     }
 
@@ -71,7 +71,7 @@ struct ConnectionTable {
         self.maximumCountPerClient = maximumCountPerClient
     }
 
-    /// What the connections work on.
+    /// The exchanges that the connections work on.
     var exchanges: [HTTPExchange] { entries.compactMap(\.exchange) }
 
     // MARK: - Connections
@@ -88,7 +88,7 @@ struct ConnectionTable {
         entries[place] = Entry(use: entries[place].use, isOpen: true, descriptor: descriptor, client: client)
         count += 1
         clients[client].count += 1
-        // Before the newest is in the queues, so that it never makes room for itself.
+        // Before the newest is in the queues, so that it never evicts itself.
         let admission = makeRoom(for: client)
         entries[place].isRefused = admission == .refused
         append(place)
@@ -120,7 +120,7 @@ struct ConnectionTable {
         guard holds(id) else { return }
         unlink(id.place)
         if !entries[id.place].isDropped { uncount(entries[id.place].client) }
-        // The number of the use must fit into half a word, and is never zero.
+        // The use count must fit into half a word, and is never zero.
         entries[id.place] = Entry(use: id.use == 0x7FFF_FFFF ? 1 : id.use + 1)
         free.append(id.place)
     }
@@ -152,7 +152,7 @@ struct ConnectionTable {
 
     /// Notes that a request is complete and is worked on.
     ///
-    /// - Returns: whether its client has gone meanwhile.
+    /// - Returns: whether its client has gone in the meantime.
     mutating func becomesBusy(_ id: ID) -> Bool {
         guard holds(id) else { return true }
         unlink(id.place)
@@ -168,7 +168,7 @@ struct ConnectionTable {
 
     /// Notes that a client has gone.
     ///
-    /// - Returns: what was worked on for it.
+    /// - Returns: the exchange that was in progress for it.
     mutating func hangUp(_ id: ID) -> HTTPExchange? {
         guard holds(id) else { return nil }
         entries[id.place].isGone = true
@@ -191,9 +191,9 @@ struct ConnectionTable {
     }
 }
 
-/// A queue from which any place can leave; its links lie beside it, one for each place.
+/// A queue from the middle of which any slot can be removed; its links lie beside it, one for each slot.
 struct PlaceQueue {
-    /// The places before and behind one; negative when there are none.
+    /// The slots before and after one; negative when there are none.
     struct Links {
         var older = -1
         var newer = -1

@@ -2,13 +2,14 @@ import CMicrohttpd
 import Concurrency
 import Glibc
 
-/// Hears when a client ends its connection, also while the library does not look at it.
+/// Detects when a client closes its connection, even while the library does not watch it.
 ///
-/// The library takes a suspended connection out of its own epoll set, so a client that goes while its request is worked
-/// on would be noticed only by the write of the answer. Each connection is put into one set of ours when it begins, for
-/// its end alone, which costs a request nothing. The set is itself a descriptor that is listened to, so no thread waits.
+/// The library removes a suspended connection from its own epoll set, so a client that goes while its request is being
+/// handled would be noticed only when the answer is written. Each connection is added to a set of ours when it begins,
+/// for its end alone, which costs a request nothing. The set is itself a descriptor that is listened to, so no thread
+/// waits.
 ///
-/// A client that shuts down only its sending side looks like one that has gone, and is taken for one, as nginx does.
+/// A client that shuts down only its sending side looks like one that has gone, and is treated as such, as in nginx.
 final class HangUpWatch: Sendable {
     private let set: Int32
     private let listener: DescriptorListener
@@ -36,7 +37,7 @@ final class HangUpWatch: Sendable {
     /// Watches a connection until it is closed.
     func add(_ descriptor: Int32, word: UInt64) {
         var event = epoll_event()
-        // Told once: a client that has gone does not come back.
+        // Edge-triggered: a client that has gone does not come back.
         event.events = EPOLLRDHUP.rawValue | EPOLLET.rawValue
         event.data.u64 = word
         epoll_ctl(set, EPOLL_CTL_ADD, descriptor, &event)

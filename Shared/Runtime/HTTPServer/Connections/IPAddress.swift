@@ -3,13 +3,13 @@ import Glibc
 
 /// An address of a machine, of either family.
 ///
-/// An IPv4 address that comes in an IPv6 socket is the IPv4 address, so that it is the same client's on every socket.
+/// An IPv4 address in an IPv6 socket counts as the IPv4 address, so that a client is the same on every socket.
 public struct IPAddress: Hashable, Sendable, CustomStringConvertible {
     private let high: UInt64
     private let low: UInt64
     private let isIPv4: Bool
 
-    /// What stands for a client that has no address.
+    /// The placeholder for a client that has no address.
     public static let none = IPAddress(high: 0, low: 0, isIPv4: true)
 
     private init(high: UInt64, low: UInt64, isIPv4: Bool) {
@@ -58,7 +58,7 @@ public struct IPAddress: Hashable, Sendable, CustomStringConvertible {
         self.init(high: high, low: isMapped ? low & 0xFFFF_FFFF : low, isIPv4: isMapped)
     }
 
-    /// Whose connections are counted together: an IPv4 address, or the /64 that one IPv6 customer has for itself.
+    /// The unit in which connections are counted: an IPv4 address, or the /64 of a single IPv6 customer.
     public var client: IPAddress {
         isIPv4 ? self : IPAddress(high: high, low: high == 0 ? low : 0, isIPv4: false)
     }

@@ -1,7 +1,7 @@
 import CMicrohttpd
 import Glibc
 
-/// What the library tells of a connection, on its own thread.
+/// What the library reports of a connection, on its own thread.
 enum LibraryConnection {
     static func descriptor(of connection: OpaquePointer) -> Int32 {
         userllm_mhd_descriptor(connection)
@@ -33,7 +33,7 @@ enum LibraryConnection {
         }
     }
 
-    /// Writes an answer past the library, which has no memory left to do it; its socket takes a few bytes always.
+    /// Writes an answer bypassing the library, which has no memory left for it; its socket always takes a few bytes.
     static func write(_ refusal: RequestRefusal, to connection: OpaquePointer) {
         let response = refusal.response
         guard case .bytes(let body) = response.body else { return }

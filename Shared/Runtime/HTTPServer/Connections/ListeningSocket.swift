@@ -14,7 +14,7 @@ public struct HTTPServerError: Error, Sendable, CustomStringConvertible {
     }
 }
 
-/// Opens the socket on which a server hears; ours, so that a port that is taken is told as such.
+/// Opens the socket on which a server listens; our own code, so that a port in use is reported as such.
 enum ListeningSocket {
     /// Opens it.
     ///
@@ -55,7 +55,7 @@ enum ListeningSocket {
         var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
         return withUnsafeMutablePointer(to: &storage) { storage in
             storage.withMemoryRebound(to: sockaddr.self, capacity: 1) { _ = getsockname(descriptor, $0, &length) }
-            // The port lies at the same place for both families.
+            // The port has the same offset in both address families.
             return storage.withMemoryRebound(to: sockaddr_in.self, capacity: 1) {
                 Int(UInt16(bigEndian: $0.pointee.sin_port))
             }

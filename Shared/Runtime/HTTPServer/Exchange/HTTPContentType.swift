@@ -1,8 +1,8 @@
-/// What a body is said to be, taken apart.
+/// A body's declared content type, parsed.
 public struct HTTPContentType: Sendable, Equatable {
     /// The type without parameters, in lower case, as in `application/json`.
     public let type: String
-    /// How its text is encoded, in lower case and without quotes; nil when that is not said.
+    /// The charset of its text, in lower case and without quotes; nil when none is declared.
     public let charset: String?
 
     /// Reads a `Content-Type` header.

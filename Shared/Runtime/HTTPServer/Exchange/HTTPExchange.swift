@@ -19,7 +19,8 @@ final class HTTPExchange: @unchecked Sendable {
 
     /// The task that works on a request.
     ///
-    /// `@unchecked`: a task may be cancelled from any thread while it runs, and the reference is taken back before it ends.
+    /// `@unchecked`: a task may be cancelled from any thread while it runs, and the reference is taken back before it
+    /// ends.
     private struct Worker: @unchecked Sendable {
         let task: UnsafeCurrentTask?
     }
@@ -33,16 +34,16 @@ final class HTTPExchange: @unchecked Sendable {
     var hasHead = false
     /// How long the body is, when the head says so.
     var contentLength: Int?
-    /// Whether the client waits to be told whether to send the body.
+    /// Whether the client waits for "100 Continue" before it sends the body.
     var expectsContinue = false
     var body: [UInt8] = []
     var receivedByteCount = 0
     var refusal: RequestRefusal?
-    /// Whose request it is.
+    /// The client that sent the request.
     var client = IPAddress.none
     /// Whether there were too many connections when this one began.
     var isOverLimit = false
-    /// Whether the connection ends behind this request, because only the library saw where its body ended.
+    /// Whether the connection ends after this request, because only the library saw where its body ended.
     var closesConnection = false
     private let phase = Mutex(Phase.receiving)
     private let worker = Mutex<Worker?>(nil)
@@ -63,11 +64,11 @@ final class HTTPExchange: @unchecked Sendable {
         }
     }
 
-    /// Runs the work on the request, to be cancelled when its client goes; leaves it out when it has gone already.
+    /// Runs the work on the request, to be cancelled when its client goes; skips it when the client has already gone.
     func work(_ body: () async -> Void) async {
         await withUnsafeCurrentTask { task in
             worker.withLock { $0 = Worker(task: task) }
-            // Behind this line a hang-up finds the task, before it nothing had begun.
+            // After this line a hang-up finds the task; before it, nothing had begun.
             if !isAbandoned { await body() }
             worker.withLock { $0 = nil }
         }
@@ -84,7 +85,7 @@ final class HTTPExchange: @unchecked Sendable {
 
     /// Gives the response; the first one counts.
     ///
-    /// - Returns: who takes the pieces of a streamed body; nil when there is none, or the request is over.
+    /// - Returns: the writer for a streamed body; nil when there is none, or the request is over.
     @discardableResult
     func respond(_ response: HTTPResponse) -> HTTPStreamWriter? {
         phase.withLock { phase in
@@ -106,14 +107,14 @@ final class HTTPExchange: @unchecked Sendable {
         }
     }
 
-    /// Whether no handler has it yet.
+    /// Whether no handler has been given the request yet.
     var isReceiving: Bool {
         phase.withLock { if case .receiving = $0 { true } else { false } }
     }
 
     // MARK: - Early ends
 
-    /// The client has gone: its request is worked on no longer, and its connection ends.
+    /// Handles that the client has gone: work on its request stops, and its connection ends.
     func hangUp() {
         let writer: HTTPStreamWriter? = phase.withLock { phase in
             switch phase {
@@ -142,7 +143,7 @@ final class HTTPExchange: @unchecked Sendable {
         writer?.finish()
     }
 
-    /// Says that the library has forgotten the request, answered or not.
+    /// Notes that the library has forgotten the request, answered or not.
     func end() {
         let writer: HTTPStreamWriter? = phase.withLock { phase in
             defer { phase = .over }
@@ -153,7 +154,7 @@ final class HTTPExchange: @unchecked Sendable {
         }
         guard let writer else { return }
         writer.close()
-        // A stream that was broken off; one that is complete has no work left.
+        // An interrupted stream; a complete one has no work left.
         worker.withLock { $0?.task?.cancel() }
     }
 }

@@ -12,7 +12,7 @@ public struct HTTPRequest: Sendable {
     public internal(set) var body: [UInt8]
     /// The client's address; for IPv6, that of its network.
     public internal(set) var client: IPAddress
-    /// What the path's `{name}` parts stand for, decoded; the router fills it.
+    /// The decoded values of the path's `{name}` parts; filled by the router.
     public internal(set) var pathParameters: [String: String] = [:]
 
     /// Makes a request.
@@ -43,6 +43,6 @@ public struct HTTPRequest: Sendable {
         query.first { $0.name == name }?.value
     }
 
-    /// What the body is said to be, read from the headers anew each time; nil when nothing is said.
+    /// The declared content type of the body, parsed from the headers on each access; nil when none is declared.
     public var contentType: HTTPContentType? { header("content-type").map { HTTPContentType($0) } }
 }

@@ -31,12 +31,12 @@ public struct HTTPResponse: Sendable {
         HTTPResponse(status: status, headers: [("Content-Type", contentType)], body: .bytes(Array(text.utf8)))
     }
 
-    /// A response of JSON that was made already.
+    /// A response of JSON that is already encoded.
     public static func json(_ json: [UInt8], status: Int = 200, headers: [(name: String, value: String)] = []) -> Self {
         HTTPResponse(status: status, headers: [("Content-Type", "application/json")] + headers, body: .bytes(json))
     }
 
-    /// A value as JSON, with a line feed behind it; 500 for a value that JSON cannot say.
+    /// A value as JSON, followed by a line feed; 500 for a value that JSON cannot represent.
     public static func json(
         of value: some Encodable,
         status: Int = 200,

@@ -9,10 +9,10 @@ public struct HTTPStreamClosed: Error, Sendable, CustomStringConvertible {
 
 /// Takes the pieces of a body that is written while it is sent.
 ///
-/// What the client does not take yet is held up to a limit; then `write` waits, so a slow client slows down only its own
-/// writer. Thread-safe: one lock covers the buffer and whether the connection is suspended, because the library's thread
-/// reads while a task writes. `@unchecked` because of the connection's pointer, which is used only while the lock says
-/// that the connection is suspended, when the library allows it from any thread.
+/// What the client has not accepted yet is buffered up to a limit; then `write` waits, so a slow client slows down only
+/// its own writer. Thread-safe: one lock covers the buffer and whether the connection is suspended, because the
+/// library's thread reads while a task writes. `@unchecked` because of the connection's pointer, which is used only
+/// while the lock says that the connection is suspended, when the library allows it from any thread.
 public final class HTTPStreamWriter: @unchecked Sendable {
     private struct State {
         var buffer: [UInt8] = []
@@ -32,11 +32,11 @@ public final class HTTPStreamWriter: @unchecked Sendable {
 
     init() {}
 
-    /// Writes a piece; waits while too much is held.
+    /// Writes a piece; waits while too much is buffered.
     ///
     /// - Throws: `HTTPStreamClosed` when nobody reads any more; `CancellationError` when the task was cancelled.
     public func write(_ bytes: [UInt8]) async throws {
-        // Asked first: a client that goes cancels the task too.
+        // Checked first: a client that goes cancels the task too.
         let isFull = try state.withLock { state throws(HTTPStreamClosed) in
             guard !state.isClosed else { throw HTTPStreamClosed() }
             guard !Task.isCancelled else { return false }
@@ -63,8 +63,8 @@ public final class HTTPStreamWriter: @unchecked Sendable {
 
     /// Writes a comment, which a client of server-sent events ignores.
     ///
-    /// A proxy sees that the stream is alive; a client that vanished without a word, as when its cable was pulled, shows
-    /// when what was written is not acknowledged.
+    /// A proxy sees that the stream is alive. A client that vanished silently, as when its cable was pulled, is noticed
+    /// because what was written is not acknowledged.
     public func sendHeartbeat() async throws {
         try await write(Array(": \n\n".utf8))
     }
@@ -91,7 +91,7 @@ public final class HTTPStreamWriter: @unchecked Sendable {
 
     // MARK: - For the server
 
-    /// Says that nothing more will be written.
+    /// Declares that nothing more will be written.
     func finish() {
         state.withLock { state in
             state.isFinished = true
@@ -99,13 +99,13 @@ public final class HTTPStreamWriter: @unchecked Sendable {
         }
     }
 
-    /// Says that nobody reads any more.
+    /// Notes that nobody reads any more.
     func close() {
         let waiter = state.withLock { Self.close(&$0) }
         waiter?.resume()
     }
 
-    /// Says that the client has gone, so that the connection is given up and not only left alone.
+    /// Notes that the client has gone, so that the connection is closed and not merely abandoned.
     func hangUp() {
         let waiter = state.withLock { state in
             state.isBroken = true
@@ -122,7 +122,7 @@ public final class HTTPStreamWriter: @unchecked Sendable {
         return state.waiter.take()
     }
 
-    /// Gives the library what there is; suspends the connection when there is nothing.
+    /// Gives the library the available bytes; suspends the connection when there are none.
     ///
     /// - Returns: the number of bytes copied, 0 when suspended, -1 at the end, -2 when the client has gone.
     func read(_ read: HTTPStreamRead) -> Int {

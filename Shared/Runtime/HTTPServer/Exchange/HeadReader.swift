@@ -9,7 +9,7 @@ struct RequestLine {
     let query: [UInt8]?
     let version: UnsafePointer<CChar>
 
-    /// Whether the parts lie one behind another, one blank between them.
+    /// Whether the parts are adjacent, separated by single spaces.
     var isOneLine: Bool {
         let pathEnd = path + strlen(path)
         return path == method + strlen(method) + 1 && version == pathEnd + (query.map { $0.count + 1 } ?? 0) + 1
@@ -19,18 +19,20 @@ struct RequestLine {
     var end: UnsafeRawPointer { UnsafeRawPointer(version + strlen(version) + 2) }
 }
 
-/// Reads the head of a request out of the library and holds it against the rules.
+/// Reads the head of a request from the library and checks it against the rules.
 enum HeadReader {
-    /// What the library keeps of each header and each part of a cookie.
+    /// The library's memory for each header and each part of a cookie.
     private static let recordByteCount = 64
     /// What the library needs to answer, and to read a body.
     private static let reservedByteCount = 4_096
 
-    /// The answer to a head for which the library's memory was just enough, so that none is left for an answer.
+    /// The answer to a head that used up the library's memory, so that none is left for an answer.
     static let tooLarge = RequestRefusal.framing("the headers are too large: send fewer or shorter ones", status: 431)
 
-    /// The library shows names and values where they lie in what it received, so lines that it joined, or ended where
-    /// others would not, show in addresses that are not where the line before ends.
+    /// The library exposes names and values in place in the receive buffer.
+    ///
+    /// So lines that it joined, or ended where
+    /// others would not, show up as addresses that do not follow the previous line's end.
     private struct Reading {
         var head: RequestHead
         var headers: [(name: String, value: String)] = []
@@ -53,7 +55,7 @@ enum HeadReader {
         }
     }
 
-    /// Fills an exchange's request, or says why it is refused.
+    /// Fills an exchange's request, or reports why it is refused.
     ///
     /// - Returns: false when the library could not send an answer.
     static func read(_ line: RequestLine, into exchange: HTTPExchange, _ server: HTTPServer) -> Bool {

@@ -1,9 +1,9 @@
-/// Holds the headers of one request against the rules by which servers agree where a request ends.
+/// Checks the headers of one request against the rules by which servers agree where a request ends.
 ///
-/// libmicrohttpd is lenient: of two lengths it takes the first, it joins lines that are folded, it takes blanks before a
-/// colon. A proxy in front of it may read such a request otherwise, and what is a body to one of them is a request of
-/// somebody else to the other. So whatever could be read in two ways is refused, and the connection closed. Headers are
-/// looked at one by one where they lie: nothing is copied.
+/// libmicrohttpd is lenient: of two lengths it takes the first, it joins folded lines, and it accepts blanks before a
+/// colon. A proxy in front of it may parse such a request differently, and what is a body to one of them is somebody
+/// else's request to the other (request smuggling). So anything ambiguous is refused, and the connection closed.
+/// Headers are checked one by one in place: nothing is copied.
 struct RequestHead {
     /// The most headers; the library takes any number that fits into its memory.
     static let maximumHeaderCount = 100
@@ -21,7 +21,7 @@ struct RequestHead {
     private var headerCount = 0
     private let isHTTP11: Bool
 
-    /// Begins with the request's first line.
+    /// Starts with the request's first line.
     init(method: UnsafeRawBufferPointer, version: UnsafeRawBufferPointer) {
         isHTTP11 = version.elementsEqual("HTTP/1.1".utf8)
         if !isHTTP11, !version.elementsEqual("HTTP/1.0".utf8) {
@@ -31,7 +31,7 @@ struct RequestHead {
         }
     }
 
-    /// Looks at a header; its bytes must stay where they are until `finish`.
+    /// Checks a header; its bytes must stay where they are until `finish`.
     mutating func take(name: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer) {
         guard refusal == nil else { return }
         headerCount += 1
@@ -63,7 +63,7 @@ struct RequestHead {
         }
     }
 
-    /// Looks at the head as a whole.
+    /// Checks the head as a whole.
     ///
     /// - Parameter isLineByLine: whether each header lay in one line of its own that ended with CR and LF.
     mutating func finish(isLineByLine: Bool) {

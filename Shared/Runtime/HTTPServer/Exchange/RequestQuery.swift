@@ -1,6 +1,6 @@
 import Bytes
 
-/// Reads the part of a request's target behind the question mark.
+/// Parses the part of a request's target after the question mark.
 enum RequestQuery {
     /// Splits and decodes a query.
     ///

@@ -1,7 +1,7 @@
 /// Where the page for metrics and health is.
 ///
-/// **Configuration keys**: `admin-host` (text, `127.0.0.1`), `admin-port` (integer, the service's own default; 0 takes a
-/// free one), `admin-port-file` (text, none), `allowed-hosts` (text, none).
+/// **Configuration keys**: `admin-host` (text, `127.0.0.1`), `admin-port` (integer, the service's own default; 0 takes
+/// a free one), `admin-port-file` (text, none), `allowed-hosts` (text, none).
 public struct AdminConfiguration: Sendable {
     static let host = ConfigurationKey<String>(
         "admin-host",

@@ -137,6 +137,6 @@ public enum CommonKeys {
 
     static let all: [any AnyConfigurationKey] = [config, logLevel, logFormat, shutdownDeadline, parentProcess]
 
-    /// The names of the keys that every command has, which say nothing of its work.
+    /// The names of the keys that every command has, which are not specific to its work.
     public static var names: [String] { all.map(\.name) }
 }

@@ -96,7 +96,7 @@ struct CommandLineParser {
         }
         guard word.hasPrefix("--"), command.flagNames.contains(name) else {
             let hint = Spelling.hint(for: name, among: command.flagNames, prefix: "--")
-            // After a single hyphen may stand a flag's letter and then its value.
+            // A single hyphen may be followed by a flag's letter and then its value.
             let shown = word.hasPrefix("--") ? String(word.prefix { $0 != "=" }) : String(word.prefix(2))
             throw .usage("there is no flag \(Redaction.word(shown))\(hint)")
         }

@@ -10,14 +10,14 @@ public enum Sensitivity: Sendable {
     case secret
 }
 
-/// One setting of a process: the only place that knows its name, type, default, unit and meaning.
+/// One setting of a process: the only definition of its name, type, default, unit and meaning.
 ///
 /// The flag is `--name`, the environment variable `USERLLM_NAME` with underscores, the line of a configuration file
 /// `name = value`. A secret is read from the environment, the configuration file, or the file that `--name-file` names.
 public struct ConfigurationKey<Value: ConfigurationValue>: Sendable {
     /// The name in lower case with hyphens.
     public let name: String
-    /// What holds when nothing is set; nil when it must be set, or may be missing.
+    /// The value when nothing is set; nil when it must be set, or may be missing.
     public let defaultValue: Value?
     /// The unit of the value, if it has one.
     public let unit: String?
@@ -36,7 +36,7 @@ public struct ConfigurationKey<Value: ConfigurationValue>: Sendable {
     ///   - unit: the unit of the value.
     ///   - sensitivity: what must not be shown.
     ///   - help: one line for `--help`.
-    ///   - expectation: what `isAllowed` wants, for the error about a value that it refuses.
+    ///   - expectation: what `isAllowed` requires, for the error about a value that it rejects.
     ///   - isAllowed: refuses values of the right type but out of range.
     public init(
         _ name: String,

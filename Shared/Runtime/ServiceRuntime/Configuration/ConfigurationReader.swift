@@ -139,7 +139,7 @@ public struct ConfigurationFile: Sendable {
             let line = line.trimmingCharacters(in: .whitespaces)
             guard !line.isEmpty, !line.hasPrefix("#") else { continue }
             guard let equals = line.firstIndex(of: "=") else {
-                // What stands there may be the rest of a secret, so it is not shown.
+                // The text there may be the rest of a secret, so it is not shown.
                 throw .badFile("\(path):\(index + 1): the line is not understood: expected key = value")
             }
             let key = line[..<equals].trimmingCharacters(in: .whitespaces)
@@ -158,7 +158,7 @@ public struct ConfigurationFile: Sendable {
         return String(text.dropFirst().dropLast())
     }
 
-    /// Refuses a key that nobody knows.
+    /// Rejects an unknown key.
     func check(names: [String]) throws(ConfigurationError) {
         for (key, entry) in entries.sorted(by: { $0.value.line < $1.value.line }) where !names.contains(key) {
             throw .badFile(
@@ -168,7 +168,7 @@ public struct ConfigurationFile: Sendable {
     }
 }
 
-/// Finds what somebody may have meant.
+/// Suggests the name that was probably meant.
 enum Spelling {
     /// `: did you mean ...?`, or nothing when no name is near.
     static func hint(for name: String, among names: [String], prefix: String = "") -> String {

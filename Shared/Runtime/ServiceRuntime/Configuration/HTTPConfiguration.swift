@@ -4,8 +4,9 @@ public import HTTPServer
 /// Where a service's own HTTP server listens.
 ///
 /// **Configuration keys**: `host` (text, `127.0.0.1`), `port` (integer, the service's own default; 0 takes a free one),
-/// `port-file` (text, none), `allowed-hosts` (text, none): further names under which the server may be asked, and whose
-/// pages may ask it; `maximum-connections-per-address` (integer, three quarters of all): of one client, or one proxy.
+/// `port-file` (text, none), `allowed-hosts` (text, none): further names under which the server may be addressed, and
+/// whose pages may call it; `maximum-connections-per-address` (integer, three quarters of all): of one client, or one
+/// proxy.
 public struct HTTPConfiguration: Sendable {
     private static let host = ConfigurationKey<String>(
         "host",

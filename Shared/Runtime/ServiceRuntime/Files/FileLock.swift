@@ -1,6 +1,6 @@
 import Glibc
 
-/// A folder or a file that this process has for itself, until it ends in whatever way.
+/// A folder or a file that this process holds exclusively, until it ends in whatever way.
 public final class FileLock: Sendable {
     private let descriptor: Int32
 
@@ -23,9 +23,9 @@ public final class FileLock: Sendable {
         }
     }
 
-    /// Takes a file that is there, which may be read-only; others can read it all the same.
+    /// Locks an existing file, which may be read-only; others can still read it.
     ///
-    /// A file system that has no locks refuses nobody.
+    /// On a file system without locks, this always succeeds.
     ///
     /// - Throws: `ProcessFailure` when the file cannot be opened.
     /// - Returns: nil when another process has taken it.
@@ -41,7 +41,7 @@ public final class FileLock: Sendable {
     }
 
     deinit {
-        // A process that is being started at this moment has the descriptor too, and with it the lock, until it closes it.
+        // A process that is being started right now has the descriptor too, and with it the lock, until it closes it.
         flock(descriptor, LOCK_UN)
         Glibc.close(descriptor)
     }

@@ -30,11 +30,11 @@ extension PrivateFile {
 
     /// Makes a folder that one user alone can enter, or takes the one that is there if it is such a folder.
     ///
-    /// What is there is looked at and not followed: in a folder such as `/tmp` it may be somebody else's.
+    /// The path is examined without following links: in a folder such as `/tmp` it may be somebody else's.
     /// - Parameters:
     ///   - path: the folder; the one above it exists.
-    ///   - user: whom it belongs to; nil is the user of this process.
-    /// - Throws: `ProcessFailure` when what is there is no folder, belongs to somebody else, or is open to others.
+    ///   - user: its owner; nil is the user of this process.
+    /// - Throws: `ProcessFailure` when it exists and is no folder, belongs to somebody else, or is open to others.
     public static func makeFolder(_ path: String, ownedBy user: String?) throws(ProcessFailure) {
         var owner: (user: uid_t, group: gid_t) = (geteuid(), getegid())
         if let user {
@@ -48,7 +48,7 @@ extension PrivateFile {
         guard found.st_mode & S_IFMT == S_IFDIR else {
             throw ProcessFailure("\(path) is no folder", exitCode: .configuration)
         }
-        // Made just now, or by a start that was killed before it gave the folder away.
+        // Created just now, or by a start that was killed before it changed the folder's owner.
         if found.st_uid == geteuid(), owner.user != geteuid() {
             guard lchown(path, owner.user, owner.group) == 0 else {
                 throw failure("\(path) cannot be given to another user", errno)

@@ -13,7 +13,7 @@ public enum FileEntry: Equatable, Sendable {
     /// A link to something that is not there.
     case link(to: String)
 
-    /// Looks.
+    /// Examines a path.
     ///
     /// - Throws: `ProcessFailure` when it cannot be looked at.
     public init(_ path: String) throws(ProcessFailure) {
@@ -40,8 +40,9 @@ public enum PrivateFile {
     /// - Parameters:
     ///   - text: what it holds.
     ///   - path: the file.
-    ///   - user: whom it belongs to; nil is the user of this process.
-    /// - Throws: `ProcessFailure` when something of its name is there, which stays as it is, or when it cannot be written.
+    ///   - user: its owner; nil is the user of this process.
+    /// - Throws: `ProcessFailure` when something of that name exists, which is left unchanged, or when it cannot be
+    ///   written.
     public static func create(_ text: String, at path: String, ownedBy user: String? = nil) throws(ProcessFailure) {
         let temporary = try writeTemporary(Array(text.utf8), for: path, isDurable: true)
         defer { unlink(temporary) }
@@ -55,9 +56,9 @@ public enum PrivateFile {
         settle(folder: parent(of: path))
     }
 
-    /// Writes a file in the place of the one that is there, whole for whoever reads it.
+    /// Replaces an existing file atomically for its readers.
     ///
-    /// What is no file, such as `/dev/null`, is written to and not replaced.
+    /// Anything that is not a file, such as `/dev/null`, is written to and not replaced.
     public static func replace(_ bytes: [UInt8], at path: String) throws(ProcessFailure) {
         var found = stat()
         if lstat(path, &found) == 0, ![S_IFREG, S_IFLNK].contains(found.st_mode & S_IFMT) {
@@ -81,7 +82,7 @@ public enum PrivateFile {
 
     /// Reads the beginning of a file.
     public static func bytes(of path: String, atMost count: Int) throws(ProcessFailure) -> [UInt8] {
-        // A pipe in the place of a file must not make this wait.
+        // A pipe in place of a file must not make this block.
         let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         guard descriptor >= 0 else { throw failure("\(path) cannot be read", errno) }
         defer { close(descriptor) }
@@ -99,13 +100,13 @@ public enum PrivateFile {
         return Array(bytes[..<length])
     }
 
-    /// Gives a file or folder another name, at which nothing is.
+    /// Renames a file or folder to a name that does not exist yet.
     public static func move(_ path: String, to other: String) throws(ProcessFailure) {
         guard rename(path, other) == 0 else { throw failure("\(path) cannot be renamed to \(other)", errno) }
         settle(folder: parent(of: other))
     }
 
-    /// Removes what is at a path, with all that is in it; a link goes, and what it leads to stays.
+    /// Removes what is at a path, with everything in it; a link is removed, but not its target.
     public static func removeAll(_ path: String) throws(ProcessFailure) {
         guard try FileEntry(path) != .missing else { return }
         do {
@@ -115,7 +116,7 @@ public enum PrivateFile {
         }
     }
 
-    /// Makes names in a folder outlive a loss of power.
+    /// Syncs a folder, so that the names in it survive a loss of power.
     public static func settle(folder: String) {
         let descriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard descriptor >= 0 else { return }

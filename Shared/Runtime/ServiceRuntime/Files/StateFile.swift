@@ -1,6 +1,6 @@
 import Glibc
 
-/// Small files in which a process keeps how far it is: written whole or not at all, and onto the disk.
+/// Small files in which a process keeps its progress: written whole or not at all, and synced to the disk.
 public enum StateFile {
     /// Why a file was not written; the one that was there before is untouched.
     public struct Failure: Error, CustomStringConvertible {
@@ -28,7 +28,7 @@ public enum StateFile {
             unlink(temporary)
             throw error
         }
-        // The new name is on the disk when its folder is.
+        // The new name is on the disk once its folder is synced.
         let slash = path.lastIndex(of: "/")
         let folder = slash.map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
         let parent = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)

@@ -4,8 +4,8 @@ import Glibc
 
 /// A program that this process started and waits for.
 ///
-/// Each child has a thread of its own in here, which starts it and then waits for it: Linux ties `PR_SET_PDEATHSIG` to
-/// the thread that started the child, so a thread of a pool, which comes and goes, must not be the one.
+/// Each child has a thread of its own here, which starts it and then waits for it: Linux ties `PR_SET_PDEATHSIG` to the
+/// thread that started the child, so a short-lived pool thread must not do it.
 public final class ChildProcess: Sendable {
     /// What to start, and how.
     public struct Specification: Sendable {
@@ -86,7 +86,7 @@ public final class ChildProcess: Sendable {
 
     /// Sends a signal, if it still runs.
     public func signal(_ number: Int32) {
-        // Its id is not given to another before it is waited for, and that is when the status is set.
+        // Its id is not reused before it has been waited for, which is when the status is set.
         if status == nil { _ = kill(id, number) }
     }
 
@@ -129,7 +129,7 @@ private enum Spawn {
         var attributes = posix_spawnattr_t()
         posix_spawnattr_init(&attributes)
         defer { posix_spawnattr_destroy(&attributes) }
-        // Own process group: Ctrl-C reaches the parent alone, which stops its children in order.
+        // Its own process group: Ctrl-C reaches only the parent, which stops its children in order.
         let flags = POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK
         posix_spawnattr_setflags(&attributes, Int16(flags))
         posix_spawnattr_setpgroup(&attributes, 0)
@@ -171,7 +171,7 @@ private enum Spawn {
     static func wait(for id: Int32) -> ChildProcess.Status {
         var status: Int32 = 0
         while waitpid(id, &status, 0) < 0 {
-            // Somebody else waited for it: how it ended cannot be learned any more.
+            // Somebody else waited for it: its exit status can no longer be obtained.
             if errno != EINTR { return .exited(-1) }
         }
         let number = status & 0x7f

@@ -7,10 +7,11 @@ public enum DescriptorLimit {
     static let minimumCount = 256
     /// Fewer do not suffice for any program.
     static let minimumCountOfTool = 48
-    /// Enough for any number of connections that can be configured; far more only makes others' loops over all of them slow.
+    /// Enough for any number of connections that can be configured; far more would only slow down programs that loop
+    /// over all of them.
     private static let enoughCount: rlim_t = 1 << 20
-    /// What is kept from clients, beside what is open when a server starts: the log's and the database's connections to
-    /// come, and those of clients that are about to be refused or to make room.
+    /// Descriptors that are kept from clients, beside those open when a server starts: for future connections of the
+    /// log and the database, and for clients that are about to be refused or to make room.
     private static let reservedCount = 128
 
     /// The limit that holds now.

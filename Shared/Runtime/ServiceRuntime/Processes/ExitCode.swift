@@ -20,7 +20,7 @@ public struct ExitCode: RawRepresentable, Sendable, Equatable {
     public static let badInput = ExitCode(rawValue: 65)
     /// A service that is needed is not there.
     public static let unavailable = ExitCode(rawValue: 69)
-    /// The process could not end in time, or was told twice.
+    /// The process could not end in time, or was asked to stop twice.
     public static let temporaryFailure = ExitCode(rawValue: 75)
     /// A setting is wrong.
     public static let configuration = ExitCode(rawValue: 78)

@@ -2,7 +2,7 @@ public import Glibc
 
 /// Who this process runs as.
 public enum OperatingSystemUser {
-    /// Whether this process may do everything.
+    /// Whether this process runs as root.
     public static var isRoot: Bool { geteuid() == 0 }
 
     /// Whether the machine has a user of this name.

@@ -2,13 +2,13 @@ import Glibc
 
 /// A TCP port that is taken from the moment it is chosen, for a process that is started later.
 ///
-/// The port is bound here and not listened on. As long as that is so, the kernel gives it to nobody who asks for any
-/// port, neither for listening nor for a connection, while a process that names it, and binds it with `SO_REUSEADDR` as
-/// servers do, can listen on it: now, and again after it died. Without that, a port that is chosen first and opened later
-/// may be another's by then.
+/// The port is bound here and not listened on. Meanwhile the kernel gives it to nobody who asks for an arbitrary port,
+/// neither for listening nor for a connection. But a process that names it, and binds it with `SO_REUSEADDR` as servers
+/// do, can listen on it: now, and again after it died. Without that, a port that is chosen first and opened later may
+/// be in use by then.
 ///
-/// Who only runs a process once and can wait for its word needs no claim: services take port 0 and tell which they got
-/// in the file that `--port-file` and `--admin-port-file` name.
+/// A caller that runs a process only once and can wait for its report needs no claim: services accept port 0 and write
+/// the port they got into the file that `--port-file` and `--admin-port-file` name.
 public final class PortClaim: Sendable {
     /// The port.
     public let port: Int
@@ -60,7 +60,7 @@ public final class PortClaim: Sendable {
         var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
         return withUnsafeMutablePointer(to: &storage) { storage in
             storage.withMemoryRebound(to: sockaddr.self, capacity: 1) { _ = getsockname(descriptor, $0, &length) }
-            // The port lies at the same place for both families.
+            // The port has the same offset in both address families.
             return storage.withMemoryRebound(to: sockaddr_in.self, capacity: 1) {
                 Int(UInt16(bigEndian: $0.pointee.sin_port))
             }

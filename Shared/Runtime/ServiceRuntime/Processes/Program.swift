@@ -38,7 +38,7 @@ public struct Program: Sendable {
         exit(code.rawValue)
     }
 
-    /// Runs a command and tells how it went.
+    /// Runs a command and returns its result.
     public func run(_ words: [String], environment: [String: String]) async -> ExitCode {
         do throws(ConfigurationError) {
             switch try CommandLineParser(commands: commands).parse(words) {
@@ -114,7 +114,7 @@ public struct Program: Sendable {
     }
 
     private func complain(_ text: String) {
-        // A terminal that is gone is no reason to end in another way.
+        // A terminal that is gone is no reason to end differently.
         let shown = ControlCharacters.escaped(text, keepingLines: true)
         try? FileHandle.standardError.write(contentsOf: Data("\(shown)\n".utf8))
     }

@@ -1,6 +1,6 @@
 public import HTTPServer
 
-/// A server as a service: takes its port, tells which, serves, and lets requests end when it is stopped.
+/// A server as a service: takes its port, reports it, serves, and lets requests end when it is stopped.
 public struct HTTPService: Service {
     /// Its name in messages.
     public let name: String
@@ -19,7 +19,7 @@ public struct HTTPService: Service {
     ///   - configuration: where to listen, and the limits.
     ///   - portKey: the key that sets the port, for the error when the port is taken.
     ///   - portFile: a file into which the port is written.
-    ///   - logger: told the port.
+    ///   - logger: receives the port.
     ///   - onRefusal: called with the status of each answer that the server gives without asking the handler.
     ///   - handler: answers requests.
     public init(
@@ -94,7 +94,7 @@ public struct HTTPService: Service {
         )
     }
 
-    /// Written whole or not at all, so that who waits for the file never reads half a number.
+    /// Written whole or not at all, so that a process that waits for the file never reads half a number.
     private static func write(_ port: Int, to path: String) throws {
         do throws(ProcessFailure) {
             try PrivateFile.replace(Array("\(port)\n".utf8), at: path)

@@ -5,11 +5,12 @@ import Synchronization
 
 /// Runs the services of a process: starts them in order, stops them in reverse.
 ///
-/// A stop is asked for by `SIGTERM`, `SIGINT` or `SIGHUP`, by the death of the parent process, by a service that fails, or by one
-/// that is done. The last service is asked first and the one before it when that has returned, so a flow ends before the
-/// clients it uses. A second signal a moment later, or a stop that takes too long, ends the process at once with code 75.
+/// A stop is requested by `SIGTERM`, `SIGINT` or `SIGHUP`, by the death of the parent process, or by a service that
+/// fails or is done. The last service is asked first, and the one before it when that has returned, so a flow ends
+/// before the clients it uses. A second signal a moment later, or a stop that takes too long, ends the process at once
+/// with code 75.
 public struct ServiceGroup: Sendable {
-    /// How a group hears of the world around it.
+    /// How a group reacts to signals and to its parent process.
     public struct Options: Sendable {
         /// How long a stop may take.
         public var shutdownDeadline: Duration = .seconds(25)
@@ -84,7 +85,7 @@ public struct ServiceGroup: Sendable {
 
         var error: (any Error)? { state.withLock { $0 } }
 
-        /// Keeps an error if it is the first, and tells whether it was.
+        /// Keeps an error if it is the first, and returns whether it was.
         func keep(_ error: any Error) -> Bool {
             state.withLock { first in
                 guard first == nil else { return false }
@@ -100,7 +101,7 @@ public struct ServiceGroup: Sendable {
         let ended = Shutdown()
     }
 
-    /// The first error ends the process and is told there; those that follow from it are told here.
+    /// The first error ends the process and is reported there; errors that follow from it are logged here.
     private func note(_ error: any Error, of member: Member, in first: FirstError) {
         guard !first.keep(error) else { return }
         logger.error(
@@ -117,7 +118,7 @@ public struct ServiceGroup: Sendable {
                 defer { first = first ?? FirstSignal(at: now) }
                 return first
             }
-            // A terminal that goes tells twice: through its shell, and itself.
+            // A closing terminal signals twice: through its shell, and itself.
             guard earlier?.isRepeated(at: now) != true, earlier == nil || number != SIGHUP else { return }
             guard !stop.isRequested else {
                 logger.critical("stopped at once by a second signal", metadata: ["signal.number": "\(number)"])
@@ -130,12 +131,12 @@ public struct ServiceGroup: Sendable {
 
     /// When a stop was first asked for by a signal.
     struct FirstSignal {
-        /// A person who asks twice takes longer; `timeout` and terminals signal a process and then its group.
+        /// A person takes longer to ask twice; `timeout` and terminals signal a process and then its group.
         static let repetition: Duration = .milliseconds(300)
 
         let at: ContinuousClock.Instant
 
-        /// Whether a signal is the first one again, and not a second wish.
+        /// Whether a signal repeats the first one, and is not a second request.
         func isRepeated(at now: ContinuousClock.Instant) -> Bool { now - at < Self.repetition }
     }
 
@@ -148,10 +149,10 @@ public struct ServiceGroup: Sendable {
         options.abandon(.temporaryFailure)
     }
 
-    /// Asks the kernel twice a second who the parent is.
+    /// Checks twice a second who the parent process is.
     ///
-    /// `PR_SET_PDEATHSIG` would tell at once, but it tells of the death of the parent's *thread*, and threads of a pool
-    /// come and go.
+    /// `PR_SET_PDEATHSIG` would report it at once, but it reports the death of the parent's *thread*, and pool threads
+    /// are short-lived.
     private func watchParent(_ stop: Shutdown) async {
         guard let parent = options.parentProcess else { return }
         while !stop.isRequested {

@@ -4,7 +4,7 @@ import Concurrency
 public final class Shutdown: Sendable {
     private let latch = Latch<Void>()
 
-    /// Makes one that was not asked for yet.
+    /// Makes a shutdown that was not requested yet.
     public init() {}
 
     /// Whether the service is to stop; for loops that compute and cannot wait.
@@ -39,7 +39,7 @@ public final class Shutdown: Sendable {
             let first = try await group.next() ?? nil
             if let first { return first }
             group.cancelAll()
-            // The operation may have been first with nil, or is being cancelled: the other child tells.
+            // The operation may have returned nil first, or is being cancelled: the other child decides.
             return try await group.next() ?? nil
         }
     }

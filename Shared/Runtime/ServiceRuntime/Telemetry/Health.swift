@@ -20,7 +20,7 @@ public final class Health: Sendable {
     /// - Parameters:
     ///   - name: what must hold, as in `partitions assigned`.
     ///   - reason: why it does not hold yet.
-    /// - Returns: what to tell when it holds.
+    /// - Returns: the condition to update when it holds.
     public func condition(_ name: String, waitingFor reason: String) -> HealthCondition {
         state.withLock { state in
             if !state.order.contains(name) { state.order.append(name) }
@@ -43,7 +43,7 @@ public final class Health: Sendable {
     /// Whether all conditions hold.
     public var isReady: Bool { reasons.isEmpty }
 
-    /// Says that the process is stopping, so that nobody sends it work.
+    /// Notes that the process is stopping, so that it gets no more work.
     public func beginStopping() {
         state.withLock { $0.isStopping = true }
     }

@@ -4,15 +4,15 @@ import JSON
 import Bytes
 import Synchronization
 
-/// Writes what happens, for people or for machines; passed in to whoever logs.
+/// Writes messages for people or machines; passed to the code that logs.
 ///
 /// The message is a constant sentence; what varies goes into metadata under dotted keys (`kafka.topic`, `batch.count`).
 public struct Logger: Sendable {
-    /// How grave a message is.
+    /// The severity of a message.
     public enum Level: String, Sendable, CaseIterable, Comparable, ConfigurationValue {
         /// Single steps.
         case trace
-        /// For who looks for a fault; may name users.
+        /// For debugging; may name users.
         case debug
         /// What is done, per batch.
         case info
@@ -25,7 +25,7 @@ public struct Logger: Sendable {
         /// The process ends because of it.
         case critical
 
-        /// Orders by gravity.
+        /// Orders by severity.
         public static func < (a: Level, b: Level) -> Bool { a.rank < b.rank }
         private var rank: Int { Self.allCases.firstIndex(of: self) ?? 0 }
     }
@@ -33,7 +33,7 @@ public struct Logger: Sendable {
     /// Values by dotted key.
     public typealias Metadata = [String: String]
 
-    /// The least grave level that is written.
+    /// The lowest severity that is written.
     public let level: Level
     /// The process or part that logs.
     public let label: String
@@ -64,7 +64,7 @@ public struct Logger: Sendable {
     public func trace(_ message: @autoclosure () -> String, metadata: @autoclosure () -> Metadata = [:]) {
         log(.trace, message(), metadata: metadata())
     }
-    /// Writes for who looks for a fault.
+    /// Writes a message for debugging.
     public func debug(_ message: @autoclosure () -> String, metadata: @autoclosure () -> Metadata = [:]) {
         log(.debug, message(), metadata: metadata())
     }
@@ -94,7 +94,7 @@ public struct Logger: Sendable {
 public struct LogEntry: Sendable {
     /// When it was written.
     public let time: Date
-    /// How grave it is.
+    /// Its severity.
     public let level: Logger.Level
     /// Who wrote it.
     public let label: String

@@ -2,8 +2,8 @@ import Synchronization
 
 /// All metrics of a process, and the text Prometheus reads.
 ///
-/// A metric of a name and labels is made once and then found again. Names follow
-/// `userllm_<service>_<noun>_<unit>[_total]`; labels must come from small sets, and past a bound all go to one series
+/// A metric of a name and labels is created once and then looked up. Names follow
+/// `userllm_<service>_<noun>_<unit>[_total]`; labels must come from small sets, and beyond a limit all go to one series
 /// whose labels are `other`.
 public final class MetricsRegistry: Sendable {
     enum Metric: Sendable {

@@ -2,7 +2,7 @@ import Foundation
 import Glibc
 import Synchronization
 
-/// Shows how far a long piece of work is: a bar on a terminal, a line every few seconds elsewhere.
+/// Shows the progress of a long piece of work: a bar on a terminal, a line every few seconds elsewhere.
 ///
 /// Writes to standard error, so that what a command prints stays clean.
 public final class ProgressBar: Sendable {

@@ -1,6 +1,6 @@
 import Synchronization
 
-/// Lets a message through once a minute, of those that something outside can bring about as often as it likes.
+/// Rate-limits a message to once a minute, for events that something outside can cause at will.
 final class RareMessage: Sendable {
     private let interval: Duration
     private let last = Mutex<ContinuousClock.Instant?>(nil)
