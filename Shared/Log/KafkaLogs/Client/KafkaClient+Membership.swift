@@ -29,9 +29,20 @@ extension KafkaClient {
         return !PartitionList(taking: list).elements.isEmpty
     }
 
+    /// Answers a rebalance with the one call that it waits for.
+    ///
+    /// While the membership ends, librdkafka is done once it has its answer: a further call would wait for ever.
     private func answerNext() {
-        let isRebalance = poll(100) { rd_kafka_event_type($0) == RD_KAFKA_EVENT_REBALANCE }
-        if isRebalance == true { answerWhatIsOwed() }
+        var kind: rd_kafka_resp_err_t?
+        _ = poll(100) { event in
+            if rd_kafka_event_type(event) == RD_KAFKA_EVENT_REBALANCE { kind = rd_kafka_event_error(event) }
+        }
+        guard let kind else { return }
+        guard rebalanceProtocol == .cooperative else {
+            rd_kafka_assign(handle, nil)
+            return
+        }
+        if kind == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS { takeNothing() } else { giveUpAll() }
     }
 
     /// Gives up all partitions, which answers any pending rebalance; harmless where none is pending.
@@ -40,11 +51,19 @@ extension KafkaClient {
             rd_kafka_assign(handle, nil)
             return
         }
+        takeNothing()
+        giveUpAll()
+    }
+
+    private func takeNothing() {
         let nothing = PartitionList([:])
         _ = KafkaError(taking: rd_kafka_incremental_assign(handle, nothing.pointer), operation: "take nothing")
+    }
+
+    private func giveUpAll() {
         var list: UnsafeMutablePointer<rd_kafka_topic_partition_list_t>?
         rd_kafka_assignment(handle, &list)
-        let assigned = list.map { PartitionList(taking: $0) } ?? nothing
+        let assigned = list.map { PartitionList(taking: $0) } ?? PartitionList([:])
         _ = KafkaError(taking: rd_kafka_incremental_unassign(handle, assigned.pointer), operation: "give up all")
     }
 }

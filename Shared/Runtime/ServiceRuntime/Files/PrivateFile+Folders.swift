@@ -1,4 +1,4 @@
-public import Glibc
+import Glibc
 
 extension PrivateFile {
     /// Makes a folder, and those above it, unless it is there.
