@@ -19,7 +19,7 @@ if [[ ${1:-} == --programs ]]; then
     folder=$(Deploy/build --bin-path)
     for program in event-ingestor encoder-worker embedding-writer llm-responder gateway trainer userllm; do
         # A name of each kind: the variables, a failpoint, a protection, the schema of functions without their checks.
-        found=$(grep -aoE 'USERLLM_FAILPOINT|USERLLM_WITHOUT_PROTECTION|kafka\.after-begin|writer\.before-commit|ingestor\.before-append|encoder\.after-commit|row-guard|replay-guard|atomic-commit|userllm_unprotected' "$folder/$program" | sort -u | tr '\n' ' ')
+        found=$(grep -aoE 'USERLLM_FAILPOINT|USERLLM_WITHOUT_PROTECTION|kafka\.after-begin|writer\.before-commit|ingestor\.before-append|encoder\.after-commit|row-guard|replay-guard|atomic-commit|userllm_unprotected' "$folder/$program" | sort -u | tr '\n' ' ' || true)
         [[ -z $found ]] || problem "$program has switches of tests: $found"
     done
     exit "$((problems > 0))"
