@@ -15,11 +15,15 @@ problem() {
 
 if [[ ${1:-} == --programs ]]; then
     echo "check: programs"
+    # What a test can switch, as the sources name it, and how it is switched.
+    names=$(grep -rhoE '(Failpoint|Protection)\("[a-z.-]+"\)' --include='*.swift' Services Shared | cut -d'"' -f2 | sort -u)
+    [[ $(grep -c . <<<"$names") -gt 10 ]] || problem "the sources name hardly a switch; what does this check look for?"
+    names+=$'\nUSERLLM_FAILPOINT\nUSERLLM_WITHOUT_PROTECTION\nuserllm_unprotected'
     Deploy/build
     folder=$(Deploy/build --bin-path)
-    for program in event-ingestor encoder-worker embedding-writer llm-responder gateway trainer userllm; do
-        # A name of each kind: the variables, a failpoint, a protection, the schema of functions without their checks.
-        found=$(grep -aoE 'USERLLM_FAILPOINT|USERLLM_WITHOUT_PROTECTION|kafka\.after-begin|writer\.before-commit|ingestor\.before-append|encoder\.after-commit|row-guard|replay-guard|atomic-commit|userllm_unprotected' "$folder/$program" | sort -u | tr '\n' ' ' || true)
+    for program in $(Deploy/build --programs); do
+        [[ -x $folder/$program ]] || problem "$folder/$program is not there"
+        found=$(grep -aoF "$names" "$folder/$program" | sort -u | tr '\n' ' ' || true)
         [[ -z $found ]] || problem "$program has switches of tests: $found"
     done
     exit "$((problems > 0))"

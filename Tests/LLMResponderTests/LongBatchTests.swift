@@ -85,10 +85,9 @@ import Verification
     }
 
     /// Another member comes while a batch of both partitions is worked on, and does not wait for its end.
-    @Test(arguments: [false, true])
-    func aPartitionIsGivenUpBetweenTwoParts(kafka: Bool) async throws {
-        if kafka, !PrivateKafka.isAvailable { return }
-        let fixture = try await RespondingFixture(kafka: kafka, partitions: 2)
+    @Test(arguments: TestedLog.available)
+    func aPartitionIsGivenUpBetweenTwoParts(kind: TestedLog) async throws {
+        let fixture = try await RespondingFixture(kafka: kind == .kafka, partitions: 2)
         try await fixture.write("ann", count: 1)
         for number in 0..<2 {
             for partition: Int32 in 0..<2 { try await fixture.ask("\(partition)-\(number)", "ann", in: partition) }

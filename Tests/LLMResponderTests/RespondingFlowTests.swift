@@ -33,10 +33,9 @@ import Verification
     }
 
     /// As when a broker forgot what was committed: the answers tell what is done with.
-    @Test(arguments: [false, true])
-    func questionsThatAreReadAgainAreAnsweredOnce(kafka: Bool) async throws {
-        if kafka, !PrivateKafka.isAvailable { return }
-        let fixture = try await RespondingFixture(kafka: kafka)
+    @Test(arguments: TestedLog.available)
+    func questionsThatAreReadAgainAreAnsweredOnce(kind: TestedLog) async throws {
+        let fixture = try await RespondingFixture(kafka: kind == .kafka)
         try await fixture.write("u1", count: 5)
         let ids = (0..<20).map { "q\($0)" }
         for id in ids { try await fixture.ask(id, "u1") }

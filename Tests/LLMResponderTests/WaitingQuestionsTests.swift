@@ -52,10 +52,9 @@ import Verification
     }
 
     /// Whoever comes next reads again from the first question that waits, and knows what is done with of what follows.
-    @Test(arguments: [false, true])
-    func eachHasOneAnswerWhoeverGivesIt(kafka: Bool) async throws {
-        if kafka, !PrivateKafka.isAvailable { return }
-        let fixture = try await RespondingFixture(kafka: kafka, partitions: 1)
+    @Test(arguments: TestedLog.available)
+    func eachHasOneAnswerWhoeverGivesIt(kind: TestedLog) async throws {
+        let fixture = try await RespondingFixture(kafka: kind == .kafka, partitions: 1)
         try await fixture.write("ann", count: 3)
         try await fixture.ask("first", "ann", knowing: 9)
         let record = OutgoingRecord(topic: Topic.questions.rawValue, partition: 0, key: [65], value: [0xff])

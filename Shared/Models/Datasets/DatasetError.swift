@@ -1,3 +1,5 @@
+internal import Bytes
+
 /// What is wrong with a data set, and where.
 public struct DatasetError: Error, Sendable, Equatable, CustomStringConvertible {
     /// The file or folder.
@@ -26,7 +28,7 @@ public struct DatasetError: Error, Sendable, Equatable, CustomStringConvertible 
         if let file { text += line.map { "\(file):\($0): " } ?? "\(file): " }
         if let field { text += "\(field) " }
         if let value { text += "\"\(value.prefix(80))\" " }
-        return Self.plain(text + reason)
+        return ControlCharacters.escaped(text + reason)
     }
 
     /// The error for a field that occurs twice in an object: JSON readers differ in which one they take.
@@ -40,18 +42,5 @@ public struct DatasetError: Error, Sendable, Equatable, CustomStringConvertible 
         var error = self
         error.reason += "; NaN and Infinity stand for no value: write null in JSON, and leave the line out of a table"
         return error
-    }
-
-    /// Escapes control characters, which a file may contain and a terminal would interpret.
-    private static func plain(_ text: String) -> String {
-        var plain = ""
-        for scalar in text.unicodeScalars {
-            if scalar.properties.generalCategory == .control {
-                plain += scalar.escaped(asASCII: true)
-            } else {
-                plain.unicodeScalars.append(scalar)
-            }
-        }
-        return plain
     }
 }

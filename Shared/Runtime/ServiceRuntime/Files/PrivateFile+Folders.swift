@@ -8,7 +8,7 @@ extension PrivateFile {
     ///   - mode: its permissions, whatever the process's mask.
     ///   - isEnforced: whether a folder that is there gets them too.
     /// - Throws: `ProcessFailure` with the path and the reason.
-    public static func makeFolder(_ path: String, mode: mode_t = 0o755, isEnforced: Bool = false) throws(ProcessFailure)
+    public static func makeFolder(_ path: String, mode: UInt32 = 0o755, isEnforced: Bool = false) throws(ProcessFailure)
     {
         var isNew = false
         if try FileEntry(path) == .missing {

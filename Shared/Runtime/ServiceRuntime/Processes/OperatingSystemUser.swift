@@ -1,4 +1,4 @@
-public import Glibc
+import Glibc
 
 /// Who this process runs as.
 public enum OperatingSystemUser {
@@ -9,7 +9,7 @@ public enum OperatingSystemUser {
     public static func exists(_ name: String) -> Bool { numbers(of: name) != nil }
 
     /// The numbers of a user and of the user's own group; nil when the machine has no user of this name.
-    public static func numbers(of name: String) -> (user: uid_t, group: gid_t)? {
+    public static func numbers(of name: String) -> (user: UInt32, group: UInt32)? {
         var entry = passwd()
         var found: UnsafeMutablePointer<passwd>?
         var text = [CChar](repeating: 0, count: 16_384)
