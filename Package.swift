@@ -163,13 +163,34 @@ let package = Package(
 
         // Language.
         shared(.language, "Tokenization", ["JSON", "CPCRE2"]),
+        shared(.language, "ChatTemplates", ["Bytes", "JSON", "Tokenization"], safe),
+        // Dequantisation, optimised in debug builds too.
+        .target(
+            name: "CModelFiles",
+            path: "Shared/Language/CModelFiles",
+            cSettings: [.unsafeFlags(["-O3"] + (isFuzzing ? ["-fno-sanitize=all"] : []))]
+        ),
+        shared(.language, "ModelFiles", ["Bytes", "JSON", "Tensors", "CModelFiles"]),
+        .target(
+            name: "CLanguageKernels",
+            path: "Shared/Language/CLanguageKernels",
+            cSettings: [.unsafeFlags(["-O3"] + (isFuzzing ? ["-fno-sanitize=all"] : []))]
+        ),
+        shared(
+            .language,
+            "LanguageEngine",
+            ["Bytes", "RandomNumbers", "Tokenization", "ModelFiles", "CLanguageKernels"]
+        ),
 
         // Models.
         shared(.models, "Datasets", ["Bytes", "JSON", "Messages", "Catalogues", "Files", "RandomNumbers"], safe),
         shared(
             .models,
             "UserModels",
-            ["Bytes", "JSON", "Concurrency", "NeuralNetwork", "Tensors", "Tokenization", "Catalogues", "Messages"],
+            [
+                "Bytes", "JSON", "Concurrency", "NeuralNetwork", "Tensors", "Tokenization", "ChatTemplates",
+                "ModelFiles", "LanguageEngine", "Catalogues", "Messages",
+            ],
             safe
         ),
 
@@ -199,7 +220,7 @@ let package = Package(
             "LLMResponder",
             [
                 "Concurrency", "Bytes", "PostgresClient", "MessageLogs", "LogAddresses", "Messages", "EmbeddingStore",
-                "Flows", "Tensors", "UserModels",
+                "Flows", "Tensors", "ModelFiles", "LanguageEngine", "UserModels",
             ]
         ),
         service(
@@ -210,7 +231,7 @@ let package = Package(
             "Trainer",
             [
                 "Concurrency", "Bytes", "JSON", "Files", "Messages", "Catalogues", "Tensors", "NeuralNetwork",
-                "Tokenization", "Datasets", "UserModels",
+                "Tokenization", "ModelFiles", "LanguageEngine", "Datasets", "UserModels",
             ]
         ),
         service(
@@ -237,7 +258,7 @@ let package = Package(
             dependencies: [
                 "TCPProxy", "RandomNumbers", "Bytes", "HTTPClient", "PostgresClient", "ServiceRuntime", "MessageLogs",
                 "KafkaLogs", "LogAddresses", "Messages", "Catalogues", "EmbeddingStore", "Flows", "SystemClient",
-                "Tensors", "NeuralNetwork", "Tokenization", "Datasets", "UserModels",
+                "Tensors", "NeuralNetwork", "Tokenization", "ModelFiles", "Datasets", "UserModels",
             ],
             path: "Tests/Verification",
             swiftSettings: strict
@@ -255,7 +276,8 @@ let package = Package(
             dependencies: [
                 "Verification", "Concurrency", "RandomNumbers", "Bytes", "JSON", "HTTPClient", "PostgresClient",
                 "ServiceRuntime", "MessageLogs", "LogAddresses", "Messages", "UserTimelines", "EmbeddingStore", "Flows",
-                "Tensors", "NeuralNetwork", "Datasets", "UserModels",
+                "Tensors", "NeuralNetwork", "ModelFiles", "LanguageEngine", "Datasets",
+                "UserModels",
             ],
             path: "Tests/Benchmarks",
             exclude: ["compare-torch", "compare_torch_peer.py", "ingestion.lua", "KafkaAppendPeer"],
@@ -268,6 +290,7 @@ let package = Package(
         ),
         tests("BytesTests", ["Bytes"]),
         tests("ConcurrencyTests", ["Concurrency"]),
+        tests("ChatTemplatesTests", ["Tokenization", "ChatTemplates"]),
         tests("CataloguesTests", ["Bytes", "Messages", "Catalogues"]),
         tests("DatasetsTests", ["TestSupport", "Bytes", "Messages", "Catalogues", "Datasets"]),
         tests(
@@ -326,9 +349,15 @@ let package = Package(
                 "MessageLogs", "PostgresLogs", "Messages", "EmbeddingStore", "Flows", "Datasets", "UserModels",
             ]
         ),
+        tests(
+            "LanguageEngineTests",
+            ["RandomNumbers", "JSON", "Tensors", "Tokenization", "ModelFiles", "LanguageEngine"]
+        ),
+        tests("LanguageKernelsTests", ["CLanguageKernels"]),
         tests("LauncherTests", ["Launcher", "Bytes", "ServiceRuntime", "Messages"]),
         tests("MessageLogsTests", ["MessageLogs", "Messages"]),
         tests("MessagesTests", ["TestSupport", "Bytes", "JSON", "Messages"]),
+        tests("ModelFilesTests", ["TestSupport", "RandomNumbers", "Bytes", "JSON", "Tensors", "ModelFiles"]),
         tests("NeuralNetworkTests", ["TestSupport", "Tensors", "NeuralNetwork"]),
         tests(
             "PostgresLogsTests",
@@ -346,8 +375,7 @@ let package = Package(
             "UserModelsTests",
             [
                 "TestSupport", "Bytes", "Messages", "Catalogues", "Tensors", "NeuralNetwork", "Tokenization",
-                "Datasets",
-                "UserModels",
+                "ModelFiles", "LanguageEngine", "Datasets", "UserModels",
             ]
         ),
         tests("UserTimelinesTests", ["TestSupport", "Bytes", "MessageLogs", "Messages", "UserTimelines", "Flows"]),
@@ -363,7 +391,8 @@ if isFuzzing {
                 name: "Fuzzing",
                 dependencies: [
                     "CFuzzer", "EventIngestor", "Gateway", "Bytes", "JSON", "HTTPServer", "MessageLogs", "Messages",
-                    "UserTimelines", "Catalogues", "Tensors", "NeuralNetwork", "Tokenization", "Datasets", "UserModels",
+                    "UserTimelines", "Catalogues", "Tensors", "NeuralNetwork", "Tokenization", "ModelFiles", "Datasets",
+                    "UserModels",
                 ],
                 path: "Tests/Fuzzing",
                 exclude: ["CFuzzer"],

@@ -7,16 +7,19 @@ import ServiceRuntime
 /// Reads a question from the body of a request.
 ///
 /// `user` and `question` (or `text`) are required. `form`, `items` (or `item_count`), `maximum_tokens`, `temperature`,
-/// `seed`, `minimum_event_count`, `deadline_ms` (from now) or `deadline` (a time), `asked_at` and `id` are optional. So
-/// the JSON form of a `Question` is accepted as it is.
+/// `seed`, `minimum_event_count`, `deadline_ms` (from now) or `deadline` (a time), `asked_at` and `id` are optional, and
+/// so are those of `Question.ChatField`: `system`, `turns` (`{"role": "user" or "assistant", "text": "..."}`, oldest
+/// first) and, with the form `text`, `top_k`, `top_p`, `min_p`, `repetition_penalty`, `presence_penalty`,
+/// `frequency_penalty` and `stop` (a string or an array of strings). So the JSON form of a `Question` is accepted as it
+/// is.
 struct QuestionBody {
-    private enum Field: Int {
+    private enum Field: Int, CaseIterable {
         case user, question, text, form, items, maximumTokens, temperature, seed, minimumEventCount,
             deadlineMilliseconds
         case deadline, askedAt, id
     }
 
-    /// In the order of `Field`.
+    /// In the order of `Field`, then of `Question.ChatField`.
     private static let fields = FieldNames(
         of: "a question",
         [
@@ -24,21 +27,17 @@ struct QuestionBody {
             ["maximum_tokens"],
             ["temperature"], ["seed"], ["minimum_event_count"], ["deadline_ms"], ["deadline"], ["asked_at"],
             ["id", "question_id", "questionId"],
-        ]
+        ] + Question.ChatField.names
     )
 
     /// The longest time until a question's deadline.
     private static let maximumMilliseconds: Int64 = 86_400_000
 
+    /// The question's other fields, with their defaults where they are not given.
+    private var draft = Question(id: "", user: "", text: "", askedAt: 0, deadline: 0)
     private var user: String?
     private var question: String?
     private var text: String?
-    private var form: Question.AnswerForm?
-    private var itemCount: Int?
-    private var maximumTokens: Int?
-    private var temperature: Float?
-    private var seed: UInt64?
-    private var minimumEventCount: UInt64?
     private var deadlineMilliseconds: Int64?
     private var deadline: Int64?
     private var askedAt: Int64?
@@ -50,7 +49,7 @@ struct QuestionBody {
         var unknown = UnknownFields(.refused)
         do throws(JSONError) {
             try scanner.readObject(Self.fields, unknown: &unknown) { field, scanner throws(JSONError) in
-                try read(Field(rawValue: field), &scanner)
+                try read(field, &scanner)
             }
             try scanner.finish()
         } catch {
@@ -59,40 +58,35 @@ struct QuestionBody {
         }
     }
 
-    private mutating func read(_ field: Field?, _ scanner: inout JSONScanner) throws(JSONError) {
-        switch field {
+    private mutating func read(_ field: Int, _ scanner: inout JSONScanner) throws(JSONError) {
+        switch Field(rawValue: field) {
         case .user: user = try scanner.identifier()
         case .question: question = try scanner.string()
         case .text: text = try scanner.string()
-        case .form: form = try scanner.answerForm()
-        case .items: itemCount = try scanner.integer(in: 0...Limits.itemCount)
-        case .maximumTokens: maximumTokens = try scanner.integer(in: 1...Limits.tokenCount)
-        case .temperature: temperature = try scanner.float()
-        case .seed: seed = try scanner.integer(in: 0...UInt64.max)
-        case .minimumEventCount: minimumEventCount = try scanner.integer(in: 0...UInt64(Int64.max))
+        case .form: draft.form = try scanner.answerForm()
+        case .items: draft.itemCount = try scanner.integer(in: 0...Limits.itemCount)
+        case .maximumTokens: draft.maximumTokens = try scanner.integer(in: 1...Limits.tokenCount)
+        case .temperature: draft.temperature = try scanner.float()
+        case .seed: draft.seed = try scanner.integer(in: 0...UInt64.max)
+        case .minimumEventCount: draft.minimumEventCount = try scanner.integer(in: 0...UInt64(Int64.max))
         case .deadlineMilliseconds: deadlineMilliseconds = try scanner.integer(in: 1...Self.maximumMilliseconds)
         case .deadline: deadline = try scanner.time()
         case .askedAt: askedAt = try scanner.time()
         case .id: id = try scanner.identifier()
-        case nil: break
+        case nil:
+            let field = Question.ChatField.allCases[field - Field.allCases.count]
+            try draft.read(field, from: &scanner, unknown: .refused)
         }
     }
 
     /// Makes the question, with a generated id if the caller gave none.
     func question(now: Int64, defaultDeadline: Duration) throws(MessageError) -> Question {
-        let question = Question(
-            id: QuestionID(id ?? UUID().uuidString.lowercased()),
-            user: UserID(try required(user, "user")),
-            text: try required(try questionText(), "question"),
-            form: form ?? .known,
-            itemCount: itemCount ?? 10,
-            maximumTokens: maximumTokens ?? 32,
-            temperature: temperature ?? 0,
-            seed: seed ?? 0,
-            minimumEventCount: minimumEventCount ?? 0,
-            askedAt: askedAt ?? now,
-            deadline: try deadline(now: now, default: defaultDeadline)
-        )
+        var question = draft
+        question.id = QuestionID(id ?? UUID().uuidString.lowercased())
+        question.user = UserID(try required(user, "user"))
+        question.text = try required(try questionText(), "question")
+        question.askedAt = askedAt ?? now
+        question.deadline = try deadline(now: now, default: defaultDeadline)
         do throws(MessageError) {
             try question.validate()
         } catch {

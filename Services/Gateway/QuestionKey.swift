@@ -25,11 +25,20 @@ extension Question {
     var fingerprint: Int {
         var hasher = Hasher()
         hasher.combine(TextKey(text))
+        hasher.combine(system.map { TextKey($0) })
+        hasher.combine(turns.count)
+        for turn in turns {
+            hasher.combine(turn.role)
+            hasher.combine(TextKey(turn.text))
+        }
         hasher.combine(form)
         hasher.combine(itemCount)
         hasher.combine(maximumTokens)
         hasher.combine(temperature)
         hasher.combine(seed)
+        hasher.combine(topK)
+        for number in [topP, minP, repetitionPenalty, presencePenalty, frequencyPenalty] { hasher.combine(number) }
+        hasher.combine(stop.map { TextKey($0) })
         hasher.combine(minimumEventCount)
         return hasher.finalize()
     }

@@ -6,7 +6,7 @@ import ServiceRuntime
 import Flows
 import UserModels
 
-/// Answers one question from its user's row.
+/// What a question needs before the model can have it, and what becomes of it afterwards.
 struct Answering: Sendable {
     let table: EmbeddingTable
     let responder: Responder
@@ -16,17 +16,72 @@ struct Answering: Sendable {
     let otherVersions: [String]
     let health: HealthCondition
 
-    /// Attempts a question: checks its deadline, then its user's row, then runs the model.
+    /// Looks at a question: its deadline, then its user's row.
     ///
     /// - Throws: `CancellationError`, and any error from reading the row.
-    func attempt(_ placed: PlacedQuestion) async throws -> QuestionOutcome {
-        let start = ContinuousClock.now
+    func look(at placed: PlacedQuestion) async throws -> QuestionOutcome {
         guard WallClock.milliseconds < placed.due else { return .answered(expired(placed)) }
         do {
-            return try await attempt(placed.question, since: start)
+            return try await lookUp(placed.question)
         } catch let error as PostgresError where error.kind == .connection || error.kind == .retry {
             // The question has time until its deadline, and the database may be back before then.
             return .mustWaitForDatabase(error.description)
+        }
+    }
+
+    /// Gives a question to the model.
+    func begin(
+        _ placed: PlacedQuestion,
+        from row: UserEmbedding?,
+        since start: ContinuousClock.Instant
+    ) -> (Responder.Ticket, RunningQuestions.Entry) {
+        let question = placed.question
+        var request = AnswerRequest(question)
+        // A question that asks for no items still needs an answer.
+        request.itemCount = max(1, question.itemCount)
+        let position = PieceCounter()
+        let (milliseconds, _) = placed.due.subtractingReportingOverflow(WallClock.milliseconds)
+        let submitted = ContinuousClock.now
+        let ticket = responder.answer(
+            request,
+            context: row?.context,
+            deadline: submitted + .milliseconds(max(0, milliseconds))
+        ) { [tokens] text in
+            tokens.publish(
+                AnswerToken(questionID: question.id, position: position.next(), text: text),
+                user: question.user
+            )
+        }
+        let entry = RunningQuestions.Entry(
+            question: placed,
+            start: start,
+            submitted: submitted,
+            eventCount: row?.eventCount
+        )
+        return (ticket, entry)
+    }
+
+    /// The answer to a question that the model is done with.
+    func answer(_ entry: RunningQuestions.Entry, _ result: Result<GeneratedAnswer, AnswerError>) -> Answer {
+        let question = entry.question.question
+        switch result {
+        case .failure where WallClock.milliseconds >= entry.question.due: return expired(entry.question)
+        case .failure(let error): return ended(question, .failed, reason: error.description)
+        case .success(let generated):
+            var answer = ended(question, entry.eventCount == nil ? .noHistory : .answered, reason: "")
+            answer.text = generated.text
+            answer.items = Array(generated.items.prefix(question.itemCount))
+            answer.eventCount = entry.eventCount ?? 0
+            answer.promptTokens = UInt32(clamping: generated.promptTokens)
+            answer.answerTokens = UInt32(clamping: generated.answerTokens)
+            answer.finish = generated.finish
+            answer.computeMicroseconds = Self.microseconds(ContinuousClock.now - entry.start)
+            // Includes the wait for the row and for the model, because that is what the user experienced.
+            answer.firstTokenMicroseconds = min(
+                answer.computeMicroseconds,
+                Self.microseconds(entry.submitted - entry.start + generated.firstToken)
+            )
+            return valid(answer, to: question)
         }
     }
 
@@ -43,12 +98,10 @@ struct Answering: Sendable {
     /// The answer to a question that can neither be answered now nor wait.
     func refused(_ placed: PlacedQuestion, reason: String) -> Answer { ended(placed.question, .failed, reason: reason) }
 
-    private func attempt(_ question: Question, since start: ContinuousClock.Instant) async throws -> QuestionOutcome {
+    private func lookUp(_ question: Question) async throws -> QuestionOutcome {
         let row = try await table.row(user: question.user, modelVersion: modelVersion)
         health.holds()
-        if let row, row.eventCount >= question.minimumEventCount {
-            return .answered(try await answer(question, from: row, since: start))
-        }
+        if let row, row.eventCount >= question.minimumEventCount { return .mayBegin(row) }
         if question.minimumEventCount > 0 { return .mustWaitForEvents }
         if row == nil, let other = try await otherVersion(of: question.user) {
             let reason =
@@ -56,7 +109,7 @@ struct Answering: Sendable {
                 + "the row follows with the user's next event, or start the responder with the bundle of the rows"
             return .answered(ended(question, .failed, reason: reason))
         }
-        return .answered(try await answer(question, from: row, since: start))
+        return .mayBegin(row)
     }
 
     /// A version under which the user has a row, if it is not this responder's.
@@ -65,39 +118,6 @@ struct Answering: Sendable {
             if try await table.row(user: user, modelVersion: version) != nil { return version }
         }
         return nil
-    }
-
-    private func answer(
-        _ question: Question,
-        from row: UserEmbedding?,
-        since start: ContinuousClock.Instant
-    ) async throws -> Answer {
-        let position = PieceCounter()
-        do throws(AnswerError) {
-            var request = AnswerRequest(question)
-            // A question that asks for no items still needs an answer.
-            request.itemCount = max(1, question.itemCount)
-            let generated = try await responder.answer(request, context: row?.context) { text in
-                let token = AnswerToken(questionID: question.id, position: position.next(), text: text)
-                tokens.publish(token, user: question.user)
-            }
-            var answer = ended(question, row == nil ? .noHistory : .answered, reason: "")
-            answer.text = generated.text
-            answer.items = Array(generated.items.prefix(question.itemCount))
-            answer.eventCount = row?.eventCount ?? 0
-            answer.computeMicroseconds = Self.microseconds(ContinuousClock.now - start)
-            // Includes the wait for the row and for the model, because that is what the user experienced.
-            answer.firstTokenMicroseconds = min(
-                answer.computeMicroseconds,
-                answer.computeMicroseconds - min(answer.computeMicroseconds, Self.microseconds(generated.total))
-                    + Self.microseconds(generated.firstToken)
-            )
-            return valid(answer, to: question)
-        } catch {
-            // Cancellation says nothing about the question: the next owner of the partition answers it.
-            if error == .cancelled { throw CancellationError() }
-            return ended(question, .failed, reason: error.description)
-        }
     }
 
     /// The answer, unless the model wrote something that no answer may contain, such as a NUL: that fails one question,
@@ -128,10 +148,12 @@ struct Answering: Sendable {
     }
 }
 
-/// The result of one attempt at a question.
+/// What a look at a question says.
 enum QuestionOutcome: Sendable {
-    /// It is answered, successfully or not.
+    /// Its answer needs no model.
     case answered(Answer)
+    /// The model may have it, with its user's row; nil for a user without events.
+    case mayBegin(UserEmbedding?)
     /// The row does not cover enough events yet, and the deadline has not passed.
     case mustWaitForEvents
     /// The database is unavailable, for this reason, and the deadline has not passed.

@@ -39,7 +39,11 @@ extension App {
         let tokens = TokenPublisher(log: log, metrics: metrics.stream, logger: logger)
         let answering = Answering(
             table: table,
-            responder: try Responder(bundle: bundle, limits: configuration.answerLimits),
+            responder: try Responder(
+                bundle: bundle,
+                settings: configuration.model,
+                limits: configuration.answerLimits
+            ),
             tokens: tokens,
             modelVersion: bundle.version,
             otherVersions: try await table.modelVersions().map(\.version).filter { $0 != bundle.version },
@@ -71,6 +75,7 @@ extension App {
                     )
                 },
                 parking: configuration.parking,
+                runningLimit: configuration.model.runningCount,
                 rejectionRate: configuration.member.rejectionRate,
                 metrics: metrics,
                 health: health,

@@ -1,4 +1,5 @@
 import Bytes
+import LanguageEngine
 import Messages
 import ServiceRuntime
 import Flows
@@ -10,11 +11,13 @@ final class LLMResponderMetrics: Sendable {
     /// Metrics that every stream service has.
     let stream: StreamMetrics
     private let answers: [Answer.Status: Counter]
+    let engine: EngineGauges
     private let parked: Gauge
     private let parkedBytes: Gauge
     private let parkings: Counter
     private let waits: [WaitEnd: Counter]
     private let ahead: Gauge
+    private let shown = Mutex(EngineMetrics())
     private let readAhead = Mutex<[TopicPartition: Int64]>([:])
     private let waitDuration: Histogram
     private let computeDuration: Histogram
@@ -33,6 +36,7 @@ final class LLMResponderMetrics: Sendable {
                 return (status, counter)
             }
         )
+        engine = EngineGauges(metrics, prefix: prefix)
         parked = metrics.gauge(
             "\(prefix)_questions_parked",
             help: "Questions that wait in memory for their user's row, or for the database"
@@ -62,7 +66,7 @@ final class LLMResponderMetrics: Sendable {
         )
         computeDuration = metrics.histogram(
             "\(prefix)_compute_duration_seconds",
-            help: "From taking a question to the end of its answer"
+            help: "From taking a question to the end of its answer, time beside others included"
         )
     }
 
@@ -79,8 +83,13 @@ final class LLMResponderMetrics: Sendable {
     /// Counts the end of a wait.
     func count(_ end: WaitEnd) { waits[end]?.increment() }
 
-    /// Reports the waiting questions.
-    func show(_ state: RespondingState) {
+    /// Reports the questions, and what the model is doing.
+    func show(_ state: RespondingState, _ engine: EngineMetrics) {
+        let last = shown.withLock { shown in
+            defer { shown = engine }
+            return shown
+        }
+        self.engine.show(engine, since: last)
         parked.set(Double(state.parked.count))
         parkedBytes.set(Double(state.parked.byteCount))
         let offsets = state.readAhead
@@ -95,19 +104,15 @@ final class LLMResponderMetrics: Sendable {
     }
 
     /// Counts work that was committed, or needed no commit.
-    func count(_ work: RespondingState.Work, since start: ContinuousClock.Instant) {
+    func count(_ work: RespondingState.Work) {
         parkings.increment(by: work.parkedCount)
-        if work.receivedCount > 0 {
-            stream.countBatch(
-                max(work.rejections.count, work.receivedCount - work.parkedCount),
-                rejections: work.rejections,
-                since: start
-            )
-        }
+        let count = work.answers.count + work.rejections.count + work.copyCount
+        if count > 0 { stream.countBatch(count, rejections: work.rejections, since: work.start ?? .now) }
         for (_, answer) in work.answers {
             answers[answer.status]?.increment()
             waitDuration.observe(Double(max(0, answer.answeredAt - answer.askedAt)) / 1_000)
             computeDuration.observe(Double(answer.computeMicroseconds) / 1e6)
+            engine.count(answer)
         }
     }
 }

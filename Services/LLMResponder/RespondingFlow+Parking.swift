@@ -1,57 +1,60 @@
 import Concurrency
 import Bytes
+import EmbeddingStore
 import Messages
 import ServiceRuntime
 import Flows
 import MessageLogs
 
 extension RespondingFlow {
-    /// How many parked questions are answered before new ones get their turn.
-    private static let turnCount = 4
+    /// How many parked questions are looked at before new ones get their turn.
+    private static let turnCount = 32
     /// How many expired questions are answered in one commit.
     private static let expiredCount = 500
-    /// The minimum wait for the database before anything else is looked at.
-    private static let leastPause: Duration = .milliseconds(50)
 
-    /// Answers a question, or parks it.
+    /// Whether one more answer may be begun.
+    func hasRoom(_ state: RespondingState) -> Bool { state.running.count < runningLimit }
+
+    /// Begins the answer of a new question, or parks it.
     ///
-    /// While too many questions wait for the database, reading is paused, because no more could be answered.
-    /// - Returns: false if the service is to stop before that.
+    /// - Returns: false if there is no room for it now. While too many questions wait for the database, that is so for
+    ///   all, because none could be answered.
     func take(
         _ question: PlacedQuestion,
         appendedAt: Int64,
-        _ state: inout RespondingState,
-        until shutdown: Shutdown
+        _ state: inout RespondingState
     ) async throws -> Bool {
-        let isKnown =
-            state.answered.contains(question, appendedAt: appendedAt) || state.parked.contains(question.key)
-            || state.work.keys.contains(question.key)
-        if isKnown { return true }
-        while true {
-            switch try await attempt(question) {
-            case .answered(let answer):
-                state.answer(question, with: answer)
-                return true
-            case .mustWaitForEvents:
-                park(question, &state)
-                return true
-            case .mustWaitForDatabase:
-                if state.parked.hasRoom(for: question) {
-                    park(question, &state)
-                    return true
-                }
-                try await pause(before: question, &state, until: shutdown)
-                if shutdown.isRequested { return false }
-                // The new owner of its partition reads it again.
-                if !state.holds(question.place.partition) { return true }
-            }
+        if state.knows(question, appendedAt: appendedAt) {
+            state.work.copyCount += 1
+            return true
         }
+        guard hasRoom(state) else { return false }
+        let start = ContinuousClock.now
+        switch try await look(at: question) {
+        case .answered(let answer): state.answer(question, with: answer, since: start)
+        case .mayBegin(let row): begin(question, from: row, since: start, &state)
+        case .mustWaitForEvents: park(question, &state)
+        case .mustWaitForDatabase:
+            guard state.parked.hasRoom(for: question) else { return false }
+            park(question, &state)
+        }
+        return true
+    }
+
+    private func begin(
+        _ question: PlacedQuestion,
+        from row: UserEmbedding?,
+        since start: ContinuousClock.Instant,
+        _ state: inout RespondingState
+    ) {
+        let (ticket, entry) = answering.begin(question, from: row, since: start)
+        state.running.insert(entry, as: ticket)
     }
 
     /// Queries the database only while it is available: otherwise every question would wait for it again.
-    private func attempt(_ question: PlacedQuestion) async throws -> QuestionOutcome {
+    private func look(at question: PlacedQuestion) async throws -> QuestionOutcome {
         if watch.isAway, WallClock.milliseconds < question.due { return .mustWaitForDatabase("") }
-        let outcome = try await answering.attempt(question)
+        let outcome = try await answering.look(at: question)
         if case .mustWaitForDatabase(let reason) = outcome {
             metrics.stream.countError(.receiving)
             watch.databaseFailed(reason)
@@ -77,47 +80,27 @@ extension RespondingFlow {
         watch.want(question.user, state.parked.leastEventCount(of: question.user))
     }
 
-    /// Waits until there is room for a question, it has expired or is gone, the database is back, or the service is to
-    /// stop.
-    private func pause(
-        before question: PlacedQuestion,
-        _ state: inout RespondingState,
-        until shutdown: Shutdown
-    ) async throws {
-        while !shutdown.isRequested, watch.isAway, state.holds(question.place.partition),
-            !state.parked.hasRoom(for: question), WallClock.milliseconds < question.due
-        {
-            // The group must hear from this member regularly, however long the database is unavailable.
-            let look = WallClock.milliseconds + Int64(max(partBudget, Self.leastPause) / .milliseconds(1))
-            let due = min(question.due, state.parked.nextDue ?? .max, look)
-            // A stop ends the wait; so does news, which `takeNews` will see again.
-            _ = try await shutdown.cancelling { [signal] in
-                await Self.wait(for: signal, until: due)
-                try Task.checkCancellation()
-            }
-            answerExpired(&state)
-            metrics.show(state)
-            try await commit(&state, since: .now)
-            try await takeWhatIsDue(&state)
-        }
-    }
-
     // MARK: - Parked questions
 
-    /// Answers parked questions: the expired ones, and some of those that need not wait any longer.
-    func answerParked(_ state: inout RespondingState) async throws {
-        let start = ContinuousClock.now
+    /// Answers parked questions that have expired, and begins the answers of some that need not wait any longer.
+    func beginParked(_ state: inout RespondingState) async throws {
         answerExpired(&state)
-        for _ in 0..<Self.turnCount where state.hasReady {
+        for _ in 0..<Self.turnCount where state.hasReady && hasRoom(state) {
             for question in state.takeReady(atMost: 1) {
-                guard case .answered(let answer) = try await attempt(question) else { continue }
-                unpark(question, &state)
-                state.answer(question, with: answer)
-                metrics.count(answer.status == .expired ? .expired : .woken)
+                let start = ContinuousClock.now
+                switch try await look(at: question) {
+                case .answered(let answer):
+                    unpark(question, &state)
+                    state.answer(question, with: answer, since: start)
+                    metrics.count(answer.status == .expired ? .expired : .woken)
+                case .mayBegin(let row):
+                    unpark(question, &state)
+                    begin(question, from: row, since: start, &state)
+                    metrics.count(.woken)
+                case .mustWaitForEvents, .mustWaitForDatabase: break
+                }
             }
-            if ContinuousClock.now - start >= partBudget { break }
         }
-        try await commit(&state, since: start)
     }
 
     private func answerExpired(_ state: inout RespondingState) {
@@ -146,7 +129,7 @@ extension RespondingFlow {
     // MARK: - Committing
 
     /// Commits what is pending, if it changes anything.
-    func commit(_ state: inout RespondingState, since start: ContinuousClock.Instant) async throws {
+    func commit(_ state: inout RespondingState) async throws {
         state.leaveOutLost()
         let offsets = state.offsets
         let hasNews = state.hasNews
@@ -167,6 +150,6 @@ extension RespondingFlow {
                 return logger.warning("the commit of answers was refused", metadata: ["reason": reason])
             }
         }
-        metrics.count(state.finish(offsets, isCommitted: hasNews, now: WallClock.milliseconds), since: start)
+        metrics.count(state.finish(offsets, isCommitted: hasNews, now: WallClock.milliseconds))
     }
 }

@@ -7,22 +7,22 @@ import MessageLogs
 
 /// `questions` in, `answers` out: each answer and its question's offset in one commit.
 ///
-/// A question that must wait is parked: it stays in memory, and its partition's offset is committed only up to it,
-/// while later ones are answered. It is tried again when its user's row has changed (`RowWatch`) and when its deadline
-/// passes; until then it costs neither the other questions nor the log anything.
-///
-/// A batch may take long. So it is answered and committed in parts, and between them the log is polled for what is due.
+/// Questions of all partitions are answered together, and their answers are committed in the order in which they end. A
+/// question whose answer is in progress, or that must wait for its user's row, stays in memory, and its partition's
+/// offset is committed only up to it, while later ones are answered. One that waits is tried again when its user's row
+/// has changed (`RowWatch`) and when its deadline passes; until then it costs neither the other questions nor the log
+/// anything.
 struct RespondingFlow: Service {
     /// How far the committed offset of a partition may lag behind what was read; a question that waits longer is given
     /// up.
     static let window: Int64 = 1_000_000
     /// How long to poll for events between parked questions that may be answered.
     private static let glance: Duration = .milliseconds(2)
-    /// How long questions are answered before a commit, and before the group hears from this member.
+    /// How long the group may hear nothing from this member while it reads no records.
     ///
     /// Over Kafka a member that does not poll for a minute is removed from its group, and nothing it does after that is
-    /// committed. One more answer may be added to this time; it has a limit of its own.
-    static let partBudget: Duration = .seconds(5)
+    /// committed.
+    static let pollInterval: Duration = .seconds(5)
 
     let name = "responding-flow"
     let subscription: any Subscription
@@ -32,8 +32,10 @@ struct RespondingFlow: Service {
     private let parking: ParkingLimit
     private let rejectionRate: RejectionRate
     let window: Int64
-    let partBudget: Duration
-    let signal: Signal
+    private let pollInterval: Duration
+    /// Answers in progress at once.
+    let runningLimit: Int
+    private let signal: Signal
     let metrics: LLMResponderMetrics
     private let health: HealthCondition
     let logger: Logger
@@ -47,7 +49,8 @@ struct RespondingFlow: Service {
     ///   - makeWatch: makes the row watch; it raises the signal.
     ///   - parking: how many questions may wait.
     ///   - window: how far the committed offset of a partition may lag behind what was read.
-    ///   - partBudget: how long questions are answered before a commit.
+    ///   - runningLimit: how many answers may be in progress.
+    ///   - pollInterval: how long the group may hear nothing from this member.
     ///   - rejectionRate: how many records may be invalid.
     ///   - metrics: counts the work.
     ///   - health: whether partitions are assigned and answered.
@@ -59,7 +62,8 @@ struct RespondingFlow: Service {
         watch makeWatch: (Signal) -> RowWatch,
         parking: ParkingLimit,
         window: Int64 = Self.window,
-        partBudget: Duration = Self.partBudget,
+        runningLimit: Int,
+        pollInterval: Duration = Self.pollInterval,
         rejectionRate: RejectionRate = RejectionRate(),
         metrics: LLMResponderMetrics,
         health: HealthCondition,
@@ -69,7 +73,8 @@ struct RespondingFlow: Service {
         self.answering = answering
         self.parking = parking
         self.window = window
-        self.partBudget = partBudget
+        self.runningLimit = runningLimit
+        self.pollInterval = pollInterval
         self.rejectionRate = rejectionRate
         self.metrics = metrics
         self.health = health
@@ -85,11 +90,12 @@ struct RespondingFlow: Service {
         )
     }
 
-    /// Processes batches until the service is to stop.
+    /// Answers questions until the service is to stop.
     func run(until shutdown: Shutdown) async throws {
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await watch.run() }
             group.addTask { try await restores.run() }
+            group.addTask { try await answering.responder.run(raising: signal) }
             group.addTask { try await respond(until: shutdown) }
             // The first to end is the flow itself, or a task that failed.
             try await group.next()
@@ -102,23 +108,21 @@ struct RespondingFlow: Service {
         var state = RespondingState(parking: parking)
         var rate = rejectionRate
         while true {
-            try await takeWhatIsDue(&state)
             takeNews(&state)
-            try await answerParked(&state)
+            try await beginParked(&state)
+            let failure = try await beginNew(&state, &rate, until: shutdown)
+            giveUpStragglers(&state)
+            try await commit(&state)
+            if let failure { throw failure }
             show(state)
-            if state.nextRecord != nil, !shutdown.isRequested {
-                try await takeWhatIsDue(&state)
-                try await answerPart(&state, &rate, until: shutdown)
-                continue
-            }
-            // After every few parked questions the new ones get their turn.
-            if state.hasReady, !shutdown.isRequested, let batch = try await subscription.readyBatch() {
-                take(.batch(batch), &state)
+            // What is in progress is answered by whoever has its partition next.
+            if shutdown.isRequested { return }
+            guard state.nextRecord == nil else {
+                try await waitForRoom(&state, until: shutdown)
                 continue
             }
             switch try await subscription.next(until: shutdown, orWhen: wake(state)) {
-            case .stopped: return
-            case .woken: continue
+            case .stopped, .woken: continue
             case .event(let event): take(event, &state)
             }
         }
@@ -126,10 +130,24 @@ struct RespondingFlow: Service {
 
     /// Ends when there is something else to do than wait for an event.
     private func wake(_ state: RespondingState) -> @Sendable () async -> Void {
-        if state.hasReady || (state.parked.nextDue ?? .max) <= WallClock.milliseconds {
+        if state.hasReady && hasRoom(state) || (state.parked.nextDue ?? .max) <= WallClock.milliseconds {
             return { try? await Task.sleep(for: Self.glance) }
         }
         return { [signal, nextDue = state.parked.nextDue] in await Self.wait(for: signal, until: nextDue) }
+    }
+
+    /// Waits while records are there that cannot be taken: until there is news, or something expires; the group hears
+    /// from this member meanwhile.
+    private func waitForRoom(_ state: inout RespondingState, until shutdown: Shutdown) async throws {
+        let rest = max(Self.glance, pollInterval - (ContinuousClock.now - state.polledAt))
+        let poll = WallClock.milliseconds + Int64(rest / .milliseconds(1))
+        let due = min(state.parked.nextDue ?? .max, state.nextDue ?? .max, poll)
+        // A stop ends the wait; so does news, which is taken next.
+        _ = try await shutdown.cancelling { [signal] in
+            await Self.wait(for: signal, until: due)
+            try Task.checkCancellation()
+        }
+        try await pollBesideRecords(&state)
     }
 
     /// Waits for the signal or a time; rechecks the clock every minute, because it may have been set.
@@ -147,7 +165,7 @@ struct RespondingFlow: Service {
     // MARK: - Events
 
     private func take(_ event: SubscriptionEvent, _ state: inout RespondingState) {
-        state.askedAt = .now
+        state.polledAt = .now
         switch event {
         case .assigned(let partitions):
             restores.begin(partitions)
@@ -162,15 +180,19 @@ struct RespondingFlow: Service {
         }
     }
 
-    /// During a batch, lets the group hear from this member regularly, and gives up partitions that were reassigned.
-    func takeWhatIsDue(_ state: inout RespondingState) async throws {
-        guard state.nextRecord != nil, ContinuousClock.now - state.askedAt >= partBudget else { return }
+    /// Lets the group hear from this member while records are there, and gives up partitions that were reassigned.
+    private func pollBesideRecords(_ state: inout RespondingState) async throws {
+        guard state.nextRecord != nil, ContinuousClock.now - state.polledAt >= pollInterval else { return }
         while let event = try await subscription.eventBesideRecords() { take(event, &state) }
-        state.askedAt = .now
+        state.polledAt = .now
     }
 
-    /// Takes the results of the row watch and of the restores.
+    /// Takes the results of the model, of the row watch and of the restores.
     private func takeNews(_ state: inout RespondingState) {
+        for finished in answering.responder.takeFinished() {
+            guard let entry = state.running.remove(finished.ticket) else { continue }
+            state.answer(entry.question, with: answering.answer(entry, finished.result), since: entry.start)
+        }
         for found in restores.take() {
             state.sharesPartitions = found.sharesPartitions
             for (partition, restored) in found.partitions {
@@ -192,11 +214,13 @@ struct RespondingFlow: Service {
 
     /// Drops partitions that now belong to others, who read the questions waiting here from the log.
     func drop(_ partitions: [TopicPartition], _ state: inout RespondingState) {
-        for user in state.drop(partitions) { watch.want(user, state.parked.leastEventCount(of: user)) }
+        let dropped = state.drop(partitions)
+        answering.responder.cancel(dropped.running)
+        for user in dropped.users { watch.want(user, state.parked.leastEventCount(of: user)) }
     }
 
     private func show(_ state: RespondingState) {
-        metrics.show(state)
+        metrics.show(state, answering.responder.metrics)
         if let waiting = restores.waiting {
             health.fails("the answers to \(waiting) are being looked at")
         } else if state.isEmpty {
@@ -208,35 +232,37 @@ struct RespondingFlow: Service {
 
     // MARK: - Questions
 
-    /// Answers questions of the current batch, at least one, until the part's time is used up, and commits them.
-    private func answerPart(
+    /// Begins the answers of new questions, as many as there is room for.
+    ///
+    /// - Returns: the error of a log whose records are mostly invalid; what was read is to be committed first.
+    private func beginNew(
         _ state: inout RespondingState,
         _ rate: inout RejectionRate,
         until shutdown: Shutdown
-    ) async throws {
-        let start = ContinuousClock.now
+    ) async throws -> (any Error)? {
         var (receivedCount, rejectedCount) = (0, 0)
         var lastReason: String?
-        while let record = state.nextRecord {
-            receivedCount += 1
-            state.work.receivedCount += 1
-            state.work.partitions.insert(record.source)
+        while let record = state.nextRecord, !shutdown.isRequested {
             switch Self.question(in: record) {
             case .success(let question):
-                guard try await take(question, appendedAt: record.timestamp, &state, until: shutdown) else { return }
+                guard try await take(question, appendedAt: record.timestamp, &state) else {
+                    state.nextDue = question.due
+                    return rate.count(received: receivedCount, rejected: rejectedCount, lastReason: lastReason)
+                }
             case .failure(let error) where !state.answered.isRejected(record):
                 rejectedCount += 1
                 lastReason = error.description
                 state.work.rejections.append(RejectedRecord(record, kind: .decode, reason: error.description))
-            case .failure: break
+            case .failure: state.work.copyCount += 1
             }
+            receivedCount += 1
+            state.work.partitions.insert(record.source)
             state.advance(past: record)
-            if ContinuousClock.now - start >= partBudget { break }
+            // A database that is slow must not keep the group waiting.
+            try await pollBesideRecords(&state)
         }
-        let failure = rate.count(received: receivedCount, rejected: rejectedCount, lastReason: lastReason)
-        giveUpStragglers(&state)
-        try await commit(&state, since: start)
-        if let failure { throw failure }
+        state.nextDue = nil
+        return rate.count(received: receivedCount, rejected: rejectedCount, lastReason: lastReason)
     }
 
     private static func question(in record: Record) -> Result<PlacedQuestion, MessageError> {

@@ -23,22 +23,27 @@ struct RespondingState {
         var partitions: Set<TopicPartition> = []
         /// The answered questions.
         var keys: Set<QuestionKey> = []
-        /// Records that were read.
-        var receivedCount = 0
-        /// How many of these are waiting now.
+        /// Questions that began to wait.
         var parkedCount = 0
+        /// Records that need no answer: their question has one, or will have.
+        var copyCount = 0
+        /// When the first of its questions was taken, or its first record read.
+        var start: ContinuousClock.Instant?
     }
 
     private var partitions: [TopicPartition: Progress] = [:]
     /// Whether answers go to the partitions with the same numbers as their questions'.
     var sharesPartitions = false
     var parked: ParkedQuestions
+    var running = RunningQuestions()
     var answered = AnsweredQuestions()
     var work = Work()
     /// Unprocessed records of the last batch.
     private var rest: ArraySlice<Record> = []
-    /// When the subscription was last polled for what is due.
-    var askedAt = ContinuousClock.now
+    /// When the subscription was last polled.
+    var polledAt = ContinuousClock.now
+    /// The deadline of the first unprocessed question, where there is no room for it; milliseconds since 1970.
+    var nextDue: Int64?
     /// Parked questions that may be answered now, in the order in which they became ready.
     private var ready: [PlacedQuestion.Place] = []
     private var isReady: Set<PlacedQuestion.Place> = []
@@ -60,13 +65,13 @@ struct RespondingState {
         answered.begin(partition, restored)
     }
 
-    /// Drops partitions, and returns the users of their parked questions.
-    mutating func drop(_ dropped: [TopicPartition]) -> Set<UserID> {
+    /// Drops partitions, and returns the users of their parked questions and the answers to cancel.
+    mutating func drop(_ dropped: [TopicPartition]) -> (users: Set<UserID>, running: [Responder.Ticket]) {
         for partition in dropped { partitions[partition] = nil }
         // They belong to others now, or are read again from the committed offset.
         rest.removeAll { dropped.contains($0.source) }
         answered.forget(dropped)
-        return parked.drop(dropped)
+        return (parked.drop(dropped), running.drop { dropped.contains($0) })
     }
 
     // MARK: - Reading
@@ -85,17 +90,17 @@ struct RespondingState {
         partitions[record.source]?.position = max(position, record.offset + 1)
     }
 
-    /// Everything before this offset is done: that of the first question that waits, or the next one to read.
-    private func floor(of partition: TopicPartition) -> Int64? {
+    /// Everything before this offset is done: that of the first question without an answer, or the next one to read.
+    private func firstOpenOffset(of partition: TopicPartition) -> Int64? {
         guard let position = partitions[partition]?.position else { return nil }
-        return min(position, parked.first(in: partition) ?? position)
+        return min(position, parked.first(in: partition) ?? position, running.first(in: partition) ?? position)
     }
 
     /// How many offsets of each partition were read but not committed for the group.
     var readAhead: [TopicPartition: Int64] {
         var ahead: [TopicPartition: Int64] = [:]
         for (partition, progress) in partitions {
-            ahead[partition] = progress.position - (floor(of: partition) ?? progress.position)
+            ahead[partition] = progress.position - (firstOpenOffset(of: partition) ?? progress.position)
         }
         return ahead
     }
@@ -111,8 +116,15 @@ struct RespondingState {
 
     // MARK: - Committing
 
-    /// Notes the answer to a question.
-    mutating func answer(_ question: PlacedQuestion, with answer: Answer) {
+    /// Whether a question has its answer, or will have it from this process.
+    func knows(_ question: PlacedQuestion, appendedAt: Int64) -> Bool {
+        answered.contains(question, appendedAt: appendedAt) || parked.contains(question.key)
+            || running.contains(question.key) || work.keys.contains(question.key)
+    }
+
+    /// Notes the answer to a question, which was taken at a time.
+    mutating func answer(_ question: PlacedQuestion, with answer: Answer, since start: ContinuousClock.Instant = .now) {
+        work.start = min(work.start ?? start, start)
         work.answers.append((question, answer))
         work.keys.insert(question.key)
         work.partitions.insert(question.place.partition)
@@ -121,7 +133,7 @@ struct RespondingState {
     /// The offsets to commit, for the partitions in `work` that are still held.
     var offsets: [TopicPartition: Int64] {
         var offsets: [TopicPartition: Int64] = [:]
-        for partition in work.partitions { offsets[partition] = floor(of: partition) }
+        for partition in work.partitions { offsets[partition] = firstOpenOffset(of: partition) }
         return offsets
     }
 

@@ -22,6 +22,8 @@ struct App {
                 EncodeCommand.command,
                 ReportCommand.command,
                 ExportCommand.command,
+                BundleCommand.command,
+                ImportModelCommand.command,
                 AllCommand.command,
             ]
         ).main()

@@ -72,12 +72,15 @@ enum BodyTargets {
     private static let question = FuzzTarget(
         name: "question-body",
         seeds: {
-            [try Examples.question.encodedJSON(), Array(#"{"user":"u","question":"What next?","deadline_ms":5}"#.utf8)]
+            [try Examples.question.encodedJSON(), try Examples.chat.encodedJSON()]
+                + [Array(#"{"user":"u","question":"What next?","deadline_ms":5}"#.utf8)]
         },
         words: RecordTargets.jsonWords + [
             "\"user\":", "\"question\":", "\"form\":", "\"title\"", "\"items\":", "\"seed\":", "\"deadline\":",
             "\"asked_at\":",
             "\"minimum_event_count\":", "\"temperature\":", "\"maximum_tokens\":",
+            "\"system\":", "\"turns\":", "\"role\":", "\"assistant\"", "\"top_k\":", "\"top_p\":", "\"min_p\":",
+            "\"repetition_penalty\":", "\"presence_penalty\":", "\"frequency_penalty\":", "\"stop\":",
         ],
         run: { bytes in
             let question = try QuestionBody(bytes).question(now: 1_700_000_000_000, defaultDeadline: .seconds(60))

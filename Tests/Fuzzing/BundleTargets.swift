@@ -99,14 +99,11 @@ enum BundleTargets {
                 try ScratchFolder.write(file, content)
                 parts[file] = SHA256.hexDigest(of: content)
             }
-            let manifest = ModelBundle.Manifest(
-                format: ModelBundle.Manifest.format,
-                version: ModelBundle.version(of: parts),
-                parts: parts
-            )
-            try ScratchFolder.write(ModelBundle.manifestFile, Array(try JSONEncoder().encode(manifest)))
+            let manifest = Array(try JSONEncoder().encode(BundleManifest(parts: parts)))
+            try ScratchFolder.write(BundleManifest.file, manifest)
             let bundle = try ModelBundle.load(ScratchFolder.path)
-            expect(bundle.model.parameters.allSatisfy(\.value.isFinite), "a weight is not finite")
+            let model = try bundle.makeTrainableModel()
+            expect(model.parameters.allSatisfy(\.value.isFinite), "a weight is not finite")
             _ = try bundle.makeAnsweringEngine()
         }
     )

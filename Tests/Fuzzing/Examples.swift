@@ -1,6 +1,7 @@
 import Catalogues
 import Bytes
 import Messages
+import ModelFiles
 import NeuralNetwork
 import MessageLogs
 import Tokenization
@@ -64,6 +65,25 @@ enum Examples {
         deadline: 1_700_000_060_000
     )
 
+    static let chat = Question(
+        id: "q-2",
+        user: "ü1",
+        text: "And now?",
+        system: "Be brief.",
+        turns: [.init(role: .user, text: "What next?"), .init(role: .assistant, text: "Heat")],
+        form: .text,
+        temperature: 0.5,
+        topK: 40,
+        topP: 0.9,
+        minP: 0.05,
+        repetitionPenalty: 1.1,
+        presencePenalty: -0.5,
+        frequencyPenalty: 0.25,
+        stop: ["\n", "END"],
+        askedAt: 1_700_000_000_000,
+        deadline: 1_700_000_060_000
+    )
+
     static let answer = Answer(
         questionID: "q",
         user: "ü1",
@@ -73,7 +93,10 @@ enum Examples {
         modelVersion: "v",
         eventCount: 3,
         askedAt: 1_700_000_000_000,
-        answeredAt: 1_700_000_000_100
+        answeredAt: 1_700_000_000_100,
+        promptTokens: 31,
+        answerTokens: 2,
+        finish: .stop
     )
 
     static let token = AnswerToken(questionID: "q", position: 3, text: " the")

@@ -7,7 +7,7 @@ enum RecordTargets {
     static let all = [
         record("event", Examples.event), record("timeline", Examples.timeline),
         record("forgotten-marks", Examples.marks),
-        record("user-embedding", Examples.embedding), record("question", Examples.question),
+        record("user-embedding", Examples.embedding), record("question", Examples.question, Examples.chat),
         record("answer", Examples.answer), record("answer-token", Examples.token), headers, timelineUpdate,
     ]
 
@@ -16,10 +16,10 @@ enum RecordTargets {
     /// A record in both encodings: the first byte says which.
     ///
     /// What is taken is within the limits, so it can be written, and reads the same again.
-    private static func record<Value: WireRecord>(_ name: String, _ example: Value) -> FuzzTarget {
+    private static func record<Value: WireRecord>(_ name: String, _ examples: Value...) -> FuzzTarget {
         FuzzTarget(
             name: "record-\(name)",
-            seeds: { [[0] + (try example.encoded()), [1] + (try example.encodedJSON())] },
+            seeds: { try examples.flatMap { [[0] + (try $0.encoded()), [1] + (try $0.encodedJSON())] } },
             words: jsonWords,
             run: { input in
                 guard let first = input.first else { return }

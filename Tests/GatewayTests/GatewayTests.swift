@@ -86,6 +86,31 @@ struct GatewayTests {
         }
     }
 
+    @Test func aConversationIsInTheLogAndItsAnswerSaysWhatItTook() async throws {
+        try await withGateways { log, gateways, client in
+            let url = "\(gateways[0].url)/v1/questions"
+            let body = #"""
+                {"user":"\#(user)","question":"And now?","form":"text","system":"Be brief.","top_p":0.5,"stop":"END",
+                "turns":[{"role":"user","text":"What next?"},{"role":"assistant","text":"Alien"}]}
+                """#
+            let id = try id(try await client.send(.init("POST", url, body: Array(body.utf8))))
+            let question = try #require(try await question(log))
+            #expect(question.id == id && question.system == "Be brief." && question.topP == 0.5)
+            #expect(question.turns.map(\.role) == [.user, .assistant] && question.turns.map(\.text).last == "Alien")
+            #expect(question.stop == ["END"])
+            var answer = answer(id)
+            (answer.promptTokens, answer.answerTokens, answer.finish) = (31, 2, .length)
+            try await append(answer, log)
+            let response = try await client.send(.init("GET", "\(gateways[0].url)/v1/answers/\(id)"))
+            #expect(response.status == 200 && response.text.contains(#""prompt_tokens":31"#), "\(response.text)")
+            #expect(response.text.contains(#""answer_tokens":2"#) && response.text.contains(#""finish":"length""#))
+            let refused = body.replacing(#""text","system"#, with: #""title","system"#)
+            let bad = try await client.send(.init("POST", url, body: Array(refused.utf8)))
+            #expect(bad.status == 400 && bad.text.contains(#""field":"top_p""#), "\(bad.text)")
+            #expect(gateways[0].metrics.questions.count == 1)
+        }
+    }
+
     @Test func aQuestionMayWaitForItsAnswer() async throws {
         try await withGateways { log, gateways, client in
             async let response = ask(gateways[0], client, query: "?wait=30")

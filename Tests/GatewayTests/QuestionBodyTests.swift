@@ -44,10 +44,63 @@ import Testing
         )
     }
 
+    @Test func takesAConversationAndItsSampling() throws {
+        let question = try read(
+            """
+            {"user":"u","question":"And now?","form":"text","id":"q1","system":"Be brief.","turns":[
+            {"role":"user","text":"What next?"},{"text":"Heat","role":"assistant"}],"temperature":0.5,"top_k":40,
+            "top_p":0.9,"min_p":0.05,"repetition_penalty":1.1,"presence_penalty":-0.5,"frequency_penalty":0.25,
+            "stop":"END"}
+            """
+        )
+        #expect(
+            question
+                == Question(
+                    id: "q1",
+                    user: "u",
+                    text: "And now?",
+                    system: "Be brief.",
+                    turns: [.init(role: .user, text: "What next?"), .init(role: .assistant, text: "Heat")],
+                    form: .text,
+                    temperature: 0.5,
+                    topK: 40,
+                    topP: 0.9,
+                    minP: 0.05,
+                    repetitionPenalty: 1.1,
+                    presencePenalty: -0.5,
+                    frequencyPenalty: 0.25,
+                    stop: ["END"],
+                    askedAt: Self.now,
+                    deadline: Self.now + 30_000
+                )
+        )
+        let several = try read(#"{"user":"u","question":"x","form":"text","stop":["a","b"],"system":""}"#)
+        #expect(several.stop == ["a", "b"] && several.system?.isEmpty == true)
+    }
+
     @Test func takesAQuestionInItsJSONForm() throws {
         let now: Int64 = 1_700_000_000_000
-        let question = Question(id: "q", user: "ü", text: "t", form: .text, askedAt: now - 5, deadline: now + 77_000)
+        var question = Question(id: "q", user: "ü", text: "t", form: .text, askedAt: now - 5, deadline: now + 77_000)
         #expect(try QuestionBody(question.encodedJSON()).question(now: now, defaultDeadline: .seconds(1)) == question)
+        question.system = "s"
+        question.turns = [.init(role: .assistant, text: "a\"\n")]
+        (question.topK, question.topP, question.minP, question.stop) = (7, 0.3, 0.1, ["\u{1}", "ü"])
+        (question.repetitionPenalty, question.presencePenalty, question.frequencyPenalty) = (1.3, 1.7, -1.9)
+        #expect(try QuestionBody(question.encodedJSON()).question(now: now, defaultDeadline: .seconds(1)) == question)
+    }
+
+    @Test func whatDiffersHasAnotherFingerprint() throws {
+        let bodies = [
+            "", #","system":"""#, #","system":"s""#, #","turns":[{"role":"user","text":"a"}]"#,
+            #","turns":[{"role":"assistant","text":"a"}]"#, #","turns":[{"role":"user","text":"b"}]"#,
+            #","top_k":1"#, #","top_p":0.5"#, #","min_p":0.5"#, #","repetition_penalty":0.5"#,
+            #","presence_penalty":0.5"#, #","frequency_penalty":0.5"#, #","stop":"s""#, #","stop":["s","t"]"#,
+            // Texts of other bytes that Swift takes for equal.
+            #","stop":"\u00fc""#, #","stop":"u\u0308""#, #","system":"\u00fc""#, #","system":"u\u0308""#,
+        ]
+        let prints = try bodies.map { try read(#"{"user":"u","question":"x","form":"text"\#($0)}"#).fingerprint }
+        #expect(Set(prints).count == bodies.count)
+        #expect(try prints == bodies.map { try read(#"{"user":"u","question":"x","form":"text"\#($0)}"#).fingerprint })
     }
 
     @Test(arguments: [
@@ -74,6 +127,21 @@ import Testing
         (#"{"user":"u","question":"x",}"#, "body", "a value after the comma"),
         (#"{"user":"u","question":"\ud800"}"#, "question", "surrogate"),
         (#"{"user":"u","question":"x","max_tokens":5}"#, "max_tokens", "maximum_tokens"),
+        (#"{"user":"u","question":"x","form":"text","top_p":1.5}"#, "top_p", "1.5 is out of range"),
+        (#"{"user":"u","question":"x","form":"text","top_k":-1}"#, "top_k", "-1 is out of range: send 0 to 1000000"),
+        (#"{"user":"u","question":"x","form":"text","min_p":-1}"#, "min_p", "-1.0"),
+        (#"{"user":"u","question":"x","form":"text","repetition_penalty":0}"#, "repetition_penalty", "0.01"),
+        (#"{"user":"u","question":"x","form":"text","presence_penalty":2.5}"#, "presence_penalty", "2.5"),
+        (#"{"user":"u","question":"x","form":"text","frequency_penalty":-2.5}"#, "frequency_penalty", "-2.5"),
+        (#"{"user":"u","question":"x","form":"text","stop":[1]}"#, "stop[0]", "1 must be a string"),
+        (#"{"user":"u","question":"x","form":"text","stop":true}"#, "stop", "a string, or an array of strings"),
+        (#"{"user":"u","question":"x","form":"text","turns":[{"role":"tool","text":""}]}"#, "turns[0].role", "one of"),
+        (
+            #"{"user":"u","question":"x","form":"text","turns":[{"role":"user","content":""}]}"#, "turns[0].content",
+            "role, text"
+        ),
+        (#"{"user":"u","question":"x","system":"s","min_p":0.5}"#, "min_p", "form is known: send the form text"),
+        (#"{"user":"u","question":"x","form":"title","stop":"s"}"#, "stop", "form is title: send the form text"),
         ("{\"user\":\"u\\u0000\",\"question\":\"x\"}", "user", "NUL"),
     ])
     func namesTheFieldAndWhatToSend(body: String, field: String, part: String) {

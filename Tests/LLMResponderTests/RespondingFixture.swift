@@ -1,6 +1,7 @@
 import Datasets
 import Foundation
 import Bytes
+import LanguageEngine
 import Messages
 import PostgresClient
 import PostgresLogs
@@ -80,12 +81,13 @@ struct RespondingFixture: Sendable {
         try await table.upsert([row], deletions: [], offsets: [:], group: "test", owner: "test")
     }
 
-    /// Asks, in the partition of the user or in another.
+    /// Asks for a title, or for a text of so many tokens, in the partition of the user or in another.
     func ask(
         _ id: String,
         _ user: String,
         knowing count: UInt64 = 0,
         milliseconds: Int64 = 600_000,
+        writing tokenCount: Int? = nil,
         in partition: Int32? = nil
     ) async throws {
         let now = WallClock.milliseconds
@@ -93,8 +95,9 @@ struct RespondingFixture: Sendable {
             id: QuestionID(id),
             user: UserID(user),
             text: "What will the user watch next?",
-            form: .title,
-            itemCount: 3,
+            form: tokenCount == nil ? .title : .text,
+            itemCount: tokenCount == nil ? 3 : 0,
+            maximumTokens: tokenCount ?? 32,
             minimumEventCount: count,
             askedAt: now,
             deadline: now + milliseconds
@@ -191,7 +194,8 @@ struct RespondingFixture: Sendable {
     ///   - member: its name in the group.
     ///   - parking: how many questions may wait.
     ///   - window: how far an offset may stay behind.
-    ///   - partBudget: how long a part of a batch lasts.
+    ///   - runningLimit: how many answers may be in progress.
+    ///   - pollInterval: how long the group may hear nothing.
     ///   - answerLimits: what one answer may take.
     ///   - wrap: puts something around the subscription.
     ///   - body: what is done meanwhile.
@@ -200,7 +204,8 @@ struct RespondingFixture: Sendable {
         member: String = "llm-responder-test",
         parking: ParkingLimit = ParkingLimit(count: 1_000, byteCount: 1 << 20),
         window: Int64 = RespondingFlow.window,
-        partBudget: Duration = RespondingFlow.partBudget,
+        runningLimit: Int = 8,
+        pollInterval: Duration = RespondingFlow.pollInterval,
         answerLimits: AnswerLimits = .none,
         through wrap: (any Subscription) -> any Subscription = { $0 },
         _ body: (Running) async throws -> Void
@@ -223,7 +228,18 @@ struct RespondingFixture: Sendable {
         let tokens = TokenPublisher(log: log, metrics: metrics.stream, logger: logger)
         let answering = Answering(
             table: table,
-            responder: try Responder(bundle: bundle, limits: answerLimits),
+            responder: try Responder(
+                bundle: bundle,
+                settings: ModelSettings(
+                    runningCount: runningLimit,
+                    cacheByteCount: 64 << 20,
+                    cacheFormat: .bfloat16,
+                    weightFormat: .stored,
+                    tokensPerStep: 256,
+                    threads: 1
+                ),
+                limits: answerLimits
+            ),
             tokens: tokens,
             modelVersion: bundle.version,
             otherVersions: try await table.modelVersions().map(\.version).filter { $0 != bundle.version },
@@ -245,7 +261,8 @@ struct RespondingFixture: Sendable {
             },
             parking: parking,
             window: window,
-            partBudget: partBudget,
+            runningLimit: runningLimit,
+            pollInterval: pollInterval,
             metrics: metrics,
             health: running.health.condition("partitions", waitingFor: "start"),
             logger: logger

@@ -96,6 +96,30 @@ import Testing
         )
     }
 
+    @Test func conversations() throws {
+        try fuzz(
+            Question(
+                id: "q",
+                user: "u",
+                text: "And now?",
+                system: "Be brief.",
+                turns: [.init(role: .user, text: "What next?"), .init(role: .assistant, text: "Heat")],
+                form: .text,
+                temperature: 0.5,
+                topK: 40,
+                topP: 0.9,
+                minP: 0.05,
+                repetitionPenalty: 1.1,
+                presencePenalty: -0.5,
+                frequencyPenalty: 0.25,
+                stop: ["\n", "END"],
+                askedAt: 5,
+                deadline: 9
+            ),
+            seed: 8
+        )
+    }
+
     @Test func answers() throws {
         try fuzz(
             Answer(
@@ -107,7 +131,10 @@ import Testing
                 modelVersion: "v",
                 eventCount: 3,
                 askedAt: 1,
-                answeredAt: 2
+                answeredAt: 2,
+                promptTokens: 31,
+                answerTokens: 2,
+                finish: .stop
             ),
             seed: 5
         )

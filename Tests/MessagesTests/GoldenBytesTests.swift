@@ -148,6 +148,55 @@ import Testing
         )
     }
 
+    @Test func questionIsReadAndWrittenAsVersion2() throws {
+        try check(
+            Question(
+                id: "q-1",
+                user: "u-1",
+                text: "And now?",
+                system: "Be brief.",
+                turns: [.init(role: .user, text: "What next?"), .init(role: .assistant, text: "grüße")],
+                form: .text,
+                maximumTokens: 64,
+                temperature: 0.5,
+                seed: 42,
+                topK: 40,
+                topP: 0.75,
+                minP: 0.125,
+                repetitionPenalty: 1.5,
+                presencePenalty: -0.5,
+                frequencyPenalty: 0.25,
+                stop: ["\n", "END"],
+                askedAt: 978_300_760_000,
+                deadline: 978_300_770_000
+            ),
+            "0a03712d311203752d311a08416e64206e6f773f2003280a30403d0000003f402a480050c0df93babc1c58d0ad94babc1c620942652062"
+                + "726965662e6a0e0801120a57686174206e6578743f6a0b080212076772c3bcc39f6570287d0000403f85010000003e8d010000c0"
+                + "3f9501000000bf9d010000803ea201010aa20103454e44"
+        )
+    }
+
+    @Test func answerIsReadAndWrittenAsVersion2() throws {
+        try check(
+            Answer(
+                questionID: "q-1",
+                user: "u-1",
+                status: .answered,
+                text: "Alien",
+                modelVersion: "v1",
+                eventCount: 9,
+                askedAt: 978_300_760_000,
+                answeredAt: 978_300_760_050,
+                firstTokenMicroseconds: 1_200,
+                computeMicroseconds: 5_000,
+                promptTokens: 300,
+                answerTokens: 2,
+                finish: .length
+            ),
+            "0a03712d311203752d3118012205416c69656e32003a027631400948c0df93babc1c50f2df93babc1c58b00960882768ac0270027802"
+        )
+    }
+
     @Test func answerTokenIsReadAndWrittenAsVersion1() throws {
         try check(AnswerToken(questionID: "q-1", position: 3, text: "Ali"), "0a03712d3110031a03416c69")
     }

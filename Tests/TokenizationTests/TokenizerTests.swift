@@ -39,6 +39,25 @@ import Tokenization
         #expect(tokenizer.decode(tokenizer.encode(text)) == text)
     }
 
+    /// None of these may cost the square of its length, under any pattern.
+    @Test(arguments: ["gpt-2", "smollm", "llama-bpe", "qwen2"])
+    func longRunsAreEncodedInReasonableWork(kind: String) throws {
+        let alphabet = GGUFTokenizerTests.alphabet
+        let data = GGUFVocabulary(
+            model: "gpt2",
+            preTokenizer: kind,
+            tokens: alphabet + ["ee", "eeee"],
+            types: [Int32](repeating: 1, count: 258),
+            merges: ["e e", "ee ee"],
+            addsBegin: false
+        )
+        let tokenizer = try Tokenizer(gguf: data)
+        for run in ["e", " ", "\n", "1", "!", " \n", "'", "e\u{301}", "\u{6771}", "e ", "\u{1F600}"] {
+            let text = String(repeating: run, count: 100_000)
+            #expect(tokenizer.decode(tokenizer.encode(text)).unicodeScalars.count >= 100_000)
+        }
+    }
+
     @Test func trainingIsDeterministic() throws {
         #expect(try Self.tokenizer().json() == Self.tokenizer().json())
     }

@@ -1,4 +1,6 @@
+import LanguageEngine
 import Messages
+import ModelFiles
 import NeuralNetwork
 import Synchronization
 import Testing
@@ -7,21 +9,13 @@ import Testing
 
 /// What one question may take.
 @Suite struct AnswerLimitsTests {
-    /// A clock that goes on by a second each time somebody looks at it.
+    /// A clock that a test puts forward.
     private final class Clock: Sendable {
         private let start = ContinuousClock.now
-        private let looks = Mutex(0)
+        private let seconds = Mutex(0)
 
-        func now() -> ContinuousClock.Instant {
-            start
-                + looks.withLock { looks in
-                    defer { looks += 1 }
-                    return .seconds(looks)
-                }
-        }
-
-        /// How often somebody looked at it.
-        var lookCount: Int { looks.withLock { $0 } }
+        func now() -> ContinuousClock.Instant { start + .seconds(seconds.withLock { $0 }) }
+        func advance() { seconds.withLock { $0 += 1 } }
     }
 
     private static let plenty = AnswerLimits(time: .seconds(1_000), byteCount: 1 << 30)
@@ -36,21 +30,32 @@ import Testing
     }
 
     private func engine(_ limits: AnswerLimits) throws -> AnsweringEngine {
-        try AnsweringEngine(
-            model: model,
-            catalogue: TinyWorld.catalogue,
-            features: TinyWorld.features,
-            answers: answers,
-            format: format,
-            limits: limits
-        )
+        try TinyWorld.answering(model, limits: limits)
     }
 
-    /// An engine of which the language model is asked so many of its blocks for an answer.
-    private func engine(blocks: Int) throws -> AnsweringEngine {
+    /// What an answer ends with when the engine has time for so many steps of a second each.
+    private func result(
+        _ request: AnswerRequest,
+        steps: Int,
+        deadline: Duration? = nil,
+        positionsPerStep: Int = 512
+    ) throws -> Result<GeneratedAnswer, AnswerError> {
         let clock = Clock()
-        let limits = AnswerLimits(time: .seconds(blocks + 1), byteCount: 1 << 30) { clock.now() }
-        return try engine(limits)
+        let time = Duration.seconds(steps) - .milliseconds(500)
+        var configuration = TinyWorld.exact
+        configuration.positionsPerStep = positionsPerStep
+        let limits = AnswerLimits(time: time, byteCount: 1 << 30) { clock.now() }
+        let engine = try TinyWorld.answering(model, configuration, limits: limits)
+        let id = try engine.submit(request, context: nil, deadline: deadline.map { clock.now() + $0 })
+        while true {
+            for case .finished(id, let result) in try engine.step() { return result }
+            clock.advance()
+        }
+    }
+
+    private func excess(_ result: Result<GeneratedAnswer, AnswerError>) -> AnswerExcess? {
+        guard case .failure(.tooLong(let excess, _)) = result else { return nil }
+        return excess
     }
 
     private func refusal(_ engine: AnsweringEngine, _ request: AnswerRequest) -> AnswerExcess? {
@@ -65,8 +70,8 @@ import Testing
         }
     }
 
-    private var tokenByteCount: Int { model.languageModel.cachedByteCount }
     private var promptCount: Int { format.prompt("Next?").count }
+    private var tokenByteCount: Int { get throws { try engine(.none).positionByteCount } }
 
     @Test func enoughOfEverythingChangesNothing() throws {
         for form in Question.AnswerForm.allCases {
@@ -82,23 +87,26 @@ import Testing
     @Test func aPromptThatTakesTooLongIsNamed() throws {
         for form in Question.AnswerForm.allCases {
             let request = AnswerRequest(text: "Next?", form: form)
-            // The model has two blocks, and the prompt needs both.
-            for blocks in [0, 1] {
-                let excess = refusal(try engine(blocks: blocks), request)
-                #expect(excess == AnswerExcess(field: "text", value: "\(promptCount) tokens long"))
-            }
+            let result = try result(request, steps: 1, positionsPerStep: 2)
+            #expect(excess(result) == AnswerExcess(field: "text", value: "\(promptCount) tokens long"))
         }
+    }
+
+    @Test func aQuestionThatWasNotBegunIsNotToBlame() throws {
+        let result = try result(AnswerRequest(text: "Next?"), steps: 0)
+        guard case .failure(.busy(let reason)) = result else {
+            Issue.record("it ended with \(result)")
+            return
+        }
+        #expect(reason.contains("not begun"))
     }
 
     /// A question for which the model writes at least five tokens: where it ends a text is chance.
     private func longText() throws -> AnswerRequest {
+        let engine = try engine(.none)
         for seed: UInt64 in 0..<50 {
-            let clock = Clock()
-            let limits = AnswerLimits(time: .seconds(1_000_000), byteCount: 1 << 30) { clock.now() }
             let request = AnswerRequest(text: "Next?", form: .text, maximumTokens: 30, temperature: 1, seed: seed)
-            _ = try engine(limits).answer(request, context: nil)
-            // Once at the beginning, then for two blocks of the prompt and of each token but the last.
-            if clock.lookCount >= 1 + 2 * 5 { return request }
+            if try engine.answer(request, context: nil).answerTokens >= 5 { return request }
         }
         throw AnswerError.nothingLeft
     }
@@ -106,42 +114,43 @@ import Testing
     @Test func aTextThatTakesTooLongSaysHowMuchWasWritten() throws {
         let request = try longText()
         for written in 1...3 {
-            let excess = refusal(try engine(blocks: 2 * written + 1), request)
+            let excess = excess(try result(request, steps: written))
             #expect(excess == AnswerExcess(field: "maximum_tokens", value: "30", fitting: written))
         }
-        let error = #expect(throws: AnswerError.self) { try engine(blocks: 5).answer(request, context: nil) }
-        #expect(error?.description.contains("maximum_tokens is 30, which takes longer than the 6.0 seconds") == true)
+        let error = #expect(throws: AnswerError.self) { try result(request, steps: 2).get() }
+        #expect(error?.description.contains("maximum_tokens is 30, which takes longer than the 1.5 seconds") == true)
         #expect(error?.description.contains("about 2 would fit") == true)
     }
 
     @Test func aRankingThatTakesTooLongSaysHowManyItemsWouldFit() throws {
-        let depth = answers.titles.forkDepth
-        #expect(depth > 1)
-        let engine = try engine(blocks: 2 * depth - 1)
-        let excess = try #require(refusal(engine, AnswerRequest(text: "Next?", form: .title, itemCount: 200)))
-        #expect(excess.field == "item_count" && excess.value == "200")
+        #expect(answers.titles.forkDepth > 1)
+        let result = try result(AnswerRequest(text: "Next?", form: .title, itemCount: 100), steps: 1)
+        let excess = try #require(excess(result))
+        #expect(excess.field == "item_count" && excess.value == "100")
         let fitting = try #require(excess.fitting)
-        #expect(fitting < 200 && fitting >= 10)
+        #expect(fitting < 100 && fitting >= 10)
     }
 
     @Test func fewerItemsThanTheLeastWidthAreNotSaidToHelp() throws {
-        let excess = refusal(try engine(blocks: 2), AnswerRequest(text: "Next?", form: .title, itemCount: 3))
-        #expect(excess?.field == "text")
+        let result = try result(AnswerRequest(text: "Next?", form: .title, itemCount: 3), steps: 1)
+        #expect(excess(result)?.field == "text")
+    }
+
+    @Test func itsOwnDeadlineEndsAnAnswer() throws {
+        let request = try longText()
+        let early = try result(request, steps: 1_000, deadline: .milliseconds(1_500))
+        #expect(early == .failure(.deadline))
+        // The limit of one answer comes first.
+        #expect(excess(try result(request, steps: 1, deadline: .seconds(90)))?.field == "maximum_tokens")
+        #expect(try result(request, steps: 1_000, deadline: .seconds(90)).get().text.isEmpty == false)
     }
 
     /// A cancelled answer is no answer: it must not be mistaken for one that failed.
-    @Test func aCancelledAnswerSaysSo() async throws {
-        let (model, answers, format) = (model, answers, format)
+    @Test func aCancelledTaskSaysSo() async throws {
+        let model = model
         let task = Task {
             while !Task.isCancelled { await Task.yield() }
-            let engine = try AnsweringEngine(
-                model: model,
-                catalogue: TinyWorld.catalogue,
-                features: TinyWorld.features,
-                answers: answers,
-                format: format
-            )
-            return try engine.answer(AnswerRequest(text: "Next?"), context: nil).text
+            return try TinyWorld.answering(model).answer(AnswerRequest(text: "Next?"), context: nil).text
         }
         task.cancel()
         await #expect(throws: AnswerError.cancelled) { try await task.value }
@@ -150,7 +159,8 @@ import Testing
     // MARK: - Memory
 
     @Test func memoryBoundsTheTokensOfAText() throws {
-        let limits = AnswerLimits(time: .seconds(1_000), byteCount: tokenByteCount * (promptCount + 20))
+        let byteCount = try tokenByteCount * (promptCount + 20)
+        let limits = AnswerLimits(time: .seconds(1_000), byteCount: byteCount)
         var request = AnswerRequest(text: "Next?", form: .text, maximumTokens: 21)
         let excess = refusal(try engine(limits), request)
         #expect(excess == AnswerExcess(field: "maximum_tokens", value: "21", fitting: 20))
@@ -160,7 +170,7 @@ import Testing
 
     @Test func memoryBoundsTheItemsOfARanking() throws {
         let room = promptCount + 11 * answers.titles.forkDepth
-        let limits = AnswerLimits(time: .seconds(1_000), byteCount: tokenByteCount * room)
+        let limits = AnswerLimits(time: .seconds(1_000), byteCount: try tokenByteCount * room)
         var request = AnswerRequest(text: "Next?", form: .title, itemCount: 12)
         #expect(refusal(try engine(limits), request) == AnswerExcess(field: "item_count", value: "12", fitting: 11))
         request.itemCount = 11
@@ -170,34 +180,35 @@ import Testing
         #expect(throws: Never.self) { try engine(limits).answer(request, context: nil) }
     }
 
+    @Test func pagesBoundTheItemsOfARanking() throws {
+        var configuration = TinyWorld.exact
+        configuration.pageCount = 40
+        let engine = try TinyWorld.answering(model, configuration)
+        let excess = try #require(refusal(engine, AnswerRequest(text: "Next?", form: .title, itemCount: 1_000)))
+        #expect(excess.field == "item_count")
+        let widest = try #require(excess.fitting)
+        #expect((10...40).contains(widest))
+        let request = AnswerRequest(text: "Next?", form: .title, itemCount: widest)
+        #expect(try engine.answer(request, context: nil).items.count == 12)
+    }
+
     @Test func memoryBoundsThePrompt() throws {
         for form in Question.AnswerForm.allCases {
-            let limits = AnswerLimits(time: .seconds(1_000), byteCount: tokenByteCount * promptCount)
+            let limits = AnswerLimits(time: .seconds(1_000), byteCount: try tokenByteCount * promptCount)
             let excess = refusal(try engine(limits), AnswerRequest(text: "Next?", form: form))
             let expected = AnswerExcess(field: "text", value: "\(promptCount) tokens long", fitting: promptCount - 1)
             #expect(excess == expected)
         }
     }
 
-    /// Many texts with a large vocabulary have their logits some at a time.
-    @Test func logitsInPartsGiveTheSameRanking() throws {
-        func ranked(_ byteCount: Int) throws -> [RankedLeaf] {
-            let graph = Graph(recording: false, seed: 0)
-            var decoding = try TextDecoding(
-                graph,
-                languageModel: model.languageModel,
-                adapter: model.adapter,
-                context: model.adapter.perceiver.contextsWithoutHistory(graph, count: 1),
-                prompt: format.prompt("Next?"),
-                logitsByteCount: byteCount
-            )
-            return try decoding.search(RestrictedTree(answers.all), width: answers.all.leafCount)
-        }
-        let whole = try ranked(TextDecoding.logitsByteCount)
-        for byteCount in [1, 3 * 4 * model.languageModel.configuration.vocabularySize] {
-            let parts = try ranked(byteCount)
-            #expect(parts.map(\.leaf) == whole.map(\.leaf))
-            #expect(worstDifference(parts.map(\.score), whole.map(\.score)) < 1e-5)
+    /// A step's work is bounded: a wide search takes several.
+    @Test func aSearchInPiecesGivesTheSameRanking() throws {
+        let request = AnswerRequest(text: "Next?", form: .title, itemCount: 12)
+        let whole = try TinyWorld.answering(model).answer(request, context: nil)
+        for positions in [1, 3, 5] {
+            var configuration = TinyWorld.exact
+            configuration.positionsPerStep = positions
+            #expect(try TinyWorld.answering(model, configuration).answer(request, context: nil).items == whole.items)
         }
     }
 }

@@ -1,7 +1,9 @@
 import Catalogues
 import Foundation
 import Bytes
+import LanguageEngine
 import Messages
+import ModelFiles
 import NeuralNetwork
 import Testing
 
@@ -84,20 +86,8 @@ import Testing
     init() throws {
         model = try TinyWorld.model(seed: 7)
         (answers, format) = try TinyWorld.answers()
-        engine = try AnsweringEngine(
-            model: model,
-            catalogue: TinyWorld.catalogue,
-            features: TinyWorld.features,
-            answers: answers,
-            format: format
-        )
-        context =
-            EncodingEngine(
-                encoder: model.encoder,
-                perceiver: model.adapter.perceiver,
-                features: TinyWorld.features,
-                threads: 1
-            ).encode([TinyWorld.timeline(["a1", "d1", "c2"])])[0].context
+        engine = try TinyWorld.answering(model)
+        context = TinyWorld.context(model, of: ["a1", "d1", "c2"])
     }
 
     /// Each answer's logarithmic probability within a tree, by one full pass without cache per answer.
@@ -109,7 +99,7 @@ import Testing
             let sequence = tree.sequence(ofLeaf: leaf)
             let shape = model.adapter.configuration.perceiver
             let contexts = graph.constant(context, shape: [1, shape.latents, shape.width])
-            let prepared = model.adapter.prepare(graph, contexts: contexts)
+            let prepared = model.adapter.prepare(graph, contexts: contexts, promptLengths: [prompt.count])
             let hidden = model.languageModel.hidden(graph, tokens: prompt + sequence.dropLast(), count: 1) {
                 model.adapter.beforeBlock($0, $1, $2, prepared)
             }
@@ -133,16 +123,15 @@ import Testing
             let expected = try bruteForce(tree, question)
             let total = expected.values.reduce(0.0) { $0 + exp(Double($1)) }
             #expect(abs(total - 1) < 1e-4)
-            let graph = Graph(recording: false, seed: 0)
-            let shape = model.adapter.configuration.perceiver
-            var decoding = try TextDecoding(
-                graph,
-                languageModel: model.languageModel,
-                adapter: model.adapter,
-                context: graph.constant(context, shape: [1, shape.latents, shape.width]),
-                prompt: format.prompt(question)
-            )
-            let ranked = try decoding.search(RestrictedTree(tree), width: tree.leafCount)
+            var request = SequenceRequest(tokens: format.prompt(question))
+            request.context = model.adapter.projected(context)
+            request.tree = RestrictedTree(tree)
+            request.search = .beams(width: tree.leafCount)
+            let id = try engine.engine.submit(request)
+            var ranked: [RankedLeaf] = []
+            while !engine.engine.isIdle {
+                for case .finished(id, let end) in try engine.engine.step() { ranked = end.ranking }
+            }
             #expect(ranked.map(\.leaf) == expected.sorted { $0.value > $1.value }.map(\.key))
             for leaf in ranked { #expect(abs(leaf.score - (expected[leaf.leaf] ?? 0)) < 1e-4) }
         }
@@ -192,6 +181,8 @@ import Testing
             #expect(format.answer(answer.text).count <= 10 && answer.items.isEmpty)
             #expect(!answer.text.contains("<|"))
         }
+        #expect(answer.promptTokens == format.prompt(request.text).count)
+        #expect(answer.answerTokens > 0 && (answer.finish == nil) == (form != .text))
     }
 
     @Test func sameSeedGivesTheSameAnswerAndOthersDiffer() throws {
@@ -226,5 +217,15 @@ import Testing
         refuses(AnswerRequest(text: "?", maximumTokens: 0), context, "maximumTokens is 0")
         refuses(AnswerRequest(text: "?", temperature: -1), context, "temperature is -1")
         refuses(AnswerRequest(text: String(repeating: "xyz", count: 50)), context, "at most")
+        refuses(AnswerRequest(text: "?", form: .text, maximumTokens: .max), context, "at most 0 fit")
+        refuses(AnswerRequest(text: "?", system: "Be kind.", form: .text), context, "system is given, expected none")
+        let turns = [Question.Turn(role: .user, text: "Hello")]
+        refuses(AnswerRequest(text: "?", turns: turns, form: .text), context, "turns is 1 turns, expected none")
+        var sampled = AnswerRequest(text: "?", form: .text)
+        sampled.topP = 0
+        refuses(sampled, context, "top_p is 0.0")
+        sampled.topP = 1
+        sampled.stop = [""]
+        refuses(sampled, context, "stop is a text of 0 bytes")
     }
 }

@@ -1,5 +1,6 @@
 import Bytes
 import Foundation
+import ModelFiles
 import NeuralNetwork
 import Tensors
 import Testing
@@ -16,7 +17,7 @@ import Testing
     private static let language = "language-model/config.json"
 
     /// What loading says of a bundle that `change` was done to, before it was sealed again.
-    private func message(_ change: (_ folder: String) throws -> Void) throws -> String {
+    private func message(seals: Bool = true, _ change: (_ folder: String) throws -> Void) throws -> String {
         let parent = FileManager.default.temporaryDirectory.appending(path: "hostile-\(UUID().uuidString)")
         defer { try? FileManager.default.removeItem(at: parent) }
         let folder = parent.appending(path: "model").path
@@ -27,7 +28,7 @@ import Testing
             to: folder
         )
         try change(folder)
-        try seal(folder)
+        if seals { try seal(folder) }
         do throws(BundleError) {
             _ = try ModelBundle.load(folder)
             return "no error"
@@ -61,19 +62,35 @@ import Testing
 
     /// Writes the manifest anew, as whoever may write the files can do.
     private func seal(_ folder: String) throws {
-        let files = [
-            "catalogue.json", "encoder/config.json", "encoder/model.safetensors", "adapter/config.json",
-            "adapter/model.safetensors", "language-model/config.json", "language-model/model.safetensors",
-            "language-model/tokenizer.json",
-        ]
-        var parts: [String: String] = [:]
-        for file in files {
-            parts[file] = SHA256.hexDigest(of: try Data(contentsOf: URL(filePath: "\(folder)/\(file)")))
+        var manifest = try JSONDecoder().decode(BundleManifest.self, from: Data(contentsOf: manifestURL(folder)))
+        for file in manifest.parts.keys {
+            manifest.parts[file] = SHA256.hexDigest(of: try Data(contentsOf: URL(filePath: "\(folder)/\(file)")))
         }
-        let lines = files.map { "\($0) \(parts[$0] ?? "")\n" }.joined()
-        let version = String(SHA256.hexDigest(of: Array(lines.utf8)).prefix(16))
-        let manifest: [String: Any] = ["format": 1, "version": version, "parts": parts]
-        try JSONSerialization.data(withJSONObject: manifest).write(to: URL(filePath: "\(folder)/bundle.json"))
+        try write(BundleManifest(parts: manifest.parts), folder)
+    }
+
+    private func manifestURL(_ folder: String) -> URL { URL(filePath: "\(folder)/bundle.json") }
+
+    private func write(_ manifest: BundleManifest, _ folder: String) throws {
+        try JSONEncoder().encode(manifest).write(to: manifestURL(folder))
+    }
+
+    /// A manifest is as much from outside as the rest.
+    @Test(arguments: [
+        ("language-model/../bundle.json", "parts has language-model/../bundle.json, expected catalogue.json"),
+        ("/etc/passwd", "parts has /etc/passwd"), ("language-model/", "parts has language-model/"),
+    ])
+    func aPartThatCannotBeIsNamed(part: String, expected: String) throws {
+        #expect(
+            try message(seals: false) { folder in
+                var manifest = try JSONDecoder().decode(
+                    BundleManifest.self,
+                    from: Data(contentsOf: manifestURL(folder))
+                )
+                manifest.parts[part] = ""
+                try write(BundleManifest(parts: manifest.parts), folder)
+            }.contains(expected)
+        )
     }
 
     @Test func sealedAsItWasIsTaken() throws {
@@ -87,7 +104,8 @@ import Testing
         (language, "vocab_size", "0", "vocab_size is 0"),
         (language, "hidden_size", "-32", "hidden_size is -32"),
         (language, "num_hidden_layers", "1000000000", "num_hidden_layers is 1000000000, expected from 1 to 1000"),
-        (language, "num_hidden_layers", "1000", "adapter.languageModelLayers is 2, expected the language model's 1000"),
+        (language, "num_hidden_layers", "1000", "no tensor model.layers.2.input_layernorm.weight"),
+        (language, "num_hidden_layers", "1", "tensors that a model of its configuration does not have"),
         (language, "num_attention_heads", "0", "num_attention_heads is 0"),
         (language, "num_attention_heads", "9223372036854775807", "num_attention_heads is 9223372036854775807"),
         (language, "num_key_value_heads", "3", "num_key_value_heads is 3, expected a divisor of the 4"),
@@ -121,6 +139,15 @@ import Testing
         (encoder, "features.ratingStep", "1e-30", "ratingStep is 1e-30"),
         (encoder, "head.temperature", "1e-40", "temperature"),
         (adapter, "crossAttentionEvery", "0", "adapter.crossAttentionEvery is 0"),
+        (adapter, "crossAttentionFrom", "-1", "adapter.crossAttentionFrom is -1, expected from 0 to below"),
+        (adapter, "crossAttentionFrom", "2", "adapter.crossAttentionFrom is 2"),
+        (adapter, "crossAttentionFrom", "9223372036854775807", "adapter.crossAttentionFrom is"),
+        (adapter, "crossAttentionWidth", "65536", "cross_attention.0.query.weight has the shape"),
+        (adapter, "crossAttentionWidth", "0", "adapter.crossAttentionWidth is 0"),
+        (adapter, "crossAttentionWidth", "-8", "adapter.crossAttentionWidth is -8"),
+        (adapter, "kind", "\"none\"", "kind"),
+        (adapter, "kind", "\"soft-prompt\"", "cross_attention.0.norm.weight"),
+        (adapter, "contextFrom", "\"nowhere\"", "contextFrom"),
         (adapter, "crossAttentionEvery", "9223372036854775807", "adapter.crossAttentionEvery is"),
         (adapter, "crossAttentionHeads", "3", "adapter.crossAttentionHeads is 3"),
         (adapter, "languageModelLayers", "1000000000", "adapter.languageModelLayers is 1000000000"),
@@ -148,7 +175,7 @@ import Testing
             (Self.language, "intermediate_size", "1048576"), (Self.language, "head_dim", "65536"),
             (Self.language, "num_attention_heads", "65536"), (Self.language, "num_key_value_heads", "65536"),
         ])
-        #expect(language.contains("the model needs [4294967296, 32]"))
+        #expect(language.contains("its configuration asks for [4294967296, 32]"))
     }
 
     @Test func whatIsDeclaredTakesNoMemory() throws {
@@ -177,7 +204,8 @@ import Testing
             let last = try #require(modules[part]?.parameters.last)
             (name, count) = (last.name, last.count)
         }
-        #expect(message.contains("value \(count - 1) of tensor \(name) is \(value), expected a finite number"))
+        let problem = part == "language-model" ? "is not finite" : "is \(value), expected a finite number"
+        #expect(message.contains("value \(count - 1) of tensor \(name) \(problem)"))
     }
 
     @Test func aPipeInAFilesPlaceIsRefused() throws {

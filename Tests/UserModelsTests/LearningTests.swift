@@ -86,13 +86,7 @@ import UserModels
             features: features,
             threads: 1
         )
-        let answering = try AnsweringEngine(
-            model: model,
-            catalogue: TinyWorld.catalogue,
-            features: features,
-            answers: answers,
-            format: format
-        )
+        let answering = try TinyWorld.answering(model)
         var titles = 0
         var categories = 0
         for user in 0..<20 {
@@ -170,13 +164,7 @@ import UserModels
             features: features,
             threads: 1
         ).encode([events])[0].context
-        let answering = try AnsweringEngine(
-            model: model,
-            catalogue: TinyWorld.catalogue,
-            features: features,
-            answers: answers,
-            format: format
-        )
+        let answering = try TinyWorld.answering(model)
         let ranked = try answering.answer(
             AnswerRequest(text: "Which title comes next?", form: .title, itemCount: 12),
             context: context

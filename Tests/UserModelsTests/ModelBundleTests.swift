@@ -2,6 +2,7 @@ import Catalogues
 import Foundation
 import Bytes
 import Messages
+import ModelFiles
 import NeuralNetwork
 import Testing
 import UserModels
@@ -36,8 +37,10 @@ import UserModels
             let model = try TinyWorld.model()
             #expect(bundle.version == version && version.count == 16)
             #expect(bundle.catalogue == TinyWorld.catalogue)
-            #expect(bundle.model.configuration == model.configuration)
-            #expect(TinyWorld.bits(bundle.model.parameters) == TinyWorld.bits(model.parameters))
+            #expect(bundle.configuration == model.configuration)
+            let trainable = try bundle.makeTrainableModel()
+            #expect(TinyWorld.bits(trainable.parameters) == TinyWorld.bits(model.parameters))
+            #expect(trainable.parameters.allSatisfy { !$0.isTrainable })
             #expect(bundle.timelineLength == 8 && bundle.contextRows == 4 && bundle.contextColumns == 16)
             let encoded = try bundle.makeEncodingEngine(threads: 2).encode([TinyWorld.timeline(["a1", "c1"])])[0]
             #expect(encoded.context.count == 64 && encoded.pooled.count == 16)
@@ -46,6 +49,11 @@ import UserModels
                 context: encoded.context
             )
             #expect(answer.items.count == 10)
+            // The engine reads the weights as the model in memory has them.
+            let exact = try bundle.makeAnsweringEngine(configuration: TinyWorld.exact)
+            let request = AnswerRequest(text: "Which title comes next?", form: .title, itemCount: 12)
+            let expected = try TinyWorld.answering(model).answer(request, context: encoded.context)
+            #expect(try exact.answer(request, context: encoded.context).items == expected.items)
             #expect(throws: ModelConfigurationError.self) { try bundle.makeEncodingEngine(threads: 0) }
         }
     }

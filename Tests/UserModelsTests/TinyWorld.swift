@@ -1,6 +1,8 @@
 import Catalogues
 import Bytes
+import LanguageEngine
 import Messages
+import ModelFiles
 import NeuralNetwork
 import Tensors
 import Tokenization
@@ -32,7 +34,13 @@ enum TinyWorld {
         )
     }
 
-    static func model(gateOpening: Float = 0.75, dropout: Float = 0, seed: UInt64 = 1) throws -> UserLanguageModel {
+    static func model(
+        gateOpening: Float = 0.75,
+        dropout: Float = 0,
+        seed: UInt64 = 1,
+        languageModel: (inout LanguageModelConfiguration) -> Void = { _ in },
+        adapter: (inout UserAdapter.Configuration) -> Void = { _ in }
+    ) throws -> UserLanguageModel {
         var random = SeededRandom(seed: seed)
         var encoderShape = AutoregressiveEncoder.Configuration(
             itemCount: catalogue.count,
@@ -48,10 +56,12 @@ enum TinyWorld {
         languageShape.headWidth = 8
         languageShape.feedForwardWidth = 64
         languageShape.maximumLength = 64
+        languageModel(&languageShape)
         var adapterShape = UserAdapter.Configuration(encoder: encoderShape, languageModel: languageShape)
         adapterShape.perceiver.latents = 4
         adapterShape.perceiver.feedForwardWidth = 32
         adapterShape.gateOpening = gateOpening
+        adapter(&adapterShape)
         return try UserLanguageModel(
             encoder: AutoregressiveEncoder(configuration: encoderShape, using: &random),
             adapter: UserAdapter(configuration: adapterShape, using: &random),
@@ -74,6 +84,37 @@ enum TinyWorld {
     /// A timeline of random items.
     static func timeline(count: Int, using random: inout SeededRandom) -> [TimelineEvent] {
         timeline((0..<count).map { _ in catalogue.items[random.below(catalogue.count)].id })
+    }
+
+    /// Settings for an engine that computes as exactly as a graph does.
+    static let exact: EngineConfiguration = {
+        var configuration = EngineConfiguration()
+        configuration.cacheFormat = .float32
+        configuration.pageCount = 256
+        configuration.pagePositions = 16
+        return configuration
+    }()
+
+    static func answering(
+        _ model: UserLanguageModel,
+        _ configuration: EngineConfiguration = exact,
+        limits: AnswerLimits = .none
+    ) throws -> AnsweringEngine {
+        let (answers, format) = try answers()
+        return try AnsweringEngine(
+            model: model,
+            catalogue: catalogue,
+            features: features,
+            answers: answers,
+            format: format,
+            configuration: configuration,
+            limits: limits
+        )
+    }
+
+    static func context(_ model: UserLanguageModel, of items: [ItemID]) -> [Float] {
+        EncodingEngine(encoder: model.encoder, perceiver: model.adapter.perceiver, features: features, threads: 1)
+            .encode([timeline(items)])[0].context
     }
 
     /// The same weights in every bit.

@@ -124,13 +124,7 @@ import UserModels
             features: features,
             threads: 1
         )
-        let answering = try AnsweringEngine(
-            model: model,
-            catalogue: TinyWorld.catalogue,
-            features: features,
-            answers: answers,
-            format: format
-        )
+        let answering = try TinyWorld.answering(model)
         let question = UserTask.nextTitle.heldOutPhrasings[0]
         let ranked = try answering.answer(
             AnswerRequest(text: question, form: .title, itemCount: 12),
@@ -170,7 +164,7 @@ import UserModels
                 EventBatch([features.indexed(TinyWorld.timeline(["a1", "c1"]))[...]])
             )
             let contexts = model.adapter.perceiver.contexts(graph, events: events, timelines: [0], prefixes: [2])
-            let context = model.adapter.prepare(graph, contexts: contexts)
+            let context = model.adapter.prepare(graph, contexts: contexts, promptLengths: [prompt.count])
             let hidden = model.languageModel.hidden(
                 graph,
                 tokens: prompt,

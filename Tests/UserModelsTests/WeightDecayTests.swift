@@ -1,3 +1,4 @@
+import ModelFiles
 import NeuralNetwork
 import TestSupport
 import Testing

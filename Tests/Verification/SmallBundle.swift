@@ -2,6 +2,7 @@ public import Catalogues
 import Foundation
 import Bytes
 import Messages
+import ModelFiles
 import NeuralNetwork
 import Tensors
 import Tokenization

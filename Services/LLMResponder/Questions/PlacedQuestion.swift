@@ -28,7 +28,10 @@ struct PlacedQuestion: Sendable {
     var user: UserID { question.user }
 
     /// Its approximate memory use.
-    var byteCount: Int { question.text.utf8.count + question.user.utf8.count + question.id.utf8.count + 512 }
+    var byteCount: Int {
+        let stops = question.stop.reduce(0) { $0 + $1.utf8.count }
+        return question.conversationByteCount + stops + question.user.utf8.count + question.id.utf8.count + 512
+    }
 }
 
 /// Identifies a question within this process, because two users may have chosen the same id.

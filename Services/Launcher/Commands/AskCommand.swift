@@ -18,6 +18,35 @@ enum AskCommand {
         in: 1...1_000,
         help: "How many titles to rank"
     )
+    private static let systemKey = ConfigurationKey<String>(
+        "system",
+        help: "What a chat model is told before the question"
+    )
+    private static let temperatureKey = ConfigurationKey<Double>(
+        "temperature",
+        default: 0,
+        in: 0...100,
+        help: "0 takes the likeliest token of a text, more samples"
+    )
+    private static let topKKey = ConfigurationKey<Int>(
+        "top-k",
+        default: 0,
+        in: 0...Limits.topK,
+        unit: "tokens",
+        help: "Samples from so many of the likeliest tokens, 0 being all; with --form text and --temperature"
+    )
+    private static let topPKey = ConfigurationKey<Double>(
+        "top-p",
+        default: 1,
+        help:
+            "Samples from the likeliest tokens that are so probable together, 1 being all; with --form text and --temperature",
+        expectation: "above 0, to 1",
+        isAllowed: { $0 > 0 && $0 <= 1 }
+    )
+    private static let stopKey = ConfigurationKey<String>(
+        "stop",
+        help: "A text at which the answer ends; with --form text"
+    )
     private static let atLeastKey = ConfigurationKey<UInt64>(
         "at-least-events",
         default: 0,
@@ -36,6 +65,11 @@ enum AskCommand {
     )
     private static let jsonKey = ConfigurationKey<Bool>("json", default: false, help: "Prints the answer as JSON")
 
+    static let keys: [any AnyConfigurationKey] = [
+        formKey, itemsKey, systemKey, temperatureKey, topKKey, topPKey, stopKey, atLeastKey, timeoutKey, gatewayKey,
+        jsonKey, SystemConfiguration.dataKey,
+    ]
+
     /// The command as the program lists it.
     static let command = Command(
         "ask",
@@ -44,9 +78,13 @@ enum AskCommand {
             CommandArgument("user", help: "the user's id"),
             CommandArgument("question", help: "the question, in quotes"),
         ],
-        keys: [formKey, itemsKey, atLeastKey, timeoutKey, gatewayKey, jsonKey, SystemConfiguration.dataKey]
+        keys: keys
     ) { context in
-        let question = try question(context)
+        let question = try question(
+            context.argument("question") ?? "",
+            of: UserID(context.argument("user") ?? ""),
+            context.configuration
+        )
         let client = SystemClient(gateway: try gateway(context), ingestor: "")
         let answer = try await client.ask(question)
         if try context.configuration.value(of: jsonKey) {
@@ -57,16 +95,20 @@ enum AskCommand {
         if answer.status == .failed || answer.status == .expired { throw ProcessFailure(shown(answer.reason)) }
     }
 
-    private static func question(_ context: ProcessContext) throws -> Question {
-        let configuration = context.configuration
+    static func question(_ text: String, of user: UserID, _ configuration: ConfigurationReader) throws -> Question {
         let now = WallClock.milliseconds
         let timeout = try configuration.value(of: timeoutKey)
         return Question(
             id: QuestionID(UUID().uuidString.lowercased()),
-            user: UserID(context.argument("user") ?? ""),
-            text: context.argument("question") ?? "",
+            user: user,
+            text: text,
+            system: try configuration.optionalValue(of: systemKey),
             form: try configuration.value(of: formKey),
             itemCount: try configuration.value(of: itemsKey),
+            temperature: Float(try configuration.value(of: temperatureKey)),
+            topK: try configuration.value(of: topKKey),
+            topP: Float(try configuration.value(of: topPKey)),
+            stop: try configuration.optionalValue(of: stopKey).map { [$0] } ?? [],
             minimumEventCount: try configuration.value(of: atLeastKey),
             askedAt: now,
             deadline: now + Int64(timeout / .milliseconds(1))

@@ -127,13 +127,13 @@ enum EvaluateUserLLMCommand {
         -> Report
     {
         let start = ContinuousClock.now
-        let histories = Histories(dataset, features: bundle.model.encoder.configuration.features)
+        let histories = Histories(dataset, features: bundle.encoder.configuration.features)
         try histories.checkEvaluable()
         let all = histories.evaluatedUsers
         let count = min(limit ?? all.count, all.count)
         let users = (0..<count).map { all[$0 * all.count / count] }
         let result = try UserLLMEvaluation(bundle: bundle, dataset: dataset, threads: threads).evaluate(users: users)
-        let head = EncoderEvaluation(encoder: bundle.model.encoder, histories: histories, threads: threads)
+        let head = EncoderEvaluation(encoder: bundle.encoder, histories: histories, threads: threads)
             .ranks(.test, users: users)
         let popular = EncoderEvaluation.mostPopular(histories, .test, users: users)
         var report = Report()

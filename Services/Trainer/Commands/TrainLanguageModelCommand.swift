@@ -1,6 +1,7 @@
 import Catalogues
 import Datasets
 import Foundation
+import ModelFiles
 import NeuralNetwork
 import ServiceRuntime
 import Tokenization

@@ -1,4 +1,5 @@
 import Datasets
+import ModelFiles
 import NeuralNetwork
 import ServiceRuntime
 import Tokenization

@@ -38,7 +38,7 @@ struct WorldEvaluation: Sendable {
             )
         }
         let encoder = try bundle.makeEncodingEngine(threads: 1)
-        let answerer = try bundle.makeAnsweringEngine()
+        let answerer = try bundle.makeAnsweringEngine(configuration: .evaluation(threads: 1))
         var result = Result()
         for index in 0..<count {
             let viewer = world.viewer(world.configuration.viewerCount + index)

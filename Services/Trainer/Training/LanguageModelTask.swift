@@ -1,4 +1,5 @@
 import Catalogues
+import ModelFiles
 import NeuralNetwork
 import Synchronization
 import UserModels

@@ -1,5 +1,6 @@
 import Datasets
 import Foundation
+import ModelFiles
 import NeuralNetwork
 import ServiceRuntime
 import Tensors

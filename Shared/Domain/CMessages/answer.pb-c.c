@@ -201,7 +201,37 @@ const ProtobufCEnumDescriptor userllm__answer__status__descriptor =
   userllm__answer__status__value_ranges,
   NULL,NULL,NULL,NULL   /* reserved[1234] */
 };
-static const ProtobufCFieldDescriptor userllm__answer__field_descriptors[12] =
+static const ProtobufCEnumValue userllm__answer__finish__enum_values_by_number[3] =
+{
+  { "FINISH_NONE", "USERLLM__ANSWER__FINISH__FINISH_NONE", 0 },
+  { "STOP", "USERLLM__ANSWER__FINISH__STOP", 1 },
+  { "LENGTH", "USERLLM__ANSWER__FINISH__LENGTH", 2 },
+};
+static const ProtobufCIntRange userllm__answer__finish__value_ranges[] = {
+{0, 0},{0, 3}
+};
+static const ProtobufCEnumValueIndex userllm__answer__finish__enum_values_by_name[3] =
+{
+  { "FINISH_NONE", 0 },
+  { "LENGTH", 2 },
+  { "STOP", 1 },
+};
+const ProtobufCEnumDescriptor userllm__answer__finish__descriptor =
+{
+  PROTOBUF_C__ENUM_DESCRIPTOR_MAGIC,
+  "userllm.Answer.Finish",
+  "Finish",
+  "Userllm__Answer__Finish",
+  "userllm",
+  3,
+  userllm__answer__finish__enum_values_by_number,
+  3,
+  userllm__answer__finish__enum_values_by_name,
+  1,
+  userllm__answer__finish__value_ranges,
+  NULL,NULL,NULL,NULL   /* reserved[1234] */
+};
+static const ProtobufCFieldDescriptor userllm__answer__field_descriptors[15] =
 {
   {
     "question_id",
@@ -347,15 +377,54 @@ static const ProtobufCFieldDescriptor userllm__answer__field_descriptors[12] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "prompt_tokens",
+    13,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT32,
+    offsetof(Userllm__Answer, has_prompt_tokens),
+    offsetof(Userllm__Answer, prompt_tokens),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "answer_tokens",
+    14,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT32,
+    offsetof(Userllm__Answer, has_answer_tokens),
+    offsetof(Userllm__Answer, answer_tokens),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "finish",
+    15,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_ENUM,
+    offsetof(Userllm__Answer, has_finish),
+    offsetof(Userllm__Answer, finish),
+    &userllm__answer__finish__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned userllm__answer__field_indices_by_name[] = {
+  13,   /* field[13] = answer_tokens */
   9,   /* field[9] = answered_at */
   8,   /* field[8] = asked_at */
   11,   /* field[11] = compute_microseconds */
   7,   /* field[7] = event_count */
+  14,   /* field[14] = finish */
   10,   /* field[10] = first_token_microseconds */
   4,   /* field[4] = items */
   6,   /* field[6] = model_version */
+  12,   /* field[12] = prompt_tokens */
   0,   /* field[0] = question_id */
   5,   /* field[5] = reason */
   2,   /* field[2] = status */
@@ -365,7 +434,7 @@ static const unsigned userllm__answer__field_indices_by_name[] = {
 static const ProtobufCIntRange userllm__answer__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 12 }
+  { 0, 15 }
 };
 const ProtobufCMessageDescriptor userllm__answer__descriptor =
 {
@@ -375,7 +444,7 @@ const ProtobufCMessageDescriptor userllm__answer__descriptor =
   "Userllm__Answer",
   "userllm",
   sizeof(Userllm__Answer),
-  12,
+  15,
   userllm__answer__field_descriptors,
   userllm__answer__field_indices_by_name,
   1,  userllm__answer__number_ranges,

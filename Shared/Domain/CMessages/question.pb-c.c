@@ -7,6 +7,12 @@
 #endif
 
 #include "question.pb-c.h"
+void   userllm__question__turn__init
+                     (Userllm__Question__Turn         *message)
+{
+  static const Userllm__Question__Turn init_value = USERLLM__QUESTION__TURN__INIT;
+  *message = init_value;
+}
 void   userllm__question__init
                      (Userllm__Question         *message)
 {
@@ -52,6 +58,87 @@ void   userllm__question__free_unpacked
   assert(message->base.descriptor == &userllm__question__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+static const ProtobufCEnumValue userllm__question__turn__role__enum_values_by_number[3] =
+{
+  { "ROLE_UNKNOWN", "USERLLM__QUESTION__TURN__ROLE__ROLE_UNKNOWN", 0 },
+  { "USER", "USERLLM__QUESTION__TURN__ROLE__USER", 1 },
+  { "ASSISTANT", "USERLLM__QUESTION__TURN__ROLE__ASSISTANT", 2 },
+};
+static const ProtobufCIntRange userllm__question__turn__role__value_ranges[] = {
+{0, 0},{0, 3}
+};
+static const ProtobufCEnumValueIndex userllm__question__turn__role__enum_values_by_name[3] =
+{
+  { "ASSISTANT", 2 },
+  { "ROLE_UNKNOWN", 0 },
+  { "USER", 1 },
+};
+const ProtobufCEnumDescriptor userllm__question__turn__role__descriptor =
+{
+  PROTOBUF_C__ENUM_DESCRIPTOR_MAGIC,
+  "userllm.Question.Turn.Role",
+  "Role",
+  "Userllm__Question__Turn__Role",
+  "userllm",
+  3,
+  userllm__question__turn__role__enum_values_by_number,
+  3,
+  userllm__question__turn__role__enum_values_by_name,
+  1,
+  userllm__question__turn__role__value_ranges,
+  NULL,NULL,NULL,NULL   /* reserved[1234] */
+};
+static const ProtobufCFieldDescriptor userllm__question__turn__field_descriptors[2] =
+{
+  {
+    "role",
+    1,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_ENUM,
+    offsetof(Userllm__Question__Turn, has_role),
+    offsetof(Userllm__Question__Turn, role),
+    &userllm__question__turn__role__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "text",
+    2,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Userllm__Question__Turn, has_text),
+    offsetof(Userllm__Question__Turn, text),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned userllm__question__turn__field_indices_by_name[] = {
+  0,   /* field[0] = role */
+  1,   /* field[1] = text */
+};
+static const ProtobufCIntRange userllm__question__turn__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor userllm__question__turn__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "userllm.Question.Turn",
+  "Turn",
+  "Userllm__Question__Turn",
+  "userllm",
+  sizeof(Userllm__Question__Turn),
+  2,
+  userllm__question__turn__field_descriptors,
+  userllm__question__turn__field_indices_by_name,
+  1,  userllm__question__turn__number_ranges,
+  (ProtobufCMessageInit) userllm__question__turn__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
 static const ProtobufCEnumValue userllm__question__answer_form__enum_values_by_number[4] =
 {
   { "KNOWN", "USERLLM__QUESTION__ANSWER_FORM__KNOWN", 0 },
@@ -84,7 +171,7 @@ const ProtobufCEnumDescriptor userllm__question__answer_form__descriptor =
   userllm__question__answer_form__value_ranges,
   NULL,NULL,NULL,NULL   /* reserved[1234] */
 };
-static const ProtobufCFieldDescriptor userllm__question__field_descriptors[11] =
+static const ProtobufCFieldDescriptor userllm__question__field_descriptors[20] =
 {
   {
     "id",
@@ -218,24 +305,141 @@ static const ProtobufCFieldDescriptor userllm__question__field_descriptors[11] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "system",
+    12,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Userllm__Question, has_system),
+    offsetof(Userllm__Question, system),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "turns",
+    13,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Userllm__Question, n_turns),
+    offsetof(Userllm__Question, turns),
+    &userllm__question__turn__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "top_k",
+    14,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT32,
+    offsetof(Userllm__Question, has_top_k),
+    offsetof(Userllm__Question, top_k),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "top_p",
+    15,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_FLOAT,
+    offsetof(Userllm__Question, has_top_p),
+    offsetof(Userllm__Question, top_p),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "min_p",
+    16,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_FLOAT,
+    offsetof(Userllm__Question, has_min_p),
+    offsetof(Userllm__Question, min_p),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "repetition_penalty",
+    17,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_FLOAT,
+    offsetof(Userllm__Question, has_repetition_penalty),
+    offsetof(Userllm__Question, repetition_penalty),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "presence_penalty",
+    18,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_FLOAT,
+    offsetof(Userllm__Question, has_presence_penalty),
+    offsetof(Userllm__Question, presence_penalty),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "frequency_penalty",
+    19,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_FLOAT,
+    offsetof(Userllm__Question, has_frequency_penalty),
+    offsetof(Userllm__Question, frequency_penalty),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "stop",
+    20,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Userllm__Question, n_stop),
+    offsetof(Userllm__Question, stop),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned userllm__question__field_indices_by_name[] = {
   9,   /* field[9] = asked_at */
   10,   /* field[10] = deadline */
   3,   /* field[3] = form */
+  18,   /* field[18] = frequency_penalty */
   0,   /* field[0] = id */
   4,   /* field[4] = item_count */
   5,   /* field[5] = maximum_tokens */
+  15,   /* field[15] = min_p */
   8,   /* field[8] = minimum_event_count */
+  17,   /* field[17] = presence_penalty */
+  16,   /* field[16] = repetition_penalty */
   7,   /* field[7] = seed */
+  19,   /* field[19] = stop */
+  11,   /* field[11] = system */
   6,   /* field[6] = temperature */
   2,   /* field[2] = text */
+  13,   /* field[13] = top_k */
+  14,   /* field[14] = top_p */
+  12,   /* field[12] = turns */
   1,   /* field[1] = user */
 };
 static const ProtobufCIntRange userllm__question__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 11 }
+  { 0, 20 }
 };
 const ProtobufCMessageDescriptor userllm__question__descriptor =
 {
@@ -245,7 +449,7 @@ const ProtobufCMessageDescriptor userllm__question__descriptor =
   "Userllm__Question",
   "userllm",
   sizeof(Userllm__Question),
-  11,
+  20,
   userllm__question__field_descriptors,
   userllm__question__field_indices_by_name,
   1,  userllm__question__number_ranges,

@@ -60,10 +60,10 @@ public enum BPETrainer {
         of texts: some Sequence<String>,
         byteTokens: [Int32]
     ) throws(TokenizerError) -> [PairCounts.Word] {
-        let pattern = try PiecePattern(PiecePattern.gpt2)
+        let preTokenizer = try PreTokenizer()
         var counts: [[UInt8]: Int] = [:]
         for text in texts {
-            pattern.forEachPiece(of: Array(text.utf8)[...]) { counts[Array($0), default: 0] += 1 }
+            preTokenizer.forEachPiece(of: Array(text.utf8)) { counts[Array($0), default: 0] += 1 }
         }
         return counts.sorted { $0.key.lexicographicallyPrecedes($1.key) }
             .map { PairCounts.Word(tokens: $0.key.map { byteTokens[Int($0)] }, count: $0.value) }

@@ -14,10 +14,12 @@ enum ByteAlphabet {
         }
     }()
 
-    /// The byte of each character.
-    static let bytes: [Unicode.Scalar: UInt8] = Dictionary(
-        uniqueKeysWithValues: characters.enumerated().map { ($1, UInt8($0)) }
-    )
+    /// The byte of each character below U+0180; -1 for one that stands for none.
+    private static let bytes: [Int16] = {
+        var bytes = [Int16](repeating: -1, count: 0x180)
+        for (byte, character) in characters.enumerated() { bytes[Int(character.value)] = Int16(byte) }
+        return bytes
+    }()
 
     /// Bytes as they are written in a vocabulary.
     static func text(of bytes: [UInt8]) -> String {
@@ -31,7 +33,7 @@ enum ByteAlphabet {
         var result: [UInt8] = []
         result.reserveCapacity(text.utf8.count)
         for scalar in text.unicodeScalars {
-            guard let byte = bytes[scalar] else { return nil }
+            guard scalar.value < 0x180, let byte = UInt8(exactly: bytes[Int(scalar.value)]) else { return nil }
             result.append(byte)
         }
         return result

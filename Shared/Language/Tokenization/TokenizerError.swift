@@ -13,10 +13,13 @@ public enum TokenizerError: Error, Sendable, Equatable, CustomStringConvertible 
     public var description: String {
         switch self {
         case .file(let path, let reason): "\(path): \(reason)"
-        case .malformed(let key, let reason): "tokenizer.json: \(key): \(reason)"
+        case .malformed(let key, let reason): "\(Self.place(key)): \(reason)"
         case .unsupported(let key, let value, let supported):
-            "tokenizer.json: \(key) is \(value), which is not supported; supported: \(supported)"
+            "\(Self.place(key)) is \(value), which is not supported; supported: \(supported)"
         case .configuration(let reason): reason
         }
     }
+
+    /// A key with the file that has it: keys of a GGUF file say themselves where they are from.
+    private static func place(_ key: String) -> String { key.hasPrefix("tokenizer.") ? key : "tokenizer.json: \(key)" }
 }

@@ -46,6 +46,20 @@ public final class Tensor: @unchecked Sendable {
         assign(values)
     }
 
+    /// Makes a tensor whose values the closure writes, all of them.
+    ///
+    /// - Parameters:
+    ///   - shape: the tensor's shape.
+    ///   - fill: gets room for as many values as the shape has, in row-major order.
+    /// - Throws: what the closure throws.
+    public convenience init<Failure: Error>(
+        shape: [Int],
+        filling fill: (UnsafeMutablePointer<Float>) throws(Failure) -> Void
+    ) throws(Failure) {
+        self.init(uninitialized: shape, pool: nil)
+        try fill(base)
+    }
+
     /// Makes a tensor with memory from a pool; its values are uninitialized.
     init(uninitialized shape: [Int], pool: BufferPool?) {
         precondition(shape.allSatisfy { $0 >= 0 }, "a shape has no negative dimension, got \(shape)")

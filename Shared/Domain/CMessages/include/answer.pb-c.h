@@ -36,6 +36,24 @@ typedef enum _Userllm__Answer__Status {
   USERLLM__ANSWER__STATUS__FAILED = 4
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(USERLLM__ANSWER__STATUS)
 } Userllm__Answer__Status;
+/*
+ * Why a text ended.
+ */
+typedef enum _Userllm__Answer__Finish {
+  /*
+   * It is no text of the model's own: it was held to the catalogue, or there is none.
+   */
+  USERLLM__ANSWER__FINISH__FINISH_NONE = 0,
+  /*
+   * The model ended it, or a stop text came.
+   */
+  USERLLM__ANSWER__FINISH__STOP = 1,
+  /*
+   * It reached the most tokens, or the model's longest context.
+   */
+  USERLLM__ANSWER__FINISH__LENGTH = 2
+    PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(USERLLM__ANSWER__FINISH)
+} Userllm__Answer__Finish;
 
 /* --- messages --- */
 
@@ -97,10 +115,22 @@ struct  Userllm__Answer
   uint64_t first_token_microseconds;
   protobuf_c_boolean has_compute_microseconds;
   uint64_t compute_microseconds;
+  /*
+   * Tokens that the model read; missing or 0: unknown.
+   */
+  protobuf_c_boolean has_prompt_tokens;
+  uint32_t prompt_tokens;
+  /*
+   * Tokens that the model wrote; missing or 0: unknown.
+   */
+  protobuf_c_boolean has_answer_tokens;
+  uint32_t answer_tokens;
+  protobuf_c_boolean has_finish;
+  Userllm__Answer__Finish finish;
 };
 #define USERLLM__ANSWER__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&userllm__answer__descriptor) \
-    , 0, {0,NULL}, 0, {0,NULL}, 0, USERLLM__ANSWER__STATUS__STATUS_UNKNOWN, 0, {0,NULL}, 0,NULL, 0, {0,NULL}, 0, {0,NULL}, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+    , 0, {0,NULL}, 0, {0,NULL}, 0, USERLLM__ANSWER__STATUS__STATUS_UNKNOWN, 0, {0,NULL}, 0,NULL, 0, {0,NULL}, 0, {0,NULL}, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, USERLLM__ANSWER__FINISH__FINISH_NONE }
 
 
 /*
@@ -185,6 +215,7 @@ typedef void (*Userllm__AnswerToken_Closure)
 extern const ProtobufCMessageDescriptor userllm__answer__descriptor;
 extern const ProtobufCMessageDescriptor userllm__answer__item__descriptor;
 extern const ProtobufCEnumDescriptor    userllm__answer__status__descriptor;
+extern const ProtobufCEnumDescriptor    userllm__answer__finish__descriptor;
 extern const ProtobufCMessageDescriptor userllm__answer_token__descriptor;
 
 PROTOBUF_C__END_DECLS

@@ -16,10 +16,17 @@ PROTOBUF_C__BEGIN_DECLS
 
 
 typedef struct Userllm__Question Userllm__Question;
+typedef struct Userllm__Question__Turn Userllm__Question__Turn;
 
 
 /* --- enums --- */
 
+typedef enum _Userllm__Question__Turn__Role {
+  USERLLM__QUESTION__TURN__ROLE__ROLE_UNKNOWN = 0,
+  USERLLM__QUESTION__TURN__ROLE__USER = 1,
+  USERLLM__QUESTION__TURN__ROLE__ASSISTANT = 2
+    PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(USERLLM__QUESTION__TURN__ROLE)
+} Userllm__Question__Turn__Role;
 /*
  * What an answer may be.
  */
@@ -35,6 +42,25 @@ typedef enum _Userllm__Question__AnswerForm {
 } Userllm__Question__AnswerForm;
 
 /* --- messages --- */
+
+/*
+ * One message of the conversation that led to the question.
+ */
+struct  Userllm__Question__Turn
+{
+  ProtobufCMessage base;
+  /*
+   * Required.
+   */
+  protobuf_c_boolean has_role;
+  Userllm__Question__Turn__Role role;
+  protobuf_c_boolean has_text;
+  ProtobufCBinaryData text;
+};
+#define USERLLM__QUESTION__TURN__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&userllm__question__turn__descriptor) \
+    , 0, USERLLM__QUESTION__TURN__ROLE__ROLE_UNKNOWN, 0, {0,NULL} }
+
 
 /*
  * A question about, or from, one user. Topic questions, key: the user's id.
@@ -54,7 +80,7 @@ struct  Userllm__Question
   protobuf_c_boolean has_user;
   ProtobufCBinaryData user;
   /*
-   * Required.
+   * Required. The last turn of the conversation.
    */
   protobuf_c_boolean has_text;
   ProtobufCBinaryData text;
@@ -92,12 +118,60 @@ struct  Userllm__Question
    */
   protobuf_c_boolean has_deadline;
   int64_t deadline;
+  /*
+   * What a chat model is told before the conversation; missing: the model's own default.
+   */
+  protobuf_c_boolean has_system;
+  ProtobufCBinaryData system;
+  /*
+   * The conversation before the text, oldest first; at most 64.
+   */
+  size_t n_turns;
+  Userllm__Question__Turn **turns;
+  /*
+   * Only so many of the likeliest tokens are sampled from; missing or 0: all.
+   */
+  protobuf_c_boolean has_top_k;
+  uint32_t top_k;
+  /*
+   * Only the likeliest tokens that together are so probable, above 0 to 1; missing or 1: all.
+   */
+  protobuf_c_boolean has_top_p;
+  float top_p;
+  /*
+   * Only tokens at least this share as probable as the likeliest, 0 to 1; missing or 0: all.
+   */
+  protobuf_c_boolean has_min_p;
+  float min_p;
+  /*
+   * 0.01 to 100; missing or 1: none.
+   */
+  protobuf_c_boolean has_repetition_penalty;
+  float repetition_penalty;
+  /*
+   * -2 to 2; missing or 0: none.
+   */
+  protobuf_c_boolean has_presence_penalty;
+  float presence_penalty;
+  /*
+   * -2 to 2; missing or 0: none.
+   */
+  protobuf_c_boolean has_frequency_penalty;
+  float frequency_penalty;
+  /*
+   * Texts at which the answer ends, without them; at most 8 of 1 to 256 bytes.
+   */
+  size_t n_stop;
+  ProtobufCBinaryData *stop;
 };
 #define USERLLM__QUESTION__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&userllm__question__descriptor) \
-    , 0, {0,NULL}, 0, {0,NULL}, 0, {0,NULL}, 0, USERLLM__QUESTION__ANSWER_FORM__KNOWN, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+    , 0, {0,NULL}, 0, {0,NULL}, 0, {0,NULL}, 0, USERLLM__QUESTION__ANSWER_FORM__KNOWN, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, {0,NULL}, 0,NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,NULL }
 
 
+/* Userllm__Question__Turn methods */
+void   userllm__question__turn__init
+                     (Userllm__Question__Turn         *message);
 /* Userllm__Question methods */
 void   userllm__question__init
                      (Userllm__Question         *message);
@@ -119,6 +193,9 @@ void   userllm__question__free_unpacked
                       ProtobufCAllocator *allocator);
 /* --- per-message closures --- */
 
+typedef void (*Userllm__Question__Turn_Closure)
+                 (const Userllm__Question__Turn *message,
+                  void *closure_data);
 typedef void (*Userllm__Question_Closure)
                  (const Userllm__Question *message,
                   void *closure_data);
@@ -129,6 +206,8 @@ typedef void (*Userllm__Question_Closure)
 /* --- descriptors --- */
 
 extern const ProtobufCMessageDescriptor userllm__question__descriptor;
+extern const ProtobufCMessageDescriptor userllm__question__turn__descriptor;
+extern const ProtobufCEnumDescriptor    userllm__question__turn__role__descriptor;
 extern const ProtobufCEnumDescriptor    userllm__question__answer_form__descriptor;
 
 PROTOBUF_C__END_DECLS

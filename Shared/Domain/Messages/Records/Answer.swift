@@ -16,6 +16,14 @@ public struct Answer: Sendable, Equatable {
         case failed
     }
 
+    /// Why a text ended.
+    public enum Finish: String, Sendable, CaseIterable {
+        /// The model ended it, or one of the question's stop texts came.
+        case stop
+        /// It reached the most tokens that the question asked for, or the end of the model's context.
+        case length
+    }
+
     /// An item with the model's log-probability of its title.
     public struct Item: Sendable, Equatable {
         /// The item's id.
@@ -57,6 +65,12 @@ public struct Answer: Sendable, Equatable {
     public var firstTokenMicroseconds: UInt64
     /// Microseconds from receiving the question to the end of the answer.
     public var computeMicroseconds: UInt64
+    /// How many tokens the model read before it wrote the first one; 0 when it is unknown.
+    public var promptTokens: UInt32
+    /// How many tokens the model wrote; 0 when it is unknown.
+    public var answerTokens: UInt32
+    /// Why the text ended; nil when it does not apply, as for an answer that is held to the catalogue, and for none.
+    public var finish: Finish?
 
     /// Makes an answer.
     public init(
@@ -71,7 +85,10 @@ public struct Answer: Sendable, Equatable {
         askedAt: Int64,
         answeredAt: Int64,
         firstTokenMicroseconds: UInt64 = 0,
-        computeMicroseconds: UInt64 = 0
+        computeMicroseconds: UInt64 = 0,
+        promptTokens: UInt32 = 0,
+        answerTokens: UInt32 = 0,
+        finish: Finish? = nil
     ) {
         self.questionID = questionID
         self.user = user
@@ -85,6 +102,9 @@ public struct Answer: Sendable, Equatable {
         self.answeredAt = answeredAt
         self.firstTokenMicroseconds = firstTokenMicroseconds
         self.computeMicroseconds = computeMicroseconds
+        self.promptTokens = promptTokens
+        self.answerTokens = answerTokens
+        self.finish = finish
     }
 }
 

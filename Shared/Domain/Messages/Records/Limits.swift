@@ -6,6 +6,16 @@ public enum Limits {
     public static let identifierByteCount = 512
     /// UTF-8 bytes of a text: of an event, a question, an answer.
     public static let textByteCount = 65_536
+    /// UTF-8 bytes of a question's system prompt, turns and text together: as many as its text alone may have.
+    public static let conversationByteCount = textByteCount
+    /// Earlier turns of a question's conversation.
+    public static let turnCount = 64
+    /// Texts at which an answer ends.
+    public static let stopCount = 8
+    /// UTF-8 bytes of a text at which an answer ends.
+    public static let stopByteCount = 256
+    /// Likeliest tokens that an answer may be sampled from: more than a vocabulary has.
+    public static let topK = 1_000_000
     /// Categories of one event.
     public static let categoryCount = 64
     /// UTF-8 bytes of the name of a category or of an event's type.

@@ -33,6 +33,15 @@ extension Answer: WireRecord {
         message.first_token_microseconds = firstTokenMicroseconds
         message.has_compute_microseconds = 1
         message.compute_microseconds = computeMicroseconds
+        // What has nothing to say is left out, so that an answer without them has the bytes of earlier versions.
+        message.has_prompt_tokens = promptTokens == 0 ? 0 : 1
+        message.prompt_tokens = promptTokens
+        message.has_answer_tokens = answerTokens == 0 ? 0 : 1
+        message.answer_tokens = answerTokens
+        if let finish {
+            message.has_finish = 1
+            message.finish = finish.wireValue
+        }
         return packed(message, memory)
     }
 
@@ -71,6 +80,10 @@ extension Answer: WireRecord {
         guard let status = Status.allCases.first(where: { $0.wireValue == message.status }) else {
             throw MessageError(field: "status", reason: "\(message.status.rawValue) is not known: send 1 to 4")
         }
+        let finish = Finish.allCases.first { $0.wireValue == message.finish }
+        guard finish != nil || message.finish == USERLLM__ANSWER__FINISH__FINISH_NONE else {
+            throw MessageError(field: "finish", reason: "\(message.finish.rawValue) is not known: send 0 to 2")
+        }
         var items: [Item] = []
         items.reserveCapacity(message.n_items)
         for index in 0..<message.n_items {
@@ -90,7 +103,10 @@ extension Answer: WireRecord {
             askedAt: message.asked_at,
             answeredAt: message.answered_at,
             firstTokenMicroseconds: message.first_token_microseconds,
-            computeMicroseconds: message.compute_microseconds
+            computeMicroseconds: message.compute_microseconds,
+            promptTokens: message.prompt_tokens,
+            answerTokens: message.answer_tokens,
+            finish: finish
         )
     }
 
@@ -124,6 +140,15 @@ extension Answer.Status {
     }
 }
 
+extension Answer.Finish {
+    fileprivate var wireValue: Userllm__Answer__Finish {
+        switch self {
+        case .stop: USERLLM__ANSWER__FINISH__STOP
+        case .length: USERLLM__ANSWER__FINISH__LENGTH
+        }
+    }
+}
+
 /// An answer's JSON form.
 private struct AnswerJSON: Encodable {
     struct Item: Encodable {
@@ -144,9 +169,12 @@ private struct AnswerJSON: Encodable {
     let answeredAt: Int64
     let firstTokenMicroseconds: UInt64?
     let computeMicroseconds: UInt64?
+    let promptTokens: UInt32?
+    let answerTokens: UInt32?
+    let finish: String?
 
     enum CodingKeys: String, CodingKey {
-        case user, status, text, items, reason
+        case user, status, text, items, reason, finish
         case questionID = "question_id"
         case modelVersion = "model_version"
         case eventCount = "event_count"
@@ -154,6 +182,8 @@ private struct AnswerJSON: Encodable {
         case answeredAt = "answered_at"
         case firstTokenMicroseconds = "first_token_microseconds"
         case computeMicroseconds = "compute_microseconds"
+        case promptTokens = "prompt_tokens"
+        case answerTokens = "answer_tokens"
     }
 
     init(_ answer: Answer) {
@@ -169,13 +199,16 @@ private struct AnswerJSON: Encodable {
         answeredAt = answer.answeredAt
         firstTokenMicroseconds = answer.firstTokenMicroseconds
         computeMicroseconds = answer.computeMicroseconds
+        promptTokens = answer.promptTokens
+        answerTokens = answer.answerTokens
+        finish = answer.finish?.rawValue
     }
 }
 
 extension Answer {
     private enum Field: Int {
         case questionID, user, status, text, items, reason, modelVersion, eventCount, askedAt, answeredAt
-        case firstTokenMicroseconds, computeMicroseconds
+        case firstTokenMicroseconds, computeMicroseconds, promptTokens, answerTokens, finish
     }
 
     /// In the order of `Field`.
@@ -185,6 +218,7 @@ extension Answer {
             ["question_id"], ["user", "user_id", "userId"], ["status"], ["text"], ["items"], ["reason"],
             ["model_version"],
             ["event_count"], ["asked_at"], ["answered_at"], ["first_token_microseconds"], ["compute_microseconds"],
+            ["prompt_tokens"], ["answer_tokens"], ["finish"],
         ]
     )
 
@@ -195,6 +229,8 @@ extension Answer {
         var items: [Item]?
         var (eventCount, firstToken, compute): (UInt64?, UInt64?, UInt64?)
         var (askedAt, answeredAt): (Int64?, Int64?)
+        var (promptTokens, answerTokens): (UInt32?, UInt32?)
+        var finish: Finish?
         var unknown = UnknownFields(.ignored)
         try scanner.readObject(Self.fields, unknown: &unknown) { field, scanner throws(JSONError) in
             switch Field(rawValue: field) {
@@ -210,6 +246,9 @@ extension Answer {
             case .answeredAt: answeredAt = try scanner.ownTime()
             case .firstTokenMicroseconds: firstToken = try scanner.integer()
             case .computeMicroseconds: compute = try scanner.integer()
+            case .promptTokens: promptTokens = try scanner.integer()
+            case .answerTokens: answerTokens = try scanner.integer()
+            case .finish: finish = try scanner.finishReason()
             case nil: break
             }
         }
@@ -225,7 +264,10 @@ extension Answer {
             askedAt: try required(askedAt, "asked_at", "milliseconds since 1970"),
             answeredAt: try required(answeredAt, "answered_at", "milliseconds since 1970"),
             firstTokenMicroseconds: firstToken ?? 0,
-            computeMicroseconds: compute ?? 0
+            computeMicroseconds: compute ?? 0,
+            promptTokens: promptTokens ?? 0,
+            answerTokens: answerTokens ?? 0,
+            finish: finish
         )
     }
 }
@@ -261,5 +303,15 @@ extension JSONScanner {
         if let status = Answer.Status(rawValue: try string()) { return status }
         goBack(to: start)
         throw try mismatch("one of \(Answer.Status.allCases.map(\.rawValue).joined(separator: ", "))")
+    }
+
+    /// Reads why a text ended; an empty text says that it does not apply.
+    fileprivate mutating func finishReason() throws(JSONError) -> Answer.Finish? {
+        let start = position
+        let name = try string()
+        if name.isEmpty { return nil }
+        if let finish = Answer.Finish(rawValue: name) { return finish }
+        goBack(to: start)
+        throw try mismatch("one of \(Answer.Finish.allCases.map(\.rawValue).joined(separator: ", ")), or empty")
     }
 }

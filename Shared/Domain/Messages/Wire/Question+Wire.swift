@@ -1,6 +1,6 @@
 import CMessages
 internal import Bytes
-public import JSON
+internal import JSON
 
 extension Question: WireRecord {
     /// The question as Protocol Buffers (`question.proto`).
@@ -31,7 +31,42 @@ extension Question: WireRecord {
         message.asked_at = askedAt
         message.has_deadline = 1
         message.deadline = deadline
+        setChatFields(of: &message, memory)
         return packed(message, memory)
+    }
+
+    /// What has its default is left out, so that a question without these fields has the bytes of earlier versions.
+    private func setChatFields(of message: inout Userllm__Question, _ memory: MessageMemory) {
+        if let system {
+            message.has_system = 1
+            message.system = memory.bytes(system)
+        }
+        message.n_turns = turns.count
+        if !turns.isEmpty { message.turns = memory.array(turns.map { Self.message($0, memory) }) }
+        message.has_top_k = topK == 0 ? 0 : 1
+        message.top_k = UInt32(topK)
+        message.has_top_p = topP == 1 ? 0 : 1
+        message.top_p = topP
+        message.has_min_p = minP == 0 ? 0 : 1
+        message.min_p = minP
+        message.has_repetition_penalty = repetitionPenalty == 1 ? 0 : 1
+        message.repetition_penalty = repetitionPenalty
+        message.has_presence_penalty = presencePenalty == 0 ? 0 : 1
+        message.presence_penalty = presencePenalty
+        message.has_frequency_penalty = frequencyPenalty == 0 ? 0 : 1
+        message.frequency_penalty = frequencyPenalty
+        message.n_stop = stop.count
+        if !stop.isEmpty { message.stop = memory.array(stop.map { TextKey($0) }) }
+    }
+
+    private static func message(_ turn: Turn, _ memory: MessageMemory) -> Userllm__Question__Turn {
+        var message = Userllm__Question__Turn()
+        userllm__question__turn__init(&message)
+        message.has_role = 1
+        message.role = turn.role.wireValue
+        message.has_text = 1
+        message.text = memory.bytes(turn.text)
+        return message
     }
 
     /// The question as JSON.
@@ -57,34 +92,45 @@ extension Question: WireRecord {
         guard let form = AnswerForm.allCases.first(where: { $0.wireValue == message.form }) else {
             throw MessageError(field: "form", reason: "\(message.form.rawValue) is not known: send 0 to 3")
         }
+        // Before they are copied: a record may hold half a million of them.
+        try Self.validate(turnCount: message.n_turns, stopCount: message.n_stop)
         self.init(
             id: try message.id.id("id"),
             user: try message.user.id("user"),
             text: try message.text.text("text"),
+            system: message.has_system != 0 ? try message.system.text("system") : nil,
+            turns: try Self.turns(message),
             form: form,
             itemCount: message.has_item_count != 0 ? Int(message.item_count) : 10,
             maximumTokens: message.has_maximum_tokens != 0 ? Int(message.maximum_tokens) : 32,
             temperature: message.temperature,
             seed: message.seed,
+            topK: Int(message.top_k),
+            topP: message.has_top_p != 0 ? message.top_p : 1,
+            minP: message.min_p,
+            repetitionPenalty: message.has_repetition_penalty != 0 ? message.repetition_penalty : 1,
+            presencePenalty: message.presence_penalty,
+            frequencyPenalty: message.frequency_penalty,
+            stop: try texts(message.stop, message.n_stop, "stop"),
             minimumEventCount: message.minimum_event_count,
             askedAt: message.asked_at,
             deadline: message.deadline
         )
     }
 
-    /// Checks sizes and ranges.
-    public func validate() throws(MessageError) {
-        try Check.identifier(id, "id")
-        try Check.identifier(user, "user")
-        guard !text.isEmpty else { throw MessageError(field: "text", reason: "is empty: ask something") }
-        try Check.text(text, "text", limit: Limits.textByteCount)
-        try Check.range(itemCount, 0...Limits.itemCount, "item_count")
-        try Check.range(maximumTokens, 1...Limits.tokenCount, "maximum_tokens")
-        try Check.finite(temperature, "temperature")
-        try Check.range(temperature, 0...100, "temperature")
-        try Check.count(minimumEventCount, "minimum_event_count")
-        try Check.time(askedAt, "asked_at")
-        try Check.time(deadline, "deadline")
+    private static func turns(_ message: Userllm__Question) throws(MessageError) -> [Turn] {
+        var turns: [Turn] = []
+        for index in 0..<message.n_turns {
+            guard let turn = message.turns[index]?.pointee else { continue }
+            guard let role = Turn.Role.allCases.first(where: { $0.wireValue == turn.role }) else {
+                throw MessageError(
+                    field: "turns[\(index)].role",
+                    reason: "\(turn.role.rawValue) is not known: send 1 (user) or 2 (assistant)"
+                )
+            }
+            turns.append(Turn(role: role, text: try turn.text.text("turns[\(index)].text")))
+        }
+        return turns
     }
 }
 
@@ -99,104 +145,11 @@ extension Question.AnswerForm {
     }
 }
 
-/// A question's JSON form.
-private struct QuestionJSON: Encodable {
-    let id: QuestionID
-    let user: UserID
-    let text: String
-    let form: String?
-    let itemCount: Int?
-    let maximumTokens: Int?
-    let temperature: Float?
-    let seed: UInt64?
-    let minimumEventCount: UInt64?
-    let askedAt: JSONTime
-    let deadline: JSONTime
-
-    enum CodingKeys: String, CodingKey {
-        case id, user, text, form, temperature, seed, deadline
-        case itemCount = "item_count"
-        case maximumTokens = "maximum_tokens"
-        case minimumEventCount = "minimum_event_count"
-        case askedAt = "asked_at"
-    }
-
-    init(_ question: Question) {
-        id = question.id
-        user = question.user
-        text = question.text
-        form = question.form.rawValue
-        itemCount = question.itemCount
-        maximumTokens = question.maximumTokens
-        temperature = question.temperature
-        seed = question.seed
-        minimumEventCount = question.minimumEventCount
-        askedAt = JSONTime(question.askedAt)
-        deadline = JSONTime(question.deadline)
-    }
-}
-
-extension Question {
-    private enum Field: Int {
-        case id, user, text, form, itemCount, maximumTokens, temperature, seed, minimumEventCount, askedAt, deadline
-    }
-
-    /// In the order of `Field`.
-    private static let fields = FieldNames(
-        of: "a question",
-        [
-            ["id", "question_id", "questionId"], ["user", "user_id", "userId"], ["text", "question"], ["form"],
-            ["item_count", "items"], ["maximum_tokens"], ["temperature"], ["seed"], ["minimum_event_count"],
-            ["asked_at"],
-            ["deadline"],
-        ]
-    )
-
-    private init(_ scanner: inout JSONScanner) throws(JSONError) {
-        var (id, user, text, form): (QuestionID?, UserID?, String?, AnswerForm?)
-        var (itemCount, maximumTokens): (Int?, Int?)
-        var temperature: Float?
-        var (seed, minimumEventCount): (UInt64?, UInt64?)
-        var (askedAt, deadline): (Int64?, Int64?)
-        var unknown = UnknownFields(.ignored)
-        try scanner.readObject(Self.fields, unknown: &unknown) { field, scanner throws(JSONError) in
-            switch Field(rawValue: field) {
-            case .id: id = try scanner.identifier()
-            case .user: user = try scanner.identifier()
-            case .text: text = try scanner.string()
-            case .form: form = try scanner.answerForm()
-            case .itemCount: itemCount = try scanner.integer()
-            case .maximumTokens: maximumTokens = try scanner.integer()
-            case .temperature: temperature = try scanner.float()
-            case .seed: seed = try scanner.integer()
-            case .minimumEventCount: minimumEventCount = try scanner.integer()
-            case .askedAt: askedAt = try scanner.time()
-            case .deadline: deadline = try scanner.time()
-            case nil: break
-            }
+extension Question.Turn.Role {
+    fileprivate var wireValue: Userllm__Question__Turn__Role {
+        switch self {
+        case .user: USERLLM__QUESTION__TURN__ROLE__USER
+        case .assistant: USERLLM__QUESTION__TURN__ROLE__ASSISTANT
         }
-        self.init(
-            id: try required(id, "id", "a string"),
-            user: try required(user, "user", "a string"),
-            text: try required(text, "text", "a string"),
-            form: form ?? .known,
-            itemCount: itemCount ?? 10,
-            maximumTokens: maximumTokens ?? 32,
-            temperature: temperature ?? 0,
-            seed: seed ?? 0,
-            minimumEventCount: minimumEventCount ?? 0,
-            askedAt: try required(askedAt, "asked_at", Timestamp.expected),
-            deadline: try required(deadline, "deadline", Timestamp.expected)
-        )
-    }
-}
-
-extension JSONScanner {
-    /// Reads the name of an answer's form.
-    public mutating func answerForm() throws(JSONError) -> Question.AnswerForm {
-        let start = position
-        if let form = Question.AnswerForm(rawValue: try string()) { return form }
-        goBack(to: start)
-        throw try mismatch("one of \(Question.AnswerForm.allCases.map(\.rawValue).joined(separator: ", "))")
     }
 }

@@ -5,6 +5,10 @@ public import Messages
 public struct AnswerRequest: Sendable, Equatable {
     /// The question as a person asked it.
     public var text: String
+    /// What a chat model is told before the conversation; nil leaves it to the chat template's own default.
+    public var system: String?
+    /// The conversation before the question, oldest first; for chat models.
+    public var turns: [Question.Turn]
     /// The form of the answer.
     public var form: Question.AnswerForm
     /// How many items to rank when the answer is a title.
@@ -15,12 +19,28 @@ public struct AnswerRequest: Sendable, Equatable {
     public var temperature: Float
     /// Seed of the sampling.
     public var seed: UInt64
+    /// Only this many of the likeliest tokens of a text are sampled from; 0 is all of them.
+    public var topK = 0
+    /// Only the fewest of the likeliest tokens whose probabilities together reach this; 1 is all of them.
+    public var topP: Float = 1
+    /// Only tokens at least this share as probable as the likeliest one; 0 is all of them.
+    public var minP: Float = 0
+    /// Divides the logits of tokens that occurred in prompt or answer; 1 changes nothing.
+    public var repetitionPenalty: Float = 1
+    /// Subtracted from the logits of tokens that occurred in the answer.
+    public var presencePenalty: Float = 0
+    /// Subtracted from a token's logit for each of its occurrences in the answer.
+    public var frequencyPenalty: Float = 0
+    /// Texts at which a text answer ends, without them.
+    public var stop: [String] = []
     /// Ids of items that may not be the answer, such as those the user has seen; nil allows all.
     public var excludedItems: Set<ItemID>?
 
     /// Makes a request.
     public init(
         text: String,
+        system: String? = nil,
+        turns: [Question.Turn] = [],
         form: Question.AnswerForm = .known,
         itemCount: Int = 10,
         maximumTokens: Int = 32,
@@ -29,6 +49,8 @@ public struct AnswerRequest: Sendable, Equatable {
         excludedItems: Set<ItemID>? = nil
     ) {
         self.text = text
+        self.system = system
+        self.turns = turns
         self.form = form
         self.itemCount = itemCount
         self.maximumTokens = maximumTokens
@@ -41,86 +63,52 @@ public struct AnswerRequest: Sendable, Equatable {
     public init(_ question: Question) {
         self.init(
             text: question.text,
+            system: question.system,
+            turns: question.turns,
             form: question.form,
             itemCount: question.itemCount,
             maximumTokens: question.maximumTokens,
             temperature: question.temperature,
             seed: question.seed
         )
+        topK = question.topK
+        topP = question.topP
+        minP = question.minP
+        repetitionPenalty = question.repetitionPenalty
+        presencePenalty = question.presencePenalty
+        frequencyPenalty = question.frequencyPenalty
+        stop = question.stop
     }
+}
+
+/// Identifies an answer within its engine.
+public struct AnswerID: Hashable, Sendable {
+    let number: UInt64
+}
+
+/// What a step of an answering engine brought.
+public enum AnswerEvent: Sendable {
+    /// A piece of an answer that became certain, in whole characters; all pieces together are its text.
+    case piece(AnswerID, String)
+    /// The last event of an answer.
+    case finished(AnswerID, Result<GeneratedAnswer, AnswerError>)
 }
 
 /// The result of an answering engine.
 public struct GeneratedAnswer: Sendable, Equatable {
     /// The answer.
-    public let text: String
+    public var text: String
     /// Ranked items, best first, when the answer is a title; a score is the natural logarithm of the title's
     /// probability among all allowed answers.
-    public let items: [Answer.Item]
-    /// From the call to the first piece of the answer.
-    public let firstToken: Duration
-    /// From the call to the end.
-    public let total: Duration
-}
-
-/// Why a question cannot be answered.
-public enum AnswerError: Error, Sendable, Equatable, CustomStringConvertible {
-    /// The context has a different size than the model expects.
-    case contextSize(found: Int, rows: Int, columns: Int)
-    /// The question has too many tokens.
-    case questionTooLong(tokens: Int, limit: Int)
-    /// A value of the request is out of range.
-    case invalid(field: String, value: String, expected: String)
-    /// There is nothing left to answer with: every title is excluded.
-    case nothingLeft
-    /// The answer exceeded the time limit.
-    case tooLong(AnswerExcess, limit: Duration)
-    /// The answer would exceed the memory limit.
-    case tooLarge(AnswerExcess, byteLimit: Int)
-    /// The task was cancelled during the computation, which says nothing about the question.
-    case cancelled
-
-    /// What is wrong and what to do.
-    public var description: String {
-        switch self {
-        case .contextSize(let found, let rows, let columns):
-            "the context has \(found) numbers, the model reads \(rows) x \(columns): encode the user with this bundle"
-        case .questionTooLong(let tokens, let limit):
-            "the question has \(tokens) tokens, at most \(limit) fit: ask a shorter one"
-        case .invalid(let field, let value, let expected):
-            "\(field) is \(value), expected \(expected)"
-        case .nothingLeft:
-            "every possible answer is excluded: exclude fewer items"
-        case .tooLong(let excess, let limit):
-            "\(excess.field) is \(excess.value), which takes longer than the \(limit) that one answer may be computed: "
-                + excess.advice
-        case .tooLarge(let excess, let byteLimit):
-            "\(excess.field) is \(excess.value), which takes more than the \(byteLimit >> 20) MiB of memory that one answer "
-                + "may have: \(excess.advice)"
-        case .cancelled:
-            "the answer was not computed to its end"
-        }
-    }
-}
-
-/// The part of a request that exceeds the limits of one answer.
-public struct AnswerExcess: Sendable, Equatable {
-    /// The name of the question's field.
-    public var field: String
-    /// Its value, or the size of the value.
-    public var value: String
-    /// Roughly how much would fit; nil when it is unknown, or when no value would fit.
-    public var fitting: Int?
-
-    /// Describes a field.
-    public init(field: String, value: String, fitting: Int? = nil) {
-        self.field = field
-        self.value = value
-        self.fitting = fitting
-    }
-
-    var advice: String {
-        guard let fitting else { return "ask a shorter question, or for less" }
-        return "about \(fitting) would fit"
-    }
+    public var items: [Answer.Item] = []
+    /// Tokens of the prompt.
+    public var promptTokens: Int
+    /// Tokens of the answer, without the one that ends it.
+    public var answerTokens: Int
+    /// Why a text ended; nil for an answer from the catalogue.
+    public var finish: Answer.Finish?
+    /// From the submission to the first token of the answer.
+    public var firstToken: Duration
+    /// From the submission to the end.
+    public var total: Duration
 }

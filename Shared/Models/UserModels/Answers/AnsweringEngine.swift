@@ -1,25 +1,85 @@
 public import Catalogues
+public import LanguageEngine
 import Messages
+import ModelFiles
 import NeuralNetwork
 import Tensors
-import Tokenization
 
-/// Answers questions, one at a time, each with its user's context.
+/// Answers many questions at once, each with its user's context.
+///
+/// Titles and categories are held to the catalogue by prefix trees and found by beam search; a text is free. Questions
+/// join between two steps, and leave when they are answered, cancelled or out of time. What an answer says does not
+/// depend on the others.
 ///
 /// Not `Sendable`: one actor on a `BlockingExecutor` owns it.
 public final class AnsweringEngine {
-    let languageModel: LanguageModel
+    let engine: Engine
     let adapter: UserAdapter
-    private let features: EventFeatures
-    private let catalogue: [Answer.Item]
-    private let answers: KnownAnswers
-    private let format: PromptFormat
-    private let leafOfTitle: [Int]
-    private let leafOfTitleInAll: [Int]
-    let graph = Graph(recording: false, seed: 0)
+    let features: EventFeatures
+    let catalogue: [Answer.Item]
+    let answers: KnownAnswers
+    let format: PromptFormat
     let limits: AnswerLimits
+    let leafOfTitle: [Int]
+    let leafOfTitleInAll: [Int]
+    /// The rows of a user without events, shape [K, D].
+    let rowsWithoutHistory: [Float]
+
+    private var states: [SequenceID: AnswerState] = [:]
+    private var sequences: [AnswerID: SequenceID] = [:]
+    /// Events of other answers that came while `answer` waited for its own.
+    private var held: [AnswerEvent] = []
+    private var nextNumber: UInt64 = 0
 
     /// Makes an engine.
+    ///
+    /// - Parameters:
+    ///   - weights: the language model.
+    ///   - adapter: reads the context.
+    ///   - catalogue: the items.
+    ///   - features: finds items by id.
+    ///   - answers: titles and categories of the catalogue.
+    ///   - format: the format of questions and answers.
+    ///   - configuration: bounds and settings of the engine.
+    ///   - limits: the limits of one answer.
+    /// - Throws: `ModelConfigurationError` when there is no room for the longest title; `EngineError` naming a setting that
+    ///   is out of range; `LanguageModelWeightsError` for an adapter that cannot be packed.
+    public init(
+        weights: LanguageModelWeights,
+        adapter: UserAdapter,
+        catalogue: Catalogue,
+        features: EventFeatures,
+        answers: KnownAnswers,
+        format: PromptFormat,
+        configuration: EngineConfiguration = EngineConfiguration(),
+        limits: AnswerLimits = .none
+    ) throws {
+        self.limits = limits
+        self.adapter = adapter
+        self.features = features
+        self.answers = answers
+        self.format = format
+        engine = try Engine(
+            weights: weights,
+            adapter: adapter.weights(),
+            tokenizer: format.tokenizer,
+            configuration: configuration,
+            now: limits.now
+        )
+        let needed = answers.longest + 8 + adapter.configuration.contextPositions
+        try require(
+            "max_position_embeddings",
+            engine.maximumLength,
+            engine.maximumLength >= needed,
+            "room for a short question and the longest title's \(answers.longest) tokens"
+        )
+        rowsWithoutHistory = adapter.projected(adapter.perceiver.contextWithoutHistory)
+        self.catalogue = catalogue.items.map { Answer.Item(id: $0.id, title: $0.title, score: 0) }
+        leafOfTitle = Self.leaves(answers.titles, count: catalogue.count)
+        leafOfTitleInAll = Self.leaves(answers.all, count: catalogue.count)
+    }
+
+    /// Makes an engine of a model in memory, such as one that is being trained; its weights are copied.
     ///
     /// - Parameters:
     ///   - model: provides the adapter and the language model that answer.
@@ -27,32 +87,31 @@ public final class AnsweringEngine {
     ///   - features: finds items by id.
     ///   - answers: titles and categories of the catalogue.
     ///   - format: the format of questions and answers.
+    ///   - configuration: bounds and settings of the engine.
     ///   - limits: the limits of one answer.
-    /// - Throws: `ModelConfigurationError` when the language model's maximum length is too short for the longest title.
-    public init(
+    /// - Throws: as the other initializer.
+    public convenience init(
         model: UserLanguageModel,
         catalogue: Catalogue,
         features: EventFeatures,
         answers: KnownAnswers,
         format: PromptFormat,
+        configuration: EngineConfiguration = EngineConfiguration(),
         limits: AnswerLimits = .none
-    ) throws(ModelConfigurationError) {
-        self.limits = limits
-        languageModel = model.languageModel
-        adapter = model.adapter
-        self.features = features
-        self.answers = answers
-        self.format = format
-        let length = languageModel.configuration.maximumLength
-        try require(
-            "max_position_embeddings",
-            length,
-            length >= answers.longest + 8,
-            "room for a short question and the longest title's \(answers.longest) tokens"
+    ) throws {
+        let parameters = model.languageModel.parameters.map { ($0.name, $0.value) }
+        let tensors = Dictionary(uniqueKeysWithValues: parameters)
+        let weights = try LanguageModelWeights(configuration: model.languageModel.configuration) { tensors[$0]?.values }
+        try self.init(
+            weights: weights,
+            adapter: model.adapter,
+            catalogue: catalogue,
+            features: features,
+            answers: answers,
+            format: format,
+            configuration: configuration,
+            limits: limits
         )
-        self.catalogue = catalogue.items.map { Answer.Item(id: $0.id, title: $0.title, score: 0) }
-        leafOfTitle = Self.leaves(answers.titles, count: catalogue.count)
-        leafOfTitleInAll = Self.leaves(answers.all, count: catalogue.count)
     }
 
     /// The leaf of each item's title; -1 where a title is empty.
@@ -64,159 +123,145 @@ public final class AnsweringEngine {
         return result
     }
 
-    /// Answers a question.
+    /// Whether there is nothing to do and nothing to report.
+    public var isIdle: Bool { engine.isIdle && held.isEmpty }
+
+    /// What the engine is doing and has done.
+    public var metrics: EngineMetrics { engine.metrics }
+
+    /// Takes a question; later steps answer it.
     ///
     /// - Parameters:
-    ///   - request: the question and the form of its answer. A temperature above 0 samples the text of an answer from
-    ///     the catalogue among the best ones found; the ranking of items is not affected.
+    ///   - request: the question and the form of its answer. A temperature above 0 samples the text of an answer from the
+    ///     catalogue among the best ones found; the ranking of items is not affected.
+    ///   - context: the encoder's output for the user, shape [rows, columns]; nil answers without history.
+    ///   - deadline: when the answer is given up, by the clock of the limits; nil for never.
+    /// - Returns: the name of the answer in events.
+    /// - Throws: `AnswerError` when the request or the context does not fit the model, needs more memory than the limits
+    ///   allow, or must be asked again later.
+    public func submit(
+        _ request: AnswerRequest,
+        context: [Float]?,
+        deadline: ContinuousClock.Instant? = nil
+    ) throws(AnswerError) -> AnswerID {
+        var state = try state(for: request, deadline: deadline)
+        let wanted = sequenceRequest(for: state, rows: try rows(of: context))
+        let sequence: SequenceID
+        do throws(EngineError) {
+            sequence = try engine.submit(wanted)
+        } catch {
+            throw .of(error)
+        }
+        state.id = AnswerID(number: nextNumber)
+        nextNumber += 1
+        states[sequence] = state
+        sequences[state.id] = sequence
+        return state.id
+    }
+
+    /// Ends an answer.
+    ///
+    /// Its last event, a failure, comes with the next step. Does nothing once it has ended.
+    public func cancel(_ id: AnswerID) {
+        if let sequence = sequences[id] { engine.cancel(sequence) }
+    }
+
+    /// Does one pass of the engine.
+    ///
+    /// - Returns: what it brought, each answer's events in their order; nothing when the engine is idle.
+    /// - Throws: `AnswerError.failed` when there is no memory for the pass, which says nothing about any question.
+    public func step() throws(AnswerError) -> [AnswerEvent] {
+        let events = held + (try advance())
+        held = []
+        return events
+    }
+
+    /// Answers a question, and goes on with others that were submitted.
+    ///
+    /// - Parameters:
+    ///   - request: the question and the form of its answer.
     ///   - context: the encoder's output for the user, shape [rows, columns]; nil answers without history.
     ///   - onToken: called with each piece of the answer as soon as it is certain.
     /// - Returns: the answer and how long it took.
-    /// - Throws: `AnswerError` when the request or the context does not fit the model, or exceeds `limits`.
+    /// - Throws: `AnswerError` when the request or the context does not fit the model, or exceeds the limits;
+    ///   `.cancelled` when the task is.
     public func answer(
         _ request: AnswerRequest,
         context: [Float]?,
         onToken: (String) -> Void = { _ in }
     ) throws(AnswerError) -> GeneratedAnswer {
-        let clock = ContinuousClock()
-        let start = clock.now
-        let timer = AnswerTimer(limits)
-        try validate(request)
-        let prompt = try prompt(for: request)
-        graph.reset()
-        let context = try contextVariable(context)
-        var writer = PieceWriter(tokenizer: format.tokenizer, end: format.end, clock: clock)
-        var generator = SeededRandom(seed: request.seed)
-        var items: [Answer.Item] = []
-        if request.form == .text {
-            try requireRoom(for: request, prompt)
-            var decoding = try decoding(context, prompt, timer)
-            do throws(DecodingStop) {
-                try decoding.write(
-                    atMost: request.maximumTokens,
-                    end: format.end,
-                    forbidden: format.unwritable,
-                    temperature: request.temperature,
-                    using: &generator
-                ) { writer.write($0, onToken) }
-            } catch {
-                let written = decoding.stepCount + 1
-                throw stopped(error, "maximum_tokens", "\(request.maximumTokens)", fitting: written)
+        let id = try submit(request, context: context)
+        while true {
+            if Task.isCancelled { cancel(id) }
+            var result: Result<GeneratedAnswer, AnswerError>?
+            for event in try advance() {
+                switch event {
+                case .piece(id, let text): onToken(text)
+                case .finished(id, let end): result = end
+                default: held.append(event)
+                }
             }
-        } else {
-            let (tree, excluded) = try allowed(request)
-            let width = try width(for: request, tree, prompt)
-            var decoding = try decoding(context, prompt, timer)
-            let ranked: [RankedLeaf]
-            do throws(DecodingStop) {
-                ranked = try decoding.search(tree, width: width)
-            } catch {
-                throw stopped(error, searching: request, width, steps: decoding.stepCount, of: tree, prompt)
-            }
-            let pick = TextDecoding.draw(ranked.map(\.score), temperature: request.temperature, using: &generator)
-            for token in tree.tree.sequence(ofLeaf: ranked[pick].leaf) { writer.write(token, onToken) }
-            items = ranking(ranked, picked: ranked[pick], request, excluded)
-        }
-        writer.finish(onToken)
-        let end = clock.now
-        return GeneratedAnswer(
-            text: writer.text,
-            items: items,
-            firstToken: (writer.firstPiece ?? end) - start,
-            total: end - start
-        )
-    }
-
-    private func validate(_ request: AnswerRequest) throws(AnswerError) {
-        guard request.itemCount >= 1, request.itemCount <= max(catalogue.count, 1000) else {
-            throw .invalid(field: "itemCount", value: "\(request.itemCount)", expected: "1 to the catalogue's size")
-        }
-        guard request.maximumTokens >= 1 else {
-            throw .invalid(field: "maximumTokens", value: "\(request.maximumTokens)", expected: "at least 1")
-        }
-        guard request.temperature.isFinite, request.temperature >= 0 else {
-            throw .invalid(field: "temperature", value: "\(request.temperature)", expected: "a number, at least 0")
+            if let result { return try result.get() }
         }
     }
 
-    private func prompt(for request: AnswerRequest) throws(AnswerError) -> [Int32] {
-        let prompt = format.prompt(request.text)
-        let answerLength = request.form == .text ? request.maximumTokens : answers.longest
-        let limit = languageModel.configuration.maximumLength - answerLength
-        guard prompt.count <= limit else { throw .questionTooLong(tokens: prompt.count, limit: max(limit, 0)) }
-        return prompt
-    }
-
-    private func contextVariable(_ context: [Float]?) throws(AnswerError) -> Variable {
-        let shape = adapter.configuration.perceiver
-        guard let context else { return adapter.perceiver.contextsWithoutHistory(graph, count: 1) }
-        guard context.count == shape.latents * shape.width else {
-            throw .contextSize(found: context.count, rows: shape.latents, columns: shape.width)
+    /// Does one pass and turns its events into those of answers.
+    private func advance() throws(AnswerError) -> [AnswerEvent] {
+        let events: [SequenceEvent]
+        do throws(EngineError) {
+            events = try engine.step()
+        } catch {
+            throw .failed(error.description)
         }
-        return graph.constant(context, shape: [1, shape.latents, shape.width])
-    }
-
-    /// The answers that remain allowed, and the excluded items.
-    ///
-    /// A title shared by several items stays as long as one of them is allowed.
-    private func allowed(_ request: AnswerRequest) throws(AnswerError) -> (RestrictedTree, Set<Int>) {
-        let excluded = Set((request.excludedItems ?? []).compactMap { features.index(ofItem: $0) })
-        let (tree, leafOfItem) =
-            switch request.form {
-            case .title: (answers.titles, leafOfTitle)
-            case .category: (answers.categories, [Int]())
-            default: (answers.all, leafOfTitleInAll)
-            }
-        let leaves = leafOfItem.isEmpty ? [] : Set(excluded.map { leafOfItem[$0] }.filter { $0 >= 0 })
-        let gone = leaves.filter { leaf in tree.values(ofLeaf: leaf).allSatisfy(excluded.contains) }
-        let restricted = RestrictedTree(tree, without: gone)
-        guard restricted.leafCount(below: PrefixTree.root) > 0 else { throw .nothingLeft }
-        return (restricted, excluded)
-    }
-
-    /// The items of the ranked titles; none when the answer is a category.
-    private func ranking(
-        _ ranked: [RankedLeaf],
-        picked: RankedLeaf,
-        _ request: AnswerRequest,
-        _ excluded: Set<Int>
-    ) -> [Answer.Item] {
-        if request.form == .category { return [] }
-        let tree = request.form == .title ? answers.titles : answers.all
-        func items(_ leaf: RankedLeaf) -> [Answer.Item] {
-            tree.values(ofLeaf: leaf.leaf).filter { $0 < catalogue.count && !excluded.contains($0) }.map { index in
-                Answer.Item(id: catalogue[index].id, title: catalogue[index].title, score: leaf.score)
+        var result: [AnswerEvent] = []
+        for event in events {
+            guard let state = states[event.id] else { continue }
+            switch event {
+            case .token: break
+            case .text(_, let piece): result += take(piece, event.id, state)
+            case .finished(_, let end):
+                states[event.id] = nil
+                sequences[state.id] = nil
+                result += finish(state, end)
             }
         }
-        if items(picked).isEmpty { return [] }
-        return Array(ranked.flatMap(items).prefix(request.itemCount))
+        return result
+    }
+
+    /// Adds a piece to a text.
+    private func take(_ piece: String, _ sequence: SequenceID, _ state: AnswerState) -> [AnswerEvent] {
+        // The pieces of an answer from the catalogue are those of the chosen one.
+        guard state.tree == nil, !piece.isEmpty else { return [] }
+        states[sequence]?.text += piece
+        return [.piece(state.id, piece)]
     }
 }
 
-/// Converts tokens to pieces of text with whole characters, and records when the first one came.
-private struct PieceWriter {
-    private var decoder: StreamingDecoder
-    private let end: Int32
-    private let clock: ContinuousClock
-    private(set) var text = ""
-    private(set) var firstPiece: ContinuousClock.Instant?
+/// An answer in progress.
+struct AnswerState {
+    var id = AnswerID(number: 0)
+    let request: AnswerRequest
+    let prompt: [Int32]
+    /// The answers that are allowed; nil for a text.
+    var tree: RestrictedTree?
+    /// Indices of the items that may not be the answer.
+    var excluded: Set<Int> = []
+    /// The beam width of the search.
+    var width = 0
+    /// When the limit of one answer is reached.
+    let end: ContinuousClock.Instant
+    /// Its own deadline.
+    let deadline: ContinuousClock.Instant?
+    /// The text so far.
+    var text = ""
+}
 
-    init(tokenizer: Tokenizer, end: Int32, clock: ContinuousClock) {
-        decoder = StreamingDecoder(tokenizer)
-        self.end = end
-        self.clock = clock
-    }
-
-    mutating func write(_ token: Int32, _ emit: (String) -> Void) {
-        if token != end { give(decoder.append(token), emit) }
-    }
-
-    mutating func finish(_ emit: (String) -> Void) { give(decoder.finish(), emit) }
-
-    private mutating func give(_ piece: String, _ emit: (String) -> Void) {
-        if piece.isEmpty { return }
-        if firstPiece == nil { firstPiece = clock.now }
-        text += piece
-        emit(piece)
+extension AnswerError {
+    /// What an engine's refusal means for a question.
+    static func of(_ error: EngineError) -> AnswerError {
+        switch error {
+        case .invalid(let field, let value, let expected): .invalid(field: field, value: value, expected: expected)
+        case .full(let waiting): .busy("\(waiting) of them wait to be begun")
+        }
     }
 }

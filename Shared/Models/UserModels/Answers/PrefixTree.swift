@@ -1,3 +1,5 @@
+import LanguageEngine
+
 /// A prefix tree (trie) of token sequences: every answer that constrained decoding may give.
 ///
 /// Each sequence ends with the end-of-answer token, so one may be a prefix of another. Equal sequences share a leaf,
@@ -25,6 +27,10 @@ public struct PrefixTree: Sendable {
     private let leafValues: [[Int]]
     /// The depth of the last branching: at most this many tokens are read before an answer is determined.
     let forkDepth: Int
+    /// The greatest number of tokens of a sequence, the end token included; 0 for an empty tree.
+    let depth: Int
+    /// One more than the greatest token; 0 for an empty tree.
+    let tokenLimit: Int
 
     /// Builds a tree.
     ///
@@ -77,6 +83,8 @@ public struct PrefixTree: Sendable {
         }
         var depths = [Int](repeating: 0, count: children.count)
         for (node, parent) in parents.enumerated() where parent >= 0 { depths[node] = depths[Int(parent)] + 1 }
+        depth = depths.max() ?? 0
+        tokenLimit = children.joined().reduce(0) { max($0, Int($1.token) + 1) }
         forkDepth = zip(depths, counts).reduce(0) { $1.1 > 1 ? max($0, $1.0) : $0 }
         var offsets: [Int32] = [0]
         var tokens: [Int32] = []
@@ -168,7 +176,7 @@ public struct PrefixTree: Sendable {
 }
 
 /// A tree with some of its leaves removed, for one answer.
-struct RestrictedTree {
+struct RestrictedTree: TokenTree {
     let tree: PrefixTree
     /// How many of the leaves below a node are removed; nodes not listed here lose none.
     private var removed: [PrefixTree.Node: Int] = [:]
@@ -186,6 +194,10 @@ struct RestrictedTree {
             }
         }
     }
+
+    var root: PrefixTree.Node { PrefixTree.root }
+    var depth: Int { tree.depth }
+    var tokenLimit: Int { tree.tokenLimit }
 
     /// How many leaves remain below a node.
     func leafCount(below node: PrefixTree.Node) -> Int { tree.leafCount(below: node) - (removed[node] ?? 0) }

@@ -1,8 +1,16 @@
+import ChatTemplates
+import Messages
+public import ModelFiles
 public import Tokenization
 
-/// The format of questions and answers for the language model.
+/// How a question and its answer look to the language model.
 ///
-/// `<|question|>What will the user watch next?<|answer|>Alien (1979)<|end|>`
+/// Our own small models have marks for it:
+/// ```
+/// <|question|>What will the user watch next?<|answer|>Alien (1979)<|end|>
+/// ```
+/// A chat model has its template. The question is the user's turn and the answer the assistant's, also for an answer from
+/// the catalogue: the title as it is, closed by the token that ends a turn.
 public struct PromptFormat: Sendable {
     /// Precedes a question.
     public static let questionMark = "<|question|>"
@@ -15,16 +23,24 @@ public struct PromptFormat: Sendable {
     /// The special tokens a tokenizer is trained with, in the order of their ids.
     public static let specialTokens = [padMark, questionMark, answerMark, endMark]
 
+    private enum Style: Sendable {
+        case marked(question: Int32, answer: Int32)
+        case chat(ChatTemplate)
+    }
+
     /// The tokenizer, whose vocabulary includes the markers.
     public let tokenizer: Tokenizer
-    /// The token that ends an answer.
+    /// The token that ends an answer from the catalogue.
     public let end: Int32
+    /// The tokens that end a text, `end` among them.
+    public let endTokens: Set<Int32>
     /// The token used for padding.
     public let pad: Int32
-    private let question: Int32
-    private let answer: Int32
+    /// Markers that must not appear in a text answer.
+    let unwritable: Set<Int32>
+    private let style: Style
 
-    /// Looks up the markers in a tokenizer.
+    /// Looks up the markers of our own models in a tokenizer.
     ///
     /// - Throws: `ModelConfigurationError` naming a marker that the tokenizer does not have.
     public init(tokenizer: Tokenizer) throws(ModelConfigurationError) {
@@ -33,7 +49,7 @@ public struct PromptFormat: Sendable {
                 throw ModelConfigurationError(
                     key: "tokenizer.json added_tokens",
                     value: "without \(mark)",
-                    expected: "a tokenizer trained with the special tokens \(Self.specialTokens)"
+                    expected: "a tokenizer trained with the special tokens \(Self.specialTokens), or a chat template"
                 )
             }
             return id
@@ -41,15 +57,96 @@ public struct PromptFormat: Sendable {
         self.tokenizer = tokenizer
         end = try id(Self.endMark)
         pad = try id(Self.padMark)
-        question = try id(Self.questionMark)
-        answer = try id(Self.answerMark)
+        let (question, answer) = (try id(Self.questionMark), try id(Self.answerMark))
+        endTokens = [end]
+        unwritable = [pad, question, answer]
+        style = .marked(question: question, answer: answer)
     }
 
-    /// Markers that must not appear in a text answer.
-    var unwritable: Set<Int32> { [pad, question, answer] }
+    /// Takes the format of a language model's files: its chat template, or the markers of our own models.
+    ///
+    /// - Parameters:
+    ///   - tokenizer: the tokenizer of the files.
+    ///   - text: what the files say about text.
+    ///   - name: the name of a chat template to use in place of the files' own; nil for that.
+    /// - Throws: `ChatTemplateError` naming a template that is not known; `ModelConfigurationError` naming a marker or an
+    ///   end token that the tokenizer does not have.
+    init(tokenizer: Tokenizer, text: LanguageModelText, template name: String?) throws {
+        let template: ChatTemplate
+        if let name {
+            template = try ChatTemplate(named: name)
+        } else if let source = text.chatTemplate {
+            template = try ChatTemplate.recognised(in: source)
+        } else {
+            try self.init(tokenizer: tokenizer)
+            return
+        }
+        try self.init(tokenizer: tokenizer, template, endIDs: text.endIDs)
+    }
 
-    /// Tokens of a question up to the start of its answer.
-    public func prompt(_ text: String) -> [Int32] { [question] + plain(text) + [answer] }
+    private init(
+        tokenizer: Tokenizer,
+        _ template: ChatTemplate,
+        endIDs: [Int32]
+    ) throws(ChatTemplateError) {
+        let ends = try template.endTokens(in: tokenizer)
+        self.tokenizer = tokenizer
+        // The first one ends a turn; there is always one.
+        end = ends.first ?? 0
+        endTokens = Set(ends + endIDs)
+        pad = end
+        unwritable = []
+        style = .chat(template)
+    }
+
+    /// Whether the language model is a chat model, which takes a system prompt and earlier turns.
+    public var isChat: Bool {
+        if case .chat = style { true } else { false }
+    }
+
+    /// Tokens of a question up to the start of its answer; a model that thinks before it answers is told not to.
+    ///
+    /// - Parameter text: the question; of a chat model one that its template takes, as it does all but those which contain
+    ///   a mark that the tokenizer has no token for.
+    /// - Returns: tokens, at least one.
+    public func prompt(_ text: String) -> [Int32] {
+        do {
+            return try prompt(system: nil, turns: [], text: text, thinks: false)
+        } catch {
+            preconditionFailure("a question that the chat template does not take: \(error)")
+        }
+    }
+
+    /// Tokens of a conversation up to the start of its answer.
+    ///
+    /// - Parameters:
+    ///   - system: what a chat model is told first; nil for the template's own default.
+    ///   - turns: the conversation before the question, oldest first; for chat models.
+    ///   - text: the question.
+    ///   - thinks: whether a model that does so by its template thinks before it answers.
+    /// - Returns: tokens, at least one.
+    /// - Throws: `AnswerError.invalid` for a conversation that the template does not take.
+    func prompt(
+        system: String?,
+        turns: [Question.Turn],
+        text: String,
+        thinks: Bool
+    ) throws(AnswerError) -> [Int32] {
+        switch style {
+        case .marked(let question, let answer): return [question] + plain(text) + [answer]
+        case .chat(let template):
+            var messages = system.map { [ChatMessage(.system, $0)] } ?? []
+            messages += turns.map { ChatMessage($0.role == .user ? .user : .assistant, $0.text) }
+            messages.append(ChatMessage(.user, text))
+            do throws(ChatTemplateError) {
+                let pieces = try template.render(messages, addGenerationPrompt: true, thinks: thinks)
+                return try template.encode(pieces, with: tokenizer)
+            } catch {
+                let value = "a conversation of \(messages.count) messages"
+                throw .invalid(field: "turns", value: value, expected: "one that the model takes: \(error)")
+            }
+        }
+    }
 
     /// Tokens of an answer, without the end token.
     public func answer(_ text: String) -> [Int32] { plain(text) }

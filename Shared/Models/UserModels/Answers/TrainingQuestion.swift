@@ -18,6 +18,8 @@ public struct TrainingQuestion: Sendable {
     public let prefix: Int
     /// The question, and the part of the answer needed up to the last choice.
     public let tokens: [Int32]
+    /// The number of tokens of the question.
+    public let promptLength: Int
     /// Positions whose next token is learnt.
     public let positions: [Int32]
     /// The next token at each of `positions`.
@@ -66,6 +68,7 @@ public struct TrainingQuestion: Sendable {
         self.asksForNextItem = asksForNextItem
         self.nodes = nodes
         tokens = prompt + sequence[..<last]
+        promptLength = prompt.count
         positions = learnt.map { Int32(prompt.count - 1 + $0) }
         targets = learnt.map { sequence[$0] }
     }

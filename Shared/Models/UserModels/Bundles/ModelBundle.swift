@@ -1,8 +1,7 @@
 public import Catalogues
-import Bytes
-import Foundation
+public import LanguageEngine
+public import ModelFiles
 import NeuralNetwork
-import Tensors
 public import Tokenization
 
 /// Everything that the services need from a trained model, as one folder with one version.
@@ -12,37 +11,21 @@ public import Tokenization
 /// catalogue.json          the items
 /// encoder/                config.json, model.safetensors
 /// adapter/                config.json, model.safetensors: Perceiver, projection and cross-attention
-/// language-model/         config.json, model.safetensors, tokenizer.json, as Hugging Face has them
+/// language-model/         a folder as Hugging Face has them, or a GGUF file
 /// ```
+/// Where the manifest names a path, the language model lies there instead, outside the bundle; its hashes stand in the
+/// manifest all the same. Its weights are mapped into memory, and read when an engine or a trainable model is made.
+///
 /// Writes are atomic. The version is derived from the hashes, so two bundles with the same version are equal.
 public struct ModelBundle: Sendable {
-    struct Manifest: Codable {
-        static let format = 1
-        var format: Int
-        var version: String
-        var parts: [String: String]
-    }
-
-    static let manifestFile = "bundle.json"
-    static let encoderConfiguration = "encoder/config.json"
-    static let encoderWeights = "encoder/model.safetensors"
-    static let adapterConfiguration = "adapter/config.json"
-    static let adapterWeights = "adapter/model.safetensors"
-    static let languageModelConfiguration = "language-model/config.json"
-    static let languageModelWeights = "language-model/model.safetensors"
-    static let tokenizerFile = "language-model/tokenizer.json"
-    static let catalogueFile = "catalogue.json"
-
-    /// Every file except the manifest, in the order in which their hashes enter the version.
-    static let files = [
-        catalogueFile, encoderConfiguration, encoderWeights, adapterConfiguration, adapterWeights,
-        languageModelConfiguration, languageModelWeights, tokenizerFile,
-    ]
-
     /// The first 16 hexadecimal digits of the SHA-256 of all parts' hashes.
     public let version: String
-    /// The model.
-    public let model: UserLanguageModel
+    /// Reads timelines.
+    public let encoder: AutoregressiveEncoder
+    /// Turns encoded timelines into the language model's input.
+    public let adapter: UserAdapter
+    /// The files of the language model, whose weights are still in them.
+    public let languageModel: LanguageModelSource
     /// The tokenizer of the language model.
     public let tokenizer: Tokenizer
     /// The items that the model knows.
@@ -54,12 +37,42 @@ public struct ModelBundle: Sendable {
     /// Titles and categories as prefix trees.
     public let answers: KnownAnswers
 
+    /// The shapes of all parts.
+    public var configuration: UserLanguageModel.Configuration {
+        UserLanguageModel.Configuration(
+            encoder: encoder.configuration,
+            adapter: adapter.configuration,
+            languageModel: languageModel.configuration
+        )
+    }
+
     /// The maximum number of events of a timeline that the encoder reads.
-    public var timelineLength: Int { model.encoder.configuration.length }
+    public var timelineLength: Int { encoder.configuration.length }
     /// Number of vectors in a user's context.
-    public var contextRows: Int { model.adapter.configuration.perceiver.latents }
+    public var contextRows: Int { adapter.configuration.perceiver.latents }
     /// Width of each vector of a user's context, and of the pooled vector.
-    public var contextColumns: Int { model.adapter.configuration.perceiver.width }
+    public var contextColumns: Int { adapter.configuration.perceiver.width }
+
+    /// Combines parts that were read, and checks that they fit together.
+    init(
+        version: String,
+        encoder: AutoregressiveEncoder,
+        adapter: UserAdapter,
+        languageModel: LanguageModelSource,
+        format: PromptFormat,
+        catalogue: Catalogue
+    ) throws(ModelConfigurationError) {
+        self.version = version
+        self.encoder = encoder
+        self.adapter = adapter
+        self.languageModel = languageModel
+        self.format = format
+        self.catalogue = catalogue
+        tokenizer = format.tokenizer
+        features = EventFeatures(configuration: encoder.configuration.features, catalogue: catalogue)
+        answers = KnownAnswers(catalogue: catalogue, categoryNames: features.categoryNames, format: format)
+        try Self.requireFit(configuration, tokenizer: tokenizer, catalogue: catalogue)
+    }
 
     /// An engine that encodes timelines.
     ///
@@ -69,8 +82,8 @@ public struct ModelBundle: Sendable {
     public func makeEncodingEngine(threads: Int) throws(ModelConfigurationError) -> EncodingEngine {
         try require("threads", threads, threads > 0, "at least 1")
         return EncodingEngine(
-            encoder: model.encoder,
-            perceiver: model.adapter.perceiver,
+            encoder: encoder,
+            perceiver: adapter.perceiver,
             features: features,
             threads: threads
         )
@@ -78,36 +91,44 @@ public struct ModelBundle: Sendable {
 
     /// An engine that answers questions.
     ///
-    /// - Parameter limits: the limits of one answer.
-    /// - Returns: an engine for one owner; it shares the weights.
-    /// - Throws: `ModelConfigurationError` when the language model's maximum length is too short for the answers.
-    public func makeAnsweringEngine(limits: AnswerLimits = .none) throws(ModelConfigurationError) -> AnsweringEngine {
+    /// - Parameters:
+    ///   - configuration: bounds and settings of the engine, among them its threads.
+    ///   - weights: how the language model's weights are kept.
+    ///   - limits: the limits of one answer.
+    /// - Returns: an engine for one owner, with packed weights of its own.
+    /// - Throws: `ModelConfigurationError` when the language model's maximum length is too short for the answers;
+    ///   `EngineError` naming a setting that is out of range; `LanguageModelWeightsError` or `ModelFileError` naming a
+    ///   tensor that cannot be packed.
+    public func makeAnsweringEngine(
+        configuration: EngineConfiguration = EngineConfiguration(),
+        weights: WeightFormat = .stored,
+        limits: AnswerLimits = .none
+    ) throws -> AnsweringEngine {
         try AnsweringEngine(
-            model: model,
+            weights: LanguageModelWeights(languageModel, format: weights, threads: configuration.threads),
+            adapter: adapter,
             catalogue: catalogue,
             features: features,
             answers: answers,
             format: format,
+            configuration: configuration,
             limits: limits
         )
     }
 
-    /// Combines parts that were read or trained, and checks that they fit together.
-    init(
-        version: String,
-        model: UserLanguageModel,
-        tokenizer: Tokenizer,
-        catalogue: Catalogue
-    ) throws(ModelConfigurationError) {
-        try Self.requireFit(model.configuration, tokenizer: tokenizer, catalogue: catalogue)
-        let shape = model.encoder.configuration
-        self.version = version
-        self.model = model
-        self.tokenizer = tokenizer
-        self.catalogue = catalogue
-        features = EventFeatures(configuration: shape.features, catalogue: catalogue)
-        format = try PromptFormat(tokenizer: tokenizer)
-        answers = KnownAnswers(catalogue: catalogue, categoryNames: features.categoryNames, format: format)
+    /// The model as it is trained, with the language model's weights in Float32.
+    ///
+    /// - Returns: encoder and adapter are the bundle's own, the language model is a new one; none of them is trainable.
+    /// - Throws: `ModelConfigurationError` for a language model that is not trained here, or `ModelFileError` naming a
+    ///   weight that cannot be read.
+    public func makeTrainableModel() throws -> UserLanguageModel {
+        let model = try UserLanguageModel(
+            encoder: encoder,
+            adapter: adapter,
+            languageModel: LanguageModel(languageModel)
+        )
+        for parameter in model.parameters { parameter.isTrainable = false }
+        return model
     }
 
     /// Throws when a model of this shape does not fit these tokens and items.
@@ -116,6 +137,7 @@ public struct ModelBundle: Sendable {
         tokenizer: Tokenizer,
         catalogue: Catalogue
     ) throws(ModelConfigurationError) {
+        try shape.requireFit()
         let (items, categories) = (shape.encoder.itemCount, shape.encoder.categoryCount)
         try require(
             "encoder.itemCount",
@@ -129,6 +151,7 @@ public struct ModelBundle: Sendable {
             categories == catalogue.categories.count,
             "the catalogue's \(catalogue.categories.count) categories"
         )
+        // A published model's table often has more rows than its tokenizer has tokens.
         let tokens = shape.languageModel.vocabularySize
         try require(
             "language-model vocab_size",
@@ -136,73 +159,5 @@ public struct ModelBundle: Sendable {
             tokens >= tokenizer.vocabularySize,
             "at least the tokenizer's \(tokenizer.vocabularySize)"
         )
-    }
-
-    // MARK: - Writing
-
-    /// Atomically writes a bundle, replacing the existing one.
-    ///
-    /// - Parameters:
-    ///   - model: the trained model.
-    ///   - tokenizer: the language model's tokenizer.
-    ///   - catalogue: the items, in the encoder's order.
-    ///   - folder: the destination.
-    /// - Returns: the new bundle's version.
-    /// - Throws: `BundleError` when the parts do not fit together or the folder cannot be written.
-    @discardableResult
-    public static func write(
-        model: UserLanguageModel,
-        tokenizer: Tokenizer,
-        catalogue: Catalogue,
-        to folder: String
-    ) throws(BundleError) -> String {
-        do {
-            _ = try ModelBundle(version: "", model: model, tokenizer: tokenizer, catalogue: catalogue)
-        } catch {
-            throw .mismatched(folder: folder, reason: error.description)
-        }
-        var version = ""
-        do {
-            try DurableFolder.write(to: folder) { temporary in
-                for part in ["encoder", "adapter", "language-model"] {
-                    try FileManager.default.createDirectory(
-                        atPath: "\(temporary)/\(part)",
-                        withIntermediateDirectories: true
-                    )
-                }
-                try catalogue.write(to: "\(temporary)/\(catalogueFile)")
-                try tokenizer.save(to: "\(temporary)/\(tokenizerFile)")
-                try writeJSON(model.encoder.configuration, "\(temporary)/\(encoderConfiguration)")
-                try writeJSON(model.adapter.configuration, "\(temporary)/\(adapterConfiguration)")
-                try writeJSON(model.languageModel.configuration, "\(temporary)/\(languageModelConfiguration)")
-                try writeWeights(model.encoder, "\(temporary)/\(encoderWeights)")
-                try writeWeights(model.adapter, "\(temporary)/\(adapterWeights)")
-                try writeWeights(model.languageModel, "\(temporary)/\(languageModelWeights)")
-                var parts: [String: String] = [:]
-                for file in files { parts[file] = SHA256.hexDigest(of: try mapped(temporary, file)) }
-                version = self.version(of: parts)
-                let manifest = Manifest(format: Manifest.format, version: version, parts: parts)
-                try writeJSON(manifest, "\(temporary)/\(manifestFile)")
-            }
-        } catch {
-            throw .unwritable(folder: folder, reason: "\(error)")
-        }
-        return version
-    }
-
-    static func version(of parts: [String: String]) -> String {
-        let lines = files.map { "\($0) \(parts[$0] ?? "")\n" }.joined()
-        return String(SHA256.hexDigest(of: Array(lines.utf8)).prefix(16))
-    }
-
-    private static func writeJSON(_ value: some Encodable, _ path: String) throws {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-        try encoder.encode(value).write(to: URL(filePath: path))
-    }
-
-    private static func writeWeights(_ part: some Module, _ path: String) throws {
-        // Hugging Face's loader rejects files that do not name the framework whose layout they use.
-        try SafeTensors.write(part.parameters.map(\.named), metadata: ["format": "pt"], to: path)
     }
 }

@@ -1,4 +1,5 @@
 import Foundation
+import ModelFiles
 import NeuralNetwork
 import Tensors
 
@@ -92,6 +93,29 @@ struct StoredWeights: WeightSource {
 
     /// Throws the first read failure; the model is unusable then.
     func finish() throws(SafeTensorsError) {
+        if let failure { throw failure }
+    }
+}
+
+/// Weights of a language model's files, which were checked against its configuration when they were opened.
+struct SourceWeights: WeightSource {
+    private let source: LanguageModelSource
+    private var failure: ModelFileError?
+
+    init(_ source: LanguageModelSource) { self.source = source }
+
+    mutating func parameter(_ name: String, _ shape: [Int], _ filling: Filling, _ decay: WeightDecay) -> Parameter {
+        guard failure == nil else { return Parameter(name, Tensor(shape: [0]), decay: decay) }
+        do throws(ModelFileError) {
+            return Parameter(name, try source.tensor(name).tensor(), decay: decay)
+        } catch {
+            failure = error
+            return Parameter(name, Tensor(shape: [0]), decay: decay)
+        }
+    }
+
+    /// Throws the first read failure; the model is unusable then.
+    func finish() throws(ModelFileError) {
         if let failure { throw failure }
     }
 }

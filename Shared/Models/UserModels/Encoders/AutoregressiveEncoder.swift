@@ -1,3 +1,4 @@
+public import ModelFiles
 public import NeuralNetwork
 public import Tensors
 

@@ -1,3 +1,5 @@
+import ModelFiles
+
 /// The shape of a user encoder and its loss, saved beside its weights as `config.json`.
 ///
 /// A missing key takes the default that reproduces the behaviour from before the key existed, so every checkpoint stays

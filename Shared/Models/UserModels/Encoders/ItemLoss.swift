@@ -1,4 +1,5 @@
 import Foundation
+import ModelFiles
 public import Tensors
 
 /// The loss with which an encoder learns to score items.

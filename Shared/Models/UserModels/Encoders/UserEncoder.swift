@@ -1,4 +1,5 @@
 public import Catalogues
+public import ModelFiles
 public import NeuralNetwork
 public import Tensors
 

@@ -1,3 +1,4 @@
+public import ModelFiles
 public import NeuralNetwork
 public import Tensors
 
@@ -72,18 +73,29 @@ public final class LanguageModel: Module, Sendable {
         try stored.finish()
     }
 
+    /// Makes a language model from its files, whatever types they store its weights in.
+    ///
+    /// - Throws: `ModelConfigurationError` for a model that is not trained here, or `ModelFileError` naming a weight that
+    ///   is missing or not finite.
+    public convenience init(_ source: LanguageModelSource) throws {
+        var weights = SourceWeights(source)
+        try self.init(configuration: source.configuration, weights: &weights)
+        try weights.finish()
+    }
+
     /// Makes a language model whose weights come from `weights`.
     init(
         configuration: LanguageModelConfiguration,
         weights: inout some WeightSource
     ) throws(ModelConfigurationError) {
         try configuration.validate()
+        try Self.requireSupport(configuration)
         self.configuration = configuration
         let D = configuration.width
         let F = configuration.feedForwardWidth
         let queryWidth = configuration.heads * configuration.headWidth
         let keyWidth = configuration.keyValueHeads * configuration.headWidth
-        let biased = configuration.family == .qwen2
+        let biased = configuration.hasInputBiases
         let last = 1 / Float(2 * configuration.layers).squareRoot()
         let table = Filling.normal(1 / Float(D).squareRoot())
         tokenTable = table.parameter(
@@ -124,160 +136,85 @@ public final class LanguageModel: Module, Sendable {
             ? nil : table.parameter("lm_head.weight", [configuration.vocabularySize, D], decay: .joined, &weights)
     }
 
+    /// What this model has no layers for: such weights are read by the engine that decodes, which is not trained.
+    private static func requireSupport(_ shape: LanguageModelConfiguration) throws(ModelConfigurationError) {
+        let (family, scaling, isBiased) = (shape.family, shape.rotaryScaling, shape.attentionBias)
+        try require("model_type", family.rawValue, family != .qwen3, "llama or qwen2 in a model that is trained here")
+        try require("attention_bias", isBiased, !isBiased, "false in a model that is trained here")
+        try require("rope_scaling", "set", scaling == .none, "null in a model that is trained here")
+    }
+
     /// Reads whole texts.
     ///
     /// - Parameters:
     ///   - graph: records the operations.
     ///   - tokens: shape [B, T]; texts shorter than T are padded at the end with any token.
-    ///   - count: number of texts, B.
+    ///   - B: number of texts.
+    ///   - softPrompt: rows that stand before the embeddings of each text, shape [B, K, D]; nil for none.
     ///   - beforeBlock: runs before each block; nil does nothing.
-    /// - Returns: hidden states after the final norm, shape [B, T, D]; row t depends only on tokens up to t.
+    /// - Returns: hidden states of the tokens after the final norm, shape [B, T, D]; row t depends only on the soft prompt
+    ///   and on tokens up to t.
     public func hidden(
         _ graph: Graph,
         tokens: [Int32],
-        count: Int,
+        count B: Int,
+        softPrompt: Variable? = nil,
         beforeBlock: BeforeBlock? = nil
     ) -> Variable {
-        let beforeBlock = beforeBlock ?? { _, _, x in x }
-        return forward(graph, tokens: tokens, count: count, start: 0, beforeBlock: beforeBlock) { _, q, k, v in
-            attention(graph, q, k, v, causal: true)
-        }
-    }
-
-    /// Reads further tokens of texts whose earlier tokens are in a cache, and adds the new ones to it.
-    ///
-    /// - Parameters:
-    ///   - graph: runs the operations; not recording.
-    ///   - tokens: shape [B, T]. T is 1 unless the cache is empty.
-    ///   - cache: keys and values of the earlier tokens of B texts.
-    /// - Returns: hidden states of the new tokens after the final norm, shape [B, T, D].
-    public func hidden(_ graph: Graph, tokens: [Int32], cache: inout KeyValueCache) -> Variable {
-        hidden(graph, tokens: tokens, cache: &cache) { _, _, x in x }
-    }
-
-    /// The same with a hook before each block, which may abort: the cache is then unchanged.
-    ///
-    /// - Parameters:
-    ///   - graph: runs the operations; not recording.
-    ///   - tokens: shape [B, T]. T is 1 unless the cache is empty.
-    ///   - cache: keys and values of the earlier tokens of B texts.
-    ///   - beforeBlock: changes hidden states, shape [B, T, D], before the block of this index.
-    /// - Returns: hidden states of the new tokens after the final norm, shape [B, T, D].
-    /// - Throws: what `beforeBlock` throws.
-    public func hidden<Failure: Error>(
-        _ graph: Graph,
-        tokens: [Int32],
-        cache: inout KeyValueCache,
-        beforeBlock: (_ graph: Graph, _ block: Int, _ hidden: Variable) throws(Failure) -> Variable
-    ) throws(Failure) -> Variable {
-        let B = cache.count
-        let T = tokens.count / B
-        let start = cache.length
-        precondition(T == 1 || start == 0, "\(T) tokens at once follow \(start) cached ones; only one may")
-        var added: [KeyValueCache.Layer] = []
-        let result = try forward(graph, tokens: tokens, count: B, start: start, beforeBlock: beforeBlock) {
-            layer,
-            q,
-            k,
-            v in
-            let new = KeyValueCache.Layer(keys: graph.values(of: k), values: graph.values(of: v))
-            added.append(new)
-            return start == 0
-                ? attention(graph, q, k, v, causal: true) : attention(graph, q, layer: layer, newest: new, in: cache)
-        }
-        if start == 0 { cache.begin(with: added, tokens: T) } else { cache.append(added) }
-        return result
-    }
-
-    /// Maximum size of one layer's keys and values gathered at once.
-    private static let joinedByteCount = 4 << 20
-
-    /// Attention of one new token of each text, [B, 1, heads * dh], to all of its tokens.
-    ///
-    /// Keys are gathered for a few texts at a time, so that the shared part is not copied for all of them at once.
-    private func attention(
-        _ graph: Graph,
-        _ q: Variable,
-        layer: Int,
-        newest: KeyValueCache.Layer,
-        in cache: KeyValueCache
-    ) -> Variable {
-        let (B, T) = (cache.count, cache.length + 1)
-        let groupCount = max(1, Self.joinedByteCount / (2 * 4 * T * cache.width))
-        let parts = stride(from: 0, to: B, by: groupCount).map { first in
-            let group = first..<min(first + groupCount, B)
-            let joined = cache.joined(layer: layer, newest: newest, of: group)
-            let shape = [group.count, T, cache.width]
-            return attention(
-                graph,
-                group.count == B ? q : graph.gatherBlocks(q, group.map(Int32.init)),
-                graph.constant(joined.keys, shape: shape),
-                graph.constant(joined.values, shape: shape),
-                causal: false
-            )
-        }
-        return graph.reshaped(graph.stacked(parts), q.shape)
-    }
-
-    private func attention(_ graph: Graph, _ q: Variable, _ k: Variable, _ v: Variable, causal: Bool) -> Variable {
-        graph.attention(
-            q: q,
-            k: k,
-            v: v,
-            heads: configuration.heads,
-            keyValueHeads: configuration.keyValueHeads,
-            causal: causal,
-            keyLengths: nil,
-            keyBlocks: nil
-        )
-    }
-
-    /// Logits over the vocabulary, shape [M, V], of hidden states, shape [M, D].
-    public func logits(_ graph: Graph, _ hidden: Variable) -> Variable {
-        graph.linear(hidden, weight: head, bias: nil)
-    }
-
-    /// An empty cache for this many texts.
-    public func makeCache(count: Int) -> KeyValueCache {
-        KeyValueCache(
-            count: count,
-            width: configuration.keyValueHeads * configuration.headWidth
-        )
-    }
-
-    /// Cache size per token and text, in bytes.
-    var cachedByteCount: Int {
-        2 * configuration.layers * configuration.keyValueHeads * configuration.headWidth * MemoryLayout<Float>.stride
-    }
-
-    private func forward<Failure: Error>(
-        _ graph: Graph,
-        tokens: [Int32],
-        count B: Int,
-        start: Int,
-        beforeBlock: (_ graph: Graph, _ block: Int, _ hidden: Variable) throws(Failure) -> Variable,
-        attend: (_ layer: Int, _ q: Variable, _ k: Variable, _ v: Variable) -> Variable
-    ) throws(Failure) -> Variable {
         precondition(B > 0 && tokens.count % B == 0, "\(tokens.count) tokens do not make \(B) rows")
-        let T = tokens.count / B
+        let (T, D) = (tokens.count / B, configuration.width)
+        let K = softPrompt?.shape[1] ?? 0
         precondition(
-            start + T <= configuration.maximumLength,
-            "\(start + T) tokens exceed the language model's \(configuration.maximumLength)"
+            K + T <= configuration.maximumLength,
+            "\(K + T) positions exceed the language model's \(configuration.maximumLength)"
         )
-        let positions = (0..<B).flatMap { _ in (start..<start + T).map(Int32.init) }
-        var x = graph.reshaped(graph.embedding(tokenTable, tokens), [B, T, configuration.width])
+        let positions = (0..<B).flatMap { _ in (0..<K + T).map(Int32.init) }
+        let embedded = graph.embedding(tokenTable, tokens)
+        var x = softPrompt.map { joined(graph, $0, embedded) } ?? embedded
+        x = graph.reshaped(x, [B, K + T, D])
         for (index, block) in blocks.enumerated() {
-            x = try beforeBlock(graph, index, x)
+            x = beforeBlock?(graph, index, x) ?? x
             let normed = block.attentionNorm(graph, x)
-            let q = rotated(graph, block.query(graph, normed), configuration.heads, positions)
-            let k = rotated(graph, block.key(graph, normed), configuration.keyValueHeads, positions)
-            let attended = attend(index, q, k, block.value(graph, normed))
+            let attended = graph.attention(
+                q: rotated(graph, block.query(graph, normed), configuration.heads, positions),
+                k: rotated(graph, block.key(graph, normed), configuration.keyValueHeads, positions),
+                v: block.value(graph, normed),
+                heads: configuration.heads,
+                keyValueHeads: configuration.keyValueHeads,
+                causal: true,
+                keyLengths: nil,
+                keyBlocks: nil
+            )
             x = graph.add(x, block.output(graph, attended))
             let fed = block.feedForwardNorm(graph, x)
             let inner = graph.swiGLU(gate: block.gate(graph, fed), up: block.up(graph, fed))
             x = graph.add(x, block.down(graph, inner))
         }
-        return finalNorm(graph, x)
+        x = finalNorm(graph, x)
+        guard K > 0 else { return x }
+        let rows = (0..<B).flatMap { text -> [Int32] in
+            let first = text * (K + T) + K
+            return (first..<first + T).map { Int32($0) }
+        }
+        return graph.reshaped(graph.gatherRows(x, rows), [B, T, D])
+    }
+
+    /// The rows of each text's soft prompt, [B, K, D], before those of its tokens, [B * T, D].
+    private func joined(_ graph: Graph, _ softPrompt: Variable, _ tokens: Variable) -> Variable {
+        let (B, K, D) = (softPrompt.shape[0], softPrompt.shape[1], configuration.width)
+        let T = tokens.shape[0] / B
+        let all = graph.stacked([graph.reshaped(softPrompt, [B * K, D]), tokens])
+        var rows: [Int32] = []
+        for text in 0..<B {
+            rows += (text * K..<(text + 1) * K).map { Int32($0) }
+            rows += (B * K + text * T..<B * K + (text + 1) * T).map { Int32($0) }
+        }
+        return graph.gatherRows(all, rows)
+    }
+
+    /// Logits over the vocabulary, shape [M, V], of hidden states, shape [M, D].
+    public func logits(_ graph: Graph, _ hidden: Variable) -> Variable {
+        graph.linear(hidden, weight: head, bias: nil)
     }
 
     private func rotated(_ graph: Graph, _ x: Variable, _ heads: Int, _ positions: [Int32]) -> Variable {

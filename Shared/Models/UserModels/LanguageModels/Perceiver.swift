@@ -1,3 +1,4 @@
+public import ModelFiles
 public import NeuralNetwork
 import Tensors
 
@@ -179,6 +180,9 @@ public final class Perceiver: Module, Sendable {
         if prefixes.contains(0) { x = replaced(graph, x, where: prefixes.map { $0 == 0 }) }
         return graph.reshaped(x, [Q, K, d])
     }
+
+    /// The learnt context of users without events, shape [K, d].
+    var contextWithoutHistory: [Float] { noHistory.value.values }
 
     /// The learnt context of users without events, repeated for each of `count` questions, shape [count, K, d].
     public func contextsWithoutHistory(_ graph: Graph, count: Int) -> Variable {

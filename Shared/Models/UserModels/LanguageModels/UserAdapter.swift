@@ -1,63 +1,18 @@
 import Foundation
+import LanguageEngine
+public import ModelFiles
 public import NeuralNetwork
 public import Tensors
 
-/// Connects a user encoder and a language model: Perceiver, projection and gated cross-attention.
+/// Connects a user encoder and a language model: Perceiver, projection, and gated cross-attention or a soft prompt.
 ///
 /// The Perceiver's output, shape [K, d], is a user's context: it is transmitted and stored. Projection and
 /// cross-attention run where the context is read.
 ///
-/// Shapes: `Q` texts, `T` tokens, `K` context rows, `d` encoder width, `D` language-model width.
+/// Shapes: `Q` texts, `T` tokens, `K` context rows, `d` encoder width, `D` language-model width, `I` inner width of
+/// cross-attention.
 /// - Source: User-LLM, arXiv 2402.13598; gates of Flamingo, arXiv 2204.14198.
 public final class UserAdapter: Module, Sendable {
-    /// The shape, saved beside the weights.
-    public struct Configuration: Codable, Sendable, Equatable {
-        /// The Perceiver's shape.
-        public var perceiver: Perceiver.Configuration
-        /// Width of the language model, `D`.
-        public var languageModelWidth: Int
-        /// Blocks of the language model.
-        public var languageModelLayers: Int
-        /// Cross-attention is inserted before every n-th block, including the first.
-        public var crossAttentionEvery = 1
-        /// Heads of the cross-attention; must divide `languageModelWidth`.
-        public var crossAttentionHeads = 4
-        /// Initial opening of the gates, tanh(a), from 0 to below 1.
-        ///
-        /// 0 leaves a trained language model unchanged (strategies `enc` and `proj`). If the language model is trained
-        /// too, start open: a gate at 0 hardly opens by itself.
-        public var gateOpening: Float = 0
-        /// Factor on the learning rate of the gates.
-        public var gateLearningRateScale: Float = 10
-
-        /// The default shape between an encoder and a language model.
-        public init(
-            encoder: AutoregressiveEncoder.Configuration,
-            languageModel: LanguageModelConfiguration
-        ) {
-            perceiver = Perceiver.Configuration(width: encoder.width)
-            languageModelWidth = languageModel.width
-            languageModelLayers = languageModel.layers
-        }
-
-        /// Throws when a value is outside its range.
-        func validate() throws(ModelConfigurationError) {
-            let (D, heads) = (languageModelWidth, crossAttentionHeads)
-            try require("adapter.languageModelWidth", D, in: ModelRange.width)
-            try require("adapter.languageModelLayers", languageModelLayers, in: ModelRange.layers)
-            try require("adapter.crossAttentionEvery", crossAttentionEvery, in: ModelRange.layers)
-            try require(
-                "adapter.crossAttentionHeads",
-                heads,
-                heads > 0 && D % heads == 0,
-                "a divisor of the width \(D)"
-            )
-            try require("adapter.gateOpening", gateOpening, (0..<1).contains(gateOpening), "from 0 to below 1")
-            try require("adapter.gateLearningRateScale", gateLearningRateScale, in: 0...ModelRange.factor.upperBound)
-            try perceiver.validate()
-        }
-    }
-
     /// The text attends to the context; a gate scales what is added.
     struct CrossAttention: Sendable {
         let norm: RMSNorm
@@ -69,12 +24,14 @@ public final class UserAdapter: Module, Sendable {
         }
     }
 
-    /// Keys and values of contexts, computed once for all tokens of an answer.
+    /// Contexts, projected and ready for all tokens of their texts.
     public struct PreparedContext {
-        /// Per cross-attention layer, each of shape [contexts, K, D].
+        /// Per cross-attention layer, each of shape [texts, K, I].
         let layers: [(key: Variable, value: Variable)]
-        /// The context that each text reads; nil when each has its own.
-        var blocks: [Int32]?
+        /// For each text, the first token on which the context acts; nil when it acts on all.
+        let starts: [Int]?
+        /// The rows that stand before the texts' embeddings, shape [texts, K, D]; nil with cross-attention.
+        public let softPrompt: Variable?
     }
 
     /// The shape.
@@ -83,6 +40,7 @@ public final class UserAdapter: Module, Sendable {
     public let perceiver: Perceiver
 
     private let projection: Linear
+    /// The layer before each block of `configuration.crossAttentionBlocks`.
     private let layers: [CrossAttention]
 
     /// Every weight, in checkpoint order.
@@ -97,8 +55,8 @@ public final class UserAdapter: Module, Sendable {
     ///
     /// | weight | drawn with standard deviation |
     /// |---|---|
-    /// | projection, query, key, value | 1 / sqrt(inputs) |
-    /// | output of cross-attention | 1 / sqrt(D) |
+    /// | projection, query, key, value, output | 1 / sqrt(inputs) |
+    /// | projection to a soft prompt | 1 / sqrt(inputs * D), so that its rows are about as long as a token's embedding |
     /// | norms | gain 1; biases 0 |
     /// | gates | atanh(`gateOpening`), not random |
     ///
@@ -130,22 +88,29 @@ public final class UserAdapter: Module, Sendable {
         weights: inout some WeightSource
     ) throws(ModelConfigurationError) {
         try configuration.validate()
-        let D = configuration.languageModelWidth
-        let every = configuration.crossAttentionEvery
+        let (D, I) = (configuration.languageModelWidth, configuration.innerWidth)
         self.configuration = configuration
         perceiver = try Perceiver(configuration: configuration.perceiver, weights: &weights)
-        projection = Linear("projection", from: configuration.perceiver.width, to: D, bias: true, &weights)
+        let scale = configuration.kind == .softPrompt ? 1 / Float(D).squareRoot() : 1
+        projection = Linear(
+            "projection",
+            from: configuration.perceiver.width,
+            to: D,
+            bias: true,
+            scale: scale,
+            &weights
+        )
         let start = Float(atanh(Double(configuration.gateOpening)))
         var layers: [CrossAttention] = []
-        for block in stride(from: 0, to: configuration.languageModelLayers, by: every) {
-            let name = "cross_attention.\(block)"
+        for block in configuration.crossAttentionBlocks {
+            let name = Self.layerName(block)
             layers.append(
                 CrossAttention(
-                    norm: RMSNorm("\(name).norm", D, epsilon: 1e-5, &weights),
-                    query: Linear("\(name).query", from: D, to: D, bias: false, &weights),
-                    key: Linear("\(name).key", from: D, to: D, bias: false, &weights),
-                    value: Linear("\(name).value", from: D, to: D, bias: false, &weights),
-                    output: Linear("\(name).output", from: D, to: D, bias: false, &weights),
+                    norm: RMSNorm("\(name).norm", D, epsilon: Self.normEpsilon, &weights),
+                    query: Linear("\(name).query", from: D, to: I, bias: false, &weights),
+                    key: Linear("\(name).key", from: D, to: I, bias: false, &weights),
+                    value: Linear("\(name).value", from: D, to: I, bias: false, &weights),
+                    output: Linear("\(name).output", from: I, to: D, bias: false, &weights),
                     gate: Filling.constant(start).parameter("\(name).gate", [1], decay: .never, &weights)
                 )
             )
@@ -153,20 +118,32 @@ public final class UserAdapter: Module, Sendable {
         self.layers = layers
     }
 
+    /// Epsilon of the norms before cross-attention.
+    static let normEpsilon: Float = 1e-5
+
+    private static func layerName(_ block: Int) -> String { "cross_attention.\(block)" }
+
+    // MARK: - In a graph
+
     /// Projects contexts and computes the keys and values of every cross-attention layer.
     ///
     /// - Parameters:
     ///   - graph: records the operations.
-    ///   - contexts: the Perceiver's output, shape [C, K, d].
-    ///   - blocks: the context that each text reads; nil when each has its own.
-    /// - Returns: keys and values; they belong to the graph, so they must not be used after its `reset()`.
-    public func prepare(_ graph: Graph, contexts: Variable, blocks: [Int32]? = nil) -> PreparedContext {
+    ///   - contexts: the Perceiver's output, one for each text, shape [Q, K, d].
+    ///   - promptLengths: the number of tokens of each text's prompt, shape [Q].
+    /// - Returns: what belongs to the graph, so it must not be used after its `reset()`.
+    public func prepare(_ graph: Graph, contexts: Variable, promptLengths: [Int]) -> PreparedContext {
+        precondition(contexts.shape[0] == promptLengths.count, "\(contexts.shape) for \(promptLengths.count) texts")
         let projected = projection(graph, contexts)
         return PreparedContext(
             layers: layers.map { (key: $0.key(graph, projected), value: $0.value(graph, projected)) },
-            blocks: blocks
+            starts: configuration.contextFrom == .firstToken ? nil : promptLengths.map { start(promptLength: $0) },
+            softPrompt: configuration.kind == .softPrompt ? projected : nil
         )
     }
+
+    /// The first token of a text on which the context acts.
+    func start(promptLength: Int) -> Int { configuration.contextFrom == .firstToken ? 0 : max(promptLength - 1, 0) }
 
     /// Cross-attention before a block of the language model: `x + tanh(gate) * CrossAttention(norm(x), context)`.
     ///
@@ -175,10 +152,11 @@ public final class UserAdapter: Module, Sendable {
     ///   - block: the block's index; if no layer comes before it, `x` is returned.
     ///   - x: hidden states of the text, shape [Q, T, D].
     ///   - context: keys and values.
-    /// - Returns: shape [Q, T, D]. Bit-identical to `x` while the gate is 0.
+    /// - Returns: shape [Q, T, D]. Bit-identical to `x` while the gate is 0, and at tokens on which no context acts.
     public func beforeBlock(_ graph: Graph, _ block: Int, _ x: Variable, _ context: PreparedContext) -> Variable {
-        guard block % configuration.crossAttentionEvery == 0 else { return x }
-        let index = block / configuration.crossAttentionEvery
+        let (first, every) = (configuration.crossAttentionFrom, configuration.crossAttentionEvery)
+        guard !layers.isEmpty, block >= first, (block - first) % every == 0 else { return x }
+        let index = (block - first) / every
         let layer = layers[index]
         let attended = graph.attention(
             q: layer.query(graph, layer.norm(graph, x)),
@@ -188,8 +166,61 @@ public final class UserAdapter: Module, Sendable {
             keyValueHeads: configuration.crossAttentionHeads,
             causal: false,
             keyLengths: nil,
-            keyBlocks: context.blocks
+            keyBlocks: nil
         )
-        return graph.gatedAdd(x, layer.output(graph, attended), gate: layer.gate)
+        var added = layer.output(graph, attended)
+        if let starts = context.starts { added = graph.multiply(added, mask(graph, x.shape, starts)) }
+        return graph.gatedAdd(x, added, gate: layer.gate)
+    }
+
+    /// 1 at the tokens on which a context acts and 0 before them, of the given shape [Q, T, D].
+    private func mask(_ graph: Graph, _ shape: [Int], _ starts: [Int]) -> Variable {
+        let (T, D) = (shape[1], shape[2])
+        var values = [Float](repeating: 1, count: shape.reduce(1, *))
+        for (text, start) in starts.enumerated() {
+            let first = text * T * D
+            for index in first..<first + min(start, T) * D { values[index] = 0 }
+        }
+        return graph.constant(values, shape: shape)
+    }
+
+    // MARK: - For the engine
+
+    /// The rows that the language model reads for a context, without a graph.
+    ///
+    /// - Parameter context: the Perceiver's output, shape [K, d].
+    /// - Returns: shape [K, D].
+    func projected(_ context: [Float]) -> [Float] {
+        let (d, D) = (configuration.perceiver.width, configuration.languageModelWidth)
+        let weight = projection.weight.value.values
+        let bias = projection.bias?.value.values ?? [Float](repeating: 0, count: D)
+        var result: [Float] = []
+        result.reserveCapacity(context.count / d * D)
+        for row in stride(from: 0, to: context.count, by: d) {
+            for output in 0..<D {
+                var sum = bias[output]
+                for input in 0..<d { sum += weight[output * d + input] * context[row + input] }
+                result.append(sum)
+            }
+        }
+        return result
+    }
+
+    /// The layers of cross-attention, packed for inference; nil for a soft prompt.
+    ///
+    /// - Throws: `EngineError` or `LanguageModelWeightsError` naming what cannot be packed.
+    func weights() throws -> AdapterWeights? {
+        guard configuration.kind == .crossAttention else { return nil }
+        var shape = AdapterWeights.Configuration(
+            width: configuration.languageModelWidth,
+            layers: configuration.languageModelLayers,
+            first: configuration.crossAttentionFrom,
+            every: configuration.crossAttentionEvery,
+            heads: configuration.crossAttentionHeads,
+            innerWidth: configuration.innerWidth
+        )
+        shape.normEpsilon = Self.normEpsilon
+        let parameters = Dictionary(uniqueKeysWithValues: layers.flatMap(\.parameters).map { ($0.name, $0.value) })
+        return try AdapterWeights(configuration: shape) { parameters[$0]?.values }
     }
 }

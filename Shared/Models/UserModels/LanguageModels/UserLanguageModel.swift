@@ -1,3 +1,4 @@
+public import ModelFiles
 public import NeuralNetwork
 public import Tensors
 
@@ -271,10 +272,15 @@ public final class UserLanguageModel: Module, Sendable {
             timelines: questions.map { Int32($0.timeline) },
             prefixes: questions.map { Int32($0.prefix) }
         )
-        let context = adapter.prepare(graph, contexts: contexts)
+        let context = adapter.prepare(graph, contexts: contexts, promptLengths: questions.map(\.promptLength))
         let T = questions.map(\.tokens.count).max() ?? 0
         let tokens = questions.flatMap { $0.tokens + [Int32](repeating: 0, count: T - $0.tokens.count) }
-        let hidden = languageModel.hidden(graph, tokens: tokens, count: questions.count) { graph, block, x in
+        let hidden = languageModel.hidden(
+            graph,
+            tokens: tokens,
+            count: questions.count,
+            softPrompt: context.softPrompt
+        ) { graph, block, x in
             self.adapter.beforeBlock(graph, block, x, context)
         }
         return graph.reshaped(hidden, [questions.count * T, languageModel.configuration.width])

@@ -1,5 +1,5 @@
 import CKernels
-import Foundation
+public import Foundation
 
 /// A tensor and the name it has in files.
 public struct NamedTensor: Sendable {
@@ -56,6 +56,15 @@ public struct SafeTensors: Sendable {
 
     /// The shape of a tensor; nil when there is none of that name.
     public func shape(of name: String) -> [Int]? { entries[Array(name.utf8)]?.shape }
+
+    /// A tensor as it is stored: the name of its type, such as `BF16`, its shape and its bytes, memory-mapped and not
+    /// necessarily aligned; nil when there is none of that name.
+    public func stored(_ name: String) -> (type: String, shape: [Int], bytes: Data)? {
+        entries[Array(name.utf8)].map { entry in
+            let start = content.startIndex
+            return (entry.type, entry.shape, content[start + entry.range.lowerBound..<start + entry.range.upperBound])
+        }
+    }
 
     /// Reads a tensor.
     ///

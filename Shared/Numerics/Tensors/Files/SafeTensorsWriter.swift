@@ -11,10 +11,19 @@ public final class SafeTensorsWriter {
     public enum ValueType: String, Sendable {
         /// 32-bit floating point.
         case float32 = "F32"
+        /// IEEE half precision.
+        case float16 = "F16"
+        /// The upper half of a 32-bit floating point.
+        case bfloat16 = "BF16"
         /// 32-bit signed integers.
         case int32 = "I32"
 
-        var byteCount: Int { 4 }
+        var byteCount: Int {
+            switch self {
+            case .float32, .int32: 4
+            case .float16, .bfloat16: 2
+            }
+        }
     }
 
     /// A tensor that will be appended.
@@ -101,6 +110,16 @@ public final class SafeTensorsWriter {
     ///
     /// - Throws: `SafeTensorsError.unwritable`.
     public func append(_ values: [Int32]) throws(SafeTensorsError) { try append(values.withUnsafeBytes { Data($0) }) }
+
+    /// Appends halves of either kind to the current tensor.
+    ///
+    /// - Throws: `SafeTensorsError.unwritable`.
+    public func append(_ values: [UInt16]) throws(SafeTensorsError) { try append(values.withUnsafeBytes { Data($0) }) }
+
+    /// Appends values as they lie in another file, little-endian.
+    ///
+    /// - Throws: `SafeTensorsError.unwritable`.
+    public func append(bytes: UnsafeRawBufferPointer) throws(SafeTensorsError) { try append(Data(bytes)) }
 
     /// Appends the values of a whole tensor.
     ///

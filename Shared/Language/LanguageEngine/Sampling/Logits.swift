@@ -1,0 +1,40 @@
+import CLanguageKernels
+import Foundation
+
+/// Logarithms of probabilities, from a row of logits.
+enum Logits {
+    /// Natural logarithms of the probabilities of tokens among themselves, in their order.
+    ///
+    /// Not numbers when the greatest of their logits is none, or infinite.
+    static func among(
+        _ allowed: [(token: Int32, node: Int32)],
+        _ row: UnsafeMutableBufferPointer<Float>
+    ) -> [Float] {
+        // Whatever its logit is, the only one allowed is certain.
+        if allowed.count == 1 { return [0] }
+        let values = allowed.map { Double(row[Int($0.token)]) }
+        let greatest = values.max() ?? 0
+        let logSum = greatest + log(values.reduce(0) { $0 + exp($1 - greatest) })
+        return values.map { Float($0 - logSum) }
+    }
+
+    /// The tokens with the greatest logits and the logarithms of their probabilities among all tokens.
+    static func likeliest(
+        _ count: Int,
+        _ row: UnsafeMutableBufferPointer<Float>,
+        logSum: Float
+    ) -> [GeneratedToken.Choice] {
+        var values = [Float](repeating: 0, count: count)
+        var tokens = [Int32](repeating: 0, count: count)
+        let found = Int(lk_top_k(row.baseAddress, Int64(row.count), Int64(count), &values, &tokens))
+        return (0..<found).map { GeneratedToken.Choice(token: tokens[$0], logProbability: values[$0] - logSum) }
+    }
+}
+
+/// What was chosen for a sequence from its logits.
+struct NextToken {
+    /// The token; nil when the logits are not numbers.
+    var token: Int32?
+    var logProbability: Float?
+    var likeliest: [GeneratedToken.Choice] = []
+}

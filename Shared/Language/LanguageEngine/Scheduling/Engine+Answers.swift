@@ -1,0 +1,80 @@
+import CLanguageKernels
+
+extension Engine {
+    /// Chooses the next token of a text.
+    func choose(for state: SequenceState, _ logits: UnsafeMutableBufferPointer<Float>) -> NextToken {
+        let children = state.request.tree?.children(of: state.node)
+        guard let count = state.request.logProbabilities else {
+            return NextToken(token: state.sampler.next(logits, allowed: children?.map(\.token)))
+        }
+        // The model's own distribution, before penalties and bias.
+        if let children {
+            let logs = zip(children, Logits.among(children, logits)).map {
+                GeneratedToken.Choice(token: $0.token, logProbability: $1)
+            }
+            let token = state.sampler.next(logits, allowed: children.map(\.token))
+            let order = logs.sorted { ($0.logProbability, $1.token) > ($1.logProbability, $0.token) }
+            let own = logs.first { $0.token == token }?.logProbability
+            return NextToken(token: token, logProbability: own, likeliest: Array(order.prefix(count)))
+        }
+        let logSum = lk_log_sum_exp(logits.baseAddress, Int64(logits.count))
+        let likeliest = Logits.likeliest(count, logits, logSum: logSum)
+        let own = state.request.sampling.leavesLogits ? [] : Array(logits)
+        let token = state.sampler.next(logits)
+        let logit = token.map { own.isEmpty ? logits[Int($0)] : own[Int($0)] }
+        return NextToken(token: token, logProbability: logit.map { $0 - logSum }, likeliest: likeliest)
+    }
+
+    /// Adds a chosen token to a sequence's answer, or ends it.
+    func accept(_ next: NextToken, _ state: SequenceState) {
+        guard let token = next.token else { return finish(state, .failed(Self.notNumbers)) }
+        let generated = GeneratedToken(token: token, logProbability: next.logProbability, likeliest: next.likeliest)
+        if let tree = state.request.tree {
+            guard let child = tree.children(of: state.node).first(where: { $0.token == token }) else { return }
+            state.node = child.node
+            if !state.request.stopTokens.contains(token) { _ = emit(generated, state) }
+            finishCertainAnswer(state)
+        } else {
+            if state.request.stopTokens.contains(token) { return finish(state, .stop) }
+            if emit(generated, state) { return finish(state, .stop) }
+            if state.result.generatedTokens >= state.request.maximumTokens { return finish(state, .length) }
+        }
+        state.tokens.append(token)
+    }
+
+    /// Ends a sequence whose tree has a single answer left: the rest of it has probability 1.
+    func finishCertainAnswer(_ state: SequenceState) {
+        guard let tree = state.request.tree else { return }
+        if let ranking = state.beams?.search.ranking { return finish(state, ranking: ranking) }
+        guard state.beams == nil, let leaf = tree.onlyLeaf(below: state.node) else { return }
+        let isAsked = state.request.logProbabilities != nil
+        for token in tree.tokens(below: state.node) where !state.request.stopTokens.contains(token) {
+            _ = emit(GeneratedToken(token: token, logProbability: isAsked ? 0 : nil), state)
+        }
+        state.result.leaf = leaf
+        finish(state, .stop)
+    }
+
+    /// Ends a beam search.
+    func finish(_ state: SequenceState, ranking: [RankedLeaf]) {
+        state.result.ranking = ranking
+        state.result.leaf = ranking.first?.leaf
+        state.result.firstTokenTime = now() - state.submitted
+        finish(state, .stop)
+    }
+
+    /// Reports a token of the answer and the text it makes certain.
+    ///
+    /// - Returns: whether it completed a stop string.
+    private func emit(_ token: GeneratedToken, _ state: SequenceState) -> Bool {
+        state.result.generatedTokens += 1
+        counts.generatedTokens += 1
+        if state.result.firstTokenTime == nil { state.result.firstTokenTime = now() - state.submitted }
+        events.append(.token(state.id, token))
+        guard let output = state.writer?.append(token.token) else { return false }
+        if !output.text.isEmpty { events.append(.text(state.id, output.text)) }
+        // What follows a stop string is no part of the answer.
+        if output.isStopped { state.writer = nil }
+        return output.isStopped
+    }
+}

@@ -1,0 +1,124 @@
+import LanguageEngine
+import Messages
+
+/// What an answer's request means for the engine.
+extension AnsweringEngine {
+    /// Checks a request, and finds its prompt and the answers that are allowed.
+    func state(
+        for request: AnswerRequest,
+        deadline: ContinuousClock.Instant?
+    ) throws(AnswerError) -> AnswerState {
+        try validate(request)
+        var state = AnswerState(
+            request: request,
+            prompt: try prompt(for: request),
+            end: limits.now() + limits.time,
+            deadline: deadline
+        )
+        if request.form == .text {
+            try requireRoom(for: request, state.prompt)
+        } else {
+            let (tree, excluded) = try allowed(request)
+            state.width = try width(for: request, tree, state.prompt)
+            (state.tree, state.excluded) = (tree, excluded)
+        }
+        return state
+    }
+
+    /// The engine's request for an answer.
+    ///
+    /// - Parameters:
+    ///   - state: the answer.
+    ///   - rows: the rows that the language model reads, shape [K, D].
+    /// - Returns: a request that the engine has not checked yet.
+    func sequenceRequest(for state: AnswerState, rows: [Float]) -> SequenceRequest {
+        let request = state.request
+        var sequence = SequenceRequest(tokens: state.prompt)
+        switch adapter.configuration.kind {
+        case .crossAttention:
+            sequence.context = rows
+            sequence.contextStart = adapter.start(promptLength: state.prompt.count)
+        case .softPrompt: sequence.softPrompt = rows
+        }
+        sequence.deadline = state.deadline.map { min($0, state.end) } ?? state.end
+        sequence.stopTokens = format.endTokens
+        if let tree = state.tree {
+            sequence.tree = tree
+            sequence.search = .beams(width: state.width)
+            return sequence
+        }
+        sequence.maximumTokens = request.maximumTokens
+        sequence.stopStrings = request.stop
+        sequence.sampling.temperature = request.temperature
+        sequence.sampling.seed = request.seed
+        sequence.sampling.topK = request.topK
+        sequence.sampling.topP = request.topP
+        sequence.sampling.minP = request.minP
+        sequence.sampling.repetitionPenalty = request.repetitionPenalty
+        sequence.sampling.presencePenalty = request.presencePenalty
+        sequence.sampling.frequencyPenalty = request.frequencyPenalty
+        for token in format.unwritable { sequence.sampling.logitBias[token] = -.infinity }
+        return sequence
+    }
+
+    /// The rows that the language model reads for a context.
+    func rows(of context: [Float]?) throws(AnswerError) -> [Float] {
+        guard let context else { return rowsWithoutHistory }
+        let shape = adapter.configuration.perceiver
+        guard context.count == shape.latents * shape.width else {
+            throw .contextSize(found: context.count, rows: shape.latents, columns: shape.width)
+        }
+        return adapter.projected(context)
+    }
+
+    private func validate(_ request: AnswerRequest) throws(AnswerError) {
+        guard request.itemCount >= 1, request.itemCount <= max(catalogue.count, 1000) else {
+            throw .invalid(field: "itemCount", value: "\(request.itemCount)", expected: "1 to the catalogue's size")
+        }
+        guard request.maximumTokens >= 1 else {
+            throw .invalid(field: "maximumTokens", value: "\(request.maximumTokens)", expected: "at least 1")
+        }
+        guard request.temperature.isFinite, request.temperature >= 0 else {
+            throw .invalid(field: "temperature", value: "\(request.temperature)", expected: "a number, at least 0")
+        }
+        if !format.isChat {
+            let expected = "none: the language model of this bundle is no chat model"
+            if request.system != nil { throw .invalid(field: "system", value: "given", expected: expected) }
+            if !request.turns.isEmpty {
+                throw .invalid(field: "turns", value: "\(request.turns.count) turns", expected: expected)
+            }
+        }
+    }
+
+    private func prompt(for request: AnswerRequest) throws(AnswerError) -> [Int32] {
+        let prompt = try format.prompt(
+            system: request.system,
+            turns: request.turns,
+            text: request.text,
+            thinks: request.form == .text
+        )
+        let answerLength = request.form == .text ? request.maximumTokens : answers.longest
+        let (room, overflows) = (engine.maximumLength - contextPositions).subtractingReportingOverflow(answerLength)
+        let limit = overflows ? 0 : max(room, 0)
+        guard prompt.count <= limit else { throw .questionTooLong(tokens: prompt.count, limit: limit) }
+        return prompt
+    }
+
+    /// The answers that remain allowed, and the excluded items.
+    ///
+    /// A title shared by several items stays as long as one of them is allowed.
+    private func allowed(_ request: AnswerRequest) throws(AnswerError) -> (RestrictedTree, Set<Int>) {
+        let excluded = Set((request.excludedItems ?? []).compactMap { features.index(ofItem: $0) })
+        let (tree, leafOfItem) =
+            switch request.form {
+            case .title: (answers.titles, leafOfTitle)
+            case .category: (answers.categories, [Int]())
+            default: (answers.all, leafOfTitleInAll)
+            }
+        let leaves = leafOfItem.isEmpty ? [] : Set(excluded.map { leafOfItem[$0] }.filter { $0 >= 0 })
+        let gone = leaves.filter { leaf in tree.values(ofLeaf: leaf).allSatisfy(excluded.contains) }
+        let restricted = RestrictedTree(tree, without: gone)
+        guard restricted.leafCount(below: PrefixTree.root) > 0 else { throw .nothingLeft }
+        return (restricted, excluded)
+    }
+}

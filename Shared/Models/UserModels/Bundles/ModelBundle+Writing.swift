@@ -1,0 +1,168 @@
+public import Catalogues
+import Bytes
+import Foundation
+import ModelFiles
+import NeuralNetwork
+import Tensors
+public import Tokenization
+
+extension ModelBundle {
+    /// The language model of a bundle that is written.
+    public enum LanguageModelFiles {
+        /// A model that was trained here, written in Hugging Face's format.
+        case trained(LanguageModel, Tokenizer)
+        /// The files at this path, a GGUF file or a folder, are copied into the bundle.
+        case copied(from: String)
+        /// The bundle names this path, a GGUF file or a folder, with the hashes of its files.
+        case named(String)
+    }
+
+    /// Atomically writes a bundle, replacing the existing one.
+    ///
+    /// - Parameters:
+    ///   - model: the trained model.
+    ///   - tokenizer: the language model's tokenizer.
+    ///   - catalogue: the items, in the encoder's order.
+    ///   - folder: the destination.
+    /// - Returns: the new bundle's version.
+    /// - Throws: `BundleError` when the parts do not fit together or the folder cannot be written.
+    @discardableResult
+    public static func write(
+        model: UserLanguageModel,
+        tokenizer: Tokenizer,
+        catalogue: Catalogue,
+        to folder: String
+    ) throws(BundleError) -> String {
+        try write(
+            encoder: model.encoder,
+            adapter: model.adapter,
+            languageModel: .trained(model.languageModel, tokenizer),
+            catalogue: catalogue,
+            to: folder
+        )
+    }
+
+    /// Atomically writes a bundle, replacing the existing one.
+    ///
+    /// - Parameters:
+    ///   - encoder: reads timelines.
+    ///   - adapter: connects encoder and language model.
+    ///   - languageModel: the language model.
+    ///   - catalogue: the items, in the encoder's order.
+    ///   - chatTemplate: the name of the language model's chat template; nil for the one in its files.
+    ///   - folder: the destination.
+    /// - Returns: the new bundle's version.
+    /// - Throws: `BundleError` when the parts do not fit together or the folder cannot be written.
+    @discardableResult
+    public static func write(
+        encoder: AutoregressiveEncoder,
+        adapter: UserAdapter,
+        languageModel: LanguageModelFiles,
+        catalogue: Catalogue,
+        chatTemplate: String? = nil,
+        to folder: String
+    ) throws(BundleError) -> String {
+        do {
+            try requireFit(encoder, adapter, languageModel, catalogue, chatTemplate)
+        } catch {
+            throw .mismatched(folder: folder, reason: "\(error)")
+        }
+        var version = ""
+        do {
+            try DurableFolder.write(to: folder) { temporary in
+                for part in ["encoder", "adapter"] { try makeFolder("\(temporary)/\(part)") }
+                try catalogue.write(to: "\(temporary)/\(catalogueFile)")
+                try writeJSON(encoder.configuration, "\(temporary)/\(encoderConfiguration)")
+                try writeJSON(adapter.configuration, "\(temporary)/\(adapterConfiguration)")
+                try writeWeights(encoder, "\(temporary)/\(encoderWeights)")
+                try writeWeights(adapter, "\(temporary)/\(adapterWeights)")
+                let outside = try write(languageModel, into: temporary)
+                var manifest = BundleManifest(parts: [:], languageModel: outside)
+                let place = LanguageModelPlace(of: manifest, in: temporary)
+                for file in BundleManifest.ownParts {
+                    manifest.parts[file] = SHA256.hexDigest(of: try mapped(temporary, file))
+                }
+                for part in try place.parts() {
+                    manifest.parts[part] = SHA256.hexDigest(of: try FileBytes.mapped(place.file(of: part)))
+                }
+                manifest = BundleManifest(parts: manifest.parts, languageModel: outside, chatTemplate: chatTemplate)
+                version = manifest.version
+                try writeJSON(manifest, "\(temporary)/\(BundleManifest.file)")
+            }
+        } catch {
+            throw .unwritable(folder: folder, reason: "\(error)")
+        }
+        return version
+    }
+
+    private static func requireFit(
+        _ encoder: AutoregressiveEncoder,
+        _ adapter: UserAdapter,
+        _ languageModel: LanguageModelFiles,
+        _ catalogue: Catalogue,
+        _ chatTemplate: String?
+    ) throws {
+        func check(_ configuration: LanguageModelConfiguration, _ tokenizer: Tokenizer) throws {
+            let shape = UserLanguageModel.Configuration(
+                encoder: encoder.configuration,
+                adapter: adapter.configuration,
+                languageModel: configuration
+            )
+            try requireFit(shape, tokenizer: tokenizer, catalogue: catalogue)
+        }
+        switch languageModel {
+        case .trained(let model, let tokenizer):
+            try check(model.configuration, tokenizer)
+            _ = try PromptFormat(tokenizer: tokenizer)
+        case .copied(let path), .named(let path):
+            let source = try LanguageModelSource.open(path)
+            guard let tokenizer = try source.tokenizer() else {
+                throw ModelConfigurationError(key: path, value: "without tokenizer.json", expected: "a tokenizer")
+            }
+            try check(source.configuration, tokenizer)
+            try source.checkIsFinite()
+            _ = try PromptFormat(tokenizer: tokenizer, text: source.text, template: chatTemplate)
+        }
+    }
+
+    /// Writes the language model's files.
+    ///
+    /// - Returns: the path that the manifest names; nil when the files are in the bundle.
+    private static func write(_ languageModel: LanguageModelFiles, into temporary: String) throws -> String? {
+        let folder = "\(temporary)/\(BundleManifest.languageModelFolder)"
+        switch languageModel {
+        case .trained(let model, let tokenizer):
+            try makeFolder(folder)
+            try writeJSON(model.configuration, folder + "config.json")
+            try tokenizer.save(to: folder + "tokenizer.json")
+            try writeWeights(model, folder + "model.safetensors")
+            return nil
+        case .copied(let path):
+            try makeFolder(folder)
+            let place = LanguageModelPlace(path: path)
+            for part in try place.parts() {
+                // Links are followed: a cache of models often has nothing else.
+                let file = URL(filePath: place.file(of: part)).resolvingSymlinksInPath().path
+                try FileManager.default.copyItem(atPath: file, toPath: "\(temporary)/\(part)")
+            }
+            return nil
+        case .named(let path):
+            return URL(filePath: path).standardizedFileURL.path
+        }
+    }
+
+    private static func makeFolder(_ path: String) throws {
+        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+    }
+
+    private static func writeJSON(_ value: some Encodable, _ path: String) throws {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+        try encoder.encode(value).write(to: URL(filePath: path))
+    }
+
+    private static func writeWeights(_ part: some Module, _ path: String) throws {
+        // Hugging Face's loader rejects files that do not name the framework whose layout they use.
+        try SafeTensors.write(part.parameters.map(\.named), metadata: ["format": "pt"], to: path)
+    }
+}

@@ -1,0 +1,45 @@
+import Bytes
+import Messages
+import ServiceRuntime
+import Testing
+
+@testable import Launcher
+
+@Suite struct AskCommandTests {
+    private func question(_ flags: [String: String]) throws -> Question {
+        let reader = try ConfigurationReader(keys: AskCommand.keys, flags: flags, environment: [:], file: nil)
+        return try AskCommand.question("what?", of: "u", reader)
+    }
+
+    @Test func asksWithDefaults() throws {
+        let question = try question([:])
+        #expect(question.user == "u" && question.text == "what?" && question.form == .known && question.itemCount == 5)
+        #expect(question.deadline == question.askedAt + 30_000)
+        #expect(throws: Never.self) { try question.validate() }
+    }
+
+    @Test func flagsOfFreeTextAreInTheQuestion() throws {
+        let flags = [
+            "form": "text", "system": "Be brief.", "temperature": "0.5", "top-k": "40", "top-p": "0.9", "stop": "END",
+        ]
+        let question = try question(flags)
+        #expect(question.form == .text && question.system == "Be brief." && question.temperature == 0.5)
+        #expect(question.topK == 40 && question.topP == 0.9 && question.stop == ["END"])
+        #expect(throws: Never.self) { try question.validate() }
+    }
+
+    @Test(arguments: [("top-k", "1"), ("top-p", "0.5"), ("stop", "s")])
+    func samplingAndStopNeedFreeText(flag: String, value: String) throws {
+        let error = #expect(throws: MessageError.self) { try question([flag: value]).validate() }
+        #expect(error?.field == flag.replacing("-", with: "_"))
+        #expect(error?.reason.contains("send the form text") == true)
+    }
+
+    @Test(arguments: [
+        ("top-k", "-1"), ("top-k", "1000001"), ("top-p", "0"), ("top-p", "1.5"), ("temperature", "-1"),
+    ])
+    func refusesWhatIsOutOfRange(flag: String, value: String) {
+        let error = #expect(throws: ConfigurationError.self) { try question(["form": "text", flag: value]) }
+        #expect(error?.description.contains(flag) == true)
+    }
+}
