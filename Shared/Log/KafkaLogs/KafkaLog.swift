@@ -45,7 +45,7 @@ public final class KafkaLog: MessageLog {
     public func subscribe(_ options: SubscriptionOptions) async throws(StreamError) -> any Subscription {
         var partitions: [TopicPartition] = []
         for topic in options.topics {
-            guard let count = try await administrator.partitionCount(of: topic) else { throw .unknownTopic(topic) }
+            let count = try await administrator.requiredPartitionCount(of: topic)
             partitions += (0..<count).map { TopicPartition(topic, $0) }
         }
         let subscription = try KafkaSubscription(configuration, options: options, appender: producer)

@@ -54,6 +54,11 @@ actor KafkaAdministrator {
         try client().partitionCount(of: topic)
     }
 
+    /// The number of partitions of a topic that has to exist.
+    func requiredPartitionCount(of topic: String) throws(StreamError) -> Int32 {
+        try client().requiredPartitionCount(of: topic)
+    }
+
     /// First offset and true end of partitions, open transactions included.
     func watermarks(of partitions: [TopicPartition]) throws(StreamError) -> [TopicPartition: Range<Int64>] {
         let client = try client()
@@ -67,7 +72,7 @@ actor KafkaAdministrator {
 
     /// First offset and true end of all partitions of a topic.
     func watermarks(ofTopic topic: String) throws(StreamError) -> [TopicPartition: Range<Int64>] {
-        guard let count = try partitionCount(of: topic) else { throw .unknownTopic(topic) }
+        let count = try requiredPartitionCount(of: topic)
         return try watermarks(of: (0..<count).map { TopicPartition(topic, $0) })
     }
 
@@ -93,7 +98,7 @@ actor KafkaAdministrator {
     /// Queried as a client of that group: librdkafka 2.0.2 never answers the admin request while a transaction is
     /// pending.
     func committedOffsets(group: String, topic: String) throws(StreamError) -> [TopicPartition: Int64] {
-        guard let count = try client().partitionCount(of: topic) else { throw .unknownTopic(topic) }
+        let count = try requiredPartitionCount(of: topic)
         let asker = try asker(for: group)
         asker.noteErrors()
         let partitions = (0..<count).map { TopicPartition(topic, $0) }

@@ -180,7 +180,7 @@ final class KafkaClient: @unchecked Sendable {
             throw .unknownTopic(name)
         }
         let topic = KafkaTopic(taking: pointer, name: name)
-        guard try partitionCount(of: topic) != nil else { throw .unknownTopic(name) }
+        _ = try requiredPartitionCount(of: topic)
         return topics.withLock { topics in
             topics[name] = topic
             return topic
@@ -198,6 +198,23 @@ final class KafkaClient: @unchecked Sendable {
     func partitionCount(of name: String) throws(StreamError) -> Int32? {
         guard let pointer = rd_kafka_topic_new(handle, name, nil) else { return nil }
         return try partitionCount(of: KafkaTopic(taking: pointer, name: name))
+    }
+
+    /// The number of partitions of a topic that has to exist.
+    func requiredPartitionCount(of name: String) throws(StreamError) -> Int32 {
+        guard let pointer = rd_kafka_topic_new(handle, name, nil) else { throw .unknownTopic(name) }
+        return try requiredPartitionCount(of: KafkaTopic(taking: pointer, name: name))
+    }
+
+    // A broker that its controller had given up, and takes back, denies its topics for a moment. An operator who is told
+    // to create a topic that exists is misled, so it is asked again for a while.
+    private func requiredPartitionCount(of topic: KafkaTopic) throws(StreamError) -> Int32 {
+        let deadline = ContinuousClock.now + .seconds(2)
+        while true {
+            if let count = try partitionCount(of: topic) { return count }
+            guard ContinuousClock.now < deadline else { throw .unknownTopic(topic.name) }
+            Self.pause(milliseconds: 100)
+        }
     }
 
     private func partitionCount(of topic: KafkaTopic) throws(StreamError) -> Int32? {

@@ -63,9 +63,7 @@ extension CommitRecovery {
     /// Nobody else has gone on from there: its offsets were unstable, so nobody could read any.
     func commitAgain(_ commit: PendingCommit) throws(StreamError) {
         guard let group = options.groupName else { return }
-        let metadata = rd_kafka_consumer_group_metadata_new(group)
-        defer { rd_kafka_consumer_group_metadata_destroy(metadata) }
-        guard let metadata else { return }
+        guard let metadata = GroupMetadata(of: group) else { return }
         try producer.use { producer throws(TransactionFailure) in
             try producer.run([], offsets: PartitionList(commit.offsets, metadata: commit.metadata), member: metadata)
         }

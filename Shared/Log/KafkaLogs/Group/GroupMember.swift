@@ -2,8 +2,8 @@ internal import CRdkafka
 
 /// Owner of a member's identity in its group, which brokers check offsets against.
 final class GroupMember {
-    /// Lent to librdkafka; valid as long as this object.
-    let metadata: OpaquePointer
+    /// What brokers check.
+    let metadata: GroupMetadata
     /// The name the broker gave the member.
     let name: String
 
@@ -12,18 +12,15 @@ final class GroupMember {
     /// The check is ours because brokers take offsets in a transaction without any check from a client that names no
     /// member, which is what a member that was put out is for a moment.
     init?(of client: KafkaClient) {
-        guard let metadata = rd_kafka_consumer_group_metadata(client.handle) else { return nil }
+        guard let metadata = GroupMetadata(of: client) else { return nil }
         self.metadata = metadata
         guard let name = rd_kafka_memberid(client.handle) else { return nil }
         self.name = String(cString: name)
         rd_kafka_mem_free(client.handle, name)
-        guard !self.name.isEmpty, Self.generation(of: metadata, member: self.name).map({ $0 >= 0 }) == true else {
+        guard !self.name.isEmpty, Self.generation(of: metadata.pointer, member: self.name).map({ $0 >= 0 }) == true
+        else {
             return nil
         }
-    }
-
-    deinit {
-        rd_kafka_consumer_group_metadata_destroy(metadata)
     }
 
     /// The generation in the metadata, which librdkafka shows only in its written form: a mark of 7 bytes, the

@@ -49,13 +49,13 @@ final class TransactionalProducer {
     func run(
         _ records: [OutgoingRecord],
         offsets: PartitionList,
-        member: OpaquePointer,
+        member: GroupMetadata,
         within limit: Duration = .seconds(3_600)
     ) throws(TransactionFailure) {
         let deadline = ContinuousClock.now + min(timeout, limit)
         client.noteErrors()
         let topics = try topics(of: records)
-        try call("begin transaction", deadline) { rd_kafka_begin_transaction(client.handle) }
+        try begin(deadline)
         Failpoint.kafkaAfterBegin.reach()
         for record in records {
             guard let topic = topics[record.topic] else { continue }
@@ -63,18 +63,11 @@ final class TransactionalProducer {
         }
         Failpoint.kafkaAfterRecords.reach()
         if offsets.pointer.pointee.cnt > 0 {
-            try call("send offsets to transaction", deadline) {
-                rd_kafka_send_offsets_to_transaction(
-                    client.handle,
-                    offsets.pointer,
-                    member,
-                    remaining(deadline)
-                )
-            }
+            try send(OffsetsOfTransaction(client, offsets, member), "send offsets to transaction", deadline)
         }
         Failpoint.kafkaAfterOffsets.reach()
         flush(until: deadline)
-        try call("commit transaction", deadline) { rd_kafka_commit_transaction(client.handle, remaining(deadline)) }
+        try commit(deadline)
         Failpoint.kafkaAfterCommit.reach()
     }
 
@@ -83,14 +76,11 @@ final class TransactionalProducer {
     /// The partition is one that the group does not read, because even an aborted offset may be forgotten.
     func touchOffsets(of group: String, at partition: TopicPartition) throws(TransactionFailure) {
         let deadline = ContinuousClock.now + timeout
-        let offsets = PartitionList([partition: 0])
         // Names no member, because the caller may have been removed from its group.
-        let metadata = rd_kafka_consumer_group_metadata_new(group)
-        defer { rd_kafka_consumer_group_metadata_destroy(metadata) }
-        try call("begin transaction", deadline) { rd_kafka_begin_transaction(client.handle) }
-        try call("touch offsets", deadline) {
-            rd_kafka_send_offsets_to_transaction(client.handle, offsets.pointer, metadata, remaining(deadline))
-        }
+        guard let metadata = GroupMetadata(of: group) else { return }
+        let offsets = OffsetsOfTransaction(client, PartitionList([partition: 0]), metadata)
+        try begin(deadline)
+        try send(offsets, "touch offsets", deadline)
         try abort(because: KafkaError(RD_KAFKA_RESP_ERR_NO_ERROR, operation: "touch offsets"), deadline)
     }
 
@@ -102,7 +92,7 @@ final class TransactionalProducer {
         let records = partitions.map { OutgoingRecord.filler(in: $0) }
         guard !records.isEmpty else { return }
         let handles = try self.topics(of: records)
-        try call("begin transaction", deadline) { rd_kafka_begin_transaction(client.handle) }
+        try begin(deadline)
         for record in records {
             guard let topic = handles[record.topic] else { continue }
             try send(record, topic: topic, deadline: deadline)
@@ -114,7 +104,7 @@ final class TransactionalProducer {
             throw .aborted(unsent)
         }
         guard isCommit else { return try abort(because: unsent, deadline) }
-        try call("commit transaction", deadline) { rd_kafka_commit_transaction(client.handle, remaining(deadline)) }
+        try commit(deadline)
     }
 
     /// Whether a connection was lost since the last time this was asked.
@@ -177,13 +167,35 @@ final class TransactionalProducer {
         }
     }
 
+    private func begin(_ deadline: ContinuousClock.Instant) throws(TransactionFailure) {
+        try call(deadline) {
+            KafkaError(taking: rd_kafka_begin_transaction(client.handle), operation: "begin transaction")
+        }
+    }
+
+    private func commit(_ deadline: ContinuousClock.Instant) throws(TransactionFailure) {
+        try call(deadline) {
+            KafkaError(
+                taking: rd_kafka_commit_transaction(client.handle, remaining(deadline)),
+                operation: "commit transaction"
+            )
+        }
+    }
+
+    private func send(
+        _ offsets: OffsetsOfTransaction,
+        _ operation: String,
+        _ deadline: ContinuousClock.Instant
+    ) throws(TransactionFailure) {
+        try call(deadline) { offsets.send(operation, within: remaining(deadline)) }
+    }
+
     /// Retries a call of the transaction until it succeeds, fails for good, or the time is over.
     private func call(
-        _ operation: String,
         _ deadline: ContinuousClock.Instant,
-        _ body: () -> OpaquePointer?
+        _ body: () -> KafkaError?
     ) throws(TransactionFailure) {
-        while let error = KafkaError(taking: body(), operation: operation) {
+        while let error = body() {
             if error.isFatal { throw .unknown(client.fatalError ?? error) }
             if error.requiresAbort {
                 try abort(because: error, deadline)
