@@ -346,6 +346,7 @@ let package = Package(
             "LLMResponderTests",
             [
                 "LLMResponder", "TestSupport", "Verification", "Bytes", "PostgresClient", "ServiceRuntime",
+                "LanguageEngine",
                 "MessageLogs", "PostgresLogs", "Messages", "EmbeddingStore", "Flows", "Datasets", "UserModels",
             ]
         ),
@@ -369,7 +370,10 @@ let package = Package(
         tests("TokenizationTests", ["Tokenization"]),
         tests(
             "TrainerTests",
-            ["Trainer", "Bytes", "ServiceRuntime", "Catalogues", "Tensors", "NeuralNetwork", "Datasets", "UserModels"]
+            [
+                "Trainer", "Bytes", "ServiceRuntime", "Messages", "Catalogues", "ModelFiles", "Tensors",
+                "NeuralNetwork", "Datasets", "UserModels",
+            ]
         ),
         tests(
             "UserModelsTests",

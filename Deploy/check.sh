@@ -43,7 +43,7 @@ importers() {
 }
 
 # A C library's types stay inside the one Swift target that wraps it.
-for module in $(find Shared/CLibraries -name module.modulemap -exec sed -nE 's/^module ([A-Za-z0-9]+).*/\1/p' {} + | sort) CKernels CMessages; do
+for module in $(find Shared/CLibraries -name module.modulemap -exec sed -nE 's/^module ([A-Za-z0-9]+).*/\1/p' {} + | sort) CKernels CMessages CModelFiles CLanguageKernels; do
     targets=$(importers "$module" | grep -v '^Tests/' || true)
     if [[ $(grep -c . <<<"$targets") -gt 1 ]]; then
         problem "$module is imported by more than one target: $(tr '\n' ' ' <<<"$targets")"

@@ -78,7 +78,9 @@ enum LanguageModelCommand {
         }
         var table = BenchmarkTable(
             benchmark: "language-model",
-            settings: ["rounds": "\(rounds)", "threads": "\(threads)", "positions": "\(source.configuration.maximumLength)"]
+            settings: [
+                "rounds": "\(rounds)", "threads": "\(threads)", "positions": "\(source.configuration.maximumLength)",
+            ]
         )
         for format in formats {
             for (what, rates) in (ours[format.rawValue] ?? [:]).sorted(by: { order($0.key) < order($1.key) }) {
@@ -106,7 +108,9 @@ enum LanguageModelCommand {
 
     private static func order(_ what: String) -> String {
         // Numbers in names sort by their value.
-        what.split(separator: " ").map { Int($0).map { String(format: "%08d", $0) } ?? String($0) }.joined(separator: " ")
+        what.split(separator: " ").map { Int($0).map { String(format: "%08d", $0) } ?? String($0) }.joined(
+            separator: " "
+        )
     }
 
     private static func unit(_ what: String) -> String { what.hasPrefix("load") ? "s" : "tokens/s" }

@@ -1,5 +1,7 @@
 import Datasets
 import Foundation
+import Messages
+import ModelFiles
 import NeuralNetwork
 import ServiceRuntime
 import Tensors

@@ -53,7 +53,7 @@ import Testing
         }
     }
 
-    private func excess(_ result: Result<GeneratedAnswer, AnswerError>) -> AnswerExcess? {
+    private func timeExcess(of result: Result<GeneratedAnswer, AnswerError>) -> AnswerExcess? {
         guard case .failure(.tooLong(let excess, _)) = result else { return nil }
         return excess
     }
@@ -88,7 +88,7 @@ import Testing
         for form in Question.AnswerForm.allCases {
             let request = AnswerRequest(text: "Next?", form: form)
             let result = try result(request, steps: 1, positionsPerStep: 2)
-            #expect(excess(result) == AnswerExcess(field: "text", value: "\(promptCount) tokens long"))
+            #expect(timeExcess(of: result) == AnswerExcess(field: "text", value: "\(promptCount) tokens long"))
         }
     }
 
@@ -114,7 +114,7 @@ import Testing
     @Test func aTextThatTakesTooLongSaysHowMuchWasWritten() throws {
         let request = try longText()
         for written in 1...3 {
-            let excess = excess(try result(request, steps: written))
+            let excess = timeExcess(of: try result(request, steps: written))
             #expect(excess == AnswerExcess(field: "maximum_tokens", value: "30", fitting: written))
         }
         let error = #expect(throws: AnswerError.self) { try result(request, steps: 2).get() }
@@ -125,7 +125,7 @@ import Testing
     @Test func aRankingThatTakesTooLongSaysHowManyItemsWouldFit() throws {
         #expect(answers.titles.forkDepth > 1)
         let result = try result(AnswerRequest(text: "Next?", form: .title, itemCount: 100), steps: 1)
-        let excess = try #require(excess(result))
+        let excess = try #require(timeExcess(of: result))
         #expect(excess.field == "item_count" && excess.value == "100")
         let fitting = try #require(excess.fitting)
         #expect(fitting < 100 && fitting >= 10)
@@ -133,7 +133,7 @@ import Testing
 
     @Test func fewerItemsThanTheLeastWidthAreNotSaidToHelp() throws {
         let result = try result(AnswerRequest(text: "Next?", form: .title, itemCount: 3), steps: 1)
-        #expect(excess(result)?.field == "text")
+        #expect(timeExcess(of: result)?.field == "text")
     }
 
     @Test func itsOwnDeadlineEndsAnAnswer() throws {
@@ -141,7 +141,7 @@ import Testing
         let early = try result(request, steps: 1_000, deadline: .milliseconds(1_500))
         #expect(early == .failure(.deadline))
         // The limit of one answer comes first.
-        #expect(excess(try result(request, steps: 1, deadline: .seconds(90)))?.field == "maximum_tokens")
+        #expect(timeExcess(of: try result(request, steps: 1, deadline: .seconds(90)))?.field == "maximum_tokens")
         #expect(try result(request, steps: 1_000, deadline: .seconds(90)).get().text.isEmpty == false)
     }
 

@@ -1,4 +1,5 @@
 import Bytes
+import Catalogues
 import Foundation
 import LanguageEngine
 import Messages

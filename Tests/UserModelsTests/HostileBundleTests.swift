@@ -146,7 +146,7 @@ import Testing
         (adapter, "crossAttentionWidth", "0", "adapter.crossAttentionWidth is 0"),
         (adapter, "crossAttentionWidth", "-8", "adapter.crossAttentionWidth is -8"),
         (adapter, "kind", "\"none\"", "kind"),
-        (adapter, "kind", "\"soft-prompt\"", "cross_attention.0.norm.weight"),
+        (adapter, "kind", "\"soft-prompt\"", "12 tensors the model does not know, the first is cross_attention.0.gate"),
         (adapter, "contextFrom", "\"nowhere\"", "contextFrom"),
         (adapter, "crossAttentionEvery", "9223372036854775807", "adapter.crossAttentionEvery is"),
         (adapter, "crossAttentionHeads", "3", "adapter.crossAttentionHeads is 3"),

@@ -8,6 +8,10 @@ import Testing
 
 /// Many questions at once: none of them notices.
 @Suite struct ManyAnswersTests {
+    /// More than a page of it, which those who ask it again about the same user share.
+    private static let longText =
+        "Name the next item of this timeline. What would the user like to see next? Which title comes next?"
+
     private let model: UserLanguageModel
     private let contexts: [[Float]?]
 
@@ -22,7 +26,7 @@ import Testing
     private var requests: [(request: AnswerRequest, context: [Float]?)] {
         (0..<24).map { index in
             var request = AnswerRequest(
-                text: ["Next?", "What do I like?", "Name the next item of this timeline."][index % 3],
+                text: ["Next?", "What do I like?", Self.longText][index % 3],
                 form: Question.AnswerForm.allCases[index % 4],
                 itemCount: 1 + index % 12,
                 maximumTokens: 3 + index % 9,

@@ -1,8 +1,10 @@
 import Bytes
 import Foundation
 import LanguageEngine
+import Messages
 import ModelFiles
 import NeuralNetwork
+import Tensors
 import Testing
 
 @testable import UserModels
