@@ -116,13 +116,14 @@ struct RespondingFlow: Service {
             if let failure { throw failure }
             show(state)
             // What is in progress is answered by whoever has its partition next.
-            if shutdown.isRequested { return }
+            if shutdown.isRequested { return await subscription.close() }
             guard state.nextRecord == nil else {
                 try await waitForRoom(&state, until: shutdown)
                 continue
             }
             switch try await subscription.next(until: shutdown, orWhen: wake(state)) {
-            case .stopped, .woken: continue
+            case .stopped: return
+            case .woken: continue
             case .event(let event): take(event, &state)
             }
         }
