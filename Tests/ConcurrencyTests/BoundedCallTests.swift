@@ -1,5 +1,5 @@
 import Concurrency
-import Dispatch
+import Foundation
 import Testing
 
 @Suite(.timeLimit(.minutes(1))) struct BoundedCallTests {
@@ -11,11 +11,10 @@ import Testing
     }
 
     @Test func aCallThatHangsIsLeftBehindAndKeepsWhatItHolds() {
-        let gate = DispatchSemaphore(value: 0)
-        let end = DispatchSemaphore(value: 0)
+        let (gate, end) = (Gate(), Gate())
         weak var held: Held?
         let outcome = {
-            let object = Held { end.signal() }
+            let object = Held { end.open() }
             held = object
             return BoundedCall.run(until: .now) {
                 withExtendedLifetime(object) { gate.wait() }
@@ -26,7 +25,7 @@ import Testing
             return
         }
         #expect(held != nil)
-        gate.signal()
+        gate.open()
         end.wait()
     }
 }
@@ -37,4 +36,19 @@ private final class Held: Sendable {
     init(_ onEnd: @escaping @Sendable () -> Void) { self.onEnd = onEnd }
 
     deinit { onEnd() }
+}
+
+/// Blocks threads until it is opened.
+private final class Gate: Sendable {
+    private let condition = NSConditionLock(condition: 0)
+
+    func open() {
+        condition.lock()
+        condition.unlock(withCondition: 1)
+    }
+
+    func wait() {
+        condition.lock(whenCondition: 1)
+        condition.unlock()
+    }
 }
