@@ -1,5 +1,6 @@
 import Concurrency
 import Foundation
+import Synchronization
 import Testing
 
 @Suite(.timeLimit(.minutes(1))) struct BoundedCallTests {
@@ -40,15 +41,19 @@ private final class Held: Sendable {
 
 /// Blocks threads until it is opened.
 private final class Gate: Sendable {
-    private let condition = NSConditionLock(condition: 0)
+    private let condition = NSCondition()
+    private let isOpen = Mutex(false)
 
     func open() {
         condition.lock()
-        condition.unlock(withCondition: 1)
+        isOpen.withLock { $0 = true }
+        condition.broadcast()
+        condition.unlock()
     }
 
     func wait() {
-        condition.lock(whenCondition: 1)
+        condition.lock()
+        while !isOpen.withLock({ $0 }) { condition.wait() }
         condition.unlock()
     }
 }
