@@ -280,7 +280,7 @@ let package = Package(
                 "UserModels",
             ],
             path: "Tests/Benchmarks",
-            exclude: ["compare-torch", "compare_torch_peer.py", "ingestion.lua", "KafkaAppendPeer"],
+            exclude: ["README.md", "compare-torch", "compare_torch_peer.py", "ingestion.lua", "KafkaAppendPeer"],
             swiftSettings: strict
         ),
         .executableTarget(

@@ -40,9 +40,9 @@ private actor OffsetsSender {
             timeout: .seconds(2),
             deadline: .now + .seconds(60)
         )
-        guard let metadata = GroupMetadata(of: group) else { throw StreamError.closed }
         do throws(TransactionFailure) {
-            try producer.run([], offsets: PartitionList([TopicPartition("events", 0): 1]), member: metadata)
+            let offsets = PartitionList([TopicPartition("events", 0): 1])
+            try producer.run([], offsets: offsets, member: try .naming(group))
             return nil
         } catch {
             return error

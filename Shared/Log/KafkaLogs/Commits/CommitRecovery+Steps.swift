@@ -63,9 +63,9 @@ extension CommitRecovery {
     /// Nobody else has gone on from there: its offsets were unstable, so nobody could read any.
     func commitAgain(_ commit: PendingCommit) throws(StreamError) {
         guard let group = options.groupName else { return }
-        guard let metadata = GroupMetadata(of: group) else { return }
         try producer.use { producer throws(TransactionFailure) in
-            try producer.run([], offsets: PartitionList(commit.offsets, metadata: commit.metadata), member: metadata)
+            let offsets = PartitionList(commit.offsets, metadata: commit.metadata)
+            try producer.run([], offsets: offsets, member: try .naming(group))
         }
     }
 

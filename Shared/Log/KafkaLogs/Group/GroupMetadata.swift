@@ -1,4 +1,5 @@
 internal import CRdkafka
+internal import MessageLogs
 
 /// Owner of librdkafka's description of a group and, where it has one, of a member and its generation.
 final class GroupMetadata {
@@ -11,8 +12,11 @@ final class GroupMetadata {
     }
 
     /// Names a group and no member, so brokers do not check who commits.
-    convenience init?(of group: String) {
-        self.init(taking: rd_kafka_consumer_group_metadata_new(group))
+    static func naming(_ group: String) throws(TransactionFailure) -> GroupMetadata {
+        guard let metadata = GroupMetadata(taking: rd_kafka_consumer_group_metadata_new(group)) else {
+            throw .invalid(.fatal("librdkafka could not describe the group \(group)"))
+        }
+        return metadata
     }
 
     private init?(taking pointer: OpaquePointer?) {

@@ -77,8 +77,7 @@ final class TransactionalProducer {
     func touchOffsets(of group: String, at partition: TopicPartition) throws(TransactionFailure) {
         let deadline = ContinuousClock.now + timeout
         // Names no member, because the caller may have been removed from its group.
-        guard let metadata = GroupMetadata(of: group) else { return }
-        let offsets = OffsetsOfTransaction(client, PartitionList([partition: 0]), metadata)
+        let offsets = OffsetsOfTransaction(client, PartitionList([partition: 0]), try .naming(group))
         try begin(deadline)
         try send(offsets, "touch offsets", deadline)
         try abort(because: KafkaError(RD_KAFKA_RESP_ERR_NO_ERROR, operation: "touch offsets"), deadline)
