@@ -10,22 +10,29 @@ import ServiceRuntime
 /// `seed`, `minimum_event_count`, `deadline_ms` (from now) or `deadline` (a time), `asked_at` and `id` are optional. So
 /// the JSON form of a `Question` is accepted as it is.
 struct QuestionBody {
-    private enum Field: Int {
-        case user, question, text, form, items, maximumTokens, temperature, seed, minimumEventCount,
-            deadlineMilliseconds
-        case deadline, askedAt, id
+    private enum Field: String, ObjectField {
+        static let object = "a question"
+
+        case user, question, text, form, items
+        case maximumTokens = "maximum_tokens"
+        case temperature, seed
+        case minimumEventCount = "minimum_event_count"
+        case deadlineMilliseconds = "deadline_ms"
+        case deadline
+        case askedAt = "asked_at"
+        case id
+
+        var otherNames: [String] {
+            switch self {
+            case .user: ["user_id", "userId"]
+            case .items: ["item_count"]
+            case .id: ["question_id", "questionId"]
+            default: []
+            }
+        }
     }
 
-    /// In the order of `Field`.
-    private static let fields = FieldNames(
-        of: "a question",
-        [
-            ["user", "user_id", "userId"], ["question"], ["text"], ["form"], ["items", "item_count"],
-            ["maximum_tokens"],
-            ["temperature"], ["seed"], ["minimum_event_count"], ["deadline_ms"], ["deadline"], ["asked_at"],
-            ["id", "question_id", "questionId"],
-        ]
-    )
+    private static let fields = ObjectFields<Field>()
 
     /// The longest time until a question's deadline.
     private static let maximumMilliseconds: Int64 = 86_400_000
@@ -33,12 +40,7 @@ struct QuestionBody {
     private var user: String?
     private var question: String?
     private var text: String?
-    private var form: Question.AnswerForm?
-    private var itemCount: Int?
-    private var maximumTokens: Int?
-    private var temperature: Float?
-    private var seed: UInt64?
-    private var minimumEventCount: UInt64?
+    private var options = Question.Options()
     private var deadlineMilliseconds: Int64?
     private var deadline: Int64?
     private var askedAt: Int64?
@@ -50,7 +52,7 @@ struct QuestionBody {
         var unknown = UnknownFields(.refused)
         do throws(JSONError) {
             try scanner.readObject(Self.fields, unknown: &unknown) { field, scanner throws(JSONError) in
-                try read(Field(rawValue: field), &scanner)
+                try read(field, &scanner)
             }
             try scanner.finish()
         } catch {
@@ -59,22 +61,21 @@ struct QuestionBody {
         }
     }
 
-    private mutating func read(_ field: Field?, _ scanner: inout JSONScanner) throws(JSONError) {
+    private mutating func read(_ field: Field, _ scanner: inout JSONScanner) throws(JSONError) {
         switch field {
         case .user: user = try scanner.identifier()
         case .question: question = try scanner.string()
         case .text: text = try scanner.string()
-        case .form: form = try scanner.answerForm()
-        case .items: itemCount = try scanner.integer(in: 0...Limits.itemCount)
-        case .maximumTokens: maximumTokens = try scanner.integer(in: 1...Limits.tokenCount)
-        case .temperature: temperature = try scanner.float()
-        case .seed: seed = try scanner.integer(in: 0...UInt64.max)
-        case .minimumEventCount: minimumEventCount = try scanner.integer(in: 0...UInt64(Int64.max))
+        case .form: options.form = try scanner.answerForm()
+        case .items: options.itemCount = try scanner.integer(in: 0...Limits.itemCount)
+        case .maximumTokens: options.maximumTokens = try scanner.integer(in: 1...Limits.tokenCount)
+        case .temperature: options.temperature = try scanner.float()
+        case .seed: options.seed = try scanner.integer(in: 0...UInt64.max)
+        case .minimumEventCount: options.minimumEventCount = try scanner.integer(in: 0...UInt64(Int64.max))
         case .deadlineMilliseconds: deadlineMilliseconds = try scanner.integer(in: 1...Self.maximumMilliseconds)
         case .deadline: deadline = try scanner.time()
         case .askedAt: askedAt = try scanner.time()
         case .id: id = try scanner.identifier()
-        case nil: break
         }
     }
 
@@ -84,12 +85,7 @@ struct QuestionBody {
             id: QuestionID(id ?? UUID().uuidString.lowercased()),
             user: UserID(try required(user, "user")),
             text: try required(try questionText(), "question"),
-            form: form ?? .known,
-            itemCount: itemCount ?? 10,
-            maximumTokens: maximumTokens ?? 32,
-            temperature: temperature ?? 0,
-            seed: seed ?? 0,
-            minimumEventCount: minimumEventCount ?? 0,
+            options: options,
             askedAt: askedAt ?? now,
             deadline: try deadline(now: now, default: defaultDeadline)
         )

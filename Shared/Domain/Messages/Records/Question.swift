@@ -66,6 +66,42 @@ public struct Question: Sendable, Equatable {
         self.deadline = deadline
     }
 
+    /// How a question is to be answered; what is not said has a default.
+    public struct Options: Sendable {
+        /// The form of the answer.
+        public var form = AnswerForm.known
+        /// How many items to rank when the answer is a title.
+        public var itemCount = 10
+        /// The most tokens of a text answer.
+        public var maximumTokens = 32
+        /// 0 takes the likeliest token; greater values sample.
+        public var temperature: Float = 0
+        /// Seed of the sampling.
+        public var seed: UInt64 = 0
+        /// How many of the user's events the answer must take into account at least.
+        public var minimumEventCount: UInt64 = 0
+
+        /// The defaults.
+        public init() {}
+    }
+
+    /// Makes a question with options that were read one by one.
+    public init(id: QuestionID, user: UserID, text: String, options: Options, askedAt: Int64, deadline: Int64) {
+        self.init(
+            id: id,
+            user: user,
+            text: text,
+            form: options.form,
+            itemCount: options.itemCount,
+            maximumTokens: options.maximumTokens,
+            temperature: options.temperature,
+            seed: options.seed,
+            minimumEventCount: options.minimumEventCount,
+            askedAt: askedAt,
+            deadline: deadline
+        )
+    }
+
     /// When the question ends without an answer: at its deadline, but at most `Limits.waitingMilliseconds` after it
     /// arrived.
     ///
