@@ -12,7 +12,7 @@ import UserModels
 ///   events; any more are answered `failed` at once.
 /// - `waiting-megabytes` (integer, 64): how much memory they may take.
 /// - `answer-limit` (duration, 20 s): the time limit for one answer; over Kafka well below `max.poll.interval.ms`.
-struct LLMResponderConfiguration: Sendable {
+struct LLMResponderConfiguration: CommandConfiguration {
     private static let bundleKey = ConfigurationKey<String>("bundle", help: "The folder of the model bundle")
     private static let waitingCountKey = ConfigurationKey<Int>(
         "waiting-questions",

@@ -86,7 +86,7 @@ struct RespondingState {
     }
 
     /// Everything before this offset is done: that of the first question that waits, or the next one to read.
-    private func floor(of partition: TopicPartition) -> Int64? {
+    private func restartOffset(of partition: TopicPartition) -> Int64? {
         guard let position = partitions[partition]?.position else { return nil }
         return min(position, parked.first(in: partition) ?? position)
     }
@@ -95,7 +95,7 @@ struct RespondingState {
     var readAhead: [TopicPartition: Int64] {
         var ahead: [TopicPartition: Int64] = [:]
         for (partition, progress) in partitions {
-            ahead[partition] = progress.position - (floor(of: partition) ?? progress.position)
+            ahead[partition] = progress.position - (restartOffset(of: partition) ?? progress.position)
         }
         return ahead
     }
@@ -121,7 +121,7 @@ struct RespondingState {
     /// The offsets to commit, for the partitions in `work` that are still held.
     var offsets: [TopicPartition: Int64] {
         var offsets: [TopicPartition: Int64] = [:]
-        for partition in work.partitions { offsets[partition] = floor(of: partition) }
+        for partition in work.partitions { offsets[partition] = restartOffset(of: partition) }
         return offsets
     }
 
