@@ -280,7 +280,10 @@ let package = Package(
                 "UserModels",
             ],
             path: "Tests/Benchmarks",
-            exclude: ["README.md", "compare-torch", "compare_torch_peer.py", "ingestion.lua", "KafkaAppendPeer"],
+            exclude: [
+                "README.md", "build-llama-cpp", "compare-torch", "compare_torch_peer.py", "ingestion.lua",
+                "language_model_peer.py", "KafkaAppendPeer",
+            ],
             swiftSettings: strict
         ),
         .executableTarget(

@@ -25,17 +25,12 @@ extension App {
         let log = try await openLog(configuration.log, logger: context.logger)
         try await log.checkCleanup(of: [.userEmbeddings], rejecting: .userEmbeddings, logger: logger)
         let options = configuration.member.subscription(
-            of: "embedding-writer",
-            to: [Topic.userEmbeddings.rawValue],
-            as: .groupWithOwnOffsets(ConsumerGroup.embeddingWriter)
+            of: ConsumerGroup.embeddingWriter,
+            to: .userEmbeddings,
+            keepsOwnOffsets: true
         )
         try await context.run([
-            ServiceFunction("log") { shutdown in
-                await metrics.stream.watchLag(until: shutdown) {
-                    try await log.lags(group: ConsumerGroup.embeddingWriter, topic: Topic.userEmbeddings.rawValue)
-                }
-                await log.close()
-            },
+            LogService(log, lagOf: ConsumerGroup.embeddingWriter, in: .userEmbeddings, shownBy: metrics.stream),
             WritingFlow(
                 log,
                 options,

@@ -7,7 +7,7 @@ import Flows
 /// - `log` (text, `postgresql://localhost/userllm`): the message log.
 /// - `database` (text, `postgresql://localhost/userllm`): the database with the rows.
 /// - `bundle` (text): the folder of the model bundle; embeddings of its version must have its shape.
-struct EmbeddingWriterConfiguration: Sendable {
+struct EmbeddingWriterConfiguration: CommandConfiguration {
     private static let memberKeys = MemberConfiguration.Keys(
         batchCount: (default: 1_000, most: 10_000),
         batchHelp: "The most embeddings that are written together",

@@ -25,11 +25,7 @@ extension App {
             rejecting: .userEvents,
             logger: logger
         )
-        var options = configuration.member.subscription(
-            of: "encoder-worker",
-            to: [Topic.userEvents.rawValue],
-            as: .group(ConsumerGroup.encoderWorker)
-        )
+        var options = configuration.member.subscription(of: ConsumerGroup.encoderWorker, to: .userEvents)
         options.holdsNewPartitions = true
         options.outputTopics = [
             Topic.userTimelines.rawValue, Topic.userEmbeddings.rawValue, Topic.userEvents.rejected,
@@ -48,12 +44,7 @@ extension App {
             rejectionRate: configuration.member.rejectionRate
         )
         try await context.run([
-            ServiceFunction("log") { shutdown in
-                await metrics.stream.watchLag(until: shutdown) {
-                    try await log.lags(group: ConsumerGroup.encoderWorker, topic: Topic.userEvents.rawValue)
-                }
-                await log.close()
-            },
+            LogService(log, lagOf: ConsumerGroup.encoderWorker, in: .userEvents, shownBy: metrics.stream),
             EncodingFlow(parts, metrics: metrics, health: health, logger: logger),
         ])
     }

@@ -7,7 +7,7 @@ import Flows
 /// - `log` (text, `postgresql://localhost/userllm`): the message log.
 /// - `bundle` (text, required): the folder of the model bundle.
 /// - `compute-threads` (integer, 1): threads for the model.
-struct EncoderWorkerConfiguration: Sendable {
+struct EncoderWorkerConfiguration: CommandConfiguration {
     private static let bundleKey = ConfigurationKey<String>("bundle", help: "The folder of the model bundle")
     private static let memberKeys = MemberConfiguration.Keys(
         batchCount: (default: 2_048, most: 10_000),

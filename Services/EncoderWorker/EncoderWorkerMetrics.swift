@@ -32,15 +32,11 @@ struct EncoderWorkerMetrics: Sendable {
             "\(prefix)_timelines_refused_total",
             help: "Stored timelines that cannot be right and were passed over"
         )
-        rerouted = Dictionary(
-            uniqueKeysWithValues: TimelineUpdate.Reroute.Reason.allCases.map { reason in
-                let counter = metrics.counter(
-                    "\(prefix)_records_rerouted_total",
-                    help: "Records that lay in a partition that is not their user's and were sent on",
-                    labels: ["reason": reason.rawValue]
-                )
-                return (reason, counter)
-            }
+        rerouted = metrics.counters(
+            "\(prefix)_records_rerouted_total",
+            help: "Records that lay in a partition that is not their user's and were sent on",
+            label: "reason",
+            of: TimelineUpdate.Reroute.Reason.allCases
         )
         encodedUsers = metrics.counter("\(prefix)_users_encoded_total", help: "Timelines encoded and committed")
         knownEvents = metrics.counter("\(prefix)_events_known_total", help: "Events that were applied before")

@@ -145,14 +145,14 @@ final class Restores: Sendable {
             // Resuming from here only saves work and duplicate rejections: each user's timeline already knows which
             // older records it has applied. An older record that was not applied would be lost silently. So several
             // users must agree that the group is past it; a single timeline may be wrong.
-            let floors = agreed.map { [restore.partition: $0 - Timelines.repeatedCount] } ?? [:]
+            let startOffsets = agreed.map { [restore.partition: $0 - Timelines.repeatedCount] } ?? [:]
             // Under the lock, so that an abandoned partition is never resumed.
             let isTaken = state.withLock { state in
                 guard state.open[restore.partition] === restore else { return false }
                 state.open[restore.partition] = nil
                 state.done.insert(restore.partition)
                 metrics.stream.partitions.add([restore.partition], isReady: true)
-                subscription.resume([restore.partition], notBefore: floors)
+                subscription.resume([restore.partition], notBefore: startOffsets)
                 show(state)
                 return true
             }

@@ -27,19 +27,8 @@ extension App {
             metrics: metrics
         )
         try await context.run([
-            ServiceFunction("log") { shutdown in
-                await shutdown.requested()
-                await log.close()
-            },
-            HTTPService(
-                "http",
-                configuration: configuration.http.server,
-                portKey: "port",
-                portFile: configuration.http.portFile,
-                logger: context.logger,
-                onRefusal: metrics.http.countRefusal,
-                handler: metrics.http.counting(routes.router.respond)
-            ),
+            LogService(log),
+            HTTPService(configuration.http, metrics: metrics.http, logger: context.logger, router: routes.router),
         ])
     }
 
@@ -56,10 +45,7 @@ extension App {
             logger: context.logger
         )
         try await context.run([
-            ServiceFunction("log") { shutdown in
-                await shutdown.requested()
-                await log.close()
-            },
+            LogService(log),
             flow,
         ])
     }
@@ -71,10 +57,7 @@ extension App {
             print(summary.text(topic: configuration.topic, isDryRun: configuration.isDryRun))
         }
         try await context.run([
-            ServiceFunction("log") { shutdown in
-                await shutdown.requested()
-                await log.close()
-            },
+            LogService(log),
             flow,
         ])
     }

@@ -2,22 +2,13 @@ import ServiceRuntime
 
 /// The event ingestor: events over HTTP, or from a file, into `user-events`.
 @main
-struct App {
-    static func main() async {
-        await Program("event-ingestor", summary: summary, commands: [serve, importFile, replayRejected]).main()
-    }
+struct App: ServiceProgram {
+    typealias Configuration = EventIngestorConfiguration
 
-    private static let summary =
-        "Takes events over HTTP or from a file, and answers when the log has made them durable."
-
-    private static let serve = Command(
-        summary: summary,
-        keys: EventIngestorConfiguration.keys,
-        kind: .service(adminPort: 9_101)
-    ) { context in
-        let configuration = try EventIngestorConfiguration(reader: context.configuration)
-        try await run(configuration, context)
-    }
+    static let name = "event-ingestor"
+    static let summary = "Takes events over HTTP or from a file, and answers when the log has made them durable."
+    static let adminPort = 9_101
+    static let otherCommands = [importFile, replayRejected]
 
     private static let importFile = Command(
         "import",
@@ -33,9 +24,7 @@ struct App {
     private static let replayRejected = Command(
         "replay-rejected",
         summary: "Sends the rejected records of a topic to it once more, each exactly once.",
-        keys: ReplayConfiguration.keys
-    ) { context in
-        let configuration = try ReplayConfiguration(reader: context.configuration)
-        try await run(configuration, context)
-    }
+        configuration: ReplayConfiguration.self,
+        run: run
+    )
 }

@@ -15,7 +15,7 @@ import ServiceRuntime
 /// - `allowed-hosts` (text, none): further host names the service may be called by, and whose pages may call it.
 /// - `strict` (flag, false): events with unknown fields are refused; otherwise they are accepted and the fields
 ///   reported.
-struct EventIngestorConfiguration: Sendable {
+struct EventIngestorConfiguration: CommandConfiguration {
     private static let defaultPort = 8_180
     private static let bodyKey = ConfigurationKey<Int>(
         "maximum-body-bytes",

@@ -42,15 +42,11 @@ struct EventIngestorMetrics: Sendable {
             bounds: Histogram.counts
         )
         waitingBytes = registry.gauge("\(Self.prefix)_waiting_bytes", help: "Events that wait for the log")
-        rejected = Dictionary(
-            uniqueKeysWithValues: Rejection.allCases.map { reason in
-                let counter = registry.counter(
-                    "\(Self.prefix)_records_rejected_total",
-                    help: "Events that were refused",
-                    labels: ["reason": reason.rawValue]
-                )
-                return (reason, counter)
-            }
+        rejected = registry.counters(
+            "\(Self.prefix)_records_rejected_total",
+            help: "Events that were refused",
+            label: "reason",
+            of: Rejection.allCases
         )
     }
 

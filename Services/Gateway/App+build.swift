@@ -26,10 +26,7 @@ extension App {
             metrics: metrics
         )
         try await context.run([
-            ServiceFunction("log") { shutdown in
-                await shutdown.requested()
-                await log.close()
-            },
+            LogService(log),
             AnswerFlow(
                 log: log,
                 board: board,
@@ -38,15 +35,7 @@ extension App {
                 health: context.health.condition("answers followed", waitingFor: "not connected yet"),
                 logger: context.logger
             ),
-            HTTPService(
-                "http",
-                configuration: configuration.http.server,
-                portKey: "port",
-                portFile: configuration.http.portFile,
-                logger: context.logger,
-                onRefusal: metrics.http.countRefusal,
-                handler: metrics.http.counting(routes.router.respond)
-            ),
+            HTTPService(configuration.http, metrics: metrics.http, logger: context.logger, router: routes.router),
         ])
     }
 }

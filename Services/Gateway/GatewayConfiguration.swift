@@ -18,7 +18,7 @@ import ServiceRuntime
 /// - `maximum-waiting-per-address` (integer, five eighths of `maximum-connections`): for one client or proxy; above
 ///   this, 429.
 /// - `allowed-hosts` (text, none): further host names the service may be called by, and whose pages may call it.
-struct GatewayConfiguration: Sendable {
+struct GatewayConfiguration: CommandConfiguration {
     private static let defaultPort = 8_080
     private static let deadlineKey = ConfigurationKey<Duration>(
         "question-deadline",

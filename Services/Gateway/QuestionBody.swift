@@ -13,22 +13,36 @@ import ServiceRuntime
 /// `frequency_penalty` and `stop` (a string or an array of strings). So the JSON form of a `Question` is accepted as it
 /// is.
 struct QuestionBody {
-    private enum Field: Int, CaseIterable {
-        case user, question, text, form, items, maximumTokens, temperature, seed, minimumEventCount,
-            deadlineMilliseconds
-        case deadline, askedAt, id
+    private enum Field: String, ObjectField {
+        static let object = "a question"
+
+        case user, question, text, form, items
+        case maximumTokens = "maximum_tokens"
+        case temperature, seed
+        case minimumEventCount = "minimum_event_count"
+        case deadlineMilliseconds = "deadline_ms"
+        case deadline
+        case askedAt = "asked_at"
+        case id, system, turns
+        case topK = "top_k"
+        case topP = "top_p"
+        case minP = "min_p"
+        case repetitionPenalty = "repetition_penalty"
+        case presencePenalty = "presence_penalty"
+        case frequencyPenalty = "frequency_penalty"
+        case stop
+
+        var otherNames: [String] {
+            switch self {
+            case .user: ["user_id", "userId"]
+            case .items: ["item_count"]
+            case .id: ["question_id", "questionId"]
+            default: []
+            }
+        }
     }
 
-    /// In the order of `Field`, then of `Question.ChatField`.
-    private static let fields = FieldNames(
-        of: "a question",
-        [
-            ["user", "user_id", "userId"], ["question"], ["text"], ["form"], ["items", "item_count"],
-            ["maximum_tokens"],
-            ["temperature"], ["seed"], ["minimum_event_count"], ["deadline_ms"], ["deadline"], ["asked_at"],
-            ["id", "question_id", "questionId"],
-        ] + Question.ChatField.names
-    )
+    private static let fields = ObjectFields<Field>()
 
     /// The longest time until a question's deadline.
     private static let maximumMilliseconds: Int64 = 86_400_000
@@ -58,8 +72,8 @@ struct QuestionBody {
         }
     }
 
-    private mutating func read(_ field: Int, _ scanner: inout JSONScanner) throws(JSONError) {
-        switch Field(rawValue: field) {
+    private mutating func read(_ field: Field, _ scanner: inout JSONScanner) throws(JSONError) {
+        switch field {
         case .user: user = try scanner.identifier()
         case .question: question = try scanner.string()
         case .text: text = try scanner.string()
@@ -73,9 +87,8 @@ struct QuestionBody {
         case .deadline: deadline = try scanner.time()
         case .askedAt: askedAt = try scanner.time()
         case .id: id = try scanner.identifier()
-        case nil:
-            let field = Question.ChatField.allCases[field - Field.allCases.count]
-            try draft.read(field, from: &scanner, unknown: .refused)
+        case .system, .turns, .topK, .topP, .minP, .repetitionPenalty, .presencePenalty, .frequencyPenalty, .stop:
+            try draft.readChatField(named: field.rawValue, from: &scanner, unknown: .refused)
         }
     }
 

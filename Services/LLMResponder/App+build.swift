@@ -23,16 +23,8 @@ extension App {
         try await table.migrate()
         database.holds()
         let log = try await openLog(configuration.log, logger: context.logger)
-        try await log.checkCleanup(
-            of: [.questions, .answers, .answerTokens],
-            rejecting: .questions,
-            logger: logger
-        )
-        var options = configuration.member.subscription(
-            of: "llm-responder",
-            to: [Topic.questions.rawValue],
-            as: .group(ConsumerGroup.llmResponder)
-        )
+        try await log.checkCleanup(of: [.questions, .answers, .answerTokens], rejecting: .questions, logger: logger)
+        var options = configuration.member.subscription(of: ConsumerGroup.llmResponder, to: .questions)
         options.holdsNewPartitions = true
         options.outputTopics = [Topic.answers.rawValue, Topic.questions.rejected]
         let subscription = try await log.subscribe(options)
@@ -51,15 +43,14 @@ extension App {
         )
         let embeddings = try EmbeddingWatch(database: configuration.database)
         try await context.run([
-            ServiceFunction("log") { shutdown in
-                await metrics.stream.watchLag(until: shutdown) {
-                    // Parked questions count as lag of the group, but they have been read.
-                    metrics.unread(
-                        try await log.lags(group: ConsumerGroup.llmResponder, topic: Topic.questions.rawValue)
-                    )
-                }
-                await log.close()
-            },
+            LogService(
+                log,
+                lagOf: ConsumerGroup.llmResponder,
+                in: .questions,
+                shownBy: metrics.stream,
+                // Parked questions count as lag of the group, but they have been read.
+                unread: metrics.unread
+            ),
             tokens,
             RespondingFlow(
                 log,

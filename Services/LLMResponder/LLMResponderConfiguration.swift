@@ -24,7 +24,7 @@ import UserModels
 /// - `step-tokens` (integer, 512): how many tokens one pass of the model reads at most: a long question delays the answers
 ///   in progress by no more than that.
 /// - `compute-threads` (integer, the number of processors): threads of the model.
-struct LLMResponderConfiguration: Sendable {
+struct LLMResponderConfiguration: CommandConfiguration {
     private static let bundleKey = ConfigurationKey<String>("bundle", help: "The folder of the model bundle")
     private static let waitingCountKey = ConfigurationKey<Int>(
         "waiting-questions",

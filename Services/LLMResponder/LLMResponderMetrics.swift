@@ -26,15 +26,11 @@ final class LLMResponderMetrics: Sendable {
     init(_ metrics: MetricsRegistry) {
         let prefix = "userllm_llm_responder"
         stream = StreamMetrics(metrics, service: "llm-responder", stages: [.receiving, .sending])
-        answers = Dictionary(
-            uniqueKeysWithValues: Answer.Status.allCases.map { status in
-                let counter = metrics.counter(
-                    "\(prefix)_answers_total",
-                    help: "Final answers by how the question ended",
-                    labels: ["status": status.rawValue]
-                )
-                return (status, counter)
-            }
+        answers = metrics.counters(
+            "\(prefix)_answers_total",
+            help: "Final answers by how the question ended",
+            label: "status",
+            of: Answer.Status.allCases
         )
         engine = EngineGauges(metrics, prefix: prefix)
         parked = metrics.gauge(
@@ -46,15 +42,11 @@ final class LLMResponderMetrics: Sendable {
             "\(prefix)_questions_parked_total",
             help: "Questions that had to wait; those that are read again after a rebalance count again"
         )
-        waits = Dictionary(
-            uniqueKeysWithValues: WaitEnd.allCases.map { end in
-                let counter = metrics.counter(
-                    "\(prefix)_question_waits_total",
-                    help: "Waits that ended: woken by the row, expired, or refused because too many wait",
-                    labels: ["end": end.rawValue]
-                )
-                return (end, counter)
-            }
+        waits = metrics.counters(
+            "\(prefix)_question_waits_total",
+            help: "Waits that ended: woken by the row, expired, or refused because too many wait",
+            label: "end",
+            of: WaitEnd.allCases
         )
         ahead = metrics.gauge(
             "\(prefix)_questions_read_ahead",

@@ -91,7 +91,7 @@ struct RespondingState {
     }
 
     /// Everything before this offset is done: that of the first question without an answer, or the next one to read.
-    private func firstOpenOffset(of partition: TopicPartition) -> Int64? {
+    private func restartOffset(of partition: TopicPartition) -> Int64? {
         guard let position = partitions[partition]?.position else { return nil }
         return min(position, parked.first(in: partition) ?? position, running.first(in: partition) ?? position)
     }
@@ -100,7 +100,7 @@ struct RespondingState {
     var readAhead: [TopicPartition: Int64] {
         var ahead: [TopicPartition: Int64] = [:]
         for (partition, progress) in partitions {
-            ahead[partition] = progress.position - (firstOpenOffset(of: partition) ?? progress.position)
+            ahead[partition] = progress.position - (restartOffset(of: partition) ?? progress.position)
         }
         return ahead
     }
@@ -133,7 +133,7 @@ struct RespondingState {
     /// The offsets to commit, for the partitions in `work` that are still held.
     var offsets: [TopicPartition: Int64] {
         var offsets: [TopicPartition: Int64] = [:]
-        for partition in work.partitions { offsets[partition] = firstOpenOffset(of: partition) }
+        for partition in work.partitions { offsets[partition] = restartOffset(of: partition) }
         return offsets
     }
 

@@ -82,6 +82,6 @@ import Testing
     ])
     func wholeNumbersAreReadAsSwiftReadsThem(text: String) {
         let bytes = Array(text.utf8)
-        #expect(ByteNumber.integer(bytes, 0..<bytes.count) == Int64(text))
+        #expect(Int64(decimalDigits: bytes, 0..<bytes.count) == Int64(text))
     }
 }

@@ -4,9 +4,9 @@ import EmbeddingStore
 import Flows
 import MessageLogs
 import Testing
-import UserModels
 
 @testable import EmbeddingWriter
+@testable import UserModels
 
 @Suite struct EmbeddingBatchTests {
     static func embedding(_ user: UserID, count: UInt64, version: String = "v1", generation: UInt32 = 0)

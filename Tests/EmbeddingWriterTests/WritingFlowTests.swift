@@ -9,10 +9,10 @@ import Flows
 import MessageLogs
 import TestSupport
 import Testing
-import UserModels
 import Verification
 
 @testable import EmbeddingWriter
+@testable import UserModels
 
 /// The flow on a real log and a real database.
 @Suite(.serialized) struct WritingFlowTests {

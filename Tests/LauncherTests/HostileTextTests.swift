@@ -23,12 +23,14 @@ import Testing
             ingestors: [],
             processes: [
                 .init(
-                    name: "encoder-worker",
-                    instance: 0,
-                    pid: 1,
-                    port: nil,
-                    adminPort: 2,
-                    restarts: .max,
+                    recorded: .init(
+                        name: "encoder-worker",
+                        instance: 0,
+                        pid: 1,
+                        port: nil,
+                        adminPort: 2,
+                        restarts: .max
+                    ),
                     isAlive: true,
                     notReady: Self.hostile
                 )

@@ -183,12 +183,12 @@ import Testing
         let text = #"{"user":"u","item":"i","foo":{"user":[1]},"bar":null,"foo":1}"#
         let bytes = Array(text.utf8)
         var unknown = UnknownFields(.listed)
-        let event = try Event(json: bytes, 0..<bytes.count, receivedAt: 1, unknown: &unknown)
+        let event = try CheckedEvent(json: bytes, 0..<bytes.count, receivedAt: 1, unknown: &unknown).event
         #expect(event == Event(user: "u", item: "i", time: 1))
         #expect(unknown.names == ["foo", "bar"] && !unknown.hasMore)
         var refused = UnknownFields(.refused)
         let error = #expect(throws: MessageError.self) {
-            try Event(json: bytes, 0..<bytes.count, receivedAt: 1, unknown: &refused)
+            try CheckedEvent(json: bytes, 0..<bytes.count, receivedAt: 1, unknown: &refused).event
         }
         #expect(error?.field == "foo")
         #expect(error?.reason.contains("is not a field of an event: there are user, item, time") == true)
@@ -197,7 +197,8 @@ import Testing
     @Test func aCheckedEventIsWrittenAsAnyOther() throws {
         let bytes = Array(#"{"user":"u","item":"i","rating":4.5,"categories":["a"],"text":"t","event_id":7}"#.utf8)
         var unknown = UnknownFields(.ignored)
-        let event = try Event(json: bytes, 0..<bytes.count, receivedAt: 1_700_000_000_000, unknown: &unknown)
+        let event = try CheckedEvent(json: bytes, 0..<bytes.count, receivedAt: 1_700_000_000_000, unknown: &unknown)
+            .event
         let checked = try CheckedEvent(
             json: bytes,
             0..<bytes.count,
@@ -217,7 +218,7 @@ import Testing
         let fields = (0..<1_000).map { "\"x\($0)\(String(repeating: "y", count: 1_000))\":1" }.joined(separator: ",")
         let bytes = Array("{\"user\":\"u\",\"item\":\"i\",\(fields)}".utf8)
         var unknown = UnknownFields(.listed)
-        _ = try Event(json: bytes, 0..<bytes.count, receivedAt: 1, unknown: &unknown)
+        _ = try CheckedEvent(json: bytes, 0..<bytes.count, receivedAt: 1, unknown: &unknown).event
         #expect(unknown.names.count == UnknownFields.maximumCount && unknown.hasMore)
         #expect(unknown.names.allSatisfy { $0.utf8.count <= 64 })
     }

@@ -35,7 +35,16 @@ import Testing
         let pool = BufferPool()
         let (empty, out) = (pool.tensor([0]), pool.tensor([2, 3]))
         let view = MatrixView(empty.base, stride: 1)
-        MatrixProduct.multiply(view, view, into: MatrixView(out.base, stride: 3), m: 2, n: 3, k: 0)
+        MatrixProduct.multiply(
+            view,
+            view,
+            into: MatrixView(out.base, stride: 3),
+            m: 2,
+            n: 3,
+            k: 0,
+            precision: .float32,
+            pool: BufferPool()
+        )
         #expect(out.values == [0, 0, 0, 0, 0, 0])
     }
 

@@ -174,7 +174,7 @@ import Testing
         let name = URL(filePath: path).lastPathComponent
         let beside = try FileManager.default.contentsOfDirectory(atPath: folder.path)
         #expect(beside.filter { $0.contains(name) } == [name], "a temporary file was left")
-        #expect(throws: DurableFile.Failure.self) { try DurableFile.write(to: folder.path) { _ in } }
+        #expect(throws: DurableWriteError.self) { try DurableFile.write(to: folder.path) { _ in } }
     }
 
     @Test func aFolderThatFailsHalfWayLeavesTheOldOne() throws {

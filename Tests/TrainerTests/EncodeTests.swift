@@ -94,7 +94,7 @@ struct EncodeTests {
         #expect(error?.description.contains("after 512 of 600 users") == true)
         #expect(try String(contentsOfFile: path, encoding: .utf8) == "before")
         let nowhere = world.folder + "/nowhere/users.ndjson"
-        let missing = #expect(throws: DurableFile.Failure.self) {
+        let missing = #expect(throws: DurableWriteError.self) {
             try EncodeCommand.encode(encoding, run: world.folder + "/encoder", to: nowhere, .ndjson, until: Shutdown())
         }
         #expect(missing?.description.contains("there is no folder") == true)

@@ -82,7 +82,7 @@ struct EncoderTrainingTests {
             task: Stopping(task: task, step: 7, shutdown: shutdown),
             options: resumed.options,
             run: RunFolder(resumed.options, kind: "encoder", configuration: configuration, dataset: world.dataset),
-            progress: ProgressReporter(name: "encoder", resumed.options)
+            name: "encoder"
         ).train(until: shutdown)
         #expect(outcome.isInterrupted && outcome.steps == 8)
         resumed.options.resumes = true

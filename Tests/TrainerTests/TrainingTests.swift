@@ -48,7 +48,7 @@ private func interrupted(
         task: StoppingTask(task: task, lastStep: step - 1, shutdown: shutdown),
         options: settings.options,
         run: RunFolder(settings.options, kind: "encoder", configuration: configuration, dataset: world.dataset),
-        progress: ProgressReporter(name: "encoder", settings.options)
+        name: "encoder"
     ).train(until: shutdown)
     #expect(outcome.isInterrupted)
     #expect(outcome.steps == step)
@@ -160,7 +160,7 @@ struct TrainingTests {
                 task: DyingTask(task),
                 options: options,
                 run: RunFolder(options, kind: "encoder", configuration: configuration, dataset: world.dataset),
-                progress: ProgressReporter(name: "encoder", options)
+                name: "encoder"
             ).train(until: Shutdown())
         }
         let last = try Checkpoint(folder: world.folder + "/run/last").training(as: TrainingState.self)

@@ -20,19 +20,25 @@ import ServiceRuntime
 /// - `send-again` (flag, false): also sends content that was already sent to the log from another file, or with another
 ///   state.
 struct ImportConfiguration: Sendable {
-    /// The format of a file.
-    enum Format: String, CaseIterable, ConfigurationValue {
-        case automatic = "auto"
-        case movieLens = "movielens"
-        case amazon
-        case googleLocal = "google-local"
-        case recBole = "recbole"
-        case csv
-        case sequences
-        case ndjson
+    /// The format of a file, or that it is to be detected.
+    struct Format: ConfigurationValue {
+        /// The format; nil to detect it.
+        let dataset: DatasetFormat?
 
-        /// The corresponding data set format; nil to detect it.
-        var dataset: DatasetFormat? { DatasetFormat(rawValue: rawValue) }
+        static let automatic = Format(dataset: nil)
+        private static let automaticName = "auto"
+        private static let names = [automaticName] + DatasetFormat.allCases.map(\.rawValue)
+
+        static var typeDescription: String { names.joined(separator: "|") }
+        static var expectedText: String { "one of " + names.joined(separator: ", ") }
+        var configurationText: String { dataset?.rawValue ?? Self.automaticName }
+
+        private init(dataset: DatasetFormat?) { self.dataset = dataset }
+
+        init?(configurationText: String) {
+            dataset = DatasetFormat(rawValue: configurationText)
+            guard dataset != nil || configurationText == Self.automaticName else { return nil }
+        }
     }
 
     /// The order in which events are sent.

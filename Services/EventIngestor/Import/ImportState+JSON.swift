@@ -14,12 +14,12 @@ struct SealedImportState {
     /// Whether the file is of the first version.
     var isOfFirstVersion = false
 
-    private enum Field: Int { case version, sha256, state, fingerprint, doneCount }
-    /// In the order of `Field`.
-    private static let fields = FieldNames(
-        of: "the state of an import",
-        [["version"], ["sha256"], ["state"], ["fingerprint"], ["doneCount"]]
-    )
+    private enum Field: String, ObjectField {
+        static let object = "the state of an import"
+
+        case version, sha256, state, fingerprint, doneCount
+    }
+    private static let fields = ObjectFields<Field>()
 
     /// Reads the bytes of a file.
     init(_ bytes: [UInt8]) throws(JSONError) {
@@ -27,9 +27,8 @@ struct SealedImportState {
         var file = (version: nil as Int?, sha256: nil as String?, earlierCount: nil as Int?, isFirst: false)
         var stateScanner: JSONScanner?
         // The first version has fields that are no longer used, and a newer one may have others.
-        var unknown = UnknownFields(.ignored)
-        try scanner.readObject(Self.fields, unknown: &unknown) { field, scanner throws(JSONError) in
-            switch Field(rawValue: field) {
+        try scanner.readObject(Self.fields) { field, scanner throws(JSONError) in
+            switch field {
             case .version: file.version = try scanner.integer()
             case .sha256: file.sha256 = try scanner.string()
             case .state:
@@ -39,7 +38,6 @@ struct SealedImportState {
                 file.isFirst = true
                 try scanner.skipValue()
             case .doneCount: file.earlierCount = try scanner.integer()
-            case nil: break
             }
         }
         try scanner.finish()
@@ -56,18 +54,13 @@ struct SealedImportState {
 }
 
 extension ImportState {
-    private enum Field: Int {
+    private enum Field: String, ObjectField {
+        static let object = "the state of an import"
+
         case id, order, format, doneCount, pendingCount, position, pendingPosition, part, latestTime, checkpoints, place
         case totals
     }
-    /// In the order of `Field`.
-    private static let fields = FieldNames(
-        of: "the state of an import",
-        [
-            ["id"], ["order"], ["format"], ["doneCount"], ["pendingCount"], ["position"], ["pendingPosition"], ["part"],
-            ["latestTime"], ["checkpoints"], ["place"], ["totals"],
-        ]
-    )
+    private static let fields = ObjectFields<Field>()
 
     fileprivate init(_ scanner: inout JSONScanner) throws(JSONError) {
         var (id, order, format): (String?, String?, String?)
@@ -75,9 +68,8 @@ extension ImportState {
         var (position, pendingPosition): (ReadPosition?, ReadPosition?)
         var (part, latestTime, checkpoints): (Part?, Int64?, [Checkpoint]?)
         var (place, totals): (LogPlace?, Totals?)
-        var unknown = UnknownFields(.refused)
-        try scanner.readObject(Self.fields, unknown: &unknown) { field, scanner throws(JSONError) in
-            switch Field(rawValue: field) {
+        try scanner.readObject(Self.fields, unknown: .refused) { field, scanner throws(JSONError) in
+            switch field {
             case .id: id = try scanner.string()
             case .order: order = try scanner.string()
             case .format: format = try scanner.string()
@@ -91,43 +83,43 @@ extension ImportState {
                 checkpoints = try scanner.readArray { scanner throws(JSONError) in try Checkpoint(&scanner) }
             case .place: place = try LogPlace(&scanner)
             case .totals: totals = try Totals(&scanner)
-            case nil: break
             }
         }
         self.init(
-            id: try required(id, "id"),
-            order: try required(order, "order"),
-            format: try required(format, "format")
+            id: try Field.id.required(id),
+            order: try Field.order.required(order),
+            format: try Field.format.required(format)
         )
-        self.doneCount = try required(doneCount, "doneCount")
-        self.pendingCount = try required(pendingCount, "pendingCount")
+        self.doneCount = try Field.doneCount.required(doneCount)
+        self.pendingCount = try Field.pendingCount.required(pendingCount)
         (self.position, self.pendingPosition) = (position, pendingPosition)
         (self.part, self.latestTime) = (part, latestTime)
-        self.checkpoints = try required(checkpoints, "checkpoints")
+        self.checkpoints = try Field.checkpoints.required(checkpoints)
         (self.place, self.totals) = (place, totals)
     }
 }
 
 extension ImportState.Totals {
-    private enum Field: Int { case counts, lateCount, overtakenCount }
-    /// In the order of `Field`.
-    private static let fields = FieldNames(of: "totals", [["counts"], ["lateCount"], ["overtakenCount"]])
+    private enum Field: String, ObjectField {
+        static let object = "totals"
+
+        case counts, lateCount, overtakenCount
+    }
+    private static let fields = ObjectFields<Field>()
 
     fileprivate init(_ scanner: inout JSONScanner) throws(JSONError) {
         var (counts, lateCount, overtakenCount): (ReadingCounts?, Int?, Int?)
-        var unknown = UnknownFields(.refused)
-        try scanner.readObject(Self.fields, unknown: &unknown) { field, scanner throws(JSONError) in
-            switch Field(rawValue: field) {
+        try scanner.readObject(Self.fields, unknown: .refused) { field, scanner throws(JSONError) in
+            switch field {
             case .counts: counts = try ReadingCounts(&scanner)
             case .lateCount: lateCount = try scanner.integer()
             case .overtakenCount: overtakenCount = try scanner.integer()
-            case nil: break
             }
         }
         self.init(
-            counts: try required(counts, "counts"),
-            lateCount: try required(lateCount, "lateCount"),
-            overtakenCount: try required(overtakenCount, "overtakenCount")
+            counts: try Field.counts.required(counts),
+            lateCount: try Field.lateCount.required(lateCount),
+            overtakenCount: try Field.overtakenCount.required(overtakenCount)
         )
     }
 }
@@ -152,112 +144,105 @@ extension ReadingCounts {
 }
 
 extension LogPlace {
-    private enum Field: Int { case partition, offset, number }
-    /// In the order of `Field`.
-    private static let fields = FieldNames(of: "a place in the log", [["partition"], ["offset"], ["number"]])
+    private enum Field: String, ObjectField {
+        static let object = "a place in the log"
+
+        case partition, offset, number
+    }
+    private static let fields = ObjectFields<Field>()
 
     fileprivate init(_ scanner: inout JSONScanner) throws(JSONError) {
         var (partition, offset, number): (Int32?, Int64?, Int?)
-        var unknown = UnknownFields(.refused)
-        try scanner.readObject(Self.fields, unknown: &unknown) { field, scanner throws(JSONError) in
-            switch Field(rawValue: field) {
+        try scanner.readObject(Self.fields, unknown: .refused) { field, scanner throws(JSONError) in
+            switch field {
             case .partition: partition = try scanner.integer()
             case .offset: offset = try scanner.integer()
             case .number: number = try scanner.integer()
-            case nil: break
             }
         }
         self.init(
-            partition: try required(partition, "partition"),
-            offset: try required(offset, "offset"),
-            number: try required(number, "number")
+            partition: try Field.partition.required(partition),
+            offset: try Field.offset.required(offset),
+            number: try Field.number.required(number)
         )
     }
 }
 
 extension ImportState.Part {
-    private enum Field: Int { case firstEvent, eventCount, start, end, isSorted, lateCount }
-    /// In the order of `Field`.
-    private static let fields = FieldNames(
-        of: "a part",
-        [["firstEvent"], ["eventCount"], ["start"], ["end"], ["isSorted"], ["lateCount"]]
-    )
+    private enum Field: String, ObjectField {
+        static let object = "a part"
+
+        case firstEvent, eventCount, start, end, isSorted, lateCount
+    }
+    private static let fields = ObjectFields<Field>()
 
     fileprivate init(_ scanner: inout JSONScanner) throws(JSONError) {
         var (firstEvent, eventCount, lateCount): (Int?, Int?, Int?)
         var (start, end, isSorted): (ReadPosition?, ReadPosition?, Bool?)
-        var unknown = UnknownFields(.refused)
-        try scanner.readObject(Self.fields, unknown: &unknown) { field, scanner throws(JSONError) in
-            switch Field(rawValue: field) {
+        try scanner.readObject(Self.fields, unknown: .refused) { field, scanner throws(JSONError) in
+            switch field {
             case .firstEvent: firstEvent = try scanner.integer()
             case .eventCount: eventCount = try scanner.integer()
             case .start: start = try ReadPosition(&scanner)
             case .end: end = try ReadPosition(&scanner)
             case .isSorted: isSorted = try scanner.bool()
             case .lateCount: lateCount = try scanner.integer()
-            case nil: break
             }
         }
         self.init(
-            firstEvent: try required(firstEvent, "firstEvent"),
-            eventCount: try required(eventCount, "eventCount"),
-            start: try required(start, "start"),
-            end: try required(end, "end"),
-            isSorted: try required(isSorted, "isSorted"),
-            lateCount: try required(lateCount, "lateCount")
+            firstEvent: try Field.firstEvent.required(firstEvent),
+            eventCount: try Field.eventCount.required(eventCount),
+            start: try Field.start.required(start),
+            end: try Field.end.required(end),
+            isSorted: try Field.isSorted.required(isSorted),
+            lateCount: try Field.lateCount.required(lateCount)
         )
     }
 }
 
 extension Checkpoint {
-    private enum Field: Int { case byteOffset, sha256 }
-    /// In the order of `Field`.
-    private static let fields = FieldNames(of: "a checkpoint", [["byteOffset"], ["sha256"]])
+    private enum Field: String, ObjectField {
+        static let object = "a checkpoint"
+
+        case byteOffset, sha256
+    }
+    private static let fields = ObjectFields<Field>()
 
     fileprivate init(_ scanner: inout JSONScanner) throws(JSONError) {
         var (byteOffset, sha256): (UInt64?, String?)
-        var unknown = UnknownFields(.refused)
-        try scanner.readObject(Self.fields, unknown: &unknown) { field, scanner throws(JSONError) in
-            switch Field(rawValue: field) {
+        try scanner.readObject(Self.fields, unknown: .refused) { field, scanner throws(JSONError) in
+            switch field {
             case .byteOffset: byteOffset = try scanner.integer()
             case .sha256: sha256 = try scanner.string()
-            case nil: break
             }
         }
-        self.init(byteOffset: try required(byteOffset, "byteOffset"), sha256: try required(sha256, "sha256"))
+        self.init(byteOffset: try Field.byteOffset.required(byteOffset), sha256: try Field.sha256.required(sha256))
     }
 }
 
 extension ReadPosition {
-    private enum Field: Int { case line, byteOffset, eventsOfLine, events }
-    /// In the order of `Field`.
-    private static let fields = FieldNames(
-        of: "a position",
-        [["line"], ["byteOffset"], ["eventsOfLine"], ["events"]]
-    )
+    private enum Field: String, ObjectField {
+        static let object = "a position"
+
+        case line, byteOffset, eventsOfLine, events
+    }
+    private static let fields = ObjectFields<Field>()
 
     fileprivate init(_ scanner: inout JSONScanner) throws(JSONError) {
         var (line, byteOffset, eventsOfLine, events): (Int?, UInt64?, Int?, Int?)
-        var unknown = UnknownFields(.refused)
-        try scanner.readObject(Self.fields, unknown: &unknown) { field, scanner throws(JSONError) in
-            switch Field(rawValue: field) {
+        try scanner.readObject(Self.fields, unknown: .refused) { field, scanner throws(JSONError) in
+            switch field {
             case .line: line = try scanner.integer()
             case .byteOffset: byteOffset = try scanner.integer()
             case .eventsOfLine: eventsOfLine = try scanner.integer()
             case .events: events = try scanner.integer()
-            case nil: break
             }
         }
         self.init(
-            line: try required(line, "line"),
-            byteOffset: try required(byteOffset, "byteOffset"),
-            eventsOfLine: try required(eventsOfLine, "eventsOfLine"),
-            events: try required(events, "events")
+            line: try Field.line.required(line),
+            byteOffset: try Field.byteOffset.required(byteOffset),
+            eventsOfLine: try Field.eventsOfLine.required(eventsOfLine),
+            events: try Field.events.required(events)
         )
     }
-}
-
-private func required<Value>(_ value: Value?, _ field: String) throws(JSONError) -> Value {
-    guard let value else { throw JSONError(field: field, reason: "is missing") }
-    return value
 }

@@ -7,7 +7,7 @@ import ServiceRuntime
 /// - `log` (text, `postgresql://localhost/userllm`): the message log.
 /// - `topic` (text, `user-events`): the topic whose rejected records are resent to it.
 /// - `dry-run` (flag, false): only counts what would be sent, by reason.
-struct ReplayConfiguration: Sendable {
+struct ReplayConfiguration: CommandConfiguration {
     private static let topicKey = ConfigurationKey<String>(
         "topic",
         default: Topic.userEvents.rawValue,

@@ -163,7 +163,7 @@ extension RestoredQuestions {
 private struct AnswerCollection: Sendable {
     /// How many of the first answers must agree that earlier ones do not matter: a single one may have been written by
     /// anyone.
-    private static let witnessCount = 2
+    private static let probeCount = 2
 
     private let range: Range<Int64>
     /// Answers from this offset of `answers` on are kept, whichever questions they belong to.
@@ -172,7 +172,7 @@ private struct AnswerCollection: Sendable {
     private(set) var found: [RestoredQuestions.Answered] = []
     /// The questions of the first answers, and whether each answer says that all earlier ones are to questions before
     /// the range.
-    private var witnesses: [QuestionKey: Bool] = [:]
+    private var probes: [QuestionKey: Bool] = [:]
 
     init(_ range: Range<Int64>, recent: Int64, most: Int) {
         self.range = range
@@ -181,19 +181,19 @@ private struct AnswerCollection: Sendable {
     }
 
     /// Whether all answers before the ones seen are to questions before the range.
-    var isComplete: Bool { witnesses.count == Self.witnessCount && witnesses.values.allSatisfy(\.self) }
+    var isComplete: Bool { probes.count == Self.probeCount && probes.values.allSatisfy(\.self) }
 
     mutating func take(_ record: Record, to offset: Int64) {
         // An offset past the end belongs to a topic that has since been recreated.
         let isKept =
             offset < range.upperBound && (offset >= range.lowerBound || record.offset >= recent) && found.count < most
-        let isWitness = witnesses.count < Self.witnessCount
-        guard isKept || isWitness, let answer = Answer(in: record) else { return }
+        let isProbe = probes.count < Self.probeCount
+        guard isKept || isProbe, let answer = Answer(in: record) else { return }
         let key = QuestionKey(answer)
         if isKept { found.append(.init(key: key, offset: offset, time: record.timestamp)) }
         // An answer that says its own question is unanswered is no evidence.
-        if isWitness, witnesses[key] == nil, let progress = AnswerProgress(record), offset < progress.end {
-            witnesses[key] = progress.end <= range.lowerBound
+        if isProbe, probes[key] == nil, let progress = AnswerProgress(record), offset < progress.end {
+            probes[key] = progress.end <= range.lowerBound
         }
     }
 

@@ -7,20 +7,31 @@ import Flows
 import MessageLogs
 
 /// What a running system looks like from outside.
-struct StatusReport: Codable, Sendable {
-    /// A process and its state.
-    struct Process: Codable, Sendable {
-        var name: String
-        var instance: Int
-        var pid: Int32
-        var port: Int?
-        var adminPort: Int?
-        var restarts: Int
+struct StatusReport: Encodable, Sendable {
+    /// A process and its state; one object in JSON, with what the launcher recorded of it.
+    @dynamicMemberLookup
+    struct Process: Encodable, Sendable {
+        /// What the launcher recorded.
+        var recorded: SystemState.Process
         var isAlive: Bool
         /// Why it is not ready; nil if it is.
         var notReady: String?
         /// Its report of its own work; nil for processes that share no partitions or do not answer.
         var work: WorkReport?
+
+        private enum CodingKeys: CodingKey { case isAlive, notReady, work }
+
+        subscript<Value>(dynamicMember member: KeyPath<SystemState.Process, Value>) -> Value {
+            recorded[keyPath: member]
+        }
+
+        func encode(to encoder: any Encoder) throws {
+            try recorded.encode(to: encoder)
+            var fields = encoder.container(keyedBy: CodingKeys.self)
+            try fields.encode(isAlive, forKey: .isAlive)
+            try fields.encodeIfPresent(notReady, forKey: .notReady)
+            try fields.encodeIfPresent(work, forKey: .work)
+        }
     }
 
     /// How many records a group still has to read; questions waiting in a responder count as read.
@@ -68,19 +79,7 @@ struct StatusReport: Codable, Sendable {
             } else if !isAlive {
                 reason = "does not run"
             }
-            processes.append(
-                Process(
-                    name: process.name,
-                    instance: process.instance,
-                    pid: process.pid,
-                    port: process.port,
-                    adminPort: process.adminPort,
-                    restarts: process.restarts,
-                    isAlive: isAlive,
-                    notReady: reason,
-                    work: work
-                )
-            )
+            processes.append(Process(recorded: process, isAlive: isAlive, notReady: reason, work: work))
         }
         var report = StatusReport(
             isUp: state.isUp,

@@ -29,36 +29,35 @@ enum EncodeCommand {
             "encode",
             summary: "Write every user's embedding, by a trained encoder, into a file",
             arguments: [
-                CommandArgument("prepared", help: "A prepared data set"),
+                TrainerKeys.prepared,
                 CommandArgument("run", help: "The folder of the encoder's training"),
                 CommandArgument("out", help: "The file to write, such as users.safetensors or users.ndjson"),
             ],
-            keys: [rows, format, TrainerKeys.threads, TrainerKeys.json],
-            run: { context in
-                let reader = context.configuration
-                let (prepared, run) = (try context.required("prepared"), try context.required("run"))
-                let out = try context.required("out")
-                let format = try reader.optionalValue(of: format)
-                guard let format = format ?? Format(rawValue: URL(fileURLWithPath: out).pathExtension) else {
-                    throw ConfigurationError.usage(
-                        "OUT \"\(out)\" ends with neither .safetensors nor .ndjson: name it so, or give --format"
-                    )
-                }
-                let rows = try reader.value(of: rows)
-                let threads = try reader.value(of: TrainerKeys.threads)
-                let json = try reader.value(of: TrainerKeys.json)
-                try await context.compute("encoding") { shutdown in
-                    let dataset = try PreparedDataset(contentsOf: prepared)
-                    let encoding = TimelineEncoding(
-                        encoder: try RunFolder.encoder(run, dataset: dataset),
-                        dataset: dataset,
-                        rows: rows,
-                        threads: threads
-                    )
-                    try encode(encoding, run: run, to: out, format, until: shutdown).print(json: json)
-                }
+            keys: [rows, format, TrainerKeys.threads],
+            work: "encoding"
+        ) { context in
+            let reader = context.configuration
+            let (prepared, run) = (try context.required("prepared"), try context.required("run"))
+            let out = try context.required("out")
+            let format = try reader.optionalValue(of: format)
+            guard let format = format ?? Format(rawValue: URL(fileURLWithPath: out).pathExtension) else {
+                throw ConfigurationError.usage(
+                    "OUT \"\(out)\" ends with neither .safetensors nor .ndjson: name it so, or give --format"
+                )
             }
-        )
+            let rows = try reader.value(of: rows)
+            let threads = try reader.value(of: TrainerKeys.threads)
+            return { shutdown in
+                let dataset = try PreparedDataset(contentsOf: prepared)
+                let encoding = TimelineEncoding(
+                    encoder: try RunFolder.encoder(run, dataset: dataset),
+                    dataset: dataset,
+                    rows: rows,
+                    threads: threads
+                )
+                return try encode(encoding, run: run, to: out, format, until: shutdown)
+            }
+        }
     }
 
     /// Encodes all users into a file, which is written completely or not at all.

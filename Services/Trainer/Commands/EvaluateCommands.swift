@@ -22,23 +22,22 @@ enum EvaluateEncoderCommand {
             "evaluate encoder",
             summary: "Rank the whole catalogue for every user's held-out event, by the encoder's own head",
             arguments: [
-                CommandArgument("prepared", help: "A prepared data set"),
+                TrainerKeys.prepared,
                 CommandArgument("run", help: "The folder of the encoder's training"),
             ],
-            keys: [TrainerKeys.threads, TrainerKeys.json, split, evaluationProtocol],
-            run: { context in
-                let reader = context.configuration
-                let (prepared, run) = (try context.required("prepared"), try context.required("run"))
-                let threads = try reader.value(of: TrainerKeys.threads)
-                let json = try reader.value(of: TrainerKeys.json)
-                let split = try reader.value(of: split)
-                let name = try reader.optionalValue(of: evaluationProtocol)
-                try await context.compute("encoder evaluation") { _ in
-                    let dataset = try PreparedDataset(contentsOf: prepared)
-                    try evaluate(run, dataset, split: split, by: name, threads: threads).print(json: json)
-                }
+            keys: [TrainerKeys.threads, split, evaluationProtocol],
+            work: "encoder evaluation"
+        ) { context in
+            let reader = context.configuration
+            let (prepared, run) = (try context.required("prepared"), try context.required("run"))
+            let threads = try reader.value(of: TrainerKeys.threads)
+            let split = try reader.value(of: split)
+            let name = try reader.optionalValue(of: evaluationProtocol)
+            return { _ in
+                let dataset = try PreparedDataset(contentsOf: prepared)
+                return try evaluate(run, dataset, split: split, by: name, threads: threads)
             }
-        )
+        }
     }
 
     /// Evaluates the encoder of a training run, and saves the results in its folder.
@@ -103,23 +102,22 @@ enum EvaluateUserLLMCommand {
             "evaluate user-llm",
             summary: "Ask a bundle for every user's next title and favourite category",
             arguments: [
-                CommandArgument("prepared", help: "A prepared data set"),
+                TrainerKeys.prepared,
                 CommandArgument("bundle", help: "The folder of a model bundle"),
             ],
-            keys: [TrainerKeys.threads, TrainerKeys.json, users],
-            run: { context in
-                let reader = context.configuration
-                let (prepared, folder) = (try context.required("prepared"), try context.required("bundle"))
-                let threads = try reader.value(of: TrainerKeys.threads)
-                let json = try reader.value(of: TrainerKeys.json)
-                let limit = try reader.optionalValue(of: users)
-                try await context.compute("User-LLM evaluation") { _ in
-                    let dataset = try PreparedDataset(contentsOf: prepared)
-                    let bundle = try ModelBundle.load(folder)
-                    try evaluate(bundle, dataset, users: limit, threads: threads).print(json: json)
-                }
+            keys: [TrainerKeys.threads, users],
+            work: "User-LLM evaluation"
+        ) { context in
+            let reader = context.configuration
+            let (prepared, folder) = (try context.required("prepared"), try context.required("bundle"))
+            let threads = try reader.value(of: TrainerKeys.threads)
+            let limit = try reader.optionalValue(of: users)
+            return { _ in
+                let dataset = try PreparedDataset(contentsOf: prepared)
+                let bundle = try ModelBundle.load(folder)
+                return try evaluate(bundle, dataset, users: limit, threads: threads)
             }
-        )
+        }
     }
 
     /// Asks about users and reports the metrics, along with the baselines on the same users.

@@ -14,20 +14,19 @@ enum ExportCommand {
                 CommandArgument("run", help: "The folder of the User-LLM's training"),
                 CommandArgument("bundle", help: "The folder to write"),
             ],
-            keys: [TrainerKeys.json],
-            run: { context in
-                let (prepared, run) = (try context.required("prepared"), try context.required("run"))
-                let folder = try context.required("bundle")
-                let json = try context.configuration.value(of: TrainerKeys.json)
-                try await context.compute("export") { _ in
-                    let bundle = try export(PreparedDataset(contentsOf: prepared), run: run, to: folder)
-                    var report = Report()
-                    report.add("bundle", folder)
-                    report.add("version", bundle.version)
-                    try report.print(json: json)
-                }
+            keys: [],
+            work: "export"
+        ) { context in
+            let (prepared, run) = (try context.required("prepared"), try context.required("run"))
+            let folder = try context.required("bundle")
+            return { _ in
+                let bundle = try export(PreparedDataset(contentsOf: prepared), run: run, to: folder)
+                var report = Report()
+                report.add("bundle", folder)
+                report.add("version", bundle.version)
+                return report
             }
-        )
+        }
     }
 
     /// Writes a bundle and reads it back.

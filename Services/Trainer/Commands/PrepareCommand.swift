@@ -52,17 +52,14 @@ enum PrepareCommand {
                 CommandArgument("data", help: "The folder of the data set, or its file of events"),
                 CommandArgument("prepared", help: "The folder to write"),
             ],
-            keys: keys + [TrainerKeys.json],
-            run: { context in
-                let reader = context.configuration
-                let (data, prepared) = (try context.required("data"), try context.required("prepared"))
-                let settings = try Settings(reader)
-                let json = try reader.value(of: TrainerKeys.json)
-                try await context.compute("preparation") { _ in
-                    try report(try prepare(data, into: prepared, settings)).print(json: json)
-                }
-            }
-        )
+            keys: keys,
+            work: "preparation"
+        ) { context in
+            let reader = context.configuration
+            let (data, prepared) = (try context.required("data"), try context.required("prepared"))
+            let settings = try Settings(reader)
+            return { _ in try report(prepare(data, into: prepared, settings)) }
+        }
     }
 
     /// How a data set is read.

@@ -11,14 +11,13 @@ enum ReportCommand {
             "report",
             summary: "Write one HTML page with the curves, results and settings of trainings",
             arguments: [CommandArgument("run", help: "The folders of one or more trainings", count: .many)],
-            keys: [out, TrainerKeys.json],
-            run: { context in
-                let runs = context.arguments("run")
-                let path = try context.configuration.value(of: out)
-                let json = try context.configuration.value(of: TrainerKeys.json)
-                try await context.compute("report") { _ in try write(runs, to: path).print(json: json) }
-            }
-        )
+            keys: [out],
+            work: "report"
+        ) { context in
+            let runs = context.arguments("run")
+            let path = try context.configuration.value(of: out)
+            return { _ in try write(runs, to: path) }
+        }
     }
 
     /// Writes the page.

@@ -13,27 +13,26 @@ enum SynthesizeCommand {
             "synthesize",
             summary: "Write an invented world of films and viewers as a data set, with the truth beside it",
             arguments: [CommandArgument("folder", help: "The folder to write; made when it is missing")],
-            keys: [TrainerKeys.seed, films, viewers, TrainerKeys.json],
-            run: { context in
-                let reader = context.configuration
-                let folder = try context.required("folder")
-                let configuration = SyntheticWorld.Configuration(
-                    seed: try reader.value(of: TrainerKeys.seed),
-                    filmCount: try reader.value(of: films),
-                    viewerCount: try reader.value(of: viewers)
-                )
-                let json = try reader.value(of: TrainerKeys.json)
-                try await context.compute("synthesis") { _ in
-                    let world = try SyntheticWorld(configuration)
-                    try world.write(to: folder)
-                    var report = Report()
-                    report.add("folder", folder)
-                    report.add("films", world.catalogue.count)
-                    report.add("viewers", world.configuration.viewerCount)
-                    report.add("seed", world.configuration.seed)
-                    try report.print(json: json)
-                }
+            keys: [TrainerKeys.seed, films, viewers],
+            work: "synthesis"
+        ) { context in
+            let reader = context.configuration
+            let folder = try context.required("folder")
+            let configuration = SyntheticWorld.Configuration(
+                seed: try reader.value(of: TrainerKeys.seed),
+                filmCount: try reader.value(of: films),
+                viewerCount: try reader.value(of: viewers)
+            )
+            return { _ in
+                let world = try SyntheticWorld(configuration)
+                try world.write(to: folder)
+                var report = Report()
+                report.add("folder", folder)
+                report.add("films", world.catalogue.count)
+                report.add("viewers", world.configuration.viewerCount)
+                report.add("seed", world.configuration.seed)
+                return report
             }
-        )
+        }
     }
 }

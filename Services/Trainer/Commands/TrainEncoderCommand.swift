@@ -5,10 +5,7 @@ import UserModels
 
 /// `trainer train encoder`: trains a user encoder.
 enum TrainEncoderCommand {
-    private static let minutes = TrainerKeys.minutes(default: 15)
-    private static let batch = TrainerKeys.batch(default: 128)
-    private static let learningRate = TrainerKeys.learningRate(default: 2e-3)
-    private static let weightDecay = TrainerKeys.weightDecay(default: 0.01)
+    private static let training = TrainingCommand(minutes: 15, batchCount: 128, learningRate: 2e-3)
     private static let width = ConfigurationKey<Int>(
         "width",
         default: 64,
@@ -36,48 +33,31 @@ enum TrainEncoderCommand {
     }
 
     static var command: Command {
-        Command(
+        training.command(
             "train encoder",
             summary: "Train a user encoder to predict each next event",
-            arguments: [
-                CommandArgument("prepared", help: "A prepared data set"),
-                CommandArgument("run", help: "The folder of this training"),
-            ],
-            keys: TrainerKeys.common + [
-                minutes, batch, learningRate, weightDecay, width, layers, heads, length, dropout, features,
-                TrainerKeys.evaluationProtocol, validationUsers,
+            work: "encoder training",
+            keys: [
+                width, layers, heads, length, dropout, features, TrainerKeys.evaluationProtocol, validationUsers,
             ] + EncoderSettings.keys,
-            run: { context in
-                let reader = context.configuration
-                let prepared = try context.required("prepared")
-                let settings = try Settings(
-                    options: TrainingOptions(
-                        reader,
-                        folder: context.required("run"),
-                        minutes: minutes,
-                        learningRate: learningRate,
-                        weightDecay: weightDecay
-                    ),
-                    batchCount: reader.value(of: batch),
-                    width: reader.value(of: width),
-                    layers: reader.value(of: layers),
-                    heads: reader.value(of: heads),
-                    length: reader.value(of: length),
-                    dropout: Float(reader.value(of: dropout)),
-                    features: Set(reader.value(of: features).split(separator: ",").map(String.init)),
-                    evaluationProtocol: reader.value(of: TrainerKeys.evaluationProtocol),
-                    validationUsers: reader.value(of: validationUsers),
-                    encoder: EncoderSettings(reader)
-                )
-                let json = try reader.value(of: TrainerKeys.json)
-                try await context.compute("encoder training") { shutdown in
-                    let dataset = try PreparedDataset(contentsOf: prepared)
-                    let outcome = try train(dataset, settings, until: shutdown)
-                    try outcome.report(metric: "validation_hr_10", dataset: dataset).print(json: json)
-                    try outcome.checkInterruption(folder: settings.options.folder)
-                }
-            }
-        )
+            metric: "validation_hr_10",
+            train: { try train($0, $1, until: $2) }
+        ) { values in
+            let reader = values.reader
+            return try Settings(
+                options: values.options,
+                batchCount: values.batchCount,
+                width: reader.value(of: width),
+                layers: reader.value(of: layers),
+                heads: reader.value(of: heads),
+                length: reader.value(of: length),
+                dropout: Float(reader.value(of: dropout)),
+                features: Set(reader.value(of: features).split(separator: ",").map(String.init)),
+                evaluationProtocol: reader.value(of: TrainerKeys.evaluationProtocol),
+                validationUsers: reader.value(of: validationUsers),
+                encoder: EncoderSettings(reader)
+            )
+        }
     }
 
     /// The settings of an encoder training.
@@ -128,18 +108,15 @@ enum TrainEncoderCommand {
             seed: settings.options.seed,
             weightDecay: settings.options.weightDecay
         )
-        return try TrainingLoop(
-            task: task,
-            options: settings.options,
-            run: RunFolder(
-                settings.options,
-                kind: "encoder",
-                configuration: configuration,
-                dataset: dataset,
-                evaluationProtocol: settings.evaluationProtocol
-            ),
-            progress: ProgressReporter(name: "encoder", settings.options)
-        ).train(until: shutdown)
+        let run = try RunFolder(
+            settings.options,
+            kind: "encoder",
+            configuration: configuration,
+            dataset: dataset,
+            evaluationProtocol: settings.evaluationProtocol
+        )
+        let loop = try TrainingLoop(task: task, options: settings.options, run: run, name: "encoder")
+        return try loop.train(until: shutdown)
     }
 }
 

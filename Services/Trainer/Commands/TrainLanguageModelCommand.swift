@@ -9,10 +9,7 @@ import UserModels
 
 /// `trainer train language-model`: trains a tokenizer and a small language model on the catalogue.
 enum TrainLanguageModelCommand {
-    private static let minutes = TrainerKeys.minutes(default: 2)
-    private static let batch = TrainerKeys.batch(default: 128)
-    private static let learningRate = TrainerKeys.learningRate(default: 2e-3)
-    private static let weightDecay = TrainerKeys.weightDecay(default: 0.01)
+    private static let training = TrainingCommand(minutes: 2, batchCount: 128, learningRate: 2e-3)
     private static let vocabulary = TrainerKeys.vocabulary
     private static let width = ConfigurationKey<Int>(
         "width",
@@ -28,39 +25,22 @@ enum TrainLanguageModelCommand {
     )
 
     static var command: Command {
-        Command(
+        training.command(
             "train language-model",
             summary: "Train a tokenizer and a small language model on the catalogue's titles and categories",
-            arguments: [
-                CommandArgument("prepared", help: "A prepared data set"),
-                CommandArgument("run", help: "The folder of this training"),
-            ],
-            keys: TrainerKeys.common + [minutes, batch, learningRate, weightDecay, vocabulary, width, layers],
-            run: { context in
-                let reader = context.configuration
-                let prepared = try context.required("prepared")
-                let settings = try Settings(
-                    options: TrainingOptions(
-                        reader,
-                        folder: context.required("run"),
-                        minutes: minutes,
-                        learningRate: learningRate,
-                        weightDecay: weightDecay
-                    ),
-                    batchCount: reader.value(of: batch),
-                    vocabularySize: reader.value(of: vocabulary),
-                    width: reader.value(of: width),
-                    layers: reader.value(of: layers)
-                )
-                let json = try reader.value(of: TrainerKeys.json)
-                try await context.compute("language model training") { shutdown in
-                    let dataset = try PreparedDataset(contentsOf: prepared)
-                    let outcome = try train(dataset, settings, until: shutdown)
-                    try outcome.report(metric: "validation_log_likelihood", dataset: dataset).print(json: json)
-                    try outcome.checkInterruption(folder: settings.options.folder)
-                }
-            }
-        )
+            work: "language model training",
+            keys: [vocabulary, width, layers],
+            metric: "validation_log_likelihood",
+            train: { try train($0, $1, until: $2) }
+        ) { values in
+            try Settings(
+                options: values.options,
+                batchCount: values.batchCount,
+                vocabularySize: values.reader.value(of: vocabulary),
+                width: values.reader.value(of: width),
+                layers: values.reader.value(of: layers)
+            )
+        }
     }
 
     /// The settings of a language model training.
@@ -104,12 +84,8 @@ enum TrainLanguageModelCommand {
             seed: settings.options.seed,
             weightDecay: settings.options.weightDecay
         )
-        return try TrainingLoop(
-            task: task,
-            options: settings.options,
-            run: run,
-            progress: ProgressReporter(name: "language model", settings.options)
-        ).train(until: shutdown)
+        let loop = try TrainingLoop(task: task, options: settings.options, run: run, name: "language model")
+        return try loop.train(until: shutdown)
     }
 
     /// The tokenizer's training texts: titles, categories, and the questions, often enough that they become few tokens.

@@ -7,10 +7,7 @@ import UserModels
 
 /// `trainer train user-llm`: joins an encoder and a language model and trains them to answer.
 enum TrainUserLLMCommand {
-    private static let minutes = TrainerKeys.minutes(default: 20)
-    private static let batch = TrainerKeys.batch(default: 64)
-    private static let learningRate = TrainerKeys.learningRate(default: 1e-3)
-    private static let weightDecay = TrainerKeys.weightDecay(default: 0.01)
+    private static let training = TrainingCommand(minutes: 20, batchCount: 64, learningRate: 1e-3)
     private static let strategy = ConfigurationKey<String>(
         "strategy",
         default: "full",
@@ -49,48 +46,31 @@ enum TrainUserLLMCommand {
     )
 
     static var command: Command {
-        Command(
+        training.command(
             "train user-llm",
             summary: "Join an encoder and a language model and train them to answer from a user's context",
-            arguments: [
-                CommandArgument("prepared", help: "A prepared data set"),
-                CommandArgument("run", help: "The folder of this training"),
+            work: "User-LLM training",
+            keys: [
+                strategy, encoder, languageModel, latents, gate, questions, guidance, nextEvent, validationUsers,
             ],
-            keys: TrainerKeys.common + [
-                minutes, batch, learningRate, weightDecay, strategy, encoder, languageModel, latents, gate, questions,
-                guidance, nextEvent, validationUsers,
-            ],
-            run: { context in
-                let reader = context.configuration
-                let prepared = try context.required("prepared")
-                let settings = try Settings(
-                    options: TrainingOptions(
-                        reader,
-                        folder: context.required("run"),
-                        minutes: minutes,
-                        learningRate: learningRate,
-                        weightDecay: weightDecay
-                    ),
-                    encoder: reader.value(of: encoder),
-                    languageModel: reader.value(of: languageModel),
-                    strategy: UserLanguageModel.Strategy(rawValue: reader.value(of: strategy)) ?? .full,
-                    batchCount: reader.value(of: batch),
-                    latents: reader.value(of: latents),
-                    gateOpening: reader.optionalValue(of: gate).map { Float($0) },
-                    questionsPerWindow: reader.value(of: questions),
-                    encoderGuidance: Float(reader.value(of: guidance)),
-                    nextEventWeight: Float(reader.value(of: nextEvent)),
-                    validationUsers: reader.value(of: validationUsers)
-                )
-                let json = try reader.value(of: TrainerKeys.json)
-                try await context.compute("User-LLM training") { shutdown in
-                    let dataset = try PreparedDataset(contentsOf: prepared)
-                    let outcome = try train(dataset, settings, until: shutdown)
-                    try outcome.report(metric: "validation_title_log_likelihood", dataset: dataset).print(json: json)
-                    try outcome.checkInterruption(folder: settings.options.folder)
-                }
-            }
-        )
+            metric: "validation_title_log_likelihood",
+            train: { try train($0, $1, until: $2) }
+        ) { values in
+            let reader = values.reader
+            return try Settings(
+                options: values.options,
+                encoder: reader.value(of: encoder),
+                languageModel: reader.value(of: languageModel),
+                strategy: UserLanguageModel.Strategy(rawValue: reader.value(of: strategy)) ?? .full,
+                batchCount: values.batchCount,
+                latents: reader.value(of: latents),
+                gateOpening: reader.optionalValue(of: gate).map { Float($0) },
+                questionsPerWindow: reader.value(of: questions),
+                encoderGuidance: Float(reader.value(of: guidance)),
+                nextEventWeight: Float(reader.value(of: nextEvent)),
+                validationUsers: reader.value(of: validationUsers)
+            )
+        }
     }
 
     /// The settings of a User-LLM training.
@@ -166,12 +146,8 @@ enum TrainUserLLMCommand {
             dataset: dataset
         )
         try tokenizer.save(to: run.tokenizerPath)
-        return try TrainingLoop(
-            task: task,
-            options: settings.options,
-            run: run,
-            progress: ProgressReporter(name: "user-llm", settings.options)
-        ).train(until: shutdown)
+        let loop = try TrainingLoop(task: task, options: settings.options, run: run, name: "user-llm")
+        return try loop.train(until: shutdown)
     }
 }
 

@@ -6,6 +6,8 @@ import Tensors
 
 /// Settings that several commands share.
 enum TrainerKeys {
+    static let prepared = CommandArgument("prepared", help: "A prepared data set")
+
     static let seed = ConfigurationKey<UInt64>("seed", default: 1, help: "Seed of everything that is drawn")
     static let threads = ConfigurationKey<Int>(
         "threads",
@@ -68,24 +70,12 @@ enum TrainerKeys {
         ConfigurationKey(name, default: minutes, in: 0.01...100_000, unit: "minutes", help: "How long to train")
     }
 
-    static func batch(default count: Int) -> ConfigurationKey<Int> {
-        ConfigurationKey("batch", default: count, in: 1...100_000, help: "Windows or texts in a step")
-    }
-
     static let vocabulary = ConfigurationKey<Int>(
         "vocabulary",
         default: 3_000,
         in: 1...1_000_000,
         help: "Tokens at most"
     )
-
-    static func learningRate(default rate: Double) -> ConfigurationKey<Double> {
-        ConfigurationKey("learning-rate", default: rate, in: 0...1, help: "Learning rate after the warm-up")
-    }
-
-    static func weightDecay(default decay: Double) -> ConfigurationKey<Double> {
-        ConfigurationKey("weight-decay", default: decay, in: 0...10, help: "Decay of the weights of products")
-    }
 
     static let precision = ConfigurationKey<String>(
         "precision",

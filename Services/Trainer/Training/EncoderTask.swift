@@ -26,12 +26,7 @@ final class EncoderTask: TrainingTask {
 
     var parameters: [Parameter] { encoder.parameters }
 
-    var groups: [AdamW.Group] {
-        [
-            AdamW.Group(encoder.parameters.filter { $0.decay == .always }, weightDecay: weightDecay),
-            AdamW.Group(encoder.parameters.filter { $0.decay != .always }),
-        ]
-    }
+    var groups: [AdamW.Group] { AdamW.Group.byDecay(parameters, weightDecay: weightDecay) }
 
     func shards(ofStep step: Int, count: Int) -> [NextEventBatch] {
         let windows = schedule.withLock { $0.windows(step * batchCount..<(step + 1) * batchCount) }

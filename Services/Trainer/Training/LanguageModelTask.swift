@@ -1,11 +1,10 @@
 import Catalogues
 import ModelFiles
 import NeuralNetwork
-import Synchronization
 import UserModels
 
 /// Trains the small language model on the catalogue's content: titles, their categories, and how questions are phrased.
-final class LanguageModelTask: TrainingTask {
+struct LanguageModelTask: TrainingTask {
     /// Texts of one thread, padded at the end.
     struct Shard: Sendable {
         var texts: [[Int32]]
@@ -20,30 +19,9 @@ final class LanguageModelTask: TrainingTask {
 
     let metricName = "validation log-likelihood per token"
 
-    init(
-        model: LanguageModel,
-        format: PromptFormat,
-        catalogue: Catalogue,
-        batchCount: Int,
-        seed: UInt64,
-        weightDecay: Float
-    ) {
-        self.model = model
-        self.format = format
-        self.catalogue = catalogue
-        self.batchCount = batchCount
-        self.seed = seed
-        self.weightDecay = weightDecay
-    }
-
     var parameters: [Parameter] { model.parameters }
 
-    var groups: [AdamW.Group] {
-        [
-            AdamW.Group(model.parameters.filter { $0.decay == .always }, weightDecay: weightDecay),
-            AdamW.Group(model.parameters.filter { $0.decay != .always }),
-        ]
-    }
+    var groups: [AdamW.Group] { AdamW.Group.byDecay(parameters, weightDecay: weightDecay) }
 
     func shards(ofStep step: Int, count: Int) -> [Shard] {
         (0..<count).map { shard in

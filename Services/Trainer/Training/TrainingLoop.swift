@@ -13,6 +13,19 @@ struct TrainingLoop<Task: TrainingTask> {
     let run: RunFolder
     let progress: ProgressReporter
 
+    /// Prepares a training.
+    ///
+    /// - Parameters:
+    ///   - task: what is trained.
+    ///   - options: how long and how.
+    ///   - run: where checkpoints are kept.
+    ///   - name: what reports of the progress call it.
+    /// - Throws: when the run's log cannot be written.
+    init(task: Task, options: TrainingOptions, run: RunFolder, name: String) throws {
+        (self.task, self.options, self.run) = (task, options, run)
+        progress = try ProgressReporter(name: name, options)
+    }
+
     /// Runs the training.
     ///
     /// - Throws: if the numbers stop being finite, and any error from reading or writing a checkpoint.

@@ -27,6 +27,16 @@ protocol TrainingTask: Sendable {
     func validate(threads: Int) throws -> Double
 }
 
+extension AdamW.Group {
+    /// Two groups: the parameters that always decay, and the others, which do not.
+    static func byDecay(_ parameters: [Parameter], weightDecay: Float) -> [AdamW.Group] {
+        [
+            AdamW.Group(parameters.filter { $0.decay == .always }, weightDecay: weightDecay),
+            AdamW.Group(parameters.filter { $0.decay != .always }),
+        ]
+    }
+}
+
 /// The options of a training run.
 struct TrainingOptions: Sendable {
     /// When it ends.

@@ -127,7 +127,10 @@ private struct Reader {
             switch number {
             case 0: id = try readID()
             case 1: title = try readTitle()
-            default: try readNames(&categories, depth: 0)
+            default:
+                try scanner.readNames(of: "categories") { scanner throws(JSONError) in
+                    categories.add(try scanner.string())
+                }
             }
         }
         guard let id else { throw JSONError(field: "id", reason: "is missing: expected the item's id") }
@@ -177,25 +180,6 @@ private struct Reader {
             } else if !Reader.holds(list, name) {
                 list.append(name)
             }
-        }
-    }
-
-    /// A string, an array of them, or an array of paths, which are arrays of them.
-    private mutating func readNames(_ names: inout Names, depth: Int) throws(JSONError) {
-        if scanner.takeNull() { return }
-        if scanner.isAtString() { return names.add(try scanner.string()) }
-        guard scanner.peek() == UInt8(ascii: "["), depth < 2 else {
-            throw JSONError(
-                field: "categories",
-                value: try scanner.valueText(),
-                reason: "is neither a string nor an array of strings"
-            )
-        }
-        try scanner.beginArray()
-        var isFirst = true
-        while try scanner.nextValue(isFirst: isFirst) {
-            isFirst = false
-            try readNames(&names, depth: depth + 1)
         }
     }
 

@@ -1,3 +1,4 @@
+public import Messages
 public import ServiceRuntime
 public import MessageLogs
 
@@ -86,18 +87,18 @@ public struct MemberConfiguration: Sendable {
         )
     }
 
-    /// The subscription of a service's process to topics.
+    /// The subscription of a member of a group to a topic; the group has the service's name.
     public func subscription(
-        of service: String,
-        to topics: [String],
-        as membership: SubscriptionOptions.Membership
+        of group: String,
+        to topic: Topic,
+        keepsOwnOffsets: Bool = false
     ) -> SubscriptionOptions {
         SubscriptionOptions(
-            topics: topics,
-            membership: membership,
+            topics: [topic.rawValue],
+            membership: keepsOwnOffsets ? .groupWithOwnOffsets(group) : .group(group),
             maximumBatchCount: batchCount,
             linger: linger,
-            memberName: "\(service)-\(instance)",
+            memberName: "\(group)-\(instance)",
             sessionTimeout: sessionTimeout
         )
     }

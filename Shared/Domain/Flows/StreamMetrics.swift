@@ -51,25 +51,17 @@ public struct StreamMetrics: Sendable {
         batchSize = metrics.histogram("\(prefix)_batch_records", help: "Records in a batch", bounds: Histogram.counts)
         partitions = HeldPartitions(metrics, prefix: prefix)
         lag = metrics.gauge("\(prefix)_consumer_lag_records", help: "Records still to be read by the service's group")
-        rejected = Dictionary(
-            uniqueKeysWithValues: RejectedRecord.Kind.allCases.map { kind in
-                let counter = metrics.counter(
-                    "\(prefix)_records_rejected_total",
-                    help: "Records that could not be used",
-                    labels: ["reason": kind.rawValue]
-                )
-                return (kind, counter)
-            }
+        rejected = metrics.counters(
+            "\(prefix)_records_rejected_total",
+            help: "Records that could not be used",
+            label: "reason",
+            of: RejectedRecord.Kind.allCases
         )
-        errors = Dictionary(
-            uniqueKeysWithValues: stages.map { stage in
-                let counter = metrics.counter(
-                    "\(prefix)_errors_total",
-                    help: "Failures, also those that a second try mended",
-                    labels: ["stage": stage.rawValue]
-                )
-                return (stage, counter)
-            }
+        errors = metrics.counters(
+            "\(prefix)_errors_total",
+            help: "Failures, also those that a second try mended",
+            label: "stage",
+            of: stages
         )
     }
 

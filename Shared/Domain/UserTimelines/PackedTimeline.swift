@@ -1,3 +1,4 @@
+import Bytes
 import Messages
 
 /// One user's timeline as one compact run of bytes, because millions of them are held.
@@ -230,16 +231,12 @@ struct PackedTimeline {
     }
 
     /// A varint at a position, which is advanced past it.
+    @inline(__always)
     static func varint(_ bytes: Span<UInt8>, _ position: inout Int) -> UInt64 {
-        var value: UInt64 = 0
-        var shift: UInt64 = 0
-        while true {
-            let byte = bytes[position]
-            position += 1
-            value |= UInt64(byte & 0x7F) << shift
-            if byte < 0x80 { return value }
-            shift += 7
+        guard let value = Varint.read(bytes, at: &position, before: bytes.count) else {
+            preconditionFailure("a packed timeline of \(bytes.count) bytes ends inside a number")
         }
+        return value
     }
 
     private static func fixed(_ bytes: Span<UInt8>, _ position: inout Int, _ byteCount: Int) -> UInt64 {

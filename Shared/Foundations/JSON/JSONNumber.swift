@@ -1,3 +1,5 @@
+import Bytes
+
 /// The value of a number in the notation of RFC 8259.
 enum JSONNumber {
     /// A number in parts: 0, or `digits` times a power of ten.
@@ -15,7 +17,7 @@ enum JSONNumber {
     private static let farthest = 1 << 48
 
     static func signed(_ bytes: [UInt8], _ range: Range<Int>) -> Int64? {
-        if let value = shortWhole(bytes, range) { return value }
+        if let value = Int64(decimalDigits: bytes, range) { return value }
         let parts = parts(bytes, range)
         guard let magnitude = whole(parts) else { return nil }
         if !parts.isNegative { return Int64(exactly: magnitude) }
@@ -23,7 +25,7 @@ enum JSONNumber {
     }
 
     static func unsigned(_ bytes: [UInt8], _ range: Range<Int>) -> UInt64? {
-        if let value = shortWhole(bytes, range) { return UInt64(exactly: value) }
+        if let value = Int64(decimalDigits: bytes, range) { return UInt64(exactly: value) }
         let parts = parts(bytes, range)
         guard let magnitude = whole(parts), magnitude == 0 || !parts.isNegative else { return nil }
         return magnitude
@@ -53,22 +55,6 @@ enum JSONNumber {
         return Float(String(decoding: bytes[range], as: UTF8.self)).flatMap { $0.isFinite ? $0 : nil }
     }
 
-    /// A whole number of at most 18 digits and nothing else; nil for any other.
-    private static func shortWhole(_ bytes: [UInt8], _ range: Range<Int>) -> Int64? {
-        var place = range.lowerBound
-        let isNegative = place < range.upperBound && bytes[place] == UInt8(ascii: "-")
-        if isNegative { place += 1 }
-        guard place < range.upperBound, range.upperBound - place <= 18 else { return nil }
-        var value: Int64 = 0
-        while place < range.upperBound {
-            let digit = bytes[place] &- UInt8(ascii: "0")
-            guard digit <= 9 else { return nil }
-            value = value &* 10 &+ Int64(digit)
-            place += 1
-        }
-        return isNegative ? -value : value
-    }
-
     private static func whole(_ parts: Parts) -> UInt64? {
         guard parts.digits != 0 else { return 0 }
         guard parts.scale >= 0, parts.digitCount <= 20, parts.digitCount + parts.scale <= 20 else { return nil }
@@ -87,9 +73,9 @@ enum JSONNumber {
         var zeros = 0
         var isFraction = false
         var isWide = false
-        var place = range.lowerBound
-        mantissa: while place < range.upperBound {
-            let byte = bytes[place]
+        var index = range.lowerBound
+        mantissa: while index < range.upperBound {
+            let byte = bytes[index]
             switch byte {
             case UInt8(ascii: "-"): parts.isNegative = true
             case UInt8(ascii: "."): isFraction = true
@@ -107,12 +93,12 @@ enum JSONNumber {
                     zeros = 0
                 }
             }
-            place += 1
+            index += 1
         }
         // Twenty digits may still fit into 64 bits; their count shows that they do not.
         if isWide { parts.digitCount = max(parts.digitCount, 21) }
         parts.scale = zeros - fractionCount
-        if parts.digits == 0 { parts.scale = 0 } else { parts.scale += exponent(bytes, place, range.upperBound) }
+        if parts.digits == 0 { parts.scale = 0 } else { parts.scale += exponent(bytes, index, range.upperBound) }
         return parts
     }
 
@@ -128,11 +114,11 @@ enum JSONNumber {
     private static func exponent(_ bytes: [UInt8], _ start: Int, _ end: Int) -> Int {
         var value = 0
         var isNegative = false
-        for place in start..<end {
-            switch bytes[place] {
+        for index in start..<end {
+            switch bytes[index] {
             case UInt8(ascii: "-"): isNegative = true
             case UInt8(ascii: "0")...UInt8(ascii: "9"):
-                value = min(value * 10 + Int(bytes[place] - UInt8(ascii: "0")), farthest)
+                value = min(value * 10 + Int(bytes[index] - UInt8(ascii: "0")), farthest)
             default: break
             }
         }

@@ -89,4 +89,39 @@ extension JSONScanner {
         }
         return elements
     }
+
+    /// Reads the strings of the next value: one, an array of them, an array of paths, which are arrays of them, or null.
+    ///
+    /// - Parameters:
+    ///   - field: what errors call the value.
+    ///   - read: reads one string.
+    /// - Throws: `JSONError` naming the field and the value, and what `read` throws.
+    public mutating func readNames(
+        of field: String,
+        _ read: (inout JSONScanner) throws(JSONError) -> Void
+    ) throws(JSONError) {
+        try readNames(of: field, depth: 0, read)
+    }
+
+    private mutating func readNames(
+        of field: String,
+        depth: Int,
+        _ read: (inout JSONScanner) throws(JSONError) -> Void
+    ) throws(JSONError) {
+        if takeNull() { return }
+        if isAtString() { return try read(&self) }
+        guard peek() == UInt8(ascii: "["), depth < 2 else {
+            throw JSONError(
+                field: field,
+                value: try valueText(),
+                reason: "is neither a string nor an array of strings"
+            )
+        }
+        try beginArray()
+        var isFirst = true
+        while try nextValue(isFirst: isFirst) {
+            isFirst = false
+            try readNames(of: field, depth: depth + 1, read)
+        }
+    }
 }

@@ -195,10 +195,10 @@ public protocol Subscription: Sendable {
     /// later assignment of the partition, so that must be ruled out.
     /// - Parameters:
     ///   - partitions: the partitions to resume.
-    ///   - floors: low-water marks: offsets that the group has passed, as shown by the outputs of earlier commits
+    ///   - offsets: low-water marks: offsets that the group has passed, as shown by the outputs of earlier commits
     ///     in the reader's restored state, or offsets that it begins with because earlier records were deleted.
     ///     A log whose servers may forget commits resumes from there if the committed offsets are lower.
-    func resume(_ partitions: [TopicPartition], notBefore floors: [TopicPartition: Int64])
+    func resume(_ partitions: [TopicPartition], notBefore offsets: [TopicPartition: Int64])
 
     /// Leaves the group; its partitions go to other members at once.
     func close() async

@@ -106,9 +106,9 @@ actor PostgresSubscription: Subscription {
 
     /// The low-water marks matter only where records are gone: the database commits offsets and outputs in one
     /// transaction.
-    nonisolated func resume(_ partitions: [TopicPartition], notBefore floors: [TopicPartition: Int64]) {
+    nonisolated func resume(_ partitions: [TopicPartition], notBefore startOffsets: [TopicPartition: Int64]) {
         resumed.withLock { resumed in
-            for partition in partitions { resumed[partition] = floors[partition] ?? 0 }
+            for partition in partitions { resumed[partition] = startOffsets[partition] ?? 0 }
         }
         member.signal.raise()
     }
@@ -247,16 +247,16 @@ actor PostgresSubscription: Subscription {
 
     /// The records available now; reading then continues after them.
     private func fetch(_ count: Int, until deadline: ContinuousClock.Instant) async throws(StreamError) -> [Record] {
-        let floors = resumed.withLock { resumed in
+        let startOffsets = resumed.withLock { resumed in
             defer { resumed = [:] }
             return resumed
         }
-        held.subtract(floors.keys)
+        held.subtract(startOffsets.keys)
         for (identifier, place) in places {
-            guard let position = place.position, position < place.low, let floor = floors[place.partition] else {
+            guard let position = place.position, position < place.low, let start = startOffsets[place.partition] else {
                 continue
             }
-            places[identifier]?.position = max(position, floor)
+            places[identifier]?.position = max(position, start)
         }
         for place in places.values where !held.contains(place.partition) {
             if let position = place.position, position < place.low {

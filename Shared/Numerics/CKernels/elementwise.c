@@ -97,20 +97,6 @@ KERNEL double ul_dot(const float *restrict a, const float *restrict b, int64_t n
     return total;
 }
 
-KERNEL double ul_sum_squares(const float *restrict x, int64_t n) {
-    double total = 0;
-    for (int64_t start = 0; start < n; start += 4096) {
-        int64_t end = start + 4096 < n ? start + 4096 : n;
-        float sum = 0;
-        {
-#pragma clang fp reassociate(on)
-            for (int64_t i = start; i < end; i++) sum += x[i] * x[i];
-        }
-        total += sum;
-    }
-    return total;
-}
-
 KERNEL int64_t ul_first_not_finite(const float *x, int64_t n) {
     const uint32_t exponent = 0x7f800000u;
     for (int64_t start = 0; start < n; start += 4096) {

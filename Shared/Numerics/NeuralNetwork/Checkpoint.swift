@@ -71,7 +71,7 @@ public struct Checkpoint: Sendable {
     ///   - training: for `training.json`: epoch, position, random generators.
     ///   - optimizer: its moments are saved if training may be resumed; nil for a finished model.
     ///   - average: saved beside the weights if training may be resumed; nil for none.
-    /// - Throws: `SafeTensorsError`, `DurableFolder.Failure`, or what encoding throws.
+    /// - Throws: `SafeTensorsError`, `DurableWriteError`, or what encoding throws.
     public static func write(
         to folder: String,
         parameters: [Parameter],

@@ -50,17 +50,7 @@ extension Graph {
         for x in xs {
             precondition(x.shape.dropLast() == xs[0].shape.dropLast(), "\(x.shape) does not fit beside \(xs[0].shape)")
         }
-        let nodes = xs.map(\.node)
-        return record(Elementwise.concatenate(nodes.map(\.value), pool: pool), from: nodes) { [unowned self] gradient in
-            var start = 0
-            for node in nodes {
-                let width = node.value.width
-                if node.requiresGradient {
-                    deliver(Elementwise.columns(of: gradient, start: start, count: width, pool: pool), to: node)
-                }
-                start += width
-            }
-        }
+        return joined(xs, Elementwise.concatenate, size: \.width, part: Elementwise.columns)
     }
 
     /// Stacks variables of the same width by rows, [N, d]; a single one is returned as is.
@@ -68,14 +58,22 @@ extension Graph {
         precondition(!xs.isEmpty, "stacked needs a variable")
         for x in xs { precondition(x.shape.last == xs[0].shape.last, "\(x.shape) does not fit below \(xs[0].shape)") }
         guard xs.count > 1 else { return xs[0] }
+        return joined(xs, Elementwise.stacked, size: \.rows, part: Elementwise.rows)
+    }
+
+    /// Joins variables one after the other; each one's gradient is the part of the result's that is as large as it.
+    private func joined(
+        _ xs: [Variable],
+        _ join: ([Tensor], BufferPool) -> Tensor,
+        size: @escaping (Tensor) -> Int,
+        part: @escaping (_ gradient: Tensor, _ start: Int, _ count: Int, BufferPool) -> Tensor
+    ) -> Variable {
         let nodes = xs.map(\.node)
-        return record(Elementwise.stacked(nodes.map(\.value), pool: pool), from: nodes) { [unowned self] gradient in
+        return record(join(nodes.map(\.value), pool), from: nodes) { [unowned self] gradient in
             var start = 0
             for node in nodes {
-                let count = node.value.rows
-                if node.requiresGradient {
-                    deliver(Elementwise.rows(of: gradient, start: start, count: count, pool: pool), to: node)
-                }
+                let count = size(node.value)
+                if node.requiresGradient { deliver(part(gradient, start, count, pool), to: node) }
                 start += count
             }
         }

@@ -99,17 +99,14 @@ enum MatrixProduct {
         guard let packed = b.packed, k > 0 else {
             // The product accumulates onto the bias; otherwise its first pass would write zeros there.
             if let bias { for row in 0..<m { fill(c.base + row * c.stride, bias, n, accumulate) } }
-            multiply(
+            return multiplyByOpenBLAS(
                 a,
                 b.view,
                 into: c,
-                m: m,
-                n: n,
-                k: k,
+                (m, n, k),
                 factor: factor,
                 accumulate: accumulate || bias != nil
             )
-            return
         }
         let scratch = PackedBuffer(count: Int(ul_bfloat16_scratch_count()), pool: pool)
         ul_bfloat16_product(
@@ -138,18 +135,16 @@ enum MatrixProduct {
         }
     }
 
-    /// Computes `c = factor * a b + (accumulate ? c : 0)` in Float32 by OpenBLAS.
-    static func multiply(
+    /// Computes `c = factor * a b + (accumulate ? c : 0)` in Float32 by OpenBLAS, for m and n that are not 0.
+    private static func multiplyByOpenBLAS(
         _ a: MatrixView,
         _ b: MatrixView,
         into c: MatrixView,
-        m: Int,
-        n: Int,
-        k: Int,
-        factor: Float = 1,
-        accumulate: Bool = false
+        _ size: (m: Int, n: Int, k: Int),
+        factor: Float,
+        accumulate: Bool
     ) {
-        guard m > 0, n > 0 else { return }
+        let (m, n, k) = size
         guard k > 0 else {
             // An empty sum; not every kernel of the library writes it.
             if !accumulate { for row in 0..<m { (c.base + row * c.stride).update(repeating: 0, count: n) } }

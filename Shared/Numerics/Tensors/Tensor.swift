@@ -141,7 +141,7 @@ public final class Tensor: @unchecked Sendable {
     }
 
     /// The sum of the squares of all values, in double precision.
-    public var sumOfSquares: Double { ul_sum_squares(base, Int64(count)) }
+    public var sumOfSquares: Double { ul_dot(base, base, Int64(count)) }
 
     /// Whether all values are finite.
     public var isFinite: Bool { firstNotFinite == nil }

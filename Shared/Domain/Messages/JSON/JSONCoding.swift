@@ -1,3 +1,4 @@
+internal import Bytes
 internal import Foundation
 public import JSON
 
@@ -34,30 +35,14 @@ extension MessageError {
     }
 }
 
-/// A field that must be there; nil is one that is missing or null.
-///
-/// `expected` completes "send", as `a string` does.
-func required<Value>(_ value: Value?, _ field: String, _ expected: String) throws(JSONError) -> Value {
-    guard let value else { throw JSONError(field: field, reason: "is missing: send \(expected)") }
-    return value
-}
-
-/// A time in a JSON form that is written.
-///
-/// A whole number of milliseconds since 1970; ISO 8601 text where such a number would not be read as milliseconds.
-struct JSONTime: Encodable {
-    let milliseconds: Int64
-
-    init(_ milliseconds: Int64) {
-        self.milliseconds = milliseconds
-    }
-
-    func encode(to encoder: any Encoder) throws {
-        var container = encoder.singleValueContainer()
+extension KeyedEncodingContainer {
+    /// Writes a time: a whole number of milliseconds since 1970, or ISO 8601 text where such a number would not be read
+    /// as milliseconds.
+    mutating func encode(time milliseconds: Int64, forKey key: Key) throws {
         if TimeUnit.milliseconds.plausible.contains(milliseconds) {
-            try container.encode(milliseconds)
+            try encode(milliseconds, forKey: key)
         } else {
-            try container.encode(Timestamp.text(milliseconds))
+            try encode(Timestamp.text(milliseconds), forKey: key)
         }
     }
 }
@@ -85,10 +70,37 @@ extension JSONScanner {
         throw try mismatch(Timestamp.expected)
     }
 
+    /// Reads an id: a string, or a whole number, whose digits are the id.
+    mutating func identifier<ID: ByteText>() throws(JSONError) -> ID { ID(try identifier()) }
+
+    /// Reads an array of strings.
+    mutating func strings() throws(JSONError) -> [String] {
+        try readArray { scanner throws(JSONError) in try scanner.string() }
+    }
+
+    /// Reads an array of objects.
+    mutating func objects<Object: JSONReadable>() throws(JSONError) -> [Object] {
+        try readArray { scanner throws(JSONError) in try Object(&scanner) }
+    }
+
+    /// Reads the name of one of a type's cases.
+    mutating func name<Value>() throws(JSONError) -> Value
+    where Value: RawRepresentable<String> & CaseIterable {
+        let start = position
+        if let value = Value(rawValue: try string()) { return value }
+        goBack(to: start)
+        throw try mismatch("one of \(Value.allCases.map(\.rawValue).joined(separator: ", "))")
+    }
+
     /// Reads a time of a record that only this system writes: ISO 8601 text, or a number of milliseconds, however
     /// small.
     mutating func ownTime() throws(JSONError) -> Int64 {
         if isAtString() { return try time() }
         return try integer()
     }
+}
+
+extension UserID {
+    /// What producers call a field with a user's id, besides `user`.
+    static let otherFieldNames = ["user_id", "userId"]
 }

@@ -24,24 +24,22 @@ extension Question {
         case frequencyPenalty = "frequency_penalty"
         /// Where the answer ends.
         case stop
-
-        /// The names of all fields, in the order of `allCases`, for a `FieldNames`.
-        public static let names = allCases.map { [$0.rawValue] }
     }
 
-    /// Reads the value of one of the fields of a chat; `validate` checks its range.
+    /// Reads the value of a field of `ChatField`; `validate` checks its range.
     ///
     /// - Parameters:
-    ///   - field: the field.
-    ///   - scanner: stands before its value.
+    ///   - name: the field's raw value; another name is a programmer's error.
+    ///   - scanner: stands before the value.
     ///   - policy: how unknown fields of a turn are handled.
     /// - Throws: `JSONError` for a value of another type.
-    public mutating func read(
-        _ field: ChatField,
+    public mutating func readChatField(
+        named name: String,
         from scanner: inout JSONScanner,
         unknown policy: UnknownFields.Policy
     ) throws(JSONError) {
-        switch field {
+        switch ChatField(rawValue: name) {
+        case nil: preconditionFailure("\(name) is no field of a chat")
         case .system: system = try scanner.string()
         case .turns:
             turns = try scanner.readArray { scanner throws(JSONError) in try Turn(&scanner, unknown: policy) }
@@ -55,28 +53,67 @@ extension Question {
         }
     }
 
-    private enum Field: Int, CaseIterable {
-        case id, user, text, form, itemCount, maximumTokens, temperature, seed, minimumEventCount, askedAt, deadline
+    enum Field: String, ObjectField {
+        static let object = "a question"
+
+        case id, user, text, form
+        case itemCount = "item_count"
+        case maximumTokens = "maximum_tokens"
+        case temperature, seed
+        case minimumEventCount = "minimum_event_count"
+        case askedAt = "asked_at"
+        case deadline, system, turns
+        case topK = "top_k"
+        case topP = "top_p"
+        case minP = "min_p"
+        case repetitionPenalty = "repetition_penalty"
+        case presencePenalty = "presence_penalty"
+        case frequencyPenalty = "frequency_penalty"
+        case stop
+
+        var otherNames: [String] {
+            switch self {
+            case .id: ["question_id", "questionId"]
+            case .user: UserID.otherFieldNames
+            case .text: ["question"]
+            case .itemCount: ["items"]
+            default: []
+            }
+        }
     }
 
-    /// In the order of `Field`, then of `ChatField`.
-    private static let fields = FieldNames(
-        of: "a question",
-        [
-            ["id", "question_id", "questionId"], ["user", "user_id", "userId"], ["text", "question"], ["form"],
-            ["item_count", "items"], ["maximum_tokens"], ["temperature"], ["seed"], ["minimum_event_count"],
-            ["asked_at"],
-            ["deadline"],
-        ] + ChatField.names
-    )
+    private static let fields = ObjectFields<Field>()
+
+    /// Writes the fields; what has its default is left out, but for what the first version had.
+    func write(to json: inout KeyedEncodingContainer<Field>) throws {
+        try json.encode(id, forKey: .id)
+        try json.encode(user, forKey: .user)
+        try json.encode(text, forKey: .text)
+        try json.encode(form.rawValue, forKey: .form)
+        try json.encode(itemCount, forKey: .itemCount)
+        try json.encode(maximumTokens, forKey: .maximumTokens)
+        try json.encode(temperature, forKey: .temperature)
+        try json.encode(seed, forKey: .seed)
+        try json.encode(minimumEventCount, forKey: .minimumEventCount)
+        try json.encode(time: askedAt, forKey: .askedAt)
+        try json.encode(time: deadline, forKey: .deadline)
+        try json.encodeIfPresent(system, forKey: .system)
+        if !turns.isEmpty { try json.encode(turns.map(JSONForm.init), forKey: .turns) }
+        if topK != 0 { try json.encode(topK, forKey: .topK) }
+        if topP != 1 { try json.encode(topP, forKey: .topP) }
+        if minP != 0 { try json.encode(minP, forKey: .minP) }
+        if repetitionPenalty != 1 { try json.encode(repetitionPenalty, forKey: .repetitionPenalty) }
+        if presencePenalty != 0 { try json.encode(presencePenalty, forKey: .presencePenalty) }
+        if frequencyPenalty != 0 { try json.encode(frequencyPenalty, forKey: .frequencyPenalty) }
+        if !stop.isEmpty { try json.encode(stop, forKey: .stop) }
+    }
 
     init(_ scanner: inout JSONScanner) throws(JSONError) {
         var question = Question(id: "", user: "", text: "", askedAt: 0, deadline: 0)
         var (id, user, text): (QuestionID?, UserID?, String?)
         var (askedAt, deadline): (Int64?, Int64?)
-        var unknown = UnknownFields(.ignored)
-        try scanner.readObject(Self.fields, unknown: &unknown) { field, scanner throws(JSONError) in
-            switch Field(rawValue: field) {
+        try scanner.readObject(Self.fields) { field, scanner throws(JSONError) in
+            switch field {
             case .id: id = try scanner.identifier()
             case .user: user = try scanner.identifier()
             case .text: text = try scanner.string()
@@ -88,51 +125,52 @@ extension Question {
             case .minimumEventCount: question.minimumEventCount = try scanner.integer()
             case .askedAt: askedAt = try scanner.time()
             case .deadline: deadline = try scanner.time()
-            case nil:
-                let field = ChatField.allCases[field - Field.allCases.count]
-                try question.read(field, from: &scanner, unknown: .ignored)
+            case .system, .turns, .topK, .topP, .minP, .repetitionPenalty, .presencePenalty, .frequencyPenalty, .stop:
+                try question.readChatField(named: field.rawValue, from: &scanner, unknown: .ignored)
             }
         }
-        question.id = try required(id, "id", "a string")
-        question.user = try required(user, "user", "a string")
-        question.text = try required(text, "text", "a string")
-        question.askedAt = try required(askedAt, "asked_at", Timestamp.expected)
-        question.deadline = try required(deadline, "deadline", Timestamp.expected)
+        question.id = try Field.id.required(id, "a string")
+        question.user = try Field.user.required(user, "a string")
+        question.text = try Field.text.required(text, "a string")
+        question.askedAt = try Field.askedAt.required(askedAt, Timestamp.expected)
+        question.deadline = try Field.deadline.required(deadline, Timestamp.expected)
         self = question
     }
 }
 
-extension Question.Turn {
-    private enum Field: Int { case role, text }
-    /// In the order of `Field`.
-    private static let fields = FieldNames(of: "a turn", [["role"], ["text"]])
+extension Question.Turn: JSONWritable {
+    enum Field: String, ObjectField {
+        static let object = "a turn"
+
+        case role, text
+    }
+
+    private static let fields = ObjectFields<Field>()
+
+    func write(to json: inout KeyedEncodingContainer<Field>) throws {
+        try json.encode(role.rawValue, forKey: .role)
+        try json.encode(text, forKey: .text)
+    }
 
     fileprivate init(_ scanner: inout JSONScanner, unknown policy: UnknownFields.Policy) throws(JSONError) {
         var role: Role?
         var text: String?
-        var unknown = UnknownFields(policy)
-        try scanner.readObject(Self.fields, unknown: &unknown) { field, scanner throws(JSONError) in
-            switch Field(rawValue: field) {
+        try scanner.readObject(Self.fields, unknown: policy) { field, scanner throws(JSONError) in
+            switch field {
             case .role: role = try scanner.role()
             case .text: text = try scanner.string()
-            case nil: break
             }
         }
         self.init(
-            role: try required(role, "role", "user or assistant"),
-            text: try required(text, "text", "a string")
+            role: try Field.role.required(role, "user or assistant"),
+            text: try Field.text.required(text, "a string")
         )
     }
 }
 
 extension JSONScanner {
     /// Reads the name of an answer's form.
-    public mutating func answerForm() throws(JSONError) -> Question.AnswerForm {
-        let start = position
-        if let form = Question.AnswerForm(rawValue: try string()) { return form }
-        goBack(to: start)
-        throw try mismatch("one of \(Question.AnswerForm.allCases.map(\.rawValue).joined(separator: ", "))")
-    }
+    public mutating func answerForm() throws(JSONError) -> Question.AnswerForm { try name() }
 
     /// Reads who wrote a turn.
     fileprivate mutating func role() throws(JSONError) -> Question.Turn.Role {
@@ -150,71 +188,5 @@ extension JSONScanner {
         case UInt8(ascii: "["): try strings()
         default: throw try mismatch("a string, or an array of strings")
         }
-    }
-}
-
-/// A question's JSON form; what has its default is left out, but for what the first version had.
-struct QuestionJSON: Encodable {
-    struct Turn: Encodable {
-        let role: String
-        let text: String
-    }
-
-    let id: QuestionID
-    let user: UserID
-    let text: String
-    let form: String?
-    let itemCount: Int?
-    let maximumTokens: Int?
-    let temperature: Float?
-    let seed: UInt64?
-    let minimumEventCount: UInt64?
-    let askedAt: JSONTime
-    let deadline: JSONTime
-    let system: String?
-    let turns: [Turn]?
-    let topK: Int?
-    let topP: Float?
-    let minP: Float?
-    let repetitionPenalty: Float?
-    let presencePenalty: Float?
-    let frequencyPenalty: Float?
-    let stop: [String]?
-
-    enum CodingKeys: String, CodingKey {
-        case id, user, text, form, temperature, seed, deadline, system, turns, stop
-        case itemCount = "item_count"
-        case maximumTokens = "maximum_tokens"
-        case minimumEventCount = "minimum_event_count"
-        case askedAt = "asked_at"
-        case topK = "top_k"
-        case topP = "top_p"
-        case minP = "min_p"
-        case repetitionPenalty = "repetition_penalty"
-        case presencePenalty = "presence_penalty"
-        case frequencyPenalty = "frequency_penalty"
-    }
-
-    init(_ question: Question) {
-        id = question.id
-        user = question.user
-        text = question.text
-        form = question.form.rawValue
-        itemCount = question.itemCount
-        maximumTokens = question.maximumTokens
-        temperature = question.temperature
-        seed = question.seed
-        minimumEventCount = question.minimumEventCount
-        askedAt = JSONTime(question.askedAt)
-        deadline = JSONTime(question.deadline)
-        system = question.system
-        turns = question.turns.isEmpty ? nil : question.turns.map { Turn(role: $0.role.rawValue, text: $0.text) }
-        topK = question.topK == 0 ? nil : question.topK
-        topP = question.topP == 1 ? nil : question.topP
-        minP = question.minP == 0 ? nil : question.minP
-        repetitionPenalty = question.repetitionPenalty == 1 ? nil : question.repetitionPenalty
-        presencePenalty = question.presencePenalty == 0 ? nil : question.presencePenalty
-        frequencyPenalty = question.frequencyPenalty == 0 ? nil : question.frequencyPenalty
-        stop = question.stop.isEmpty ? nil : question.stop
     }
 }

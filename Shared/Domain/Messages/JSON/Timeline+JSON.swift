@@ -1,156 +1,134 @@
 internal import Bytes
 internal import JSON
 
-/// A timeline's JSON form.
-struct TimelineJSON: Encodable {
-    struct Item: Encodable {
-        let item: ItemID
-        let rating: Float?
-        let categories: [String]?
-        let time: Int64
-        let idDigest: JSONDigest?
+extension Timeline {
+    enum Field: String, ObjectField {
+        static let object = "a timeline"
 
-        enum CodingKeys: String, CodingKey {
-            case item, rating, categories, time
-            case idDigest = "event_id_digest"
-        }
-
-        init(_ event: TimelineEvent) {
-            item = event.item
-            rating = event.rating
-            categories = event.categories.isEmpty ? nil : event.categories
-            time = event.time
-            idDigest = event.idDigest.map(JSONDigest.init)
-        }
-    }
-
-    struct Source: Encodable {
-        let partition: Int32
-        let offset: Int64
-
-        init(_ source: Timeline.Source) {
-            partition = source.partition
-            offset = source.offset
-        }
-    }
-
-    let user: UserID
-    let generation: UInt32
-    let eventCount: UInt64
-    let lastOffset: Int64
-    let sources: [Source]?
-    let events: [Item]
-
-    enum CodingKeys: String, CodingKey {
-        case user, generation, sources, events
+        case user, generation
         case eventCount = "event_count"
         case lastOffset = "last_offset"
+        case events, sources
+
+        var otherNames: [String] { self == .user ? UserID.otherFieldNames : [] }
     }
 
-    init(_ timeline: Timeline) {
-        user = timeline.user
-        generation = timeline.generation
-        eventCount = timeline.eventCount
-        lastOffset = timeline.lastOffset
-        let sources = timeline.sources.map(Source.init)
-        self.sources = sources.isEmpty ? nil : sources
-        events = timeline.events.map(Item.init)
-    }
-}
+    private static let fields = ObjectFields<Field>()
 
-extension Timeline {
-    private enum Field: Int { case user, generation, eventCount, lastOffset, events, sources }
-    /// In the order of `Field`.
-    private static let fields = FieldNames(
-        of: "a timeline",
-        [["user", "user_id", "userId"], ["generation"], ["event_count"], ["last_offset"], ["events"], ["sources"]]
-    )
+    func write(to json: inout KeyedEncodingContainer<Field>) throws {
+        try json.encode(user, forKey: .user)
+        try json.encode(generation, forKey: .generation)
+        try json.encode(eventCount, forKey: .eventCount)
+        try json.encode(lastOffset, forKey: .lastOffset)
+        try json.encode(events.map(JSONForm.init), forKey: .events)
+        if !sources.isEmpty { try json.encode(sources.map(JSONForm.init), forKey: .sources) }
+    }
 
     init(_ scanner: inout JSONScanner) throws(JSONError) {
-        var (user, generation, eventCount, lastOffset): (UserID?, UInt32?, UInt64?, Int64?)
-        var events: [TimelineEvent]?
-        var sources: [Source]?
-        var unknown = UnknownFields(.ignored)
-        try scanner.readObject(Self.fields, unknown: &unknown) { field, scanner throws(JSONError) in
-            switch Field(rawValue: field) {
+        var (user, eventCount): (UserID?, UInt64?)
+        var (generation, lastOffset) = (0 as UInt32, -1 as Int64)
+        var events: [TimelineEvent] = []
+        var sources: [Source] = []
+        try scanner.readObject(Self.fields) { field, scanner throws(JSONError) in
+            switch field {
             case .user: user = try scanner.identifier()
             case .generation: generation = try scanner.integer()
             case .eventCount: eventCount = try scanner.integer()
             case .lastOffset: lastOffset = try scanner.integer()
-            case .events:
-                events = try scanner.readArray { scanner throws(JSONError) in try TimelineEvent(&scanner) }
-            case .sources:
-                sources = try scanner.readArray { scanner throws(JSONError) in try Source(&scanner) }
-            case nil: break
+            case .events: events = try scanner.objects()
+            case .sources: sources = try scanner.objects()
             }
         }
         self.init(
-            user: try required(user, "user", "a string"),
-            generation: generation ?? 0,
-            eventCount: try required(eventCount, "event_count", "a whole number from 0"),
-            lastOffset: lastOffset ?? -1,
-            sources: sources ?? [],
-            events: events ?? []
+            user: try Field.user.required(user, "a string"),
+            generation: generation,
+            eventCount: try Field.eventCount.required(eventCount, "a whole number from 0"),
+            lastOffset: lastOffset,
+            sources: sources,
+            events: events
         )
     }
 }
 
-extension Timeline.Source {
-    private enum Field: Int { case partition, offset }
-    /// In the order of `Field`.
-    private static let fields = FieldNames(of: "a source of a timeline", [["partition"], ["offset"]])
+extension Timeline.Source: JSONWritable, JSONReadable {
+    enum Field: String, ObjectField {
+        static let object = "a source of a timeline"
+
+        case partition, offset
+    }
+
+    private static let fields = ObjectFields<Field>()
+
+    func write(to json: inout KeyedEncodingContainer<Field>) throws {
+        try json.encode(partition, forKey: .partition)
+        try json.encode(offset, forKey: .offset)
+    }
 
     init(_ scanner: inout JSONScanner) throws(JSONError) {
         var (partition, offset): (Int32?, Int64?)
-        var unknown = UnknownFields(.ignored)
-        try scanner.readObject(Self.fields, unknown: &unknown) { field, scanner throws(JSONError) in
-            switch Field(rawValue: field) {
+        try scanner.readObject(Self.fields) { field, scanner throws(JSONError) in
+            switch field {
             case .partition: partition = try scanner.integer()
             case .offset: offset = try scanner.integer()
-            case nil: break
             }
         }
         self.init(
-            partition: try required(partition, "partition", "a whole number from 0"),
-            offset: try required(offset, "offset", "a whole number from 0")
+            partition: try Field.partition.required(partition, "a whole number from 0"),
+            offset: try Field.offset.required(offset, "a whole number from 0")
         )
     }
 }
 
-extension TimelineEvent {
-    private enum Field: Int { case item, rating, categories, time, idDigest }
-    /// In the order of `Field`.
-    private static let fields = FieldNames(
-        of: "an event of a timeline",
-        [["item", "item_id", "itemId"], ["rating"], ["categories"], ["time", "timestamp"], ["event_id_digest"]]
-    )
+extension TimelineEvent: JSONWritable, JSONReadable {
+    enum Field: String, ObjectField {
+        static let object = "an event of a timeline"
 
-    fileprivate init(_ scanner: inout JSONScanner) throws(JSONError) {
-        var (item, rating, categories): (ItemID?, Float?, [String]?)
+        case item, rating, categories, time
+        case idDigest = "event_id_digest"
+
+        var otherNames: [String] {
+            switch self {
+            case .item: ["item_id", "itemId"]
+            case .time: ["timestamp"]
+            default: []
+            }
+        }
+    }
+
+    private static let fields = ObjectFields<Field>()
+
+    func write(to json: inout KeyedEncodingContainer<Field>) throws {
+        try json.encode(item, forKey: .item)
+        try json.encodeIfPresent(rating, forKey: .rating)
+        if !categories.isEmpty { try json.encode(categories, forKey: .categories) }
+        try json.encode(time, forKey: .time)
+        try json.encodeIfPresent(idDigest.map(hexadecimal), forKey: .idDigest)
+    }
+
+    init(_ scanner: inout JSONScanner) throws(JSONError) {
+        var (item, rating, categories): (ItemID?, Float?, [String]) = (nil, nil, [])
         var (time, idDigest): (Int64?, UInt64?)
-        var unknown = UnknownFields(.ignored)
-        try scanner.readObject(Self.fields, unknown: &unknown) { field, scanner throws(JSONError) in
-            switch Field(rawValue: field) {
+        try scanner.readObject(Self.fields) { field, scanner throws(JSONError) in
+            switch field {
             case .item: item = try scanner.identifier()
             case .rating: rating = try scanner.float()
             case .categories: categories = try scanner.strings()
             case .time: time = try scanner.ownTime()
             case .idDigest: idDigest = try scanner.digest()
-            case nil: break
             }
         }
         self.init(
-            item: try required(item, "item", "a string"),
+            item: try Field.item.required(item, "a string"),
             rating: rating,
-            categories: categories ?? [],
-            time: try required(time, "time", "milliseconds since 1970"),
+            categories: categories,
+            time: try Field.time.required(time, "milliseconds since 1970"),
             idDigest: idDigest
         )
     }
 }
 
 extension JSONScanner {
-    /// Reads a digest, as `JSONDigest` writes it.
+    /// Reads a digest, as it is written.
     fileprivate mutating func digest() throws(JSONError) -> UInt64 {
         let start = position
         let text = try string()
@@ -162,16 +140,7 @@ extension JSONScanner {
 }
 
 /// A digest in JSON: 16 hexadecimal digits, because not every JSON implementation keeps 64-bit numbers exact.
-struct JSONDigest: Encodable {
-    let value: UInt64
-
-    init(_ value: UInt64) {
-        self.value = value
-    }
-
-    func encode(to encoder: any Encoder) throws {
-        var container = encoder.singleValueContainer()
-        let digits = String(value, radix: 16)
-        try container.encode(String(repeating: "0", count: 16 - digits.count) + digits)
-    }
+private func hexadecimal(_ digest: UInt64) -> String {
+    let digits = String(digest, radix: 16)
+    return String(repeating: "0", count: 16 - digits.count) + digits
 }

@@ -2,78 +2,42 @@ import CMessages
 internal import Bytes
 internal import JSON
 
-extension Answer: WireRecord {
+extension Answer: RecordCoding {
     /// The answer as Protocol Buffers (`answer.proto`).
-    public func encoded() throws(MessageError) -> [UInt8] {
-        try validate()
+    func packedUnchecked() -> [UInt8] {
         let memory = MessageMemory(byteCount: 2_048)
         var message = Userllm__Answer()
         userllm__answer__init(&message)
-        message.has_question_id = 1
-        message.question_id = memory.bytes(questionID)
-        message.has_user = 1
-        message.user = memory.bytes(user)
-        message.has_status = 1
-        message.status = status.wireValue
-        message.has_text = 1
-        message.text = memory.bytes(text)
+        (message.has_question_id, message.question_id) = present(memory.bytes(questionID))
+        (message.has_user, message.user) = present(memory.bytes(user))
+        (message.has_status, message.status) = present(status.wireValue)
+        (message.has_text, message.text) = present(memory.bytes(text))
         message.n_items = items.count
         if !items.isEmpty { message.items = memory.array(items.map { Self.message($0, memory) }) }
-        message.has_reason = 1
-        message.reason = memory.bytes(reason)
-        message.has_model_version = 1
-        message.model_version = memory.bytes(modelVersion)
-        message.has_event_count = 1
-        message.event_count = eventCount
-        message.has_asked_at = 1
-        message.asked_at = askedAt
-        message.has_answered_at = 1
-        message.answered_at = answeredAt
-        message.has_first_token_microseconds = 1
-        message.first_token_microseconds = firstTokenMicroseconds
-        message.has_compute_microseconds = 1
-        message.compute_microseconds = computeMicroseconds
+        (message.has_reason, message.reason) = present(memory.bytes(reason))
+        (message.has_model_version, message.model_version) = present(memory.bytes(modelVersion))
+        (message.has_event_count, message.event_count) = present(eventCount)
+        (message.has_asked_at, message.asked_at) = present(askedAt)
+        (message.has_answered_at, message.answered_at) = present(answeredAt)
+        (message.has_first_token_microseconds, message.first_token_microseconds) = present(firstTokenMicroseconds)
+        (message.has_compute_microseconds, message.compute_microseconds) = present(computeMicroseconds)
         // What has nothing to say is left out, so that an answer without them has the bytes of earlier versions.
-        message.has_prompt_tokens = promptTokens == 0 ? 0 : 1
-        message.prompt_tokens = promptTokens
-        message.has_answer_tokens = answerTokens == 0 ? 0 : 1
-        message.answer_tokens = answerTokens
-        if let finish {
-            message.has_finish = 1
-            message.finish = finish.wireValue
-        }
+        if promptTokens != 0 { (message.has_prompt_tokens, message.prompt_tokens) = present(promptTokens) }
+        if answerTokens != 0 { (message.has_answer_tokens, message.answer_tokens) = present(answerTokens) }
+        if let finish { (message.has_finish, message.finish) = present(finish.wireValue) }
         return packed(message, memory)
     }
 
     private static func message(_ item: Item, _ memory: MessageMemory) -> Userllm__Answer__Item {
         var message = Userllm__Answer__Item()
         userllm__answer__item__init(&message)
-        message.has_id = 1
-        message.id = memory.bytes(item.id)
-        message.has_title = 1
-        message.title = memory.bytes(item.title)
-        message.has_score = 1
-        message.score = item.score
+        (message.has_id, message.id) = present(memory.bytes(item.id))
+        (message.has_title, message.title) = present(memory.bytes(item.title))
+        (message.has_score, message.score) = present(item.score)
         return message
     }
 
-    /// The answer as JSON.
-    public func encodedJSON() throws(MessageError) -> [UInt8] {
-        try validate()
-        return try Messages.encodedJSON(AnswerJSON(self))
-    }
-
-    /// Reads an answer.
-    public init(decoding bytes: [UInt8], contentType: String?) throws(MessageError) {
-        switch try ContentType(header: contentType, value: bytes) {
-        case .protobuf: try self.init(protobuf: bytes)
-        case .json:
-            self = try decodedJSON(bytes) { scanner throws(JSONError) in try Answer(&scanner) }
-        }
-        try validate()
-    }
-
-    private init(protobuf bytes: [UInt8]) throws(MessageError) {
+    init(protobuf bytes: [UInt8]) throws(MessageError) {
         let pointer = try unpacked(bytes, "Answer", userllm__answer__unpack)
         defer { userllm__answer__free_unpacked(pointer, nil) }
         let message = pointer.pointee
@@ -149,33 +113,12 @@ extension Answer.Finish {
     }
 }
 
-/// An answer's JSON form.
-private struct AnswerJSON: Encodable {
-    struct Item: Encodable {
-        let id: ItemID
-        let title: String
-        let score: Float
-    }
+extension Answer {
+    enum Field: String, ObjectField {
+        static let object = "an answer"
 
-    let questionID: QuestionID
-    let user: UserID
-    let status: String
-    let text: String?
-    let items: [Item]?
-    let reason: String?
-    let modelVersion: String?
-    let eventCount: UInt64?
-    let askedAt: Int64
-    let answeredAt: Int64
-    let firstTokenMicroseconds: UInt64?
-    let computeMicroseconds: UInt64?
-    let promptTokens: UInt32?
-    let answerTokens: UInt32?
-    let finish: String?
-
-    enum CodingKeys: String, CodingKey {
-        case user, status, text, items, reason, finish
         case questionID = "question_id"
+        case user, status, text, items, reason
         case modelVersion = "model_version"
         case eventCount = "event_count"
         case askedAt = "asked_at"
@@ -184,61 +127,47 @@ private struct AnswerJSON: Encodable {
         case computeMicroseconds = "compute_microseconds"
         case promptTokens = "prompt_tokens"
         case answerTokens = "answer_tokens"
+        case finish
+
+        var otherNames: [String] { self == .user ? UserID.otherFieldNames : [] }
     }
 
-    init(_ answer: Answer) {
-        questionID = answer.questionID
-        user = answer.user
-        status = answer.status.rawValue
-        text = answer.text
-        items = answer.items.map { Item(id: $0.id, title: $0.title, score: $0.score) }
-        reason = answer.reason.isEmpty ? nil : answer.reason
-        modelVersion = answer.modelVersion
-        eventCount = answer.eventCount
-        askedAt = answer.askedAt
-        answeredAt = answer.answeredAt
-        firstTokenMicroseconds = answer.firstTokenMicroseconds
-        computeMicroseconds = answer.computeMicroseconds
-        promptTokens = answer.promptTokens
-        answerTokens = answer.answerTokens
-        finish = answer.finish?.rawValue
-    }
-}
-
-extension Answer {
-    private enum Field: Int {
-        case questionID, user, status, text, items, reason, modelVersion, eventCount, askedAt, answeredAt
-        case firstTokenMicroseconds, computeMicroseconds, promptTokens, answerTokens, finish
+    func write(to json: inout KeyedEncodingContainer<Field>) throws {
+        try json.encode(questionID, forKey: .questionID)
+        try json.encode(user, forKey: .user)
+        try json.encode(status.rawValue, forKey: .status)
+        try json.encode(text, forKey: .text)
+        try json.encode(items.map(JSONForm.init), forKey: .items)
+        if !reason.isEmpty { try json.encode(reason, forKey: .reason) }
+        try json.encode(modelVersion, forKey: .modelVersion)
+        try json.encode(eventCount, forKey: .eventCount)
+        try json.encode(askedAt, forKey: .askedAt)
+        try json.encode(answeredAt, forKey: .answeredAt)
+        try json.encode(firstTokenMicroseconds, forKey: .firstTokenMicroseconds)
+        try json.encode(computeMicroseconds, forKey: .computeMicroseconds)
+        try json.encode(promptTokens, forKey: .promptTokens)
+        try json.encode(answerTokens, forKey: .answerTokens)
+        try json.encodeIfPresent(finish?.rawValue, forKey: .finish)
     }
 
-    /// In the order of `Field`.
-    private static let fields = FieldNames(
-        of: "an answer",
-        [
-            ["question_id"], ["user", "user_id", "userId"], ["status"], ["text"], ["items"], ["reason"],
-            ["model_version"],
-            ["event_count"], ["asked_at"], ["answered_at"], ["first_token_microseconds"], ["compute_microseconds"],
-            ["prompt_tokens"], ["answer_tokens"], ["finish"],
-        ]
-    )
+    private static let fields = ObjectFields<Field>()
 
-    private init(_ scanner: inout JSONScanner) throws(JSONError) {
+    init(_ scanner: inout JSONScanner) throws(JSONError) {
         var (questionID, user): (QuestionID?, UserID?)
-        var (text, reason, modelVersion): (String?, String?, String?)
+        var (text, reason, modelVersion) = ("", "", "")
         var status: Status?
-        var items: [Item]?
-        var (eventCount, firstToken, compute): (UInt64?, UInt64?, UInt64?)
+        var items: [Item] = []
+        var (eventCount, firstToken, compute) = (0 as UInt64, 0 as UInt64, 0 as UInt64)
         var (askedAt, answeredAt): (Int64?, Int64?)
-        var (promptTokens, answerTokens): (UInt32?, UInt32?)
+        var (promptTokens, answerTokens) = (0 as UInt32, 0 as UInt32)
         var finish: Finish?
-        var unknown = UnknownFields(.ignored)
-        try scanner.readObject(Self.fields, unknown: &unknown) { field, scanner throws(JSONError) in
-            switch Field(rawValue: field) {
+        try scanner.readObject(Self.fields) { field, scanner throws(JSONError) in
+            switch field {
             case .questionID: questionID = try scanner.identifier()
             case .user: user = try scanner.identifier()
-            case .status: status = try scanner.status()
+            case .status: status = try scanner.name()
             case .text: text = try scanner.string()
-            case .items: items = try scanner.readArray { scanner throws(JSONError) in try Item(&scanner) }
+            case .items: items = try scanner.objects()
             case .reason: reason = try scanner.string()
             case .modelVersion: modelVersion = try scanner.string()
             case .eventCount: eventCount = try scanner.integer()
@@ -249,62 +178,61 @@ extension Answer {
             case .promptTokens: promptTokens = try scanner.integer()
             case .answerTokens: answerTokens = try scanner.integer()
             case .finish: finish = try scanner.finishReason()
-            case nil: break
             }
         }
         self.init(
-            questionID: try required(questionID, "question_id", "a string"),
-            user: try required(user, "user", "a string"),
-            status: try required(status, "status", "a string"),
-            text: text ?? "",
-            items: items ?? [],
-            reason: reason ?? "",
-            modelVersion: modelVersion ?? "",
-            eventCount: eventCount ?? 0,
-            askedAt: try required(askedAt, "asked_at", "milliseconds since 1970"),
-            answeredAt: try required(answeredAt, "answered_at", "milliseconds since 1970"),
-            firstTokenMicroseconds: firstToken ?? 0,
-            computeMicroseconds: compute ?? 0,
-            promptTokens: promptTokens ?? 0,
-            answerTokens: answerTokens ?? 0,
+            questionID: try Field.questionID.required(questionID, "a string"),
+            user: try Field.user.required(user, "a string"),
+            status: try Field.status.required(status, "a string"),
+            text: text,
+            items: items,
+            reason: reason,
+            modelVersion: modelVersion,
+            eventCount: eventCount,
+            askedAt: try Field.askedAt.required(askedAt, "milliseconds since 1970"),
+            answeredAt: try Field.answeredAt.required(answeredAt, "milliseconds since 1970"),
+            firstTokenMicroseconds: firstToken,
+            computeMicroseconds: compute,
+            promptTokens: promptTokens,
+            answerTokens: answerTokens,
             finish: finish
         )
     }
 }
 
-extension Answer.Item {
-    private enum Field: Int { case id, title, score }
-    /// In the order of `Field`.
-    private static let fields = FieldNames(of: "an item", [["id"], ["title"], ["score"]])
+extension Answer.Item: JSONWritable, JSONReadable {
+    enum Field: String, ObjectField {
+        static let object = "an item"
 
-    fileprivate init(_ scanner: inout JSONScanner) throws(JSONError) {
+        case id, title, score
+    }
+
+    private static let fields = ObjectFields<Field>()
+
+    func write(to json: inout KeyedEncodingContainer<Field>) throws {
+        try json.encode(id, forKey: .id)
+        try json.encode(title, forKey: .title)
+        try json.encode(score, forKey: .score)
+    }
+
+    init(_ scanner: inout JSONScanner) throws(JSONError) {
         var (id, title, score): (ItemID?, String?, Float?)
-        var unknown = UnknownFields(.ignored)
-        try scanner.readObject(Self.fields, unknown: &unknown) { field, scanner throws(JSONError) in
-            switch Field(rawValue: field) {
+        try scanner.readObject(Self.fields) { field, scanner throws(JSONError) in
+            switch field {
             case .id: id = try scanner.identifier()
             case .title: title = try scanner.string()
             case .score: score = try scanner.float()
-            case nil: break
             }
         }
         self.init(
-            id: try required(id, "id", "a string"),
-            title: try required(title, "title", "a string"),
-            score: try required(score, "score", "a number")
+            id: try Field.id.required(id, "a string"),
+            title: try Field.title.required(title, "a string"),
+            score: try Field.score.required(score, "a number")
         )
     }
 }
 
 extension JSONScanner {
-    /// Reads the name of an answer's status.
-    fileprivate mutating func status() throws(JSONError) -> Answer.Status {
-        let start = position
-        if let status = Answer.Status(rawValue: try string()) { return status }
-        goBack(to: start)
-        throw try mismatch("one of \(Answer.Status.allCases.map(\.rawValue).joined(separator: ", "))")
-    }
-
     /// Reads why a text ended; an empty text says that it does not apply.
     fileprivate mutating func finishReason() throws(JSONError) -> Answer.Finish? {
         let start = position

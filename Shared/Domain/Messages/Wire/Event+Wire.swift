@@ -14,29 +14,22 @@ extension Event: WireRecord {
         let memory = MessageMemory()
         var message = Userllm__Event()
         userllm__event__init(&message)
-        message.has_user = 1
-        message.user = memory.bytes(user)
-        message.has_item = 1
-        message.item = memory.bytes(item)
-        message.has_time = 1
-        message.time = time
+        (message.has_user, message.user) = present(memory.bytes(user))
+        (message.has_item, message.item) = present(memory.bytes(item))
+        (message.has_time, message.time) = present(time)
         if let rating {
-            message.has_rating = 1
-            message.rating = rating
+            (message.has_rating, message.rating) = present(rating)
         }
         if let type {
-            message.has_type = 1
-            message.type = memory.bytes(type)
+            (message.has_type, message.type) = present(memory.bytes(type))
         }
         message.n_categories = categories.count
         if !categories.isEmpty { message.categories = memory.array(categories.map { TextKey($0) }) }
         if let text {
-            message.has_text = 1
-            message.text = memory.bytes(text)
+            (message.has_text, message.text) = present(memory.bytes(text))
         }
         if let id {
-            message.has_id = 1
-            message.id = memory.bytes(id)
+            (message.has_id, message.id) = present(memory.bytes(id))
         }
         return packed(message, memory)
     }
@@ -45,7 +38,7 @@ extension Event: WireRecord {
     /// `event_id`.
     public func encodedJSON() throws(MessageError) -> [UInt8] {
         try validate()
-        return try Messages.encodedJSON(EventJSON(self))
+        return try Messages.encodedJSON(JSONForm(self))
     }
 
     /// Reads an event that has its time.
@@ -68,7 +61,7 @@ extension Event: WireRecord {
             try validate()
         case .json:
             var unknown = UnknownFields(.ignored)
-            try self.init(json: bytes, 0..<bytes.count, receivedAt: receivedAt, unknown: &unknown)
+            self = try CheckedEvent(json: bytes, 0..<bytes.count, receivedAt: receivedAt, unknown: &unknown).event
         }
     }
 

@@ -72,6 +72,24 @@ final class MessageMemory {
         return target
     }
 
+    /// A repeated field of texts: how many, and where.
+    func list(_ texts: [some ByteText]) -> (Int, UnsafeMutablePointer<ProtobufCBinaryData>) {
+        (texts.count, array(texts))
+    }
+
+    /// A repeated field of numbers: how many, and where.
+    func list<Number: BitwiseCopyable>(numbers: [Number]) -> (Int, UnsafeMutablePointer<Number>) {
+        (numbers.count, array(numbers: numbers))
+    }
+
+    /// A repeated field of numbers, one for each element: how many, and where.
+    func list<Element, Number: BitwiseCopyable>(
+        _ elements: [Element],
+        _ number: (Element) -> Number
+    ) -> (Int, UnsafeMutablePointer<Number>) {
+        list(numbers: elements.map(number))
+    }
+
     /// Pointers to messages, as a repeated field has them.
     func array<Message>(_ messages: [Message]) -> UnsafeMutablePointer<UnsafeMutablePointer<Message>?> {
         let target = take(messages.count * MemoryLayout<UnsafeMutablePointer<Message>?>.stride)
@@ -84,6 +102,9 @@ final class MessageMemory {
         return target
     }
 }
+
+/// An optional field that is there: the mark that says so, and its value.
+func present<Value>(_ value: Value) -> (protobuf_c_boolean, Value) { (1, value) }
 
 /// The wire form of a protobuf-c message; its parts live in `memory`.
 func packed<Message>(_ message: Message, _ memory: MessageMemory) -> [UInt8] {

@@ -1,3 +1,5 @@
+import Bytes
+
 /// A cursor into a message in Protocol Buffers' wire format, for records that are read too often to unpack with
 /// protobuf-c.
 ///
@@ -35,22 +37,8 @@ struct ProtobufCursor {
     @inline(__always)
     mutating func varint(_ bytes: Span<UInt8>) throws(MessageError) -> UInt64 {
         guard position < end else { throw damaged("a number is cut off") }
-        let byte = bytes[position]
-        position += 1
-        return byte < 0x80 ? UInt64(byte) : try longVarint(bytes, UInt64(byte & 0x7F))
-    }
-
-    private mutating func longVarint(_ bytes: Span<UInt8>, _ first: UInt64) throws(MessageError) -> UInt64 {
-        var value = first
-        var shift: UInt64 = 7
-        while true {
-            guard position < end, shift < 64 else { throw damaged("a number does not end") }
-            let byte = bytes[position]
-            position += 1
-            value |= UInt64(byte & 0x7F) << shift
-            if byte < 0x80 { return value }
-            shift += 7
-        }
+        guard let value = Varint.read(bytes, at: &position, before: end) else { throw damaged("a number does not end") }
+        return value
     }
 
     /// How many varints are left.

@@ -2,45 +2,30 @@ import CMessages
 internal import Bytes
 internal import JSON
 
-extension Question: WireRecord {
+extension Question: RecordCoding {
     /// The question as Protocol Buffers (`question.proto`).
-    public func encoded() throws(MessageError) -> [UInt8] {
-        try validate()
+    func packedUnchecked() -> [UInt8] {
         let memory = MessageMemory()
         var message = Userllm__Question()
         userllm__question__init(&message)
-        message.has_id = 1
-        message.id = memory.bytes(id)
-        message.has_user = 1
-        message.user = memory.bytes(user)
-        message.has_text = 1
-        message.text = memory.bytes(text)
-        message.has_form = 1
-        message.form = form.wireValue
-        message.has_item_count = 1
-        message.item_count = UInt32(itemCount)
-        message.has_maximum_tokens = 1
-        message.maximum_tokens = UInt32(maximumTokens)
-        message.has_temperature = 1
-        message.temperature = temperature
-        message.has_seed = 1
-        message.seed = seed
-        message.has_minimum_event_count = 1
-        message.minimum_event_count = minimumEventCount
-        message.has_asked_at = 1
-        message.asked_at = askedAt
-        message.has_deadline = 1
-        message.deadline = deadline
+        (message.has_id, message.id) = present(memory.bytes(id))
+        (message.has_user, message.user) = present(memory.bytes(user))
+        (message.has_text, message.text) = present(memory.bytes(text))
+        (message.has_form, message.form) = present(form.wireValue)
+        (message.has_item_count, message.item_count) = present(UInt32(itemCount))
+        (message.has_maximum_tokens, message.maximum_tokens) = present(UInt32(maximumTokens))
+        (message.has_temperature, message.temperature) = present(temperature)
+        (message.has_seed, message.seed) = present(seed)
+        (message.has_minimum_event_count, message.minimum_event_count) = present(minimumEventCount)
+        (message.has_asked_at, message.asked_at) = present(askedAt)
+        (message.has_deadline, message.deadline) = present(deadline)
         setChatFields(of: &message, memory)
         return packed(message, memory)
     }
 
     /// What has its default is left out, so that a question without these fields has the bytes of earlier versions.
     private func setChatFields(of message: inout Userllm__Question, _ memory: MessageMemory) {
-        if let system {
-            message.has_system = 1
-            message.system = memory.bytes(system)
-        }
+        if let system { (message.has_system, message.system) = present(memory.bytes(system)) }
         message.n_turns = turns.count
         if !turns.isEmpty { message.turns = memory.array(turns.map { Self.message($0, memory) }) }
         message.has_top_k = topK == 0 ? 0 : 1
@@ -62,30 +47,12 @@ extension Question: WireRecord {
     private static func message(_ turn: Turn, _ memory: MessageMemory) -> Userllm__Question__Turn {
         var message = Userllm__Question__Turn()
         userllm__question__turn__init(&message)
-        message.has_role = 1
-        message.role = turn.role.wireValue
-        message.has_text = 1
-        message.text = memory.bytes(turn.text)
+        (message.has_role, message.role) = present(turn.role.wireValue)
+        (message.has_text, message.text) = present(memory.bytes(turn.text))
         return message
     }
 
-    /// The question as JSON.
-    public func encodedJSON() throws(MessageError) -> [UInt8] {
-        try validate()
-        return try Messages.encodedJSON(QuestionJSON(self))
-    }
-
-    /// Reads a question.
-    public init(decoding bytes: [UInt8], contentType: String?) throws(MessageError) {
-        switch try ContentType(header: contentType, value: bytes) {
-        case .protobuf: try self.init(protobuf: bytes)
-        case .json:
-            self = try decodedJSON(bytes) { scanner throws(JSONError) in try Question(&scanner) }
-        }
-        try validate()
-    }
-
-    private init(protobuf bytes: [UInt8]) throws(MessageError) {
+    init(protobuf bytes: [UInt8]) throws(MessageError) {
         let pointer = try unpacked(bytes, "Question", userllm__question__unpack)
         defer { userllm__question__free_unpacked(pointer, nil) }
         let message = pointer.pointee

@@ -2,82 +2,53 @@ import CMessages
 internal import Bytes
 internal import JSON
 
-extension Timeline: WireRecord {
+extension Timeline: RecordCoding {
     /// The timeline as Protocol Buffers (`timeline.proto`).
     ///
     /// It is smaller than the sum of `TimelineEvent.storedByteCount` over its events, 15 bytes for each of its sources,
     /// and 1,000 bytes.
-    public func encoded() throws(MessageError) -> [UInt8] {
-        try validate()
+    func packedUnchecked() -> [UInt8] {
         let tables = TimelineTables(events)
         let memory = MessageMemory(byteCount: 2_048 + events.count * 48 + sources.count * 16)
         var message = Userllm__Timeline()
         userllm__timeline__init(&message)
-        message.has_user = 1
-        message.user = memory.bytes(user)
-        message.has_generation = 1
-        message.generation = generation
-        message.has_event_count = 1
-        message.event_count = eventCount
-        message.has_last_offset = 1
-        message.last_offset = lastOffset
+        (message.has_user, message.user) = present(memory.bytes(user))
+        (message.has_generation, message.generation) = present(generation)
+        (message.has_event_count, message.event_count) = present(eventCount)
+        (message.has_last_offset, message.last_offset) = present(lastOffset)
         if !sources.isEmpty {
-            message.n_source_partitions = sources.count
-            message.source_partitions = memory.array(numbers: sources.map { UInt32(bitPattern: $0.partition) })
-            message.n_source_offsets = sources.count
-            message.source_offsets = memory.array(numbers: sources.map { UInt64(bitPattern: $0.offset) })
+            (message.n_source_partitions, message.source_partitions) = memory.list(sources) {
+                UInt32(bitPattern: $0.partition)
+            }
+            (message.n_source_offsets, message.source_offsets) = memory.list(sources) { UInt64(bitPattern: $0.offset) }
         }
         if !events.isEmpty { Self.fill(&message, tables, memory) }
         return packed(message, memory)
     }
 
     private static func fill(_ message: inout Userllm__Timeline, _ tables: TimelineTables, _ memory: MessageMemory) {
-        message.n_items = tables.items.count
-        message.items = memory.array(tables.items)
-        message.n_event_items = tables.eventItems.count
-        message.event_items = memory.array(numbers: tables.eventItems)
-        message.n_event_times = tables.eventTimes.count
-        message.event_times = memory.array(numbers: tables.eventTimes)
+        (message.n_items, message.items) = memory.list(tables.items)
+        (message.n_event_items, message.event_items) = memory.list(numbers: tables.eventItems)
+        (message.n_event_times, message.event_times) = memory.list(numbers: tables.eventTimes)
         if tables.timeUnit != 1 {
-            message.has_time_unit = 1
-            message.time_unit = tables.timeUnit
+            (message.has_time_unit, message.time_unit) = present(tables.timeUnit)
         }
         if !tables.categories.isEmpty {
-            message.n_categories = tables.categories.count
-            message.categories = memory.array(tables.categories)
-            message.n_category_lists = tables.flatLists.count
-            message.category_lists = memory.array(numbers: tables.flatLists)
-            message.n_event_category_lists = tables.eventLists.count
-            message.event_category_lists = memory.array(numbers: tables.eventLists)
+            (message.n_categories, message.categories) = memory.list(tables.categories)
+            (message.n_category_lists, message.category_lists) = memory.list(numbers: tables.flatLists)
+            (message.n_event_category_lists, message.event_category_lists) = memory.list(numbers: tables.eventLists)
         }
         if !tables.ratings.isEmpty {
-            message.n_ratings = tables.ratings.count
-            message.ratings = memory.array(numbers: tables.ratings)
-            message.n_event_ratings = tables.eventRatings.count
-            message.event_ratings = memory.array(numbers: tables.eventRatings)
+            (message.n_ratings, message.ratings) = memory.list(numbers: tables.ratings)
+            (message.n_event_ratings, message.event_ratings) = memory.list(numbers: tables.eventRatings)
         }
         if tables.hasIDs {
-            message.n_event_ids = tables.eventIDs.count
-            message.event_ids = memory.array(numbers: tables.eventIDs)
+            (message.n_event_ids, message.event_ids) = memory.list(numbers: tables.eventIDs)
         }
     }
 
-    /// The timeline as JSON, for people and tools.
-    public func encodedJSON() throws(MessageError) -> [UInt8] {
-        try validate()
-        return try Messages.encodedJSON(TimelineJSON(self))
-    }
-
-    /// Reads a timeline.
-    public init(decoding bytes: [UInt8], contentType: String?) throws(MessageError) {
-        switch try ContentType(header: contentType, value: bytes) {
-        case .protobuf: try self.init(protobuf: bytes.span)
-        case .json: self = try decodedJSON(bytes) { scanner throws(JSONError) in try Timeline(&scanner) }
-        }
-        try validate()
-    }
-
-    private init(protobuf bytes: Span<UInt8>) throws(MessageError) {
+    init(protobuf array: [UInt8]) throws(MessageError) {
+        let bytes = array.span
         var columns = TimelineColumns()
         try columns.read(bytes)
         var items: [ItemID] = []

@@ -2,55 +2,27 @@ import CMessages
 internal import Bytes
 internal import JSON
 
-extension UserEmbedding: WireRecord {
+extension UserEmbedding: RecordCoding {
     /// The embedding as Protocol Buffers (`user_embedding.proto`).
-    public func encoded() throws(MessageError) -> [UInt8] {
-        try validate()
+    func packedUnchecked() -> [UInt8] {
         let memory = MessageMemory(byteCount: 2_048 + (context.count + pooled.count) * 4)
         var message = Userllm__UserEmbedding()
         userllm__user_embedding__init(&message)
-        message.has_user = 1
-        message.user = memory.bytes(user)
-        message.has_model_version = 1
-        message.model_version = memory.bytes(modelVersion)
-        message.has_generation = 1
-        message.generation = generation
-        message.has_event_count = 1
-        message.event_count = eventCount
-        message.has_source_partition = 1
-        message.source_partition = sourcePartition
-        message.has_source_offset = 1
-        message.source_offset = sourceOffset
-        message.has_appended_at = 1
-        message.appended_at = appendedAt
-        message.has_rows = 1
-        message.rows = UInt32(rows)
-        message.has_columns = 1
-        message.columns = UInt32(columns)
-        message.has_context = 1
-        message.context = memory.bytes(context)
-        message.has_pooled = 1
-        message.pooled = memory.bytes(pooled)
+        (message.has_user, message.user) = present(memory.bytes(user))
+        (message.has_model_version, message.model_version) = present(memory.bytes(modelVersion))
+        (message.has_generation, message.generation) = present(generation)
+        (message.has_event_count, message.event_count) = present(eventCount)
+        (message.has_source_partition, message.source_partition) = present(sourcePartition)
+        (message.has_source_offset, message.source_offset) = present(sourceOffset)
+        (message.has_appended_at, message.appended_at) = present(appendedAt)
+        (message.has_rows, message.rows) = present(UInt32(rows))
+        (message.has_columns, message.columns) = present(UInt32(columns))
+        (message.has_context, message.context) = present(memory.bytes(context))
+        (message.has_pooled, message.pooled) = present(memory.bytes(pooled))
         return packed(message, memory)
     }
 
-    /// The embedding as JSON, for people and tools.
-    public func encodedJSON() throws(MessageError) -> [UInt8] {
-        try validate()
-        return try Messages.encodedJSON(UserEmbeddingJSON(self))
-    }
-
-    /// Reads an embedding.
-    public init(decoding bytes: [UInt8], contentType: String?) throws(MessageError) {
-        switch try ContentType(header: contentType, value: bytes) {
-        case .protobuf: try self.init(protobuf: bytes)
-        case .json:
-            self = try decodedJSON(bytes) { scanner throws(JSONError) in try UserEmbedding(&scanner) }
-        }
-        try validate()
-    }
-
-    private init(protobuf bytes: [UInt8]) throws(MessageError) {
+    init(protobuf bytes: [UInt8]) throws(MessageError) {
         let pointer = try unpacked(bytes, "UserEmbedding", userllm__user_embedding__unpack)
         defer { userllm__user_embedding__free_unpacked(pointer, nil) }
         let message = pointer.pointee
@@ -87,76 +59,51 @@ extension UserEmbedding: WireRecord {
             )
         }
         try Check.finite(context, "context")
-        guard pooled.count <= 65_535 else {
-            throw MessageError(field: "pooled", reason: "has \(pooled.count) numbers: send at most 65535")
-        }
+        try Check.size(pooled.count, of: "numbers", atMost: 65_535, "pooled")
         try Check.finite(pooled, "pooled")
     }
 }
 
-/// An embedding's JSON form.
-private struct UserEmbeddingJSON: Encodable {
-    let user: UserID
-    let modelVersion: String
-    let generation: UInt32
-    let eventCount: UInt64
-    let sourcePartition: Int32
-    let sourceOffset: Int64
-    let appendedAt: Int64
-    let rows: Int
-    let columns: Int
-    let context: [Float]
-    let pooled: [Float]
+extension UserEmbedding {
+    enum Field: String, ObjectField {
+        static let object = "a user embedding"
 
-    enum CodingKeys: String, CodingKey {
-        case user, generation, rows, columns, context, pooled
+        case user
         case modelVersion = "model_version"
+        case generation
         case eventCount = "event_count"
         case sourcePartition = "source_partition"
         case sourceOffset = "source_offset"
         case appendedAt = "appended_at"
+        case rows, columns, context, pooled
+
+        var otherNames: [String] { self == .user ? UserID.otherFieldNames : [] }
     }
 
-    init(_ embedding: UserEmbedding) {
-        user = embedding.user
-        modelVersion = embedding.modelVersion
-        generation = embedding.generation
-        eventCount = embedding.eventCount
-        sourcePartition = embedding.sourcePartition
-        sourceOffset = embedding.sourceOffset
-        appendedAt = embedding.appendedAt
-        rows = embedding.rows
-        columns = embedding.columns
-        context = embedding.context
-        pooled = embedding.pooled
-    }
-}
+    private static let fields = ObjectFields<Field>()
 
-extension UserEmbedding {
-    private enum Field: Int {
-        case user, modelVersion, generation, eventCount, sourcePartition, sourceOffset, appendedAt, rows, columns,
-            context
-        case pooled
+    func write(to json: inout KeyedEncodingContainer<Field>) throws {
+        try json.encode(user, forKey: .user)
+        try json.encode(modelVersion, forKey: .modelVersion)
+        try json.encode(generation, forKey: .generation)
+        try json.encode(eventCount, forKey: .eventCount)
+        try json.encode(sourcePartition, forKey: .sourcePartition)
+        try json.encode(sourceOffset, forKey: .sourceOffset)
+        try json.encode(appendedAt, forKey: .appendedAt)
+        try json.encode(rows, forKey: .rows)
+        try json.encode(columns, forKey: .columns)
+        try json.encode(context, forKey: .context)
+        try json.encode(pooled, forKey: .pooled)
     }
 
-    /// In the order of `Field`.
-    private static let fields = FieldNames(
-        of: "a user embedding",
-        [
-            ["user", "user_id", "userId"], ["model_version"], ["generation"], ["event_count"], ["source_partition"],
-            ["source_offset"], ["appended_at"], ["rows"], ["columns"], ["context"], ["pooled"],
-        ]
-    )
-
-    private init(_ scanner: inout JSONScanner) throws(JSONError) {
+    init(_ scanner: inout JSONScanner) throws(JSONError) {
         var (user, modelVersion): (UserID?, String?)
-        var (generation, eventCount): (UInt32?, UInt64?)
+        var (generation, eventCount): (UInt32, UInt64?) = (0, nil)
         var (sourcePartition, sourceOffset, appendedAt): (Int32?, Int64?, Int64?)
         var (rows, columns): (Int?, Int?)
-        var (context, pooled): ([Float]?, [Float]?)
-        var unknown = UnknownFields(.ignored)
-        try scanner.readObject(Self.fields, unknown: &unknown) { field, scanner throws(JSONError) in
-            switch Field(rawValue: field) {
+        var (context, pooled): ([Float]?, [Float]) = (nil, [])
+        try scanner.readObject(Self.fields) { field, scanner throws(JSONError) in
+            switch field {
             case .user: user = try scanner.identifier()
             case .modelVersion: modelVersion = try scanner.string()
             case .generation: generation = try scanner.integer()
@@ -168,22 +115,21 @@ extension UserEmbedding {
             case .columns: columns = try scanner.integer()
             case .context: context = try scanner.readArray { scanner throws(JSONError) in try scanner.float() }
             case .pooled: pooled = try scanner.readArray { scanner throws(JSONError) in try scanner.float() }
-            case nil: break
             }
         }
         let number = "a whole number from 0"
         self.init(
-            user: try required(user, "user", "a string"),
-            modelVersion: try required(modelVersion, "model_version", "a string"),
-            generation: generation ?? 0,
-            eventCount: try required(eventCount, "event_count", number),
-            sourcePartition: try required(sourcePartition, "source_partition", number),
-            sourceOffset: try required(sourceOffset, "source_offset", number),
-            appendedAt: try required(appendedAt, "appended_at", "milliseconds since 1970"),
-            rows: try required(rows, "rows", number),
-            columns: try required(columns, "columns", number),
-            context: try required(context, "context", "an array of numbers"),
-            pooled: pooled ?? []
+            user: try Field.user.required(user, "a string"),
+            modelVersion: try Field.modelVersion.required(modelVersion, "a string"),
+            generation: generation,
+            eventCount: try Field.eventCount.required(eventCount, number),
+            sourcePartition: try Field.sourcePartition.required(sourcePartition, number),
+            sourceOffset: try Field.sourceOffset.required(sourceOffset, number),
+            appendedAt: try Field.appendedAt.required(appendedAt, "milliseconds since 1970"),
+            rows: try Field.rows.required(rows, number),
+            columns: try Field.columns.required(columns, number),
+            context: try Field.context.required(context, "an array of numbers"),
+            pooled: pooled
         )
     }
 }

@@ -1,3 +1,4 @@
+internal import Bytes
 public import Catalogues
 
 extension Catalogue {
@@ -18,5 +19,18 @@ extension DatasetError {
     /// Runs `body` and converts its catalogue errors to data set errors.
     static func naming<Value>(_ body: () throws(CatalogueError) -> Value) throws(DatasetError) -> Value {
         do { return try body() } catch { throw DatasetError(error) }
+    }
+
+    /// Runs `body`, which writes into a folder, and says so in errors that do not name a file themselves.
+    static func writing(_ folder: String, _ body: () throws -> Void) throws(DatasetError) {
+        do {
+            try body()
+        } catch let error as DatasetError {
+            throw error
+        } catch let error as CatalogueError {
+            throw DatasetError(error)
+        } catch {
+            throw DatasetError(file: folder, reason: "cannot be written: \(FailureText.sentence(error))")
+        }
     }
 }

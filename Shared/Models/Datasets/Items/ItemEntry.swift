@@ -103,7 +103,7 @@ extension ItemEntry {
                 let name = String(decoding: fields.categories[rank], as: UTF8.self)
                 let before = (categories, furtherCategories)
                 (categories, furtherCategories) = ([], 0)
-                try readNames(&scanner, name, depth: 0)
+                try scanner.readNames(of: name) { add(category: $0) }
                 if categories.isEmpty { (categories, furtherCategories) = before } else { categoriesRank = rank }
             } else {
                 try scanner.skipValue()
@@ -127,33 +127,5 @@ extension ItemEntry {
         try scanner.string(into: &text)
         if !text.isEmpty { title = text }
         return !text.isEmpty
-    }
-
-    /// Reads a string, an array of strings, or an array of paths, which are arrays of strings.
-    private mutating func readNames(
-        _ scanner: inout ValueScanner,
-        _ field: String,
-        depth: Int
-    ) throws(DatasetError) {
-        if scanner.takeNull() { return }
-        if scanner.isAtString() {
-            var name: [UInt8] = []
-            try scanner.string(into: &name)
-            add(category: name)
-            return
-        }
-        guard scanner.peek() == UInt8(ascii: "["), depth < 2 else {
-            throw DatasetError(
-                field: field,
-                value: try scanner.valueText(),
-                reason: "is neither a string nor an array of strings"
-            )
-        }
-        try scanner.beginArray()
-        var isFirst = true
-        while try scanner.nextValue(isFirst: isFirst) {
-            isFirst = false
-            try readNames(&scanner, field, depth: depth + 1)
-        }
     }
 }

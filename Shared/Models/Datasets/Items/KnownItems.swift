@@ -95,7 +95,7 @@ struct KnownItemsBuilder {
     mutating func add(_ entry: ItemEntry) throws(DatasetError) -> Bool {
         let range = 0..<entry.id.count
         guard ids.knownNumber(of: entry.id, range) == nil else { return false }
-        let id = try IDCheck.text(entry.id, "id")
+        let id = try TextCheck.id(entry.id, "id")
         let title = try text.title(entry.title)
         let categories = try text.categories(entry.categories)
         _ = ids.number(of: entry.id, range)
@@ -107,22 +107,42 @@ struct KnownItemsBuilder {
     }
 }
 
-/// Requirements on ids, so that events can refer to them: the same as the event ingestor's.
-enum IDCheck {
+/// Requirements on ids and types of events: the same as the event ingestor's.
+enum TextCheck {
     /// The text of an id.
     ///
     /// - Throws: `DatasetError` without file and line.
-    static func text(_ bytes: [UInt8], _ field: String) throws(DatasetError) -> String {
-        guard bytes.count <= Limits.identifierByteCount else {
+    static func id(_ bytes: [UInt8], _ field: String) throws(DatasetError) -> String {
+        try text(bytes, field, of: "an id", limit: Limits.identifierByteCount, onNUL: "an id has none")
+    }
+
+    /// Text that has a limit and no NUL, as in an event's JSON.
+    ///
+    /// - Parameters:
+    ///   - bytes: the text.
+    ///   - field: the name of its field.
+    ///   - what: what it is, for an error.
+    ///   - limit: the most bytes it may have.
+    ///   - advice: what an error says about a NUL.
+    /// - Returns: the text.
+    /// - Throws: `DatasetError` without file and line.
+    static func text(
+        _ bytes: [UInt8],
+        _ field: String,
+        of what: String,
+        limit: Int,
+        onNUL advice: String
+    ) throws(DatasetError) -> String {
+        guard bytes.count <= limit else {
             throw DatasetError(
                 field: field,
                 value: String(decoding: bytes.prefix(200), as: UTF8.self),
-                reason: "has \(bytes.count) bytes, and an id may have \(Limits.identifierByteCount)"
+                reason: "has \(bytes.count) bytes, and \(what) may have \(limit)"
             )
         }
         guard let text = String(validating: bytes, as: UTF8.self) else { throw DatasetError.notUTF8(field, bytes) }
         guard !bytes.contains(0) else {
-            throw DatasetError(field: field, value: text, reason: "has a NUL character; an id has none")
+            throw DatasetError(field: field, value: text, reason: "has a NUL character; \(advice)")
         }
         return text
     }

@@ -51,7 +51,7 @@ struct EventGatherer {
             if let number = users.knownNumber(of: row.user, id) {
                 lastUserNumber = number
             } else {
-                _ = try IDCheck.text(row.user, "user")
+                _ = try TextCheck.id(row.user, "user")
                 lastUserNumber = users.number(of: row.user, id)
             }
             lastUser.removeAll(keepingCapacity: true)
@@ -144,29 +144,20 @@ struct EventGatherer {
             starts[user] = start
         }
         grouped.items = [Int32](repeating: 0, count: count)
-        forEachChunk(starts) { chunk, next in
-            for (index, user) in chunk.users.enumerated() where user >= 0 {
-                grouped.items[next[Int(user)]] = newItems[Int(chunk.items[index])]
-                next[Int(user)] += 1
-            }
+        moveEvents(starts) { chunk, index, position in
+            grouped.items[position] = newItems[Int(chunk.items[index])]
         } thenDrop: {
             $0.items = []
         }
         grouped.ratings = RatingColumn(count: count)
-        forEachChunk(starts) { chunk, next in
-            for (index, user) in chunk.users.enumerated() where user >= 0 {
-                grouped.ratings[next[Int(user)]] = chunk.ratings[index]
-                next[Int(user)] += 1
-            }
+        moveEvents(starts) { chunk, index, position in
+            grouped.ratings[position] = chunk.ratings[index]
         } thenDrop: {
             $0.ratings = RatingColumn()
         }
         grouped.times = TimeColumn(count: count, isWide: chunks.contains { $0.times.isWide })
-        forEachChunk(starts) { chunk, next in
-            for (index, user) in chunk.users.enumerated() where user >= 0 {
-                grouped.times[next[Int(user)]] = chunk.times[index]
-                next[Int(user)] += 1
-            }
+        moveEvents(starts) { chunk, index, position in
+            grouped.times[position] = chunk.times[index]
         } thenDrop: {
             $0.times = TimeColumn()
         }
@@ -175,15 +166,20 @@ struct EventGatherer {
         return grouped
     }
 
-    /// Calls `body` with each chunk and the next position of each user, and frees what was moved.
-    private mutating func forEachChunk(
+    /// Calls `move` with each event's place in its chunk and among the grouped events, and frees what was moved.
+    @inline(__always)
+    private mutating func moveEvents(
         _ starts: [Int],
-        _ body: (Chunk, _ next: inout [Int]) -> Void,
+        _ move: (_ chunk: Chunk, _ index: Int, _ position: Int) -> Void,
         thenDrop drop: (inout Chunk) -> Void
     ) {
         var next = starts
         for number in chunks.indices {
-            body(chunks[number], &next)
+            let chunk = chunks[number]
+            for (index, user) in chunk.users.enumerated() where user >= 0 {
+                move(chunk, index, next[Int(user)])
+                next[Int(user)] += 1
+            }
             drop(&chunks[number])
         }
     }

@@ -36,7 +36,7 @@ extension PreparedDataset {
         )
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
-        do {
+        try DatasetError.writing(folder) {
             try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
             // Removed first, so that a partially overwritten folder is not mistaken for the previous one.
             let path = folder + "/prepared.json"
@@ -45,12 +45,6 @@ extension PreparedDataset {
             try writeSequences(to: folder + "/sequences.bin")
             // Written last, so that a folder with a manifest is complete.
             try encoder.encode(manifest).write(to: URL(fileURLWithPath: path), options: .atomic)
-        } catch let error as DatasetError {
-            throw error
-        } catch let error as CatalogueError {
-            throw DatasetError(error)
-        } catch {
-            throw DatasetError(file: folder, reason: "cannot be written: \(FailureText.sentence(error))")
         }
     }
 

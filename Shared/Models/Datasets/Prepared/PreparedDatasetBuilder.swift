@@ -55,7 +55,7 @@ struct PreparedDatasetBuilder {
     private mutating func itemNumber(_ row: EventRow) throws(DatasetError) -> Int? {
         let id = 0..<row.item.count
         if let number = gatherer.items.knownNumber(of: row.item, id) { return number }
-        let text = try IDCheck.text(row.item, "item")
+        let text = try TextCheck.id(row.item, "item")
         guard known != nil else { return gatherer.items.number(of: row.item, id) }
         guard options.skipsBadLines else {
             throw DatasetError(

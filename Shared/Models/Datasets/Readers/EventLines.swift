@@ -8,21 +8,15 @@ protocol LineParser {
     var recordDelimiter: UInt8? { get }
     /// Counts of what was decoded or assumed.
     var counts: ReadingCounts { get }
-    /// Parses a line into an empty row.
+    /// Parses a line into a row that is empty but for the line's number.
     ///
     /// - Parameters:
     ///   - bytes: the buffer that holds the line.
     ///   - line: the line's range in the buffer.
-    ///   - number: the line's number in the file, from 1.
     ///   - row: receives the event.
     /// - Returns: whether the line holds an event.
     /// - Throws: `DatasetError` without file and line.
-    mutating func parse(
-        _ bytes: [UInt8],
-        _ line: Range<Int>,
-        number: Int,
-        into row: inout EventRow
-    ) throws(DatasetError) -> Bool
+    mutating func parse(_ bytes: [UInt8], _ line: Range<Int>, into row: inout EventRow) throws(DatasetError) -> Bool
 }
 
 /// Reads a file with one event per line; empty lines are skipped.
@@ -66,8 +60,9 @@ struct EventLines<Parser: LineParser>: EventReader {
         while let line = try nextLine() {
             if lines.isBlank(line) { continue }
             row.clear()
+            row.line = self.line
             do throws(DatasetError) {
-                if try parser.parse(lines.bytes, line, number: self.line, into: &row) { return true }
+                if try parser.parse(lines.bytes, line, into: &row) { return true }
             } catch {
                 try skip(error)
             }

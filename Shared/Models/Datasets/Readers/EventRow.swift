@@ -16,6 +16,9 @@ public struct EventRow: Sendable {
     /// The type of the event, UTF-8, if a field or a column gives it; otherwise empty.
     public var type: [UInt8] = []
 
+    /// The line of the file that it comes from, counted from 1.
+    var line = 0
+
     /// Makes an empty row.
     public init() {}
 

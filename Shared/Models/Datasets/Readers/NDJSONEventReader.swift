@@ -81,7 +81,7 @@ public struct NDJSONEventReader: EventReader {
     private mutating func event(_ line: Range<Int>) throws(DatasetError) -> Event? {
         var problem: DatasetError
         do throws(MessageError) {
-            let event = try Event(json: lines.bytes, line, receivedAt: nil, unknown: &unknown)
+            let event = try CheckedEvent(json: lines.bytes, line, receivedAt: nil, unknown: &unknown).event
             guard let refused = EventScanner.count(lines.bytes, line, &times, numericIDs: &numericIDs) else {
                 return event
             }

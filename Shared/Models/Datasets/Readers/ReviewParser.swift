@@ -80,12 +80,7 @@ struct ReviewParser: LineParser {
         return counts
     }
 
-    mutating func parse(
-        _ bytes: [UInt8],
-        _ line: Range<Int>,
-        number: Int,
-        into row: inout EventRow
-    ) throws(DatasetError) -> Bool {
+    mutating func parse(_ bytes: [UInt8], _ line: Range<Int>, into row: inout EventRow) throws(DatasetError) -> Bool {
         summary.removeAll(keepingCapacity: true)
         var hasTime = false
         var seen = 0

@@ -80,14 +80,9 @@ struct TableEventParser: LineParser {
             ? mark == UInt8(ascii: ".") && id.contains(UInt8(ascii: "+")) : id.suffix(2).elementsEqual(".0".utf8)
     }
 
-    mutating func parse(
-        _ bytes: [UInt8],
-        _ line: Range<Int>,
-        number: Int,
-        into row: inout EventRow
-    ) throws(DatasetError) -> Bool {
+    mutating func parse(_ bytes: [UInt8], _ line: Range<Int>, into row: inout EventRow) throws(DatasetError) -> Bool {
         // Lines before the header only define the field separator.
-        if number <= layout.headLine { return false }
+        if row.line <= layout.headLine { return false }
         try fields.split(bytes, line)
         guard fields.count == layout.columns.count else {
             throw DatasetError(
@@ -105,7 +100,7 @@ struct TableEventParser: LineParser {
             row.time = try readTime(time, bytes)
         } else {
             // As in a file of sequences, one second per line keeps the order.
-            row.time = TimeReader.invented(Int64(number))
+            row.time = TimeReader.invented(Int64(row.line))
             withoutTime += 1
         }
         return true
@@ -124,18 +119,13 @@ struct TableEventParser: LineParser {
     private func readType(_ column: Int, _ bytes: [UInt8], into type: inout [UInt8]) throws(DatasetError) {
         fields.append(column, of: bytes, to: &type)
         if Self.isMissing(type) { return type.removeAll(keepingCapacity: true) }
-        let name = layout.columns[column]
-        guard type.count <= Limits.nameByteCount else {
-            throw DatasetError(
-                field: name,
-                value: String(decoding: type.prefix(200), as: UTF8.self),
-                reason: "has \(type.count) bytes, and the type of an event may have \(Limits.nameByteCount)"
-            )
-        }
-        guard let text = String(validating: type, as: UTF8.self) else { throw DatasetError.notUTF8(name, type) }
-        guard !type.contains(0) else {
-            throw DatasetError(field: name, value: text, reason: "has a NUL character; remove it")
-        }
+        _ = try TextCheck.text(
+            type,
+            layout.columns[column],
+            of: "the type of an event",
+            limit: Limits.nameByteCount,
+            onNUL: "remove it"
+        )
     }
 
     private mutating func readRating(_ column: Int, _ bytes: [UInt8]) throws(DatasetError) -> Float {

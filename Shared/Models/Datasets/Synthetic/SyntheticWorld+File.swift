@@ -23,7 +23,7 @@ extension SyntheticWorld {
     /// - Parameter folder: created if missing.
     /// - Throws: `DatasetError` naming the folder.
     public func write(to folder: String) throws(DatasetError) {
-        do {
+        try DatasetError.writing(folder) {
             try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
             func write(_ name: String, _ text: String) throws {
                 try Data(text.utf8).write(to: URL(fileURLWithPath: "\(folder)/\(name)"), options: .atomic)
@@ -52,12 +52,6 @@ extension SyntheticWorld {
             try write("events.ndjson", events)
             try write("truth.ndjson", truth)
             try write("world.json", String(decoding: try encoder.encode(configuration), as: UTF8.self) + "\n")
-        } catch let error as DatasetError {
-            throw error
-        } catch let error as CatalogueError {
-            throw DatasetError(error)
-        } catch {
-            throw DatasetError(file: folder, reason: "cannot be written: \(FailureText.sentence(error))")
         }
     }
 

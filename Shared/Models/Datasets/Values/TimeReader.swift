@@ -1,3 +1,4 @@
+internal import Bytes
 internal import Foundation
 internal import Messages
 
@@ -66,7 +67,7 @@ struct TimeReader {
     ///
     /// - Throws: `DatasetError` without file, line and field.
     mutating func milliseconds(_ bytes: [UInt8], _ field: Range<Int>) throws(DatasetError) -> Int64 {
-        if let value = ByteNumber.integer(bytes, field), let time = milliseconds(value) { return time }
+        if let value = Int64(decimalDigits: bytes, field), let time = milliseconds(value) { return time }
         if let time = milliseconds(withFraction: bytes, field) { return time }
         if let date = Self.date(bytes[field]) {
             if !date.hasZone { counts[.timesWithoutZone] += 1 }
@@ -112,7 +113,7 @@ struct TimeReader {
     /// RecBole writes all numbers with a decimal point; only for seconds does the fraction add digits that are kept.
     private mutating func milliseconds(withFraction bytes: [UInt8], _ field: Range<Int>) -> Int64? {
         guard let point = bytes[field].firstIndex(of: UInt8(ascii: ".")),
-            let value = ByteNumber.integer(bytes, field.lowerBound..<point),
+            let value = Int64(decimalDigits: bytes, field.lowerBound..<point),
             bytes[(point + 1)..<field.upperBound].allSatisfy({ $0 &- UInt8(ascii: "0") <= 9 }),
             let time = milliseconds(value)
         else { return nil }

@@ -41,16 +41,6 @@ struct ValueScanner {
         do { return try scanner.nextField(isFirst: isFirst) } catch { throw DatasetError(error) }
     }
 
-    /// Enters an array.
-    mutating func beginArray() throws(DatasetError) {
-        do { try scanner.beginArray() } catch { throw DatasetError(error) }
-    }
-
-    /// Moves to the array's next value; false at the end of the array, which is then left.
-    mutating func nextValue(isFirst: Bool) throws(DatasetError) -> Bool {
-        do { return try scanner.nextValue(isFirst: isFirst) } catch { throw DatasetError(error) }
-    }
-
     /// Checks that nothing comes after the value.
     mutating func finish() throws(DatasetError) {
         do { try scanner.finish() } catch { throw DatasetError(error) }
@@ -59,6 +49,19 @@ struct ValueScanner {
     /// Appends the next value, a string, to bytes, as UTF-8.
     mutating func string(into text: inout [UInt8]) throws(DatasetError) {
         do { try scanner.string(into: &text) } catch { throw DatasetError(error) }
+    }
+
+    /// Reads the strings of the next value: one, an array of them, or an array of paths, which are arrays of them.
+    mutating func readNames(of field: String, _ body: ([UInt8]) -> Void) throws(DatasetError) {
+        do {
+            try scanner.readNames(of: field) { scanner throws(JSONError) in
+                var name: [UInt8] = []
+                try scanner.string(into: &name)
+                body(name)
+            }
+        } catch {
+            throw DatasetError(error)
+        }
     }
 
     /// The range of the next value, a number.

@@ -9,27 +9,22 @@ extension ModelBundle {
         public let rows: Int
         /// Width of each vector, and of the pooled one.
         public let columns: Int
+    }
+}
 
-        /// Makes a shape.
-        public init(version: String, rows: Int, columns: Int) {
-            self.version = version
-            self.rows = rows
-            self.columns = columns
+extension ModelBundle.ContextShape {
+    /// Reads the shape from a bundle without reading its weights.
+    ///
+    /// - Throws: `BundleError` when the folder is not a bundle, or the file with the shape was altered.
+    public init(ofBundle folder: String) throws(BundleError) {
+        let manifest = try ModelBundle.readManifest(folder)
+        let file = ModelBundle.adapterConfiguration
+        guard let expected = manifest.parts[file] else { throw .incomplete(folder: folder, file: file) }
+        let found = SHA256.hexDigest(of: try ModelBundle.mapped(folder, file))
+        guard found == expected else {
+            throw .altered(folder: folder, file: file, expected: expected, found: found)
         }
-
-        /// Reads the shape from a bundle without reading its weights.
-        ///
-        /// - Throws: `BundleError` when the folder is not a bundle, or the file with the shape was altered.
-        public init(ofBundle folder: String) throws(BundleError) {
-            let manifest = try ModelBundle.readManifest(folder)
-            let file = ModelBundle.adapterConfiguration
-            guard let expected = manifest.parts[file] else { throw .incomplete(folder: folder, file: file) }
-            let found = SHA256.hexDigest(of: try ModelBundle.mapped(folder, file))
-            guard found == expected else {
-                throw .altered(folder: folder, file: file, expected: expected, found: found)
-            }
-            let adapter = try ModelBundle.decoded(UserAdapter.Configuration.self, folder, file)
-            self.init(version: manifest.version, rows: adapter.perceiver.latents, columns: adapter.perceiver.width)
-        }
+        let adapter = try ModelBundle.decoded(UserAdapter.Configuration.self, folder, file)
+        self.init(version: manifest.version, rows: adapter.perceiver.latents, columns: adapter.perceiver.width)
     }
 }

@@ -1,19 +1,19 @@
 import Foundation
 import ModelFiles
-import NeuralNetwork
+package import NeuralNetwork
 import Tensors
 
 /// The source of a model's weights during initialization.
 ///
 /// Every model has a single initializer, which requests its weights one after the other. So the weights drawn for a new
 /// model, declared by a configuration and read from a file cannot differ.
-protocol WeightSource {
+package protocol WeightSource {
     /// The parameter of this name and shape. `decay` has no default, which would silently make new tables decay.
     mutating func parameter(_ name: String, _ shape: [Int], _ filling: Filling, _ decay: WeightDecay) -> Parameter
 }
 
 /// How a new weight is initialized.
-enum Filling {
+package enum Filling {
     /// The same number everywhere.
     case constant(Float)
     /// Samples from a normal distribution around 0 with this standard deviation.

@@ -1,6 +1,5 @@
 public import ModelFiles
 public import NeuralNetwork
-public import Tensors
 
 /// Reads a timeline event by event and predicts the next one: a decoder-only Transformer over events.
 ///
@@ -9,57 +8,19 @@ public import Tensors
 ///
 /// Shapes: `B` timelines, `L` positions, `d` width, `V` items of the catalogue, `C` categories.
 /// - Source: SASRec, arXiv 1808.09781, with the full cross-entropy of arXiv 2309.07602; HSTU, arXiv 2402.17152.
-public final class AutoregressiveEncoder: UserEncoder {
+public final class AutoregressiveEncoder: EarlyFusionEncoder {
     /// The encoder's shape and loss.
     public typealias Configuration = EncoderConfiguration
 
-    /// The encoder's shape and loss.
-    public let configuration: EncoderConfiguration
+    let predictor: EventPredictor
 
-    private let predictor: EventPredictor
-
-    /// Every weight, in checkpoint order.
-    public var parameters: [Parameter] { predictor.parameters }
-
-    /// Makes an encoder with random weights; see `EventTransformer` for their distributions.
-    ///
-    /// - Throws: `ModelConfigurationError` naming the value that is out of range.
-    public convenience init(
-        configuration: EncoderConfiguration,
-        using generator: inout some RandomNumberGenerator
-    ) throws(ModelConfigurationError) {
-        var drawn = DrawnWeights(generator)
-        defer { generator = drawn.generator }
-        try self.init(configuration: configuration, weights: &drawn)
-    }
-
-    /// Makes an encoder from the weights in a file, whose names and shapes are checked against the configuration first.
-    ///
-    /// - Throws: `ModelConfigurationError` naming the value that is out of range, or `SafeTensorsError` naming the
-    ///   weight that is missing, unexpected, of another shape or not finite.
-    public convenience init(configuration: EncoderConfiguration, weights file: SafeTensors) throws {
-        var stored = try StoredWeights(file) { (declared) throws(ModelConfigurationError) in
-            _ = try Self(configuration: configuration, weights: &declared)
-        }
-        try self.init(configuration: configuration, weights: &stored)
-        try stored.finish()
-    }
-
-    /// Makes an encoder whose weights come from `weights`.
-    init(
+    /// Makes an encoder whose weights come from `weights`; see `EventTransformer` for the distributions of new ones.
+    package init(
         configuration: EncoderConfiguration,
         weights: inout some WeightSource
     ) throws(ModelConfigurationError) {
-        try configuration.requireKind(.autoregressive)
-        try configuration.validate()
-        self.configuration = configuration
-        predictor = EventPredictor(configuration, &weights)
+        predictor = try EventPredictor(configuration, kind: .autoregressive, &weights)
     }
-
-    /// Encodes timelines.
-    ///
-    /// - Returns: shape [B, L, d]. Row t depends only on the events up to t; rows of padding are meaningless.
-    public func hidden(_ graph: Graph, _ batch: EventBatch) -> Variable { predictor.transformer(graph, batch) }
 
     /// The loss of predicting each next event.
     ///
@@ -86,14 +47,6 @@ public final class AutoregressiveEncoder: UserEncoder {
     /// The hidden state of each timeline's last event, shape [B, d]; zeros for a timeline without events.
     public func states(_ graph: Graph, _ batch: EventBatch) -> Variable {
         lastHidden(graph, hidden: hidden(graph, batch), batch)
-    }
-
-    /// The item table, normalized if the head is, shape [V, d].
-    public func itemVectors(_ graph: Graph) -> Variable { predictor.itemVectors(graph) }
-
-    /// Scores items as the next one, shape [M, V].
-    public func scores(_ graph: Graph, states: Variable, items: Variable) -> Variable {
-        predictor.scores(graph, states: states, items: items)
     }
 
     /// Scores every item of the catalogue as the next one.

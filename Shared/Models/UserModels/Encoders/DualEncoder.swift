@@ -148,14 +148,7 @@ public final class DualEncoder: UserEncoder {
             hidden(graph, batch.events),
             [batch.events.count * batch.events.length, configuration.width]
         )
-        let (known, targets) = batch.knownTargets
-        let items = head.loss(
-            graph,
-            users: graph.gatherRows(rows, known),
-            targets: targets,
-            negatives: batch.negatives,
-            vectors: { itemTower(graph, $0) }
-        )
+        let items = head.loss(graph, rows: rows, batch) { itemTower(graph, $0) }
         return graph.scale(items, 1 / Float(max(targetCount, 1)))
     }
 }

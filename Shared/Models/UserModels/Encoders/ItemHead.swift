@@ -64,20 +64,19 @@ public struct ItemHead: Sendable {
     ///
     /// - Parameters:
     ///   - graph: records the operations.
-    ///   - users: hidden states, [N, d].
-    ///   - targets: the positive of each hidden state, N of them.
-    ///   - negatives: the sample for the softmax; nil for the whole catalogue.
+    ///   - rows: a hidden state for each position of the batch, [B * L, d].
+    ///   - batch: the positives, and the sample for the softmax; without one it runs over the whole catalogue.
     ///   - vectors: gives the vectors of some items, or of all for nil.
-    /// - Returns: a scalar, the sum over the N.
+    /// - Returns: a scalar, the sum over the positions that have a positive.
     func loss(
         _ graph: Graph,
-        users: Variable,
-        targets: [Int32],
-        negatives: SharedNegatives?,
+        rows: Variable,
+        _ batch: NextEventBatch,
         vectors: ([Int32]?) -> Variable
     ) -> Variable {
-        let rows = scored(graph, users)
-        guard let negatives else {
+        let (known, targets) = batch.knownTargets
+        let rows = scored(graph, graph.gatherRows(rows, known))
+        guard let negatives = batch.negatives else {
             return graph.crossEntropy(rows, weight: items(graph, vectors(nil)), targets: targets)
         }
         // Each item is looked up, and passed through the tower if there is one, only once.

@@ -1,6 +1,5 @@
 public import ModelFiles
 public import NeuralNetwork
-public import Tensors
 
 /// Reads a timeline in both directions and predicts masked events.
 ///
@@ -9,65 +8,21 @@ public import Tensors
 ///
 /// Shapes: `B` timelines, `L` positions, `d` width, `V` items of the catalogue.
 /// - Source: BERT4Rec, arXiv 1904.06690.
-public final class MaskedEncoder: UserEncoder {
-    /// The encoder's shape and loss.
-    public let configuration: EncoderConfiguration
+public final class MaskedEncoder: EarlyFusionEncoder {
+    let predictor: EventPredictor
 
-    private let predictor: EventPredictor
-
-    /// Every weight, in checkpoint order.
-    public var parameters: [Parameter] { predictor.parameters }
-
-    /// Makes an encoder with random weights; see `EventTransformer` for their distributions.
-    ///
-    /// - Throws: `ModelConfigurationError` naming the value that is out of range.
-    public convenience init(
-        configuration: EncoderConfiguration,
-        using generator: inout some RandomNumberGenerator
-    ) throws(ModelConfigurationError) {
-        var drawn = DrawnWeights(generator)
-        defer { generator = drawn.generator }
-        try self.init(configuration: configuration, weights: &drawn)
-    }
-
-    /// Makes an encoder from the weights in a file, whose names and shapes are checked against the configuration first.
-    ///
-    /// - Throws: `ModelConfigurationError` naming the value that is out of range, or `SafeTensorsError` naming the
-    ///   weight that is missing, unexpected, of another shape or not finite.
-    public convenience init(configuration: EncoderConfiguration, weights file: SafeTensors) throws {
-        var stored = try StoredWeights(file) { (declared) throws(ModelConfigurationError) in
-            _ = try Self(configuration: configuration, weights: &declared)
-        }
-        try self.init(configuration: configuration, weights: &stored)
-        try stored.finish()
-    }
-
-    /// Makes an encoder whose weights come from `weights`.
-    init(
+    /// Makes an encoder whose weights come from `weights`; see `EventTransformer` for the distributions of new ones.
+    package init(
         configuration: EncoderConfiguration,
         weights: inout some WeightSource
     ) throws(ModelConfigurationError) {
-        try configuration.requireKind(.masked)
-        try configuration.validate()
-        self.configuration = configuration
-        predictor = EventPredictor(configuration, &weights)
+        predictor = try EventPredictor(configuration, kind: .masked, &weights)
     }
-
-    /// Encodes timelines without masking, shape [B, L, d]: every row depends on all events of its timeline.
-    public func hidden(_ graph: Graph, _ batch: EventBatch) -> Variable { predictor.transformer(graph, batch) }
 
     /// The hidden state of a masked event appended to each timeline, shape [B, d].
     public func states(_ graph: Graph, _ batch: EventBatch) -> Variable {
         let asked = batch.appendingMask()
         return predictor.transformer.last(graph, hidden: predictor.transformer(graph, asked), asked)
-    }
-
-    /// The item table, normalized if the head is, shape [V, d].
-    public func itemVectors(_ graph: Graph) -> Variable { predictor.itemVectors(graph) }
-
-    /// Scores items as the next one, shape [M, V].
-    public func scores(_ graph: Graph, states: Variable, items: Variable) -> Variable {
-        predictor.scores(graph, states: states, items: items)
     }
 
     /// Makes a training batch of windows in which some events are masked.

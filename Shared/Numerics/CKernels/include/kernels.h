@@ -19,7 +19,6 @@ void ul_sum_rows(float *out, const float *x, int64_t rows, int64_t d, int accumu
 void ul_copy_columns(float *out, int64_t out_stride, const float *x, int64_t x_stride, int64_t rows, int64_t d,
                      int accumulate);
 double ul_dot(const float *a, const float *b, int64_t n);
-double ul_sum_squares(const float *x, int64_t n);
 // The place of the first number that is infinite or none; -1 when all are finite.
 int64_t ul_first_not_finite(const float *x, int64_t n);
 

@@ -2,17 +2,6 @@ import Foundation
 
 /// Folders that are replaced atomically.
 public enum DurableFolder {
-    /// Why a folder was not written; the previous one is untouched.
-    public struct Failure: Error, CustomStringConvertible {
-        /// The folder.
-        public let folder: String
-        /// What was attempted, and the system's error.
-        public let reason: String
-
-        /// The folder and the reason in one sentence.
-        public var description: String { "cannot write the folder \(folder): \(reason)" }
-    }
-
     /// Atomically replaces a folder with one whose files the closure writes.
     ///
     /// The files are written to a temporary folder next to it and flushed to disk; then the two names are exchanged in
@@ -23,8 +12,9 @@ public enum DurableFolder {
     /// - Parameters:
     ///   - folder: the path to replace or create; missing parent folders are created.
     ///   - contents: writes the files into the folder it is given.
-    /// - Throws: what the closure throws, or `Failure`.
+    /// - Throws: what the closure throws, or `DurableWriteError`.
     public static func write(to folder: String, contents: (_ temporary: String) throws -> Void) throws {
+        let what = "the folder \(folder)"
         let target = URL(filePath: folder).standardizedFileURL
         let parent = target.deletingLastPathComponent()
         let name = target.lastPathComponent
@@ -34,24 +24,29 @@ public enum DurableFolder {
         do {
             try files.createDirectory(atPath: temporary, withIntermediateDirectories: true)
         } catch {
-            throw Failure(folder: folder, reason: "making \(temporary): \(SafeTensors.reason(error))")
+            throw DurableWriteError(what, reason: "making \(temporary): \(SafeTensors.reason(error))")
         }
         try contents(temporary)
-        for path in try files.subpathsOfDirectory(atPath: temporary) { try synchronize("\(temporary)/\(path)", folder) }
-        try synchronize(temporary, folder)
+        for path in try files.subpathsOfDirectory(atPath: temporary) {
+            try DurableWriteError.synchronize("\(temporary)/\(path)", writing: what)
+        }
+        try DurableWriteError.synchronize(temporary, writing: what)
         try replace(target.path, by: temporary, previous: parent.appending(path: ".\(name).previous").path)
-        try synchronize(parent.path, folder)
+        try DurableWriteError.synchronize(parent.path, writing: what)
     }
 
     private static func replace(_ folder: String, by temporary: String, previous: String) throws {
+        func check(_ result: Int32, _ action: String) throws {
+            try DurableWriteError.check(result, action, writing: "the folder \(folder)")
+        }
         guard FileManager.default.fileExists(atPath: folder) else {
-            return try check(rename(temporary, folder), "renaming \(temporary)", folder)
+            return try check(rename(temporary, folder), "renaming \(temporary)")
         }
         // After an exchange the old folder has the temporary name and is removed with it.
         if exchange(temporary, folder) { return }
         try? FileManager.default.removeItem(atPath: previous)
-        try check(rename(folder, previous), "moving the old folder to \(previous)", folder)
-        try check(rename(temporary, folder), "renaming \(temporary)", folder)
+        try check(rename(folder, previous), "moving the old folder to \(previous)")
+        try check(rename(temporary, folder), "renaming \(temporary)")
         try? FileManager.default.removeItem(atPath: previous)
     }
 
@@ -70,17 +65,5 @@ public enum DurableFolder {
         #else
             return renamex_np(first, second, UInt32(RENAME_SWAP)) == 0
         #endif
-    }
-
-    private static func synchronize(_ path: String, _ folder: String) throws {
-        let descriptor = open(path, O_RDONLY)
-        try check(descriptor < 0 ? -1 : 0, "opening \(path)", folder)
-        defer { close(descriptor) }
-        try check(fsync(descriptor), "bringing \(path) to the disk", folder)
-    }
-
-    private static func check(_ result: Int32, _ action: String, _ folder: String) throws {
-        guard result != 0 else { return }
-        throw Failure(folder: folder, reason: "\(action): \(String(cString: strerror(errno)))")
     }
 }

@@ -3,11 +3,7 @@ import CKernels
 /// Functions of single values, and the gradients they pass back.
 public enum Activations {
     /// Returns GELU in its tanh approximation.
-    public static func gelu(_ x: Tensor, pool: BufferPool) -> Tensor {
-        let out = pool.tensor(x.shape)
-        ul_gelu(out.base, x.base, Int64(x.count))
-        return out
-    }
+    public static func gelu(_ x: Tensor, pool: BufferPool) -> Tensor { mapped(x, pool, ul_gelu) }
 
     /// Writes or adds the gradient with respect to the input of GELU.
     public static func geluBackward(_ x: Tensor, gradient: Tensor, into out: Tensor, accumulate: Bool) {
@@ -15,11 +11,7 @@ public enum Activations {
     }
 
     /// Returns `x * sigmoid(x)`.
-    public static func silu(_ x: Tensor, pool: BufferPool) -> Tensor {
-        let out = pool.tensor(x.shape)
-        ul_silu(out.base, x.base, Int64(x.count))
-        return out
-    }
+    public static func silu(_ x: Tensor, pool: BufferPool) -> Tensor { mapped(x, pool, ul_silu) }
 
     /// Writes or adds the gradient with respect to the input of SiLU.
     public static func siluBackward(_ x: Tensor, gradient: Tensor, into out: Tensor, accumulate: Bool) {
@@ -53,9 +45,15 @@ public enum Activations {
     }
 
     /// Returns `e^x`, within 2e-7 relative for |x| below 87.
-    public static func exponential(_ x: Tensor, pool: BufferPool) -> Tensor {
+    public static func exponential(_ x: Tensor, pool: BufferPool) -> Tensor { mapped(x, pool, ul_exp) }
+
+    private static func mapped(
+        _ x: Tensor,
+        _ pool: BufferPool,
+        _ kernel: (UnsafeMutablePointer<Float>, UnsafePointer<Float>, Int64) -> Void
+    ) -> Tensor {
         let out = pool.tensor(x.shape)
-        ul_exp(out.base, x.base, Int64(x.count))
+        kernel(out.base, x.base, Int64(x.count))
         return out
     }
 }

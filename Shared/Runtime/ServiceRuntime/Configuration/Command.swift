@@ -41,6 +41,26 @@ public struct Command: Sendable {
         ownKeys = keys
     }
 
+    /// Declares a command whose settings are all in its configuration keys.
+    ///
+    /// - Parameters:
+    ///   - name: as typed; empty for what the program does without one.
+    ///   - summary: one line for `--help`.
+    ///   - configuration: the settings, which are read before the command runs.
+    ///   - kind: a service or a tool.
+    ///   - run: makes the parts and runs them with `ProcessContext.run`.
+    public init<Configuration: CommandConfiguration>(
+        _ name: String = "",
+        summary: String,
+        configuration: Configuration.Type,
+        kind: Kind = .tool,
+        run: @escaping @Sendable (Configuration, ProcessContext) async throws -> Void
+    ) {
+        self.init(name, summary: summary, keys: Configuration.keys, kind: kind) { context in
+            try await run(Configuration(reader: context.configuration), context)
+        }
+    }
+
     var words: [String] { name.split(separator: " ").map(String.init) }
 
     var keys: [any AnyConfigurationKey] {
@@ -94,6 +114,15 @@ public struct Command: Sendable {
         let note = notes.isEmpty ? "" : " (\(notes.joined(separator: "; ")))"
         return "\(flag)\n      \(key.help)\(note)\n"
     }
+}
+
+/// The settings of a command.
+public protocol CommandConfiguration: Sendable {
+    /// The keys that the settings are read from.
+    static var keys: [any AnyConfigurationKey] { get }
+
+    /// Reads the keys.
+    init(reader: ConfigurationReader) throws(ConfigurationError)
 }
 
 /// Keys that every command has.

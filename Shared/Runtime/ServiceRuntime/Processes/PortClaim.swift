@@ -1,4 +1,5 @@
 import Glibc
+import HTTPServer
 
 /// A TCP port that is taken from the moment it is chosen, for a process that is started later.
 ///
@@ -12,7 +13,7 @@ import Glibc
 public final class PortClaim: Sendable {
     /// The port.
     public let port: Int
-    private let descriptor: Int32
+    private let socket: BoundSocket
 
     /// Claims a port.
     ///
@@ -21,49 +22,23 @@ public final class PortClaim: Sendable {
     ///   - host: the address on which will be listened, such as `127.0.0.1` or `0.0.0.0`.
     /// - Throws: `ProcessFailure` when somebody listens there, or the host is no address of this machine.
     public init(_ port: Int = 0, host: String = "127.0.0.1") throws(ProcessFailure) {
-        var hints = addrinfo()
-        hints.ai_family = AF_UNSPEC
-        hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
-        hints.ai_flags = AI_PASSIVE | AI_NUMERICSERV
-        var list: UnsafeMutablePointer<addrinfo>?
-        let found = getaddrinfo(host, String(port), &hints, &list)
-        guard found == 0, let address = list?.pointee else {
-            throw ProcessFailure(
-                "\(host) is not an address of this machine: \(String(cString: gai_strerror(found)))",
-                exitCode: .configuration
-            )
+        do throws(BoundSocket.Failure) {
+            socket = try BoundSocket(host: host, port: port)
+        } catch {
+            switch error {
+            case .unknownHost(let reason):
+                throw ProcessFailure("\(host) is not an address of this machine: \(reason)", exitCode: .configuration)
+            case .noDescriptor(let code), .notBound(let code): throw Self.failure(port, host, code)
+            }
         }
-        defer { freeaddrinfo(list) }
-        let descriptor = socket(address.ai_family, address.ai_socktype | Int32(SOCK_CLOEXEC.rawValue), 0)
-        guard descriptor >= 0 else { throw Self.failure(port, host, errno) }
-        var on: Int32 = 1
-        setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &on, socklen_t(MemoryLayout<Int32>.size))
-        guard bind(descriptor, address.ai_addr, address.ai_addrlen) == 0 else {
-            let reason = errno
-            Glibc.close(descriptor)
-            throw Self.failure(port, host, reason)
-        }
-        self.descriptor = descriptor
-        self.port = Self.port(of: descriptor)
+        self.port = socket.port
     }
 
-    deinit { Glibc.close(descriptor) }
+    deinit { Glibc.close(socket.descriptor) }
 
     private static func failure(_ port: Int, _ host: String, _ reason: Int32) -> ProcessFailure {
         let what = port == 0 ? "no port of \(host) is to be had" : "port \(port) of \(host) cannot be used"
         let why = reason == EADDRINUSE ? "another process has it" : String(cString: strerror(reason))
         return ProcessFailure("\(what): \(why)", exitCode: .unavailable)
-    }
-
-    private static func port(of descriptor: Int32) -> Int {
-        var storage = sockaddr_storage()
-        var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
-        return withUnsafeMutablePointer(to: &storage) { storage in
-            storage.withMemoryRebound(to: sockaddr.self, capacity: 1) { _ = getsockname(descriptor, $0, &length) }
-            // The port has the same offset in both address families.
-            return storage.withMemoryRebound(to: sockaddr_in.self, capacity: 1) {
-                Int(UInt16(bigEndian: $0.pointee.sin_port))
-            }
-        }
     }
 }

@@ -9,7 +9,7 @@ import Bytes
 ///
 /// ```
 /// @main struct App {
-///     static func main() async { await Program("gateway", summary: "...", commands: [...]).main() }
+///     static func main() async { await Program("trainer", summary: "...", commands: [...]).main() }
 /// }
 /// ```
 public struct Program: Sendable {

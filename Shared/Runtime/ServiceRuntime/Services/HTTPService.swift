@@ -40,6 +40,25 @@ public struct HTTPService: Service {
         self.handler = handler
     }
 
+    /// Makes the service of a process's own port, whose answers are counted.
+    ///
+    /// - Parameters:
+    ///   - configuration: where to listen, and the limits.
+    ///   - metrics: counts what is answered, and what the server refuses itself.
+    ///   - logger: receives the port.
+    ///   - router: answers requests.
+    public init(_ configuration: HTTPConfiguration, metrics: HTTPMetrics, logger: Logger, router: HTTPRouter) {
+        self.init(
+            "http",
+            configuration: configuration.server,
+            portKey: "port",
+            portFile: configuration.portFile,
+            logger: logger,
+            onRefusal: metrics.countRefusal,
+            handler: metrics.counting(router.respond)
+        )
+    }
+
     /// Serves until stopped.
     public func run(until shutdown: Shutdown) async throws {
         let server = try open()

@@ -48,6 +48,24 @@ public final class MetricsRegistry: Sendable {
         return counter
     }
 
+    /// Counters of one name, by the value of the label that tells them apart.
+    ///
+    /// - Parameters:
+    ///   - name: the name of all.
+    ///   - help: what they count.
+    ///   - label: the label's name.
+    ///   - values: the values that are counted; each is on the page from the start.
+    /// - Returns: a counter for each value.
+    public func counters<Value: RawRepresentable<String> & Hashable>(
+        _ name: String,
+        help: String,
+        label: String,
+        of values: some Sequence<Value>
+    ) -> [Value: Counter] {
+        let counters = values.map { ($0, counter(name, help: help, labels: [label: $0.rawValue])) }
+        return Dictionary(uniqueKeysWithValues: counters)
+    }
+
     /// A gauge that is set.
     public func gauge(_ name: String, help: String, labels: [String: String] = [:]) -> Gauge {
         let metric = metric(name, help: help, type: "gauge", labels: labels) { .gauge(Gauge()) }

@@ -29,17 +29,24 @@ enum Check {
 
     /// The names of categories: not too many, none empty.
     static func categories(_ values: [String], _ field: String) throws(MessageError) {
-        guard values.count <= Limits.categoryCount else {
-            throw MessageError(
-                field: field,
-                reason: "has \(values.count) entries: send at most \(Limits.categoryCount)"
-            )
-        }
+        try size(values.count, atMost: Limits.categoryCount, field)
         for (index, value) in values.enumerated() {
             guard !value.isEmpty else {
                 throw MessageError(field: "\(field)[\(index)]", reason: "is empty: leave it out")
             }
             try text(value, "\(field)[\(index)]", limit: Limits.nameByteCount)
+        }
+    }
+
+    /// Not too many parts.
+    static func size(
+        _ count: Int,
+        of parts: String = "entries",
+        atMost limit: Int,
+        _ field: String
+    ) throws(MessageError) {
+        guard count <= limit else {
+            throw MessageError(field: field, reason: "has \(count) \(parts): send at most \(limit)")
         }
     }
 
@@ -63,12 +70,7 @@ enum Check {
 
     /// Every number finite, and not too many of them.
     static func finite(_ values: [Float], _ field: String) throws(MessageError) {
-        guard values.count <= Limits.numberCount else {
-            throw MessageError(
-                field: field,
-                reason: "has \(values.count) numbers: send at most \(Limits.numberCount)"
-            )
-        }
+        try size(values.count, of: "numbers", atMost: Limits.numberCount, field)
         for (index, value) in values.enumerated() where !value.isFinite {
             throw MessageError(
                 field: "\(field)[\(index)]",

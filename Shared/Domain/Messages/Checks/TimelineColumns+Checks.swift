@@ -39,12 +39,7 @@ extension TimelineColumns {
 
     /// Ascending partitions and offsets; `name` is the prefix of their fields' names.
     static func check(_ sources: [Timeline.Source], _ name: String = "source") throws(MessageError) {
-        guard sources.count <= Limits.sourceCount else {
-            throw MessageError(
-                field: "\(name)_partitions",
-                reason: "has \(sources.count) entries: send at most \(Limits.sourceCount)"
-            )
-        }
+        try Check.size(sources.count, atMost: Limits.sourceCount, "\(name)_partitions")
         for (index, source) in sources.enumerated() {
             try Check.range(source.partition, 0...Int32.max, "\(name)_partitions[\(index)]")
             try Check.range(source.offset, 0...Int64.max - 1, "\(name)_offsets[\(index)]")
