@@ -355,7 +355,10 @@ let package = Package(
         ),
         tests(
             "LanguageEngineTests",
-            ["RandomNumbers", "JSON", "Tensors", "Tokenization", "ModelFiles", "LanguageEngine"]
+            [
+                "TestSupport", "RandomNumbers", "JSON", "Tensors", "Tokenization", "ModelFiles", "LanguageEngine",
+                "UserModels",
+            ]
         ),
         tests("LanguageKernelsTests", ["CLanguageKernels"]),
         tests("LauncherTests", ["Launcher", "Bytes", "ServiceRuntime", "Messages"]),
@@ -370,7 +373,7 @@ let package = Package(
         tests("RandomNumbersTests", ["RandomNumbers"]),
         tests("ServiceRuntimeTests", ["TestSupport", "HTTPServer", "HTTPClient", "ServiceRuntime"]),
         tests("TensorsTests", ["TestSupport", "Concurrency", "Tensors", "CKernels"]),
-        tests("TokenizationTests", ["Tokenization"]),
+        tests("TokenizationTests", ["TestSupport", "Tokenization"]),
         tests(
             "TrainerTests",
             [
@@ -398,8 +401,8 @@ if isFuzzing {
                 name: "Fuzzing",
                 dependencies: [
                     "CFuzzer", "EventIngestor", "Gateway", "Bytes", "JSON", "HTTPServer", "MessageLogs", "Messages",
-                    "UserTimelines", "Catalogues", "Tensors", "NeuralNetwork", "Tokenization", "ModelFiles", "Datasets",
-                    "UserModels",
+                    "UserTimelines", "Catalogues", "Tensors", "NeuralNetwork", "Tokenization", "ModelFiles",
+                    "ChatTemplates", "LanguageEngine", "Datasets", "UserModels",
                 ],
                 path: "Tests/Fuzzing",
                 exclude: ["CFuzzer"],

@@ -111,7 +111,8 @@ actor Responder {
     func run(raising signal: Signal) async throws {
         while !Task.isCancelled {
             var finished: [Finished] = []
-            for order in takeOrders() { carryOut(order, &finished) }
+            // To read a long question takes milliseconds, so those in progress go on between two of them.
+            for order in takeOrders(atMostAnswers: engine.isIdle ? .max : 1) { carryOut(order, &finished) }
             if engine.isIdle, finished.isEmpty {
                 await hasOrders.wait()
                 continue
@@ -126,10 +127,17 @@ actor Responder {
         }
     }
 
-    private func takeOrders() -> [Order] {
+    /// The next orders, in their sequence; no more answers than so many.
+    private func takeOrders(atMostAnswers limit: Int) -> [Order] {
         desk.withLock { desk in
-            defer { desk.orders = [] }
-            return desk.orders
+            var answers = 0
+            let end = desk.orders.firstIndex { order in
+                guard case .answer = order else { return false }
+                answers += 1
+                return answers > limit
+            }
+            defer { desk.orders.removeFirst(end ?? desk.orders.count) }
+            return Array(desk.orders[..<(end ?? desk.orders.count)])
         }
     }
 

@@ -28,6 +28,11 @@ extension RespondingFlow {
             state.work.copyCount += 1
             return true
         }
+        // An answer that comes too late needs no room.
+        if WallClock.milliseconds >= question.due {
+            state.answer(question, with: answering.expired(question))
+            return true
+        }
         guard hasRoom(state) else { return false }
         let start = ContinuousClock.now
         switch try await look(at: question) {

@@ -17,7 +17,8 @@ struct FuzzTarget: Sendable {
 
     /// Every target, in the order in which `Deploy/fuzz` runs them.
     static let all: [FuzzTarget] =
-        BodyTargets.all + HTTPTargets.all + RecordTargets.all + BundleTargets.all + FileTargets.all
+        BodyTargets.all + HTTPTargets.all + RecordTargets.all + BundleTargets.all + LanguageModelTargets.all
+        + FileTargets.all
 
     /// Seconds of work that a single input may cause, in this thread's own time: a busy machine is no finding.
     private static let limit = 0.1

@@ -33,11 +33,3 @@ func withScratchFolder<Result>(_ body: (String) throws -> Result) throws -> Resu
     defer { try? FileManager.default.removeItem(atPath: folder) }
     return try body(folder)
 }
-
-/// The published SmolLM2-135M-Instruct, where `Deploy/fetch-model smollm2` has put it; nil where it is not.
-let smolLM2: String? = {
-    let environment = ProcessInfo.processInfo.environment
-    let cache = environment["USERLLM_CACHE"] ?? (environment["HOME"] ?? "") + "/.cache/userllm"
-    let path = cache + "/models/SmolLM2-135M-Instruct.Q4_1.gguf"
-    return FileManager.default.fileExists(atPath: path) ? path : nil
-}()

@@ -1,14 +1,15 @@
 import Bytes
 import Foundation
+import TestSupport
 import Testing
 
 @testable import ModelFiles
 
 /// The published file; where it is not in the cache these tests are skipped, and counted so.
-@Suite(.enabled(if: smolLM2 != nil, "SmolLM2 is not in the cache: run Deploy/fetch-model smollm2"))
+@Suite(.enabled(if: SmolLM2.path != nil, "\(SmolLM2.missing)"))
 struct SmolLM2Tests {
     @Test func isReadAsItIsPublished() throws {
-        let source = try LanguageModelSource.open(#require(smolLM2))
+        let source = try LanguageModelSource.open(#require(SmolLM2.path))
         var expected = LanguageModelConfiguration(vocabularySize: 49_152)
         (expected.width, expected.layers, expected.heads, expected.keyValueHeads) = (576, 30, 9, 3)
         (expected.headWidth, expected.feedForwardWidth, expected.maximumLength) = (64, 1_536, 8_192)
@@ -30,7 +31,7 @@ struct SmolLM2Tests {
 
     /// The digest of all values as the `gguf` package gives them, q and k put back: F32, in the order of `tensorNames`.
     @Test func itsValuesAreThoseOfThePythonPackage() throws {
-        let source = try LanguageModelSource.open(#require(smolLM2))
+        let source = try LanguageModelSource.open(#require(SmolLM2.path))
         var digest = SHA256()
         var count = 0
         for name in source.tensorNames {

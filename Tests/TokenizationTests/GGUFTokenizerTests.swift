@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 import Tokenization
 
@@ -99,11 +100,8 @@ import Tokenization
         #expect(message { $0.addsSpacePrefix = true }.contains("tokenizer.ggml.add_space_prefix"))
     }
 
-    private static let model = FileManager.default.homeDirectoryForCurrentUser
-        .appending(path: ".cache/userllm/models/SmolLM2-135M-Instruct.Q4_1.gguf").path
-
     /// The real vocabulary against `tokenizers` with the published normalizer and pre-tokenizer.
-    @Test(.enabled(if: FileManager.default.fileExists(atPath: model), "SmolLM2's GGUF is not in the cache folder"))
+    @Test(.enabled(if: SmolLM2.path != nil, "\(SmolLM2.missing)"))
     func smolLM2HasTheIdsOfTokenizers() throws {
         struct Golden: Decodable {
             var texts: [String]
@@ -114,7 +112,7 @@ import Tokenization
             from: Data(contentsOf: GoldenTokenizerTests.folder.appending(path: "ids.json"))
         )
         let wanted = try #require(golden.ids["smollm2"])
-        let tokenizer = try Tokenizer(gguf: GGUFMetadata.vocabulary(of: Self.model))
+        let tokenizer = try Tokenizer(gguf: GGUFMetadata.vocabulary(of: #require(SmolLM2.path)))
         #expect(tokenizer.vocabularySize == 49_152 && tokenizer.addedTokens.count == 17)
         let again = try Tokenizer(json: Data(tokenizer.json().utf8))
         for (text, ids) in zip(golden.texts, wanted) {

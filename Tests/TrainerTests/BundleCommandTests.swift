@@ -58,6 +58,25 @@ struct BundleCommandTests {
         }
     }
 
+    @Test(arguments: [false, true])
+    func aGGUFFileIsABundlesModel(isCopied: Bool) throws {
+        try withModel { world, settings in
+            var settings = settings
+            (settings.languageModel, settings.isCopied) = (publishedGGUF("qwen2-q4_0"), isCopied)
+            let bundle = try BundleCommand.write(world.dataset, settings, to: world.folder + "/bundle")
+            #expect(bundle.format.isChat && bundle.languageModel.path.hasSuffix(".gguf"))
+            #expect(bundle.languageModel.path.hasPrefix(world.folder) == isCopied)
+            let answerer = try bundle.makeAnsweringEngine(configuration: .evaluation(threads: 1))
+            let context = try bundle.makeEncodingEngine(threads: 1).encode([world.dataset.timeline(user: 0, 0..<5)])
+            var request = AnswerRequest(text: "Next?", system: "Be brief.", form: .text)
+            request.maximumTokens = 8
+            let text = try answerer.answer(request, context: context[0].context)
+            #expect(text.answerTokens > 0 && text == (try answerer.answer(request, context: nil)))
+            let items = try answerer.answer(AnswerRequest(text: "Next?", form: .title), context: context[0].context)
+            #expect(items.items.count == 10)
+        }
+    }
+
     @Test func whatDoesNotFitIsNamed() throws {
         try withModel { world, settings in
             func message(_ change: (inout BundleCommand.Settings) -> Void) -> String {

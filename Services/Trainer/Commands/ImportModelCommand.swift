@@ -3,6 +3,7 @@ import ModelFiles
 import ServiceRuntime
 import Tensors
 import Tokenization
+import UserModels
 
 /// `trainer import-model`: writes a published language model as a Hugging Face folder.
 enum ImportModelCommand {
@@ -74,20 +75,7 @@ enum ImportModelCommand {
 
     /// The tokenizer of a GGUF file; nil for a folder, whose files are copied, and for a file without tokens.
     private static func tokenizer(_ source: LanguageModelSource) throws -> Tokenizer? {
-        guard case .gguf(let data)? = source.text.tokenizer else { return nil }
-        return try Tokenizer(
-            gguf: GGUFVocabulary(
-                model: data.model,
-                preTokenizer: data.preTokenizer,
-                tokens: data.tokens,
-                types: data.types.map(\.rawValue),
-                merges: data.merges,
-                beginID: data.beginID,
-                endID: data.endID,
-                addsBegin: data.addsBegin,
-                addsEnd: data.addsEnd,
-                addsSpacePrefix: data.addsSpacePrefix
-            )
-        )
+        guard case .gguf? = source.text.tokenizer else { return nil }
+        return try source.tokenizer()
     }
 }

@@ -149,11 +149,14 @@ final class ModelRunner {
         }
         try inputs.begin(rows: K)
         let handles = inputs.handles
-        team.run { member in
-            let own = member.share(of: K)
-            for input in handles { lk_input_prepare(input, Int64(own.lowerBound), Int64(own.upperBound)) }
-            member.waitForAll()
-            for (product, out) in products { product.multiply(0..<K, into: out, member) }
+        // The team reads them through pointers.
+        withExtendedLifetime((vector, inputs)) {
+            team.run { member in
+                let own = member.share(of: K)
+                for input in handles { lk_input_prepare(input, Int64(own.lowerBound), Int64(own.upperBound)) }
+                member.waitForAll()
+                for (product, out) in products { product.multiply(0..<K, into: out, member) }
+            }
         }
         return context
     }

@@ -11,7 +11,7 @@ struct PageTable {
 
     /// Takes the known pages of a text from the current end on, as far as they reach.
     ///
-    /// Does nothing unless the computed part ends with a known page.
+    /// Does nothing unless the computed part ends with a known page and nothing is reserved behind it.
     ///
     /// - Parameters:
     ///   - tokens: the text.
@@ -26,7 +26,9 @@ struct PageTable {
         in pool: inout PagePool
     ) -> Int {
         let start = length
-        while length == identities.count * pool.positions, length + pool.positions <= limit {
+        while length == identities.count * pool.positions, pages.count == identities.count,
+            length + pool.positions <= limit
+        {
             let end = length + pool.positions
             let key = key(of: tokens[length..<end], reach: reach)
             guard let (page, identity) = pool.find(key) else { break }

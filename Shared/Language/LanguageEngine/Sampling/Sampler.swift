@@ -38,10 +38,13 @@ struct Sampler {
         let parameters = parameters
         if parameters.repetitionPenalty != 1 {
             let penalty = parameters.repetitionPenalty
-            for token in promptTokens.union(answerCounts.keys) where Int(token) < row.count && token >= 0 {
+            func punish(_ token: Int32) {
+                guard row.indices.contains(Int(token)) else { return }
                 let logit = row[Int(token)]
                 row[Int(token)] = logit > 0 ? logit / penalty : logit * penalty
             }
+            for token in promptTokens { punish(token) }
+            for token in answerCounts.keys where !promptTokens.contains(token) { punish(token) }
         }
         if parameters.presencePenalty != 0 || parameters.frequencyPenalty != 0 {
             for (token, count) in answerCounts {
@@ -60,7 +63,7 @@ struct Sampler {
             if topK > 0 || parameters.topP < 1 { candidates.keepGreatest(topK > 0 ? topK : allowed.count) }
         } else if temperature == 0 {
             return Self.greatest(row)
-        } else if topK > 0, topK < row.count {
+        } else if topK > 0, topK <= Self.fewTokens {
             candidates = Candidates(greatest: topK, of: row)
         } else {
             return chooseAmongAll(row)
@@ -80,18 +83,20 @@ struct Sampler {
         }
         let count = Int64(row.count)
         lk_probabilities(row.baseAddress, row.baseAddress, lk_log_sum_exp(row.baseAddress, count), count)
-        if parameters.topP == 1 { return draw(0..<Int32(row.count), row.lazy.map(Double.init)) }
-        // The likeliest that reach `topP` are few as a rule, so not all are sorted.
-        var looked = min(64, row.count)
-        while true {
-            let candidates = Candidates(greatest: looked, of: row)
-            let weights = candidates.logits.map(Double.init)
-            if let kept = nucleus(weights, of: 1) ?? (looked == row.count ? looked : nil) {
-                return draw(candidates.tokens[..<kept], weights[..<kept])
-            }
-            looked = min(row.count, looked * 8)
+        let likeliest = LikeliestTokens(row)
+        if parameters.topK > 0 {
+            let topK = parameters.topK
+            likeliest.keep { count, _ in count >= topK }
         }
+        if parameters.topP < 1 {
+            let share = Double(parameters.topP) * row.reduce(0) { $0 + Double($1) }
+            likeliest.keep { _, sum in sum >= share }
+        }
+        return draw(0..<Int32(row.count), row.lazy.map(Double.init))
     }
+
+    /// So many candidates are sorted; more are only told apart.
+    private static let fewTokens = 1_024
 
     /// How many of the weights, greatest first, reach `topP` of the sum of all; nil if they do not.
     private func nucleus(_ weights: [Double], of sum: Double) -> Int? {

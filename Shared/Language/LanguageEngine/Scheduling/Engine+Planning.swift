@@ -12,6 +12,9 @@ extension Engine {
 
     /// Chooses what the next pass reads, and reserves pages for it: first a token of each running answer, then beams
     /// and prompts; the oldest first.
+    ///
+    /// A long prompt or a wide search takes half of what is left while there are younger ones, and more only of what
+    /// those leave: otherwise a single question could hold up all others for seconds.
     func plan() -> [Reading] {
         var readings: [Reading] = []
         var budget = configuration.positionsPerStep
@@ -19,15 +22,22 @@ extension Engine {
             add(Reading(state: state, count: 1), to: &readings, &budget)
         }
         for state in running where isRunning(state) && !isAnswering(state) && budget > 0 {
-            if let reading = next(of: state, budget, after: readings) { add(reading, to: &readings, &budget) }
+            let isLast = state === running.last && waiting.isEmpty
+            let share = isLast ? budget : half(budget)
+            if let reading = next(of: state, share, after: readings) { add(reading, to: &readings, &budget) }
         }
         while budget > 0, running.count < configuration.maximumRunning, let state = waiting.first {
             guard start(state) else { break }
             if !isRunning(state) { continue }
-            if let reading = next(of: state, budget, after: readings) { add(reading, to: &readings, &budget) }
+            let share = waiting.isEmpty ? budget : half(budget)
+            if let reading = next(of: state, share, after: readings) { add(reading, to: &readings, &budget) }
         }
+        for index in readings.indices where budget > 0 { widen(&readings[index], &budget) }
         return readings
     }
+
+    /// Half of a budget, but no less than a page.
+    private func half(_ budget: Int) -> Int { max(min(budget, pool.positions), budget / 2) }
 
     private func isRunning(_ state: SequenceState) -> Bool { running.contains { $0 === state } }
 
@@ -113,6 +123,20 @@ extension Engine {
         }
     }
 
+    /// Lets a reading have more of its sequence, as far as pages are free.
+    private func widen(_ reading: inout Reading, _ budget: inout Int) {
+        let state = reading.state
+        var wider = reading
+        if let beams = reading.beams {
+            wider.beams = state.beams?.pending.prefix(beams.count + budget)
+        } else {
+            wider.count = min(state.pendingCount, reading.count + budget)
+        }
+        guard wider.positionCount > reading.positionCount, reserve(wider) else { return }
+        budget -= wider.positionCount - reading.positionCount
+        reading = wider
+    }
+
     private func reserve(_ reading: Reading) -> Bool {
         let state = reading.state
         let storage = runner.storage
@@ -130,6 +154,7 @@ extension Engine {
     /// Takes the pages of a running sequence, which waits then to begin again.
     private func preempt(_ state: SequenceState) {
         state.releasePages(to: &pool)
+        state.restartSearch()
         running.removeAll { $0 === state }
         let place = waiting.firstIndex { $0.id > state.id } ?? waiting.count
         waiting.insert(state, at: place)

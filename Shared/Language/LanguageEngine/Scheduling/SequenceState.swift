@@ -54,16 +54,17 @@ final class SequenceState {
     /// Positions of the text that are still to be read before the next token can be chosen.
     var pendingCount: Int { tokens.count - table.length }
 
-    /// Gives all pages back; the text will be read again.
+    /// Gives all pages back.
     func releasePages(to pool: inout PagePool) {
         table.release(to: &pool)
         for index in (beams?.tables ?? []).indices { beams?.tables[index].release(to: &pool) }
-        restartSearch()
     }
 
-    private func restartSearch() {
+    /// Begins the search of a tree, if there is one, from the prompt again.
+    func restartSearch() {
         guard let tree = request.tree, case .beams(let width) = request.search else { return }
         beams = BeamState(search: BeamSearch(tree, width: width))
+        result.generatedTokens = 0
     }
 }
 

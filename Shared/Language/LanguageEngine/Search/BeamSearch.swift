@@ -48,12 +48,13 @@ struct BeamSearch {
         }
         next.sort { ($0.score, $1.node) > ($1.score, $0.node) }
         var open: [Beam] = []
-        for beam in next where open.count < width {
+        for beam in next {
             if done.count >= width, beam.score <= done[width - 1].score { break }
             if let leaf = tree.onlyLeaf(below: beam.node) {
                 let place = done.firstIndex { $0.score < beam.score } ?? done.count
                 done.insert(RankedLeaf(leaf: leaf, score: beam.score), at: place)
-            } else {
+                if done.count > width { done.removeLast() }
+            } else if open.count < width {
                 open.append(beam)
             }
         }

@@ -7,6 +7,13 @@ public struct ModelConfigurationError: Error, Sendable, Equatable, CustomStringC
     /// The expected value.
     public let expected: String
 
+    /// Makes an error.
+    public init(key: String, value: String, expected: String) {
+        self.key = key
+        self.value = value
+        self.expected = expected
+    }
+
     /// Key, value and what is expected, in one line.
     public var description: String { "\(key) is \(value), expected \(expected)" }
 }

@@ -1,7 +1,7 @@
 import Foundation
-import ModelFiles
+package import ModelFiles
 import Tensors
-import Tokenization
+package import Tokenization
 
 /// Where a bundle's language model lies: a folder, or one GGUF file.
 struct LanguageModelPlace {
@@ -50,7 +50,7 @@ extension LanguageModelSource {
     /// Makes the tokenizer that the files have; nil when they have none.
     ///
     /// - Throws: `TokenizerError`.
-    func tokenizer() throws(TokenizerError) -> Tokenizer? {
+    package func tokenizer() throws(TokenizerError) -> Tokenizer? {
         switch text.tokenizer {
         case nil: nil
         case .file(let path): try Tokenizer(contentsOf: path)

@@ -1,3 +1,4 @@
+package import ModelFiles
 package import NeuralNetwork
 package import Tensors
 

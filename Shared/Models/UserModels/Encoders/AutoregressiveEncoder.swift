@@ -1,4 +1,4 @@
-public import ModelFiles
+package import ModelFiles
 public import NeuralNetwork
 
 /// Reads a timeline event by event and predicts the next one: a decoder-only Transformer over events.

@@ -1,3 +1,4 @@
+import ModelFiles
 import NeuralNetwork
 
 /// An encoder that fuses an event's features before its Transformer reads it.

@@ -1,4 +1,4 @@
-public import ModelFiles
+package import ModelFiles
 public import NeuralNetwork
 
 /// Reads a timeline in both directions and predicts masked events.

@@ -1,6 +1,6 @@
 public import ModelFiles
 public import NeuralNetwork
-public import Tensors
+import Tensors
 
 /// A decoder-only Transformer over text: RMSNorm, rotary positions, grouped-query attention and SwiGLU.
 ///
@@ -9,7 +9,7 @@ public import Tensors
 ///
 /// Shapes: `B` texts, `T` tokens, `D` width, `V` vocabulary.
 /// - Source: Llama 2, arXiv 2307.09288; Qwen2, arXiv 2407.10671.
-public final class LanguageModel: Module, Sendable {
+public final class LanguageModel: WeightedModel, Sendable {
     /// Changes hidden states, shape [B, T, D], before the block of this index.
     public typealias BeforeBlock = (_ graph: Graph, _ block: Int, _ hidden: Variable) -> Variable
 
@@ -42,37 +42,6 @@ public final class LanguageModel: Module, Sendable {
     /// The weights of the output head, shape [V, D].
     public var head: Parameter { untiedHead ?? tokenTable }
 
-    /// Makes a language model with random weights.
-    ///
-    /// | weight | drawn with standard deviation |
-    /// |---|---|
-    /// | token table, untied head | 1 / sqrt(D), so that initial logits are about 1 |
-    /// | products | 1 / sqrt(inputs) |
-    /// | output projections of attention and SwiGLU | the same / sqrt(2 * layers) |
-    /// | norms | gain 1; all biases 0 |
-    ///
-    /// - Throws: `ModelConfigurationError` naming the value that is out of range.
-    public convenience init(
-        configuration: LanguageModelConfiguration,
-        using generator: inout some RandomNumberGenerator
-    ) throws(ModelConfigurationError) {
-        var drawn = DrawnWeights(generator)
-        defer { generator = drawn.generator }
-        try self.init(configuration: configuration, weights: &drawn)
-    }
-
-    /// Makes a language model from the weights in a file, after checking their names and shapes.
-    ///
-    /// - Throws: `ModelConfigurationError` naming the value that is out of range, or `SafeTensorsError` naming the
-    ///   weight that is missing, unexpected, of another shape or not finite.
-    public convenience init(configuration: LanguageModelConfiguration, weights file: SafeTensors) throws {
-        var stored = try StoredWeights(file) { (declared) throws(ModelConfigurationError) in
-            _ = try Self(configuration: configuration, weights: &declared)
-        }
-        try self.init(configuration: configuration, weights: &stored)
-        try stored.finish()
-    }
-
     /// Makes a language model from its files, whatever types they store its weights in.
     ///
     /// - Throws: `ModelConfigurationError` for a model that is not trained here, or `ModelFileError` naming a weight that
@@ -84,7 +53,14 @@ public final class LanguageModel: Module, Sendable {
     }
 
     /// Makes a language model whose weights come from `weights`.
-    init(
+    ///
+    /// | weight | drawn with standard deviation |
+    /// |---|---|
+    /// | token table, untied head | 1 / sqrt(D), so that initial logits are about 1 |
+    /// | products | 1 / sqrt(inputs) |
+    /// | output projections of attention and SwiGLU | the same / sqrt(2 * layers) |
+    /// | norms | gain 1; all biases 0 |
+    package init(
         configuration: LanguageModelConfiguration,
         weights: inout some WeightSource
     ) throws(ModelConfigurationError) {

@@ -1,8 +1,8 @@
 import Foundation
 import LanguageEngine
-public import ModelFiles
+package import ModelFiles
 public import NeuralNetwork
-public import Tensors
+import Tensors
 
 /// Connects a user encoder and a language model: Perceiver, projection, and gated cross-attention or a soft prompt.
 ///
@@ -12,7 +12,7 @@ public import Tensors
 /// Shapes: `Q` texts, `T` tokens, `K` context rows, `d` encoder width, `D` language-model width, `I` inner width of
 /// cross-attention.
 /// - Source: User-LLM, arXiv 2402.13598; gates of Flamingo, arXiv 2204.14198.
-public final class UserAdapter: Module, Sendable {
+public final class UserAdapter: WeightedModel, Sendable {
     /// The text attends to the context; a gate scales what is added.
     struct CrossAttention: Sendable {
         let norm: RMSNorm
@@ -51,7 +51,7 @@ public final class UserAdapter: Module, Sendable {
     /// The gates, which have their own learning rate.
     public var gates: [Parameter] { layers.map(\.gate) }
 
-    /// Makes an adapter with random weights.
+    /// Makes an adapter whose weights come from `weights`.
     ///
     /// | weight | drawn with standard deviation |
     /// |---|---|
@@ -59,31 +59,7 @@ public final class UserAdapter: Module, Sendable {
     /// | projection to a soft prompt | 1 / sqrt(inputs * D), so that its rows are about as long as a token's embedding |
     /// | norms | gain 1; biases 0 |
     /// | gates | atanh(`gateOpening`), not random |
-    ///
-    /// - Throws: `ModelConfigurationError` naming the value that is out of range.
-    public convenience init(
-        configuration: Configuration,
-        using generator: inout some RandomNumberGenerator
-    ) throws(ModelConfigurationError) {
-        var drawn = DrawnWeights(generator)
-        defer { generator = drawn.generator }
-        try self.init(configuration: configuration, weights: &drawn)
-    }
-
-    /// Makes an adapter from the weights in a file, whose names and shapes are checked against the configuration first.
-    ///
-    /// - Throws: `ModelConfigurationError` naming the value that is out of range, or `SafeTensorsError` naming the
-    ///   weight that is missing, unexpected, of another shape or not finite.
-    public convenience init(configuration: Configuration, weights file: SafeTensors) throws {
-        var stored = try StoredWeights(file) { (declared) throws(ModelConfigurationError) in
-            _ = try Self(configuration: configuration, weights: &declared)
-        }
-        try self.init(configuration: configuration, weights: &stored)
-        try stored.finish()
-    }
-
-    /// Makes an adapter whose weights come from `weights`.
-    init(
+    package init(
         configuration: Configuration,
         weights: inout some WeightSource
     ) throws(ModelConfigurationError) {

@@ -1,6 +1,6 @@
 public import ModelFiles
 public import NeuralNetwork
-public import Tensors
+import Tensors
 
 /// A language model that reads a user's timeline: encoder, Perceiver, projection, cross-attention and language model.
 ///
@@ -9,7 +9,7 @@ public import Tensors
 ///
 /// Shapes: `B` timelines of `L` positions, `Q` questions of `T` tokens, `K` context rows, `D` language-model width.
 /// - Source: User-LLM, arXiv 2402.13598.
-public final class UserLanguageModel: Module, Sendable {
+public final class UserLanguageModel: WeightedModel, Sendable {
     /// The shapes of all parts, for checkpoints.
     public struct Configuration: Codable, Sendable, Equatable {
         /// The encoder's configuration.
@@ -143,32 +143,8 @@ public final class UserLanguageModel: Module, Sendable {
         )
     }
 
-    /// Makes all parts with random weights; see the initializer of each part.
-    ///
-    /// - Throws: `ModelConfigurationError` naming the value that is out of range or does not fit the other parts.
-    public convenience init(
-        configuration: Configuration,
-        using generator: inout some RandomNumberGenerator
-    ) throws(ModelConfigurationError) {
-        var drawn = DrawnWeights(generator)
-        defer { generator = drawn.generator }
-        try self.init(configuration: configuration, weights: &drawn)
-    }
-
-    /// Makes all parts from the weights in a file, whose names and shapes are checked against the configuration first.
-    ///
-    /// - Throws: `ModelConfigurationError` naming the value that is out of range, or `SafeTensorsError` naming the
-    ///   weight that is missing, unexpected, of another shape or not finite.
-    public convenience init(configuration: Configuration, weights file: SafeTensors) throws {
-        var stored = try StoredWeights(file) { (declared) throws(ModelConfigurationError) in
-            _ = try Self(configuration: configuration, weights: &declared)
-        }
-        try self.init(configuration: configuration, weights: &stored)
-        try stored.finish()
-    }
-
     /// Makes all parts whose weights come from `weights`.
-    convenience init(
+    package convenience init(
         configuration: Configuration,
         weights: inout some WeightSource
     ) throws(ModelConfigurationError) {

@@ -1,0 +1,55 @@
+import Foundation
+import ModelFiles
+import Testing
+import UserModels
+
+@testable import Trainer
+
+/// A model of `Fixtures/LanguageModels/gguf`, as its makers publish it.
+func publishedGGUF(_ name: String) -> String {
+    URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+        .appending(path: "Fixtures/LanguageModels/gguf/\(name)/model.gguf").path
+}
+
+@Suite struct ImportModelTests {
+    private func withFolder(_ body: (String) throws -> Void) throws {
+        let folder = FileManager.default.temporaryDirectory.appending(path: "import-\(UUID().uuidString)").path
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        try body(folder)
+    }
+
+    /// In Float32 nothing is rounded: the folder is the file with other names.
+    @Test(arguments: ["llama-mixed", "llama-scaled-q8_0", "qwen2-q4_0", "qwen3-q4_1", "llama-k-types"])
+    func aGGUFFileIsWrittenAsAFolder(name: String) throws {
+        try withFolder { folder in
+            let file = try LanguageModelSource.open(publishedGGUF(name))
+            let report = try ImportModelCommand.run(publishedGGUF(name), folder + "/out", .float32)
+            let written = try LanguageModelSource.open(folder + "/out")
+            #expect(written.configuration == file.configuration)
+            #expect(Set(written.tensorNames) == Set(file.tensorNames) && !file.tensorNames.isEmpty)
+            for tensor in file.tensorNames {
+                let (wanted, found) = (try file.tensor(tensor), try written.tensor(tensor))
+                #expect(found.values(rows: 0..<found.rows) == wanted.values(rows: 0..<wanted.rows), "\(tensor)")
+            }
+            let text = "A caf\u{E9}, 12 times <|im_end|>"
+            let (wanted, found) = (try #require(try file.tokenizer()), try #require(try written.tokenizer()))
+            for marks in [false, true] {
+                let ids = found.encode(text, matchesAddedTokens: marks)
+                #expect(ids == wanted.encode(text, matchesAddedTokens: marks) && !ids.isEmpty)
+            }
+            #expect(written.text.chatTemplate == file.text.chatTemplate && file.text.chatTemplate != nil)
+            #expect(Set(written.text.endIDs) == Set(file.text.endIDs))
+            #expect("\(report)".contains(file.configuration.family.rawValue))
+        }
+    }
+
+    @Test func anExistingFolderIsKept() throws {
+        try withFolder { folder in
+            #expect(throws: (any Error).self) {
+                _ = try ImportModelCommand.run(publishedGGUF("qwen2-q4_0"), folder, .stored)
+            }
+            #expect(try FileManager.default.contentsOfDirectory(atPath: folder).isEmpty)
+        }
+    }
+}
