@@ -377,7 +377,7 @@ let package = Package(
         tests(
             "TrainerTests",
             [
-                "Trainer", "Bytes", "ServiceRuntime", "Messages", "Catalogues", "ModelFiles", "Tensors",
+                "Trainer", "Bytes", "ServiceRuntime", "Messages", "Catalogues", "Tokenization", "ModelFiles", "Tensors",
                 "NeuralNetwork", "Datasets", "UserModels",
             ]
         ),

@@ -13,7 +13,7 @@ struct App {
                 EncoderCommand.command, IngestionCommand.command, AppendCommand.command, WorkerCommand.command,
                 ReroutingCommand.command,
                 WriterCommand.command, FreshnessCommand.command, TimelinesCommand.command, JSONCommand.command,
-                WaitingCommand.command, LanguageModelCommand.command,
+                WaitingCommand.command, LanguageModelCommand.command, AnswersCommand.command,
             ]
         ).main()
     }

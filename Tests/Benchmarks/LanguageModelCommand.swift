@@ -56,6 +56,9 @@ enum LanguageModelCommand {
         let source = try LanguageModelSource.open(path)
         let peer = try reader.value(of: peerKey)
         let peerModels = list(try reader.value(of: peerModelsKey))
+        guard peerModels.isEmpty || !peer.isEmpty else {
+            throw ConfigurationError.usage("llama-models is given without llama-bench, the program that measures them")
+        }
         let formats = try list(try reader.value(of: weightsKey)).map { name in
             guard let format = WeightFormat(rawValue: name) else {
                 let all = WeightFormat.allCases.map(\.rawValue).joined(separator: ", ")
@@ -70,7 +73,7 @@ enum LanguageModelCommand {
                 let found = try measure(source, format, try reader.value(of: cacheKey).choice, threads: threads)
                 for (what, rate) in found { ours[format.rawValue, default: [:]][what, default: []].append(rate) }
             }
-            for model in peerModels where !peer.isEmpty {
+            for model in peerModels {
                 let found = try LlamaBench(program: peer, model: model, threads: threads)
                     .rates(promptLengths: promptLengths, answerLength: answerLength)
                 for (what, rate) in found { theirs[model, default: [:]][what, default: []].append(rate) }
@@ -133,10 +136,9 @@ enum LanguageModelCommand {
         configuration.cacheFormat = cache
         configuration.pageCount = 32 * 512 / configuration.pagePositions + 64
         let engine = try Engine(weights: weights, configuration: configuration)
-        var random = SystemRandomNumberGenerator()
         // Prompts of random tokens: none begins like an earlier one, so nothing is found in the prefix cache.
         func prompt(_ count: Int) -> [Int32] {
-            (0..<count).map { _ in Int32.random(in: 100..<Int32(source.configuration.vocabularySize), using: &random) }
+            (0..<count).map { _ in Int32.random(in: 0..<Int32(source.configuration.vocabularySize)) }
         }
         // The first pass also touches every weight for the first time.
         _ = try run(engine, prompts: [prompt(64)], answers: 4)
@@ -148,7 +150,45 @@ enum LanguageModelCommand {
             let times = try run(engine, prompts: (0..<count).map { _ in prompt(32) }, answers: answerLength)
             rates["answer \(answerLength) sequences \(count)"] = Double(times.tokenCount) / times.writing
         }
+        for (name, adapter) in adapters(of: source.configuration) {
+            let weights = try AdapterWeights(configuration: adapter, format: format) { drawn($0, of: adapter) }
+            let reader = try Engine(
+                weights: try LanguageModelWeights(source, format: format, threads: threads),
+                adapter: weights,
+                configuration: configuration
+            )
+            let row = (0..<16 * adapter.width).map { _ in Float.random(in: -1...1) }
+            _ = try run(reader, prompts: [prompt(64)], answers: 4, row: row)
+            let times = try run(reader, prompts: [prompt(32)], answers: answerLength, row: row)
+            rates["answer \(answerLength) row \(name)"] = Double(times.tokenCount) / times.writing
+        }
         return rates
+    }
+
+    /// Cross-attention over 16 latents: in the upper third, 256 wide; and before every block, as wide as the model.
+    private static func adapters(
+        of model: LanguageModelConfiguration
+    ) -> [(name: String, shape: AdapterWeights.Configuration)] {
+        [
+            (
+                "upper third",
+                .init(
+                    width: model.width,
+                    layers: model.layers,
+                    first: model.layers * 2 / 3,
+                    heads: 4,
+                    innerWidth: min(256, model.width)
+                )
+            ),
+            ("every block", .init(width: model.width, layers: model.layers, heads: 4)),
+        ]
+    }
+
+    /// Random weights with open gates.
+    private static func drawn(_ name: String, of shape: AdapterWeights.Configuration) -> [Float] {
+        let isScalar = name.hasSuffix(".gate")
+        let count = isScalar ? 1 : name.contains(".norm.") ? shape.width : shape.width * shape.innerWidth
+        return (0..<count).map { _ in isScalar ? 0.1 : Float.random(in: -0.05...0.05) }
     }
 
     private struct Times {
@@ -160,11 +200,17 @@ enum LanguageModelCommand {
         var tokenCount = 0
     }
 
-    private static func run(_ engine: Engine, prompts: [[Int32]], answers: Int) throws -> Times {
+    private static func run(
+        _ engine: Engine,
+        prompts: [[Int32]],
+        answers: Int,
+        row: [Float]? = nil
+    ) throws -> Times {
         var times = Times()
         for tokens in prompts {
             var request = SequenceRequest(tokens: tokens)
             request.maximumTokens = answers
+            request.context = row
             _ = try engine.submit(request)
         }
         let start = ContinuousClock.now

@@ -44,15 +44,18 @@ struct StreamStage: Sendable {
     private let http = HTTPClient()
 
     /// Starts the stage, runs `body` and takes everything away.
+    ///
+    /// `languageModel` is a published one for the bundle; without it a small one is made.
     static func run<Result: Sendable>(
         _ reader: ConfigurationReader,
+        languageModel: String? = nil,
         _ body: (StreamStage) async throws -> Result
     ) async throws -> Result {
         let folder = try LocalSystem.makeFolder()
         defer { try? FileManager.default.removeItem(atPath: folder) }
         let broker = try reader.value(of: logKey) == .kafka ? try await KafkaBroker.start(in: folder) : nil
         do {
-            let result = try await run(reader, folder, broker, body)
+            let result = try await run(reader, languageModel, folder, broker, body)
             await broker?.stop()
             return result
         } catch {
@@ -63,13 +66,14 @@ struct StreamStage: Sendable {
 
     private static func run<Result: Sendable>(
         _ reader: ConfigurationReader,
+        _ languageModel: String?,
         _ folder: String,
         _ broker: KafkaBroker?,
         _ body: (StreamStage) async throws -> Result
     ) async throws -> Result {
         let bundle = "\(folder)/bundle"
         let catalogue = try MovieLensFolder(path: try reader.value(of: dataKey)).catalogue()
-        try SmallBundle.write(to: bundle, catalogue: catalogue, shape: .serving)
+        try SmallBundle.write(to: bundle, catalogue: catalogue, shape: .serving, languageModel: languageModel)
         var options = LocalSystem.Options(log: broker?.address, bundle: bundle)
         options.encoderWorkers = 0
         options.embeddingWriters = 0

@@ -49,6 +49,33 @@ struct SmallTree: TokenTree {
         return SmallTree(answers.sorted { $0.lexicographicallyPrecedes($1) })
     }
 
+    @Test func aCompleteAnswerIsKeptWhenAllPlacesAreTaken() {
+        var search = BeamSearch(SmallTree([[0, 2], [0, 3], [1]]), width: 1)
+        search.advance([[log(0.55), log(0.45)]])
+        #expect(search.ranking == nil)
+        // Both of the likelier beginning's answers have half of 0.55.
+        search.advance([[log(0.5), log(0.5)]])
+        #expect(search.ranking?.map(\.leaf) == [2])
+    }
+
+    @Test func aWideSearchLeavesRoomForOthers() throws {
+        let model = TinyModel()
+        let engine = try model.engine { $0.positionsPerStep = 16 }
+        let wide = try engine.submit(
+            SequenceRequest(model.tokens(5, seed: 1)) {
+                ($0.tree, $0.search) = (tree(600, seed: 4), .beams(width: 200))
+            }
+        )
+        // The search has begun, and has more beams than a step reads.
+        for _ in 0..<3 { _ = try engine.step() }
+        let other = try engine.submit(SequenceRequest(model.tokens(20, seed: 2), maximumTokens: 1))
+        var ended: [SequenceID] = []
+        for _ in 0..<2_000 where !engine.isIdle {
+            for case .finished(let id, _) in try engine.step() { ended.append(id) }
+        }
+        #expect(ended == [other, wide])
+    }
+
     /// Every answer's probability among all of a tree, by the reference.
     private func ranking(_ model: TinyModel, _ prompt: [Int32], _ tree: SmallTree) -> [RankedLeaf] {
         let reference = ReferenceModel(model: model)

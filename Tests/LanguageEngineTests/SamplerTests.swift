@@ -70,8 +70,26 @@ import Testing
         #expect(isNear(both, [1.0 / 3, 0, 2.0 / 3, 0]))
     }
 
-    @Test func topPSortsNoMoreThanItNeedsAndNoLess() {
-        // A flat distribution of 1,000: 0.9 of it are 900, far more than the first look takes.
+    @Test func manyLikelyTokensAreToldApart() {
+        // Few values, so that equal ones are cut in their order.
+        let flat = (0..<5_000).map { Float($0 % 11) * 0.3 }
+        let order = flat.indices.sorted { (flat[$0], $1) > (flat[$1], $0) }
+        let drawn = Set(draw(flat, count: 30_000) { ($0.temperature, $0.topK) = (1, 2_000) }.compactMap { $0 })
+        #expect(drawn.isSubset(of: order.prefix(2_000).map(Int32.init)) && drawn.count > 1_950)
+        // 0.5 of what those 2,000 have.
+        let weights = order.prefix(2_000).map { exp(Double(flat[$0])) }
+        var (sum, kept) = (0.0, 0)
+        while sum < 0.5 * weights.reduce(0, +) {
+            sum += weights[kept]
+            kept += 1
+        }
+        let both = draw(flat, count: 30_000) { ($0.temperature, $0.topK, $0.topP) = (1, 2_000, 0.5) }
+        let found = Set(both.compactMap { $0 })
+        #expect(found.isSubset(of: order.prefix(kept + 1).map(Int32.init)) && found.count > kept - 20)
+    }
+
+    @Test func topPKeepsNoMoreThanItNeedsAndNoLess() {
+        // A flat distribution of 1,000: 0.9 of it are 900.
         let flat = (0..<1_000).map { Float($0 % 7) * 1e-4 }
         let drawn = draw(flat, count: 5_000) { ($0.temperature, $0.topP) = (1, 0.9) }
         let order = flat.indices.sorted { (flat[$0], $1) > (flat[$1], $0) }

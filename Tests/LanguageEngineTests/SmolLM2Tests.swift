@@ -110,20 +110,23 @@ struct SmolLM2Tests {
         #expect(different.count <= 5, "\(different.map(\.0.prompt))")
     }
 
-    /// Perplexity of the novel; a part of it in the daily run, against the model's own in Float32.
-    @Test(arguments: [WeightFormat.stored, .int8, .bfloat16])
-    func perplexityHardlyGrows(format: WeightFormat) throws {
+    /// Perplexity of the novel against the model's own in Float32.
+    ///
+    /// The daily run reads a part, whose few hundred tokens scatter more.
+    @Test func perplexityHardlyGrows() throws {
         let golden = try Self.golden().northangerAbbey
         let tokens = try Self.novel()
         #expect(tokens.count == golden.tokens)
-        let pieces = Fuzzer.count(full: golden.tokens / golden.piece, daily: 2)
+        let all = golden.tokens / golden.piece
+        let pieces = Fuzzer.count(full: all, daily: 1)
         let float32 = try Self.perplexity(of: tokens, piece: golden.piece, count: pieces, .float32, .float32)
-        if pieces * golden.piece + golden.piece > golden.tokens {
-            #expect(abs(float32 / golden.perplexity - 1) < 1e-4, "\(float32)")
+        if pieces == all { #expect(abs(float32 / golden.perplexity - 1) < 1e-4, "\(float32)") }
+        for format in [WeightFormat.stored, .int8, .bfloat16] {
+            let found = try Self.perplexity(of: tokens, piece: golden.piece, count: pieces, format, .bfloat16)
+            let more = (found / float32 - 1) * 100
+            print("SmolLM2 \(format): perplexity \(found), in Float32 \(float32), \(more) % more")
+            #expect(more < (pieces == all ? 1 : 3))
         }
-        let found = try Self.perplexity(of: tokens, piece: golden.piece, count: pieces, format, .bfloat16)
-        print("SmolLM2 \(format): perplexity \(found), in Float32 \(float32), \((found / float32 - 1) * 100) % more")
-        #expect(found / float32 < 1.01)
     }
 
     private static func novel() throws -> [Int32] {

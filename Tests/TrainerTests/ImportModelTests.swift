@@ -1,6 +1,7 @@
 import Foundation
 import ModelFiles
 import Testing
+import Tokenization
 import UserModels
 
 @testable import Trainer
@@ -20,7 +21,7 @@ func publishedGGUF(_ name: String) -> String {
     }
 
     /// In Float32 nothing is rounded: the folder is the file with other names.
-    @Test(arguments: ["llama-mixed", "llama-scaled-q8_0", "qwen2-q4_0", "qwen3-q4_1", "llama-k-types"])
+    @Test(arguments: ["llama-mixed", "qwen2-q4_0", "qwen3-q4_1", "llama-k-types"])
     func aGGUFFileIsWrittenAsAFolder(name: String) throws {
         try withFolder { folder in
             let file = try LanguageModelSource.open(publishedGGUF(name))
@@ -44,12 +45,27 @@ func publishedGGUF(_ name: String) -> String {
         }
     }
 
+    /// A folder's configuration can say what Llama 3's models have, and this file has another original length.
+    @Test func scalingThatAFolderCannotSayIsNamed() throws {
+        try withFolder { folder in
+            var message = "no error"
+            do {
+                _ = try ImportModelCommand.run(publishedGGUF("llama-scaled-q8_0"), folder + "/out", .float32)
+            } catch {
+                message = "\(error)"
+            }
+            #expect(message.contains("rope_freqs.weight is other divisors than Llama 3's"))
+            #expect(!FileManager.default.fileExists(atPath: folder + "/out"))
+        }
+    }
+
     @Test func anExistingFolderIsKept() throws {
         try withFolder { folder in
             #expect(throws: (any Error).self) {
                 _ = try ImportModelCommand.run(publishedGGUF("qwen2-q4_0"), folder, .stored)
             }
-            #expect(try FileManager.default.contentsOfDirectory(atPath: folder).isEmpty)
+            let files = try FileManager.default.contentsOfDirectory(atPath: folder)
+            #expect(files.isEmpty)
         }
     }
 }

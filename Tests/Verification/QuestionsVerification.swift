@@ -39,6 +39,7 @@ public struct QuestionsVerification: Sendable {
     private let users: Int
     private let concurrency: Int
     private let kills: [String]
+    private let textTokens: Int
     private let say: @Sendable (String) -> Void
 
     /// Prepares it.
@@ -50,6 +51,7 @@ public struct QuestionsVerification: Sendable {
     ///   - users: how many users they are about.
     ///   - concurrency: how many questions are open at a time.
     ///   - kills: services to end with `kill -9`, evenly over the questions.
+    ///   - textTokens: the most tokens of a text; 0 asks for titles and categories in turn.
     ///   - say: is told what happens.
     public init(
         _ system: LocalSystem,
@@ -58,6 +60,7 @@ public struct QuestionsVerification: Sendable {
         users: Int = 100,
         concurrency: Int = 8,
         kills: [String] = [],
+        textTokens: Int = 0,
         say: @escaping @Sendable (String) -> Void = { _ in }
     ) {
         self.system = system
@@ -66,6 +69,7 @@ public struct QuestionsVerification: Sendable {
         self.users = users
         self.concurrency = concurrency
         self.kills = kills
+        self.textTokens = textTokens
         self.say = say
     }
 
@@ -131,13 +135,20 @@ public struct QuestionsVerification: Sendable {
 
     private func ask(_ index: Int) async throws -> Asked {
         let now = WallClock.milliseconds
-        let form: Question.AnswerForm = index.isMultiple(of: 2) ? .title : .category
+        let form: Question.AnswerForm = textTokens > 0 ? .text : index.isMultiple(of: 2) ? .title : .category
+        let text =
+            switch form {
+            case .title: "What will the user watch next?"
+            case .category: "What is the user's favourite genre?"
+            case .text, .known: "Question \(index): what makes a film worth watching a second time?"
+            }
         let question = Question(
             id: QuestionID(UUID().uuidString.lowercased()),
             user: world.viewer(index % users).id,
-            text: form == .title ? "What will the user watch next?" : "What is the user's favourite genre?",
+            text: text,
             form: form,
             itemCount: 5,
+            maximumTokens: max(1, textTokens),
             askedAt: now,
             deadline: now + 600_000
         )

@@ -9,6 +9,8 @@ import Tokenization
 import UserModels
 
 /// A bundle with a tiny model that was not trained: what it says is nonsense, but the same nonsense everywhere.
+///
+/// Or one with a published language model, on which the user's row does not act yet.
 public enum SmallBundle {
     /// How large the model is.
     public enum Shape: Sendable {
@@ -24,6 +26,7 @@ public enum SmallBundle {
     ///   - folder: where.
     ///   - catalogue: the items.
     ///   - shape: how large the model is.
+    ///   - languageModel: a published language model's file or folder, which the bundle names; nil makes one.
     ///   - seed: of the weights.
     /// - Returns: the bundle's version.
     /// - Throws: what making or writing the model throws.
@@ -32,8 +35,14 @@ public enum SmallBundle {
         to folder: String,
         catalogue: Catalogue,
         shape: Shape = .tiny,
+        languageModel: String? = nil,
         seed: UInt64 = 1
     ) throws -> String {
+        let encoderShape = encoder(shape, of: catalogue)
+        if let languageModel {
+            return try write(to: folder, catalogue, encoderShape, around: languageModel, seed)
+        }
+        let isTiny = shape == .tiny
         let questions = UserTask.allCases.flatMap { $0.trainingPhrasings + $0.heldOutPhrasings }
         let tokenizer = try BPETrainer.train(
             catalogue.items.map(\.title) + catalogue.categories + questions,
@@ -41,14 +50,6 @@ public enum SmallBundle {
             specialTokens: PromptFormat.specialTokens
         )
         var random = SeededRandom(seed: seed)
-        var encoderShape = AutoregressiveEncoder.Configuration(
-            itemCount: catalogue.count,
-            categoryCount: catalogue.categories.count
-        )
-        let isTiny = shape == .tiny
-        encoderShape.width = isTiny ? 32 : 64
-        encoderShape.feedForwardWidth = isTiny ? 64 : 256
-        encoderShape.length = isTiny ? 20 : 50
         var languageShape = LanguageModelConfiguration(vocabularySize: tokenizer.vocabularySize)
         languageShape.width = 32
         languageShape.layers = 2
@@ -67,6 +68,39 @@ public enum SmallBundle {
                 languageModel: LanguageModel(configuration: languageShape, using: &random)
             ),
             tokenizer: tokenizer,
+            catalogue: catalogue,
+            to: folder
+        )
+    }
+
+    private static func encoder(_ shape: Shape, of catalogue: Catalogue) -> AutoregressiveEncoder.Configuration {
+        var encoder = AutoregressiveEncoder.Configuration(
+            itemCount: catalogue.count,
+            categoryCount: catalogue.categories.count
+        )
+        let isTiny = shape == .tiny
+        encoder.width = isTiny ? 32 : 64
+        encoder.feedForwardWidth = isTiny ? 64 : 256
+        encoder.length = isTiny ? 20 : 50
+        return encoder
+    }
+
+    /// Writes a bundle around a published model, with gates that are closed as before a training.
+    private static func write(
+        to folder: String,
+        _ catalogue: Catalogue,
+        _ encoder: AutoregressiveEncoder.Configuration,
+        around languageModel: String,
+        _ seed: UInt64
+    ) throws -> String {
+        let source = try LanguageModelSource.open(languageModel)
+        var adapter = UserAdapter.Configuration(encoder: encoder, languageModel: source.configuration)
+        adapter.gateOpening = 0
+        var random = SeededRandom(seed: seed)
+        return try ModelBundle.write(
+            encoder: AutoregressiveEncoder(configuration: encoder, using: &random),
+            adapter: UserAdapter(configuration: adapter, using: &random),
+            languageModel: .named(languageModel),
             catalogue: catalogue,
             to: folder
         )

@@ -23,17 +23,32 @@ enum QuestionsCommand {
         help: "Ends responder, worker and writer once with kill -9 on the way"
     )
 
+    private static let responderKillsKey = ConfigurationKey<Int>(
+        "responder-kills",
+        default: 0,
+        in: 0...100_000,
+        help: "How often the responder is ended with kill -9, evenly over the questions"
+    )
+    private static let textTokensKey = ConfigurationKey<Int>(
+        "text-tokens",
+        default: 0,
+        in: 0...4_096,
+        help: "Asks for texts of at most so many tokens; 0 asks for titles and categories"
+    )
+
     /// The command as the program lists it.
     static let command = Command(
         "questions",
         summary: "Asks while events flow, and counts the answers in their topic",
-        keys: [countKey, concurrencyKey, killKey] + SystemUnderTest.keys
+        keys: [countKey, concurrencyKey, killKey, responderKillsKey, textTokensKey] + SystemUnderTest.keys
     ) { context in
         let reader = context.configuration
         let test = try SystemUnderTest(reader: reader)
         let count = try reader.value(of: countKey)
         let concurrency = try reader.value(of: concurrencyKey)
-        let kills = try reader.value(of: killKey) ? ["llm-responder", "encoder-worker", "embedding-writer"] : []
+        let textTokens = try reader.value(of: textTokensKey)
+        var kills = try reader.value(of: killKey) ? ["llm-responder", "encoder-worker", "embedding-writer"] : []
+        kills += [String](repeating: "llm-responder", count: try reader.value(of: responderKillsKey))
         let result = try await test.run(catalogue: test.world.catalogue) { system, _, _ in
             try await QuestionsVerification(
                 system,
@@ -41,6 +56,7 @@ enum QuestionsCommand {
                 count: count,
                 concurrency: concurrency,
                 kills: kills,
+                textTokens: textTokens,
                 say: test.say
             ).run()
         } text: { result in
@@ -54,9 +70,14 @@ enum QuestionsCommand {
                 ("question to answer", SystemUnderTest.shown(result.latency)),
                 ("of that, computed", SystemUnderTest.shown(result.computed)),
                 ("events meanwhile", "\(result.events)"),
-                ("killed on the way", result.killed.isEmpty ? "nothing" : result.killed.joined(separator: ", ")),
+                ("killed on the way", shown(result.killed)),
             ] + SystemUnderTest.shown(result.mismatches)
         }
         if !result.isRight { throw ProcessFailure("not every question has exactly one answer") }
+    }
+
+    private static func shown(_ killed: [String]) -> String {
+        let counts = Dictionary(grouping: killed) { $0 }.mapValues(\.count).sorted { $0.key < $1.key }
+        return counts.isEmpty ? "nothing" : counts.map { "\($0.key) \($0.value) times" }.joined(separator: ", ")
     }
 }

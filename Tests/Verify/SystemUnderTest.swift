@@ -33,6 +33,10 @@ struct SystemUnderTest: Sendable {
         default: .tiny,
         help: "The shape of the untrained model; serving is the one that serves MovieLens-1M"
     )
+    private static let languageModelKey = ConfigurationKey<String>(
+        "language-model",
+        help: "A published language model for the untrained bundle: a GGUF file or a Hugging Face folder"
+    )
     private static let workersKey = ConfigurationKey<Int>(
         "encoder-workers",
         default: 2,
@@ -61,13 +65,14 @@ struct SystemUnderTest: Sendable {
 
     /// The keys of every verification.
     static let keys: [any AnyConfigurationKey] = [
-        logKey, bundleKey, modelKey, workersKey, writersKey, partitionsKey, keepKey, jsonKey,
+        logKey, bundleKey, modelKey, languageModelKey, workersKey, writersKey, partitionsKey, keepKey, jsonKey,
     ]
 
     /// The message log.
     let log: LogKind
     private let bundle: String?
     private let model: Model
+    private let languageModel: String?
     /// How many of each the system starts with.
     var workers: Int
     var writers: Int
@@ -82,6 +87,7 @@ struct SystemUnderTest: Sendable {
         log = try reader.value(of: Self.logKey)
         bundle = try reader.optionalValue(of: Self.bundleKey)
         model = try reader.value(of: Self.modelKey)
+        languageModel = try reader.optionalValue(of: Self.languageModelKey)
         workers = try reader.value(of: Self.workersKey)
         writers = try reader.value(of: Self.writersKey)
         partitions = try reader.value(of: Self.partitionsKey)
@@ -135,7 +141,12 @@ struct SystemUnderTest: Sendable {
     ) async throws -> Result {
         let bundleFolder = bundle.map(Self.absolute) ?? "\(folder)/bundle"
         if bundle == nil {
-            try SmallBundle.write(to: bundleFolder, catalogue: catalogue, shape: model == .serving ? .serving : .tiny)
+            try SmallBundle.write(
+                to: bundleFolder,
+                catalogue: catalogue,
+                shape: model == .serving ? .serving : .tiny,
+                languageModel: languageModel.map(Self.absolute)
+            )
         }
         var options = LocalSystem.Options(log: broker?.address, bundle: bundleFolder)
         options.encoderWorkers = workers

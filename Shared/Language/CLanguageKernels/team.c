@@ -14,9 +14,12 @@ enum {
     pauses_per_look = 64,
     // How long an idle worker spins before it sleeps, in nanoseconds.
     spin_nanoseconds = 50 * 1000,
-    // How long a member waits for the others before it lets other threads run between its looks: they may be waiting
-    // for this very core.
+    // How long a member that waits for the others spins before it lets other threads run between its looks: they may be
+    // waiting for this very core.
     patience_nanoseconds = 20 * 1000,
+    // How long it goes on looking before it sleeps. A core that is never idle is given no thread from a busy one, so a
+    // member that another process has driven from its core would stay there for a whole time slice.
+    stamina_nanoseconds = 200 * 1000,
     max_members = 256,
 };
 
@@ -36,9 +39,12 @@ struct lk_team {
     _Alignas(64) atomic_uint barrier_round;
     _Alignas(64) atomic_llong claimed;
     _Alignas(64) atomic_int sleeping;
+    // Members that sleep at a barrier, or until the region has ended.
+    atomic_int resting;
     atomic_int ends;
     pthread_mutex_t mutex;
     pthread_cond_t wake;
+    pthread_cond_t go_on;
     worker *workers;
 };
 
@@ -70,11 +76,33 @@ INLINE int64_t wait_a_little(waiting *w) {
     return now - w->start;
 }
 
-static void wait_until_finished(lk_team *team) {
-    waiting w = {0, 0};
-    while (atomic_load_explicit(&team->finished, memory_order_acquire) < team->members - 1) {
-        if (wait_a_little(&w) > patience_nanoseconds) sched_yield();
-    }
+// Looks, and sleeps in the end, until `condition`, an expression of the team's atomic values, holds. Who makes it hold calls
+// `wake_resting` afterwards.
+//
+// The sleeper counts itself first and looks at the condition then; the other side makes it hold first and looks for
+// sleepers then. All four are sequentially consistent, so either sees the other.
+#define REST_UNTIL(team, condition)                                                                                       \
+    do {                                                                                                                   \
+        waiting w = {0, 0};                                                                                                \
+        while (!(condition)) {                                                                                             \
+            int64_t waited = wait_a_little(&w);                                                                            \
+            if (waited > stamina_nanoseconds) {                                                                            \
+                pthread_mutex_lock(&(team)->mutex);                                                                        \
+                atomic_fetch_add(&(team)->resting, 1);                                                                     \
+                while (!(condition)) pthread_cond_wait(&(team)->go_on, &(team)->mutex);                                    \
+                atomic_fetch_sub(&(team)->resting, 1);                                                                     \
+                pthread_mutex_unlock(&(team)->mutex);                                                                      \
+                break;                                                                                                     \
+            }                                                                                                              \
+            if (waited > patience_nanoseconds) sched_yield();                                                              \
+        }                                                                                                                  \
+    } while (0)
+
+INLINE void wake_resting(lk_team *team) {
+    if (atomic_load(&team->resting) == 0) return;
+    pthread_mutex_lock(&team->mutex);
+    pthread_cond_broadcast(&team->go_on);
+    pthread_mutex_unlock(&team->mutex);
 }
 
 // Returns when the generation is another one than `seen`.
@@ -102,7 +130,7 @@ static void *work(void *argument) {
         seen = wait_for_generation(team, seen);
         if (atomic_load_explicit(&team->ends, memory_order_acquire)) return NULL;
         team->region(team->context, self->member, team->members);
-        atomic_fetch_add_explicit(&team->finished, 1, memory_order_release);
+        if (atomic_fetch_add(&team->finished, 1) == team->members - 2) wake_resting(team);
     }
 }
 
@@ -118,6 +146,7 @@ static void end_workers(lk_team *team, int32_t count) {
     atomic_store_explicit(&team->ends, 1, memory_order_release);
     start_generation(team);
     for (int32_t i = 0; i < count; i++) pthread_join(team->workers[i].thread, NULL);
+    pthread_cond_destroy(&team->go_on);
     pthread_cond_destroy(&team->wake);
     pthread_mutex_destroy(&team->mutex);
     free(team->workers);
@@ -137,6 +166,7 @@ lk_team *lk_team_create(int32_t members) {
     }
     pthread_mutex_init(&team->mutex, NULL);
     pthread_cond_init(&team->wake, NULL);
+    pthread_cond_init(&team->go_on, NULL);
     pthread_attr_t attributes;
     pthread_attr_init(&attributes);
     // Kernels keep up to half a megabyte on the stack.
@@ -171,7 +201,7 @@ void lk_team_run(lk_team *team, lk_region region, void *context) {
     atomic_store_explicit(&team->finished, 0, memory_order_relaxed);
     start_generation(team);
     region(context, 0, team->members);
-    wait_until_finished(team);
+    REST_UNTIL(team, atomic_load(&team->finished) >= team->members - 1);
 }
 
 void lk_team_barrier(lk_team *team) {
@@ -183,13 +213,11 @@ void lk_team_barrier(lk_team *team) {
     if (atomic_fetch_add_explicit(&team->arrived, 1, memory_order_acq_rel) == team->members - 1) {
         atomic_store_explicit(&team->arrived, 0, memory_order_relaxed);
         atomic_store_explicit(&team->claimed, 0, memory_order_relaxed);
-        atomic_store_explicit(&team->barrier_round, round + 1, memory_order_release);
+        atomic_store(&team->barrier_round, round + 1);
+        wake_resting(team);
         return;
     }
-    waiting w = {0, 0};
-    while (atomic_load_explicit(&team->barrier_round, memory_order_acquire) == round) {
-        if (wait_a_little(&w) > patience_nanoseconds) sched_yield();
-    }
+    REST_UNTIL(team, atomic_load(&team->barrier_round) != round);
 }
 
 int64_t lk_team_claim(lk_team *team) {
