@@ -60,7 +60,7 @@ struct SmallTree: TokenTree {
 
     @Test func aWideSearchLeavesRoomForOthers() throws {
         let model = TinyModel()
-        let engine = try model.engine { $0.positionsPerStep = 16 }
+        let engine = try model.engine { $0.positionsPerStep = 64 }
         let wide = try engine.submit(
             SequenceRequest(model.tokens(5, seed: 1)) {
                 ($0.tree, $0.search) = (tree(600, seed: 4), .beams(width: 200))
