@@ -13,11 +13,7 @@ extension App {
         let logger = context.logger
         let health = context.health.condition("partitions assigned", waitingFor: "no partitions are assigned")
         let metrics = LLMResponderMetrics(context.metrics)
-        let bundle = try ModelBundle.load(configuration.bundle)
-        logger.info(
-            "loaded the model bundle",
-            metadata: ["model.version": bundle.version, "compute": ComputeRuntime.description]
-        )
+        let (responder, modelVersion) = try makeResponder(configuration, logger)
         let database = context.health.condition("database reachable", waitingFor: "it was not asked yet")
         let table = try await EmbeddingTable(database: configuration.database)
         try await table.migrate()
@@ -31,14 +27,10 @@ extension App {
         let tokens = TokenPublisher(log: log, metrics: metrics.stream, logger: logger)
         let answering = Answering(
             table: table,
-            responder: try Responder(
-                bundle: bundle,
-                settings: configuration.model,
-                limits: configuration.answerLimits
-            ),
+            responder: responder,
             tokens: tokens,
-            modelVersion: bundle.version,
-            otherVersions: try await table.modelVersions().map(\.version).filter { $0 != bundle.version },
+            modelVersion: modelVersion,
+            otherVersions: try await table.modelVersions().map(\.version).filter { $0 != modelVersion },
             health: database
         )
         let embeddings = try EmbeddingWatch(database: configuration.database)
@@ -59,7 +51,7 @@ extension App {
                 watch: {
                     RowWatch(
                         embeddings,
-                        modelVersion: bundle.version,
+                        modelVersion: modelVersion,
                         metrics: metrics.stream,
                         health: database,
                         signal: $0
@@ -73,5 +65,23 @@ extension App {
                 logger: logger
             ),
         ])
+    }
+
+    /// Loads the bundle and packs its language model; the rest of the bundle is given back.
+    private static func makeResponder(
+        _ configuration: LLMResponderConfiguration,
+        _ logger: Logger
+    ) throws -> (Responder, modelVersion: String) {
+        let bundle = try ModelBundle.load(configuration.bundle)
+        logger.info(
+            "loaded the model bundle",
+            metadata: ["model.version": bundle.version, "compute": ComputeRuntime.description]
+        )
+        let responder = try Responder(
+            bundle: bundle,
+            settings: configuration.model,
+            limits: configuration.answerLimits
+        )
+        return (responder, bundle.version)
     }
 }

@@ -8,12 +8,16 @@ import Synchronization
 /// Publishes the pieces of answers while they are generated, on a best-effort basis.
 ///
 /// The model does not wait for the log: pieces queue up here, queued pieces are sent together, and above a limit they
-/// are dropped. The final answer has the whole text.
+/// are dropped. The final answer has the whole text. A first piece goes out at once, those after it gather for a moment
+/// too short to be seen: log and gateway compute on the same processors as the model as a rule.
 final class TokenPublisher: Service {
     private struct Queue {
         var records: [OutgoingRecord] = []
         var dropped = 0
     }
+
+    /// From one sending to the next.
+    private static let pause = Duration.milliseconds(25)
 
     let name = "token-publisher"
     private let log: any MessageLog
@@ -51,7 +55,10 @@ final class TokenPublisher: Service {
     /// Sends what is queued until the service is to stop.
     func run(until shutdown: Shutdown) async throws {
         _ = try await shutdown.cancelling {
-            for await _ in self.signals { await self.send() }
+            for await _ in self.signals {
+                await self.send()
+                try await Task.sleep(for: Self.pause)
+            }
         }
         await send()
     }

@@ -85,7 +85,8 @@ public enum SmallBundle {
         return encoder
     }
 
-    /// Writes a bundle around a published model, with gates that are closed as before a training.
+    /// Writes a bundle around a published model: cross-attention in its upper third, with gates that are closed as before
+    /// a training.
     private static func write(
         to folder: String,
         _ catalogue: Catalogue,
@@ -96,6 +97,8 @@ public enum SmallBundle {
         let source = try LanguageModelSource.open(languageModel)
         var adapter = UserAdapter.Configuration(encoder: encoder, languageModel: source.configuration)
         adapter.gateOpening = 0
+        adapter.crossAttentionFrom = source.configuration.layers * 2 / 3
+        (adapter.crossAttentionHeads, adapter.crossAttentionWidth) = (4, 256)
         var random = SeededRandom(seed: seed)
         return try ModelBundle.write(
             encoder: AutoregressiveEncoder(configuration: encoder, using: &random),
