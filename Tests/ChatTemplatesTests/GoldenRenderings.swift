@@ -11,7 +11,6 @@ struct GoldenRenderings {
         /// With the beginning of an answer; nil where the template refuses the conversation.
         var open: [String?]
         var closed: [String?]
-        var undated: String?
         var thoughtless: [String]?
     }
 
@@ -41,7 +40,6 @@ struct GoldenRenderings {
                 end: entry.eos,
                 open: entry.open.map(\.text),
                 closed: entry.closed.map(\.text),
-                undated: entry.undated,
                 thoughtless: entry.thoughtless
             )
         }
@@ -66,7 +64,6 @@ struct GoldenRenderings {
         var eos: String
         var open: [Rendering]
         var closed: [Rendering]
-        var undated: String?
         var thoughtless: [String]?
     }
 

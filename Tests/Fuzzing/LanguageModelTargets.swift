@@ -82,7 +82,8 @@ enum LanguageModelTargets {
             while !input.isEmpty {
                 messages.append(ChatMessage(roles[(Int(first) + messages.count) % roles.count], input.text()))
             }
-            let pieces = try template.render(messages, addGenerationPrompt: first & 1 == 0)
+            let today = try ChatDate(millisecondsSince1970: Int64(first) << 39)
+            let pieces = try template.render(messages, addGenerationPrompt: first & 1 == 0, today: today)
             _ = try template.encode(pieces, with: Examples.tokenizer())
         }
     )

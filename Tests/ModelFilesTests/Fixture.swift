@@ -1,6 +1,7 @@
 import Foundation
 import JSON
 import ModelFiles
+import Testing
 
 /// Files made by `Fixtures/Models/make-golden.py`.
 enum Fixture {
@@ -32,4 +33,29 @@ func withScratchFolder<Result>(_ body: (String) throws -> Result) throws -> Resu
     try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
     defer { try? FileManager.default.removeItem(atPath: folder) }
     return try body(folder)
+}
+
+/// What opening a copy of a fixture's folder says after `change` was done to it; `no error` if it opens.
+func folderMessage(_ family: String, _ change: (_ folder: String) throws -> Void) throws -> String {
+    try withChangedFolder(family, change) { folder in errorText { _ = try LanguageModelSource.open(folder) } }
+}
+
+/// Does `change` and then `body` to a copy of a fixture's folder.
+func withChangedFolder<Result>(
+    _ family: String,
+    _ change: (_ folder: String) throws -> Void,
+    _ body: (_ folder: String) throws -> Result
+) throws -> Result {
+    try withScratchFolder { folder in
+        let copy = "\(folder)/model"
+        try FileManager.default.copyItem(atPath: Fixture.path(family), toPath: copy)
+        try change(copy)
+        return try body(copy)
+    }
+}
+
+func replace(_ file: String, _ old: String, _ new: String) throws {
+    let text = try String(contentsOfFile: file, encoding: .utf8)
+    #expect(text.contains(old))
+    try text.replacingOccurrences(of: old, with: new).write(toFile: file, atomically: true, encoding: .utf8)
 }

@@ -78,6 +78,7 @@ struct GGUFBuilder {
             ("\(a).attention.layer_norm_rms_epsilon", .float32(1e-5)),
             ("tokenizer.ggml.model", .string("gpt2")), ("tokenizer.ggml.tokens", .strings(["a", "b", "c", "d"])),
             ("tokenizer.ggml.token_type", .int32s([1, 1, 3, 4])), ("tokenizer.ggml.eos_token_id", .uint32(2)),
+            ("tokenizer.ggml.merges", .strings([])),
         ]
         let shapes: [(String, [UInt64])] = [
             ("token_embd", [32, 4]), ("blk.0.attn_norm", [32]), ("blk.0.attn_q", [32, 32]), ("blk.0.attn_k", [32, 16]),

@@ -259,6 +259,60 @@ import Testing
         )
     }
 
+    /// Without merges each byte would be a token of its own, silently.
+    @Test func mergesThatAreMissingAreNamed() throws {
+        #expect(
+            error { $0.set("tokenizer.ggml.merges", nil) }.contains(
+                "tokenizer.ggml.merges is missing, expected the merges of byte-level BPE, as tokenizer.ggml.model is gpt2"
+            )
+        )
+        // Of other models, which have none, whoever makes the tokenizer says that they are not read.
+        #expect(
+            error {
+                $0.set("tokenizer.ggml.merges", nil)
+                $0.set("tokenizer.ggml.model", .string("llama"))
+            } == "no error"
+        )
+    }
+
+    @Test func marksAndTemplatesAreThoseOfTheFile() throws {
+        var builder = GGUFBuilder.model()
+        var text = try open(builder).text
+        #expect(text.beginMark == "" && text.endMark == "c")
+        builder.set("tokenizer.ggml.bos_token_id", .uint32(3))
+        builder.set("tokenizer.chat_templates", .strings(["tool_use", "rag"]))
+        text = try open(builder).text
+        #expect(text.beginMark == "d" && text.chatTemplate == nil && text.namedChatTemplates == ["tool_use", "rag"])
+        builder.set("tokenizer.chat_template", .string("{{ messages }}"))
+        text = try open(builder).text
+        #expect(text.chatTemplate == "{{ messages }}" && text.namedChatTemplates.isEmpty)
+    }
+
+    /// The last value of a file of whole pages: behind it is no byte to load, and here none that may be.
+    @Test func aValueOfAnotherTypeAtTheEndIsNotLoaded() throws {
+        let page = Int(sysconf(Int32(_SC_PAGESIZE)))
+        var builder = GGUFBuilder()
+        (builder.keyCount, builder.alignment) = (2, 1)
+        builder.keys = [("llama.attention.causal", .string(""))]
+        // Another key fills the page up: its name's length, its name, its type and the length of its value.
+        let filling = page - builder.bytes.count - (8 + 4 + 4 + 8)
+        builder.keys.insert(("fill", .string(String(repeating: "x", count: filling))), at: 0)
+        let bytes = builder.bytes
+        #expect(bytes.count == page)
+        let mapped = mmap(nil, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+        let start = try #require(mapped == MAP_FAILED ? nil : mapped)
+        defer { munmap(start, 2 * page) }
+        start.copyMemory(from: bytes, byteCount: page)
+        #expect(mprotect(start + page, page, PROT_NONE) == 0)
+        let content = Data(bytesNoCopy: start, count: page, deallocator: .none)
+        let metadata = try GGUFFile(content, path: "m.gguf").metadata
+        let key = "llama.attention.causal"
+        #expect(errorText { _ = try metadata.bool(key) }.contains("\(key) is , expected true or false"))
+        #expect(errorText { _ = try metadata.integer(key) }.contains("\(key) is , expected a whole number"))
+        #expect(errorText { _ = try metadata.number(key) }.contains("\(key) is , expected a number"))
+        #expect(metadata.shown(key) == "" && errorText { _ = try metadata.integers(key, atMost: 1) } != "no error")
+    }
+
     @Test func headersThatAreNotRightAreNamed() {
         #expect(error { $0.magic = Array("GGML".utf8) }.contains("does not begin with GGUF"))
         #expect(error { $0.version = 2 }.contains("GGUF.version is 2, expected 3 in little-endian order"))

@@ -60,18 +60,58 @@ import Testing
         #expect(try read(["rope_parameters": ["type": "default", "factor": NSNull()], "dtype": "float16"]) == four)
         let qwen = try read([
             "model_type": "qwen2", "use_sliding_window": false, "sliding_window": 4096, "max_window_layers": 28,
-            "layer_types": ["full_attention", "full_attention"],
+            "layer_types": ["full_attention", "full_attention"], "num_key_value_heads": 4,
         ])
         #expect(qwen.family == .qwen2 && qwen.rotaryBase == 500_000)
     }
 
     @Test(arguments: [
         "model_type", "vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads",
-        "rms_norm_eps", "rope_theta", "max_position_embeddings", "tie_word_embeddings", "hidden_act",
+        "rope_theta", "max_position_embeddings",
     ])
     func aMissingKeyThatChangesNumbersIsAnError(key: String) throws {
         #expect(try message([key: nil as Any?]).contains("\(key) is missing, expected"))
         #expect(try message([key: NSNull()]).contains("\(key) is missing, expected"))
+    }
+
+    /// The defaults of `configuration_llama.py`, `configuration_qwen2.py` and `configuration_qwen3.py`.
+    @Test func keysThatMayBeLeftOutHaveTheDefaultsOfTransformers() throws {
+        for family in ["llama", "qwen2", "qwen3"] {
+            let found = try read([
+                "model_type": family, "rms_norm_eps": nil, "tie_word_embeddings": nil, "hidden_act": nil,
+                "num_attention_heads": 64, "hidden_size": 128,
+            ])
+            #expect(found.normEpsilon == 1e-6 && !found.tiesEmbeddings)
+            #expect(found.keyValueHeads == (family == "llama" ? 64 : 32))
+            #expect(found.headWidth == (family == "qwen3" ? 128 : 2))
+            let given = try read(["model_type": family, "num_key_value_heads": NSNull(), "head_dim": 16])
+            #expect(given.keyValueHeads == 4 && given.headWidth == 16)
+        }
+        for key in ["rms_norm_eps", "tie_word_embeddings", "hidden_act"] {
+            #expect(try message([key: NSNull()]).contains("\(key) is missing, expected"))
+        }
+    }
+
+    @Test func aWindowThatDoesNotSlideIsTaken() throws {
+        let plain = try read()
+        #expect(try read(["sliding_window": 4_096]) == plain)
+        // No Llama of transformers reads these keys.
+        #expect(try read(["sliding_window": 4_096, "use_sliding_window": true]) == plain)
+        let changes: [String: Any?] = ["model_type": "qwen2", "num_key_value_heads": 4]
+        let qwen = try read(changes)
+        for window: [String: Any?] in [
+            ["sliding_window": 4_096], ["sliding_window": 4_096, "use_sliding_window": NSNull()],
+            ["sliding_window": NSNull(), "use_sliding_window": true, "max_window_layers": 0],
+            // Of two layers none is behind the second, or the 28th.
+            ["sliding_window": 4_096, "use_sliding_window": true, "max_window_layers": 2],
+            ["sliding_window": 4_096, "use_sliding_window": true],
+            [
+                "sliding_window": 4_096, "use_sliding_window": true, "max_window_layers": 0,
+                "layer_types": ["full_attention", "full_attention"],
+            ],
+        ] {
+            #expect(try read(changes.merging(window) { $1 }) == qwen)
+        }
     }
 
     @Test func aMissingBaseSaysWhatTransformersTakes() throws {
@@ -124,7 +164,10 @@ import Testing
         ),
         Refused(json: #"{"partial_rotary_factor": 0.25}"#, message: "partial_rotary_factor is 0.25, expected 1"),
         Refused(json: #"{"attention_bias": 1}"#, message: "attention_bias"),
-        Refused(json: #"{"model_type": "qwen3"}"#, message: "head_dim is missing, expected a value"),
+        Refused(
+            json: #"{"model_type": "qwen3"}"#,
+            message: "num_key_value_heads is 32, expected a divisor of the 4 attention heads"
+        ),
         Refused(
             json: #"{"eos_token_id": [2, 32000]}"#,
             message: "eos_token_id is 32000, expected a token from 0 to 31999"
@@ -134,16 +177,27 @@ import Testing
         Refused(json: #"{"mlp_bias": true}"#, message: "mlp_bias is true"),
         Refused(json: #"{"num_key_value_heads": 3}"#, message: "num_key_value_heads is 3"),
         Refused(json: #"{"hidden_size": 66}"#, message: "hidden_size is 66, expected a multiple of the 4 heads"),
-        Refused(json: #"{"use_sliding_window": true}"#, message: "use_sliding_window is true"),
-        Refused(json: #"{"sliding_window": 4096}"#, message: "sliding_window is 4096, expected null"),
+        Refused(
+            json:
+                #"{"model_type": "qwen2", "num_key_value_heads": 4, "use_sliding_window": true, "max_window_layers": 1}"#,
+            message: "use_sliding_window is true, expected false, as max_window_layers is 1 of 2"
+        ),
         Refused(
             json: #"{"layer_types": ["full_attention", "sliding_attention"]}"#,
             message: "layer_types is sliding_attention"
         ),
         Refused(json: #"{"torch_dtype": "float8_e4m3fn"}"#, message: "torch_dtype is float8_e4m3fn"),
         Refused(json: #"{"dtype": "int8"}"#, message: "dtype is int8, expected float32, float16 or bfloat16"),
-        Refused(json: #"{"quantization_config": {"bits": 4}}"#, message: "quantization_config is set"),
-        Refused(json: #"{"logits_scaling": 8}"#, message: "logits_scaling is set"),
+        Refused(
+            json: #"{"quantization_config": {"bits": 4, "quant_method": "gptq"}}"#,
+            message: "quantization_config is of quant_method gptq, expected null: give the model it was made from, or"
+        ),
+        Refused(json: #"{"quantization_config": {"bits": 4}}"#, message: "quantization_config is an object, expected"),
+        Refused(json: #"{"quantization_config": "fp8"}"#, message: #"quantization_config is "fp8", expected"#),
+        Refused(json: #"{"logits_scaling": 8}"#, message: "logits_scaling is 8, expected null: models that need it"),
+        Refused(json: #"{"logit_scale": 0.5}"#, message: "logit_scale is 0.5"),
+        Refused(json: #"{"qk_norm": true}"#, message: "qk_norm is true"),
+        Refused(json: #"{"no_rope_layers": [1, 0]}"#, message: "no_rope_layers is an array"),
         Refused(json: #"{"rope_theta": 0}"#, message: "rope_theta is 0.0, expected from 1.0 to"),
         Refused(json: #"{"rms_norm_eps": 0}"#, message: "rms_norm_eps is 0.0"),
     ])

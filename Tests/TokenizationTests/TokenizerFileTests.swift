@@ -89,6 +89,20 @@ import Tokenization
         #expect(tokenizer.encode("xaxbx\u{6771}") == [2])
     }
 
+    /// `transformers` sets both anew in each call, so files that were saved after one have them and nobody means it.
+    @Test func textsAreNeitherCutNorFilledUp() throws {
+        let plain = try Tokenizer(json: json { _ in })
+        let data = try json {
+            $0["truncation"] = ["direction": "Right", "max_length": 2, "strategy": "LongestFirst", "stride": 0]
+            $0["padding"] = [
+                "strategy": ["Fixed": 8], "direction": "Right", "pad_to_multiple_of": NSNull(), "pad_id": 0,
+                "pad_type_id": 0, "pad_token": "a",
+            ]
+        }
+        let tokenizer = try Tokenizer(json: data)
+        for text in ["", "a", "aaab aaab ab"] { #expect(tokenizer.encode(text) == plain.encode(text)) }
+    }
+
     @Test func namesAMissingFile() {
         do {
             _ = try Tokenizer(contentsOf: "/nonexistent/tokenizer.json")

@@ -59,6 +59,36 @@ func publishedGGUF(_ name: String) -> String {
         }
     }
 
+    private func object(_ report: Report) throws -> [String: Any] {
+        try #require(try JSONSerialization.jsonObject(with: report.json()) as? [String: Any])
+    }
+
+    /// Whether a bundle can be made of what was written, and if not, what is to be done.
+    @Test func theReportSaysWhetherThereIsATokenizer() throws {
+        try withFolder { folder in
+            let (first, out) = ("\(folder)/first", "\(folder)/out")
+            let whole = try object(try ImportModelCommand.run(publishedGGUF("qwen2-q4_0"), first, .stored))
+            #expect(whole["tokenizer"] as? Bool == true && whole["tokenizer_advice"] == nil)
+            let readable = try String(contentsOfFile: "\(first)/tokenizer.json", encoding: .utf8)
+            try FileManager.default.removeItem(atPath: "\(first)/tokenizer.json")
+            try "{}".write(toFile: "\(first)/vocab.json", atomically: true, encoding: .utf8)
+            let without = try object(try ImportModelCommand.run(first, out, .stored))
+            #expect(without["tokenizer"] as? Bool == false)
+            #expect(
+                (without["tokenizer_advice"] as? String)?.contains(
+                    "tokenizer.json, which AutoTokenizer.from_pretrained(\"\(out)\").save_pretrained("
+                ) == true
+            )
+            #expect(FileManager.default.fileExists(atPath: "\(out)/vocab.json"))
+            try FileManager.default.removeItem(atPath: out)
+            try readable.replacing(#""type": "BPE""#, with: #""type": "Unigram""#)
+                .write(toFile: "\(first)/tokenizer.json", atomically: true, encoding: .utf8)
+            let other = try object(try ImportModelCommand.run(first, out, .stored))
+            #expect(other["tokenizer"] as? Bool == false)
+            #expect((other["tokenizer_advice"] as? String)?.contains("model.type is Unigram") == true)
+        }
+    }
+
     @Test func anExistingFolderIsKept() throws {
         try withFolder { folder in
             #expect(throws: (any Error).self) {

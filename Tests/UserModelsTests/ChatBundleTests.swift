@@ -22,25 +22,28 @@ import Tokenization
         {% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}
         """
 
-    private static func tokenizer() throws -> Tokenizer {
+    private static let marks = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+
+    private static func tokenizer(_ marks: [String]) throws -> Tokenizer {
         let others = TinyWorld.catalogue.categories + [system, "user assistant system"]
         return try BPETrainer.train(
             TinyWorld.catalogue.items.map(\.title) + others,
             vocabularySize: 400,
-            specialTokens: ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+            specialTokens: marks
         )
     }
 
     /// Gives a folder with `published/`, a model as its makers publish it, and takes everything away.
     private func withModel(
         template: String? = template,
+        marks: [String] = marks,
         _ body: (_ folder: String, _ model: UserLanguageModel) throws -> Void
     ) throws {
         let folder = FileManager.default.temporaryDirectory.appending(path: "chat-\(UUID().uuidString)").path
         let published = "\(folder)/published"
         defer { try? FileManager.default.removeItem(atPath: folder) }
         try FileManager.default.createDirectory(atPath: published, withIntermediateDirectories: true)
-        let tokenizer = try Self.tokenizer()
+        let tokenizer = try Self.tokenizer(marks)
         let model = try TinyWorld.model(gateOpening: 0, seed: 3) {
             // More rows than the tokenizer has tokens.
             $0.vocabularySize = tokenizer.vocabularySize + 24
@@ -189,6 +192,61 @@ import Tokenization
             #expect(bundle.version == version && bundle.format.isChat)
             let start = bundle.tokenizer.encode("<|im_start|>user\nNext?<|im_end|>\n<|im_start|>assistant\n")
             #expect(bundle.format.prompt("Next?") == start)
+        }
+    }
+
+    /// What a model's tokenizer calls the beginning of a text is what its template writes there.
+    @Test func theMarksOfTheFilesAreThoseOfTheTemplate() throws {
+        let gemma = try String(contentsOf: publishedTemplate("gemma"), encoding: .utf8)
+        func prompt(_ settings: String) throws -> [Int32] {
+            var ids: [Int32] = []
+            let marks = ["<|endoftext|>", "<start_of_turn>", "<end_of_turn>"]
+            try withModel(template: nil, marks: marks) { folder, model in
+                let published = URL(filePath: "\(folder)/published")
+                try Data(settings.utf8).write(to: published.appending(path: "tokenizer_config.json"))
+                try Data(gemma.utf8).write(to: published.appending(path: "chat_template.jinja"))
+                _ = try write(.named("\(folder)/published"), model, folder)
+                ids = try ModelBundle.load("\(folder)/bundle").format.prompt("Hi")
+            }
+            return ids
+        }
+        let named = try prompt(#"{"bos_token": {"content": "<|endoftext|>"}, "eos_token": "<end_of_turn>"}"#)
+        #expect(named.prefix(2) == [0, 1])
+        #expect(try prompt(#"{"bos_token": null}"#) == Array(named.dropFirst()))
+        // Gemma's own, where the files say nothing: this tokenizer does not have it.
+        for (settings, mark) in [("{}", "<bos>"), (#"{"bos_token": "<s>"}"#, "<s>")] {
+            #expect {
+                _ = try prompt(settings)
+            } throws: {
+                "\($0)".contains("the tokenizer has no added token \"\(mark)\", with which chat template gemma begins")
+            }
+        }
+    }
+
+    @Test func aModelOfSeveralTemplatesWithoutADefaultNeedsAName() throws {
+        try withModel { folder, model in
+            try #"{"chat_template": [{"name": "rag", "template": "x"}, {"name": "tool_use", "template": "y"}]}"#
+                .write(toFile: "\(folder)/published/tokenizer_config.json", atomically: true, encoding: .utf8)
+            #expect {
+                _ = try write(.named("\(folder)/published"), model, folder)
+            } throws: {
+                "\($0)".contains(#"templates "rag", "tool_use", none of which is the default; --chat-template NAME"#)
+            }
+            _ = try write(.named("\(folder)/published"), model, folder, chatTemplate: "chatml")
+            #expect(try ModelBundle.load("\(folder)/bundle").format.isChat)
+        }
+    }
+
+    @Test func aModelWithoutATokenizerSaysWhatToDo() throws {
+        try withModel { folder, model in
+            try FileManager.default.removeItem(atPath: "\(folder)/published/tokenizer.json")
+            #expect {
+                _ = try write(.copied(from: "\(folder)/published"), model, folder)
+            } throws: {
+                "\($0)".contains(
+                    "expected tokenizer.json, which AutoTokenizer.from_pretrained(\"\(folder)/published\").save_pretrained("
+                )
+            }
         }
     }
 

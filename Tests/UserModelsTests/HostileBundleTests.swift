@@ -93,6 +93,19 @@ import Testing
         )
     }
 
+    /// The file that weights are read from, whatever stands beside it and comes before it.
+    @Test func theFileOfAMissingWeightIsNamed() throws {
+        let message = try message { folder in
+            try Data("{{ messages }}".utf8).write(to: URL(filePath: "\(folder)/language-model/chat_template.jinja"))
+            var manifest = try JSONDecoder().decode(BundleManifest.self, from: Data(contentsOf: manifestURL(folder)))
+            manifest.parts["language-model/chat_template.jinja"] = ""
+            try write(manifest, folder)
+            try set(folder, (Self.language, "num_hidden_layers", "1000"))
+        }
+        #expect(message.contains("no tensor model.layers.2.input_layernorm.weight"))
+        #expect(message.contains("language-model/model.safetensors") && !message.contains("chat_template.jinja"))
+    }
+
     @Test func sealedAsItWasIsTaken() throws {
         #expect(try message([Change]()) == "no error")
         #expect(try message([(Self.language, "rope_theta", "500000")]) == "no error")

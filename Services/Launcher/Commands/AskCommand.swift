@@ -22,6 +22,13 @@ enum AskCommand {
         "system",
         help: "What a chat model is told before the question"
     )
+    private static let maximumTokensKey = ConfigurationKey<Int>(
+        "maximum-tokens",
+        default: 32,
+        in: 1...Limits.tokenCount,
+        unit: "tokens",
+        help: "At most so many tokens of a text; with --form text"
+    )
     private static let temperatureKey = ConfigurationKey<Double>(
         "temperature",
         default: 0,
@@ -42,6 +49,11 @@ enum AskCommand {
             "Samples from the likeliest tokens that are so probable together, 1 being all; with --form text and --temperature",
         expectation: "above 0, to 1",
         isAllowed: { $0 > 0 && $0 <= 1 }
+    )
+    private static let seedKey = ConfigurationKey<UInt64>(
+        "seed",
+        default: 0,
+        help: "Seed of the sampling: the same one gives the same answer; with --temperature"
     )
     private static let stopKey = ConfigurationKey<String>(
         "stop",
@@ -66,8 +78,8 @@ enum AskCommand {
     private static let jsonKey = ConfigurationKey<Bool>("json", default: false, help: "Prints the answer as JSON")
 
     static let keys: [any AnyConfigurationKey] = [
-        formKey, itemsKey, systemKey, temperatureKey, topKKey, topPKey, stopKey, atLeastKey, timeoutKey, gatewayKey,
-        jsonKey, SystemConfiguration.dataKey,
+        formKey, itemsKey, systemKey, maximumTokensKey, temperatureKey, seedKey, topKKey, topPKey, stopKey, atLeastKey,
+        timeoutKey, gatewayKey, jsonKey, SystemConfiguration.dataKey,
     ]
 
     /// The command as the program lists it.
@@ -105,7 +117,9 @@ enum AskCommand {
             system: try configuration.optionalValue(of: systemKey),
             form: try configuration.value(of: formKey),
             itemCount: try configuration.value(of: itemsKey),
+            maximumTokens: try configuration.value(of: maximumTokensKey),
             temperature: Float(try configuration.value(of: temperatureKey)),
+            seed: try configuration.value(of: seedKey),
             topK: try configuration.value(of: topKKey),
             topP: Float(try configuration.value(of: topPKey)),
             stop: try configuration.optionalValue(of: stopKey).map { [$0] } ?? [],
@@ -132,6 +146,9 @@ enum AskCommand {
     static func text(of answer: Answer) -> String {
         var lines: [String] = []
         if !answer.text.isEmpty { lines.append(shown(answer.text)) }
+        if answer.finish == .length {
+            lines.append("[cut: it has as many tokens as were asked for, or as the model takes; see --maximum-tokens]")
+        }
         for (rank, item) in answer.items.enumerated() {
             lines.append(
                 "  \(rank + 1). \(shown(item.title))  (\(item.score.formatted(.number.precision(.fractionLength(2)))))"

@@ -69,6 +69,15 @@ enum ImportModelCommand {
         report.add("width", written.configuration.width)
         report.add("parameters", written.configuration.weightShapes.reduce(0) { $0 + $1.shape.reduce(1, *) })
         report.add("tokens", written.configuration.vocabularySize)
+        do {
+            let isThere = try written.tokenizer() != nil
+            report.add("tokenizer", isThere)
+            if !isThere { report.add("tokenizer_advice", "give \(written.tokenizerAdvice)") }
+        } catch {
+            // The weights are imported all the same; a bundle of them will not be written.
+            report.add("tokenizer", false)
+            report.add("tokenizer_advice", "tokenizer.json cannot be read here: \(error)")
+        }
         report.add("chat_template", written.text.chatTemplate != nil)
         return report
     }

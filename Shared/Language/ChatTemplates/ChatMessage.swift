@@ -62,8 +62,37 @@ public struct ChatDate: Sendable, Equatable {
         text = (day < 10 ? "0\(day)" : "\(day)") + " \(Self.months[month - 1]) \(padded)"
     }
 
+    /// The day of a moment, in UTC and the Gregorian calendar.
+    ///
+    /// - Parameter milliseconds: from 1970 on; any number, such as a clock's or one that a message brought.
+    /// - Throws: `ChatTemplateError.noDate` for a moment outside of the years 1 to 9999.
+    public init(millisecondsSince1970 milliseconds: Int64) throws(ChatTemplateError) {
+        let (quotient, remainder) = milliseconds.quotientAndRemainder(dividingBy: 86_400_000)
+        // Days from the first of January of the year 1.
+        let days = Int(quotient) - (remainder < 0 ? 1 : 0) + 719_162
+        guard days >= 0, days < Self.days(before: 10_000) else { throw .noDate("\(milliseconds) ms since 1970") }
+        // No year has more days, so this is not too late a year, and a few too early at most.
+        var year = days / 366 + 1
+        while Self.days(before: year + 1) <= days { year += 1 }
+        var day = days - Self.days(before: year)
+        let isLeap = Self.days(before: year + 1) - Self.days(before: year) == 366
+        let lengths = [31, isLeap ? 29 : 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]
+        var month = 0
+        while day >= lengths[month] {
+            day -= lengths[month]
+            month += 1
+        }
+        try self.init(year: year, month: month + 1, day: day + 1)
+    }
+
     private init(text: String) { self.text = text }
 
-    /// The day that Llama 3.1's templates write when they are given none.
-    public static let ofLlama = ChatDate(text: "26 Jul 2024")
+    /// The day that Llama 3.1's template writes, whatever day it is.
+    static let ofLlama31 = ChatDate(text: "26 Jul 2024")
+
+    /// Days from the first of January of the year 1 to that of another year.
+    private static func days(before year: Int) -> Int {
+        let past = year - 1
+        return past * 365 + past / 4 - past / 100 + past / 400
+    }
 }

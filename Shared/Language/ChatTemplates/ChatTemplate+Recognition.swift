@@ -23,7 +23,7 @@ extension ChatTemplate {
         "258f78245bbe67bd847d414834153985e6c86d969dafad311930e73657500322": "qwen3",  // Qwen3-0.6B
         "ea5c78b580e449a87cea8b2fa39c241de54fd8021a0e15a44860bb1d22563886": "llama3",  // Meta-Llama-3-8B-Instruct
         "4f088b7d95026a065a2c05870d2e33985c5e7c863eb8fad0ef9d8f80b10b04f6": "llama3.1",  // Llama-3.1-8B-Instruct
-        "361e25f033989c8f0fdee5ec91c0da47fe8b41d7475af43c7fdb8619af9fb842": "llama3.1",  // Llama-3.2-1B-Instruct
+        "361e25f033989c8f0fdee5ec91c0da47fe8b41d7475af43c7fdb8619af9fb842": "llama3.2",  // Llama-3.2-1B-Instruct
         "3c467ab7180cb1a807f7c79bdda61d4843cbd6dcd8c6e79d4958ff8c4046d767": "zephyr",  // zephyr-7b-beta, TinyLlama
         "3720b3857a51b91d34bb9434897775ccb55672a726a824ce1ffca5c58a4bea5a": "gemma",  // gemma-2b-it, gemma-2-2b-it
         "9fd9d816cec7d9f70e7d8bd6606ff78e1a6a67723a1a3c738fe37c39ec1fe5a2": "gemma3",  // gemma-3-1b-it

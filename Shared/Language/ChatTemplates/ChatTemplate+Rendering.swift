@@ -10,7 +10,8 @@ extension ChatTemplate {
     /// - Parameters:
     ///   - messages: the turns, at least one.
     ///   - addGenerationPrompt: whether the beginning of the assistant's next turn follows.
-    ///   - date: today, for templates that tell it (`llama3.1`, whose own default is 26 Jul 2024).
+    ///   - today: the day of the question, for templates that ask the clock for it (`llama3.2`; `llama3.1` has always
+    ///     the same).
     ///   - thinks: false opens the next turn with an empty thought, where the template can (`qwen3`).
     /// - Returns: the pieces; no two texts in a row.
     /// - Throws: `ChatTemplateError` for no messages, too many, too long ones, and roles in an order that the published
@@ -18,7 +19,7 @@ extension ChatTemplate {
     public func render(
         _ messages: [ChatMessage],
         addGenerationPrompt: Bool,
-        date: ChatDate = .ofLlama,
+        today: ChatDate,
         thinks: Bool = true
     ) throws(ChatTemplateError) -> [ChatPiece] {
         guard let first = messages.first else { throw .empty }
@@ -41,9 +42,10 @@ extension ChatTemplate {
                 writer.write([.mark("<|im_start|>"), .text("assistant\n")])
                 if !thinks { writer.write([.mark("<think>"), .text("\n\n"), .mark("</think>"), .text("\n\n")]) }
             }
-        case .llama3, .llama31:
+        case .llama3, .llama31, .llama32:
             writer.write([.mark(beginningOfText)])
-            let turns = form == .llama31 ? llama31System(messages, date, &writer) : messages[...]
+            let date = form == .llama31 ? .ofLlama31 : today
+            let turns = form == .llama3 ? messages[...] : datedSystem(messages, date, &writer)
             for message in turns { writer.llama(message.role, message.content) }
             if addGenerationPrompt { writer.llamaHeader(.assistant) }
         case .zephyr:
@@ -72,7 +74,7 @@ extension ChatTemplate {
     }
 
     /// Writes the system message with its dates, and returns the other messages.
-    private func llama31System(
+    private func datedSystem(
         _ messages: [ChatMessage],
         _ date: ChatDate,
         _ writer: inout PieceWriter

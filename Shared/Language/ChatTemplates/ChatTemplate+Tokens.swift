@@ -49,6 +49,16 @@ extension ChatTemplate {
         return ids
     }
 
+    /// Checks that the tokenizer has the mark that the template writes at the beginning of a conversation: written as text it
+    /// would be nothing the model knows.
+    ///
+    /// - Parameter tokenizer: the model's tokenizer.
+    /// - Throws: `ChatTemplateError.noBeginToken` when it has no added token for the mark.
+    public func checkBeginToken(in tokenizer: Tokenizer) throws(ChatTemplateError) {
+        guard let mark = beginMark, tokenizer.addedToken(mark) == nil else { return }
+        throw .noBeginToken(mark: mark, template: name)
+    }
+
     /// The tokens at which the model's answer ends.
     ///
     /// - Parameter tokenizer: the model's tokenizer.

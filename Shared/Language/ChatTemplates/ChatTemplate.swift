@@ -11,8 +11,10 @@ public struct ChatTemplate: Sendable, Equatable {
         case qwen3
         /// `<|start_header_id|>ROLE<|end_header_id|>\n\n...<|eot_id|>`.
         case llama3
-        /// The same with a system message always there, which tells dates.
+        /// The same with a system message always there, which tells dates, today's being always the same.
         case llama31
+        /// The same with today's date.
+        case llama32
         /// `<|ROLE|>\n...</s>\n`.
         case zephyr
         /// `<start_of_turn>ROLE\n...<end_of_turn>\n` without a system message.
@@ -34,9 +36,9 @@ public struct ChatTemplate: Sendable, Equatable {
             "qwen2.5",
             .chatML(system: "You are Qwen, created by Alibaba Cloud. You are a helpful assistant.")
         ),
-        ("qwen3", .qwen3), ("llama3", .llama3), ("llama3.1", .llama31), ("zephyr", .zephyr), ("gemma", .gemma),
-        ("gemma3", .gemma3), ("phi3", .phi3(skipsEmptySystem: false)), ("phi3.5", .phi3(skipsEmptySystem: true)),
-        ("phi4-mini", .phi4Mini),
+        ("qwen3", .qwen3), ("llama3", .llama3), ("llama3.1", .llama31), ("llama3.2", .llama32), ("zephyr", .zephyr),
+        ("gemma", .gemma), ("gemma3", .gemma3), ("phi3", .phi3(skipsEmptySystem: false)),
+        ("phi3.5", .phi3(skipsEmptySystem: true)), ("phi4-mini", .phi4Mini),
     ]
 
     /// The names of all templates.
@@ -49,6 +51,7 @@ public struct ChatTemplate: Sendable, Equatable {
     public var beginningOfText: String
     /// The mark that ends a text (`eos_token`), where the template writes it; the published models' by default.
     public var endOfText: String
+    private let publishedEnd: String
 
     /// The template of a name.
     ///
@@ -65,23 +68,33 @@ public struct ChatTemplate: Sendable, Equatable {
         name = Self.known.first { $0.form == form }?.name ?? "chatml"
         switch form {
         case .chatML, .qwen3: (beginningOfText, endOfText) = ("", "<|endoftext|>")
-        case .llama3, .llama31: (beginningOfText, endOfText) = ("<|begin_of_text|>", "<|end_of_text|>")
+        case .llama3, .llama31, .llama32: (beginningOfText, endOfText) = ("<|begin_of_text|>", "<|end_of_text|>")
         case .zephyr: (beginningOfText, endOfText) = ("<s>", "</s>")
         case .gemma, .gemma3: (beginningOfText, endOfText) = ("<bos>", "<eos>")
         case .phi3: (beginningOfText, endOfText) = ("<s>", "<|endoftext|>")
         case .phi4Mini: (beginningOfText, endOfText) = ("<|endoftext|>", "<|endoftext|>")
         }
+        publishedEnd = endOfText
     }
 
-    /// The mark that ends a turn, and then further ones at which an answer ends.
+    /// The mark that the template writes at the beginning of a conversation; nil where it writes none.
+    var beginMark: String? {
+        switch form {
+        case .llama3, .llama31, .llama32, .gemma, .gemma3: beginningOfText.isEmpty ? nil : beginningOfText
+        case .chatML, .qwen3, .zephyr, .phi3, .phi4Mini: nil
+        }
+    }
+
+    /// The mark that ends a turn, and then further ones at which an answer ends: the model's own end of a text, which is
+    /// often that of a turn, and the published models', which it may write all the same.
     var endMarks: [String] {
         switch form {
-        case .chatML, .qwen3: ["<|im_end|>", endOfText]
-        case .llama3: ["<|eot_id|>", endOfText]
-        case .llama31: ["<|eot_id|>", "<|eom_id|>", endOfText]
-        case .zephyr: [endOfText]
-        case .gemma, .gemma3: ["<end_of_turn>", endOfText]
-        case .phi3, .phi4Mini: ["<|end|>", endOfText]
+        case .chatML, .qwen3: ["<|im_end|>", endOfText, publishedEnd]
+        case .llama3: ["<|eot_id|>", endOfText, publishedEnd]
+        case .llama31, .llama32: ["<|eot_id|>", "<|eom_id|>", endOfText, publishedEnd]
+        case .zephyr: [endOfText, publishedEnd]
+        case .gemma, .gemma3: ["<end_of_turn>", endOfText, publishedEnd]
+        case .phi3, .phi4Mini: ["<|end|>", endOfText, publishedEnd]
         }
     }
 
@@ -89,7 +102,7 @@ public struct ChatTemplate: Sendable, Equatable {
     var turnMarks: [String] {
         switch form {
         case .chatML, .qwen3: ["<|im_start|>", "<|im_end|>"]
-        case .llama3, .llama31: ["<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"]
+        case .llama3, .llama31, .llama32: ["<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"]
         case .zephyr: ["<|system|>", "<|user|>", "<|assistant|>", endOfText]
         case .gemma, .gemma3: ["<start_of_turn>", "<end_of_turn>"]
         case .phi3, .phi4Mini: ["<|system|>", "<|user|>", "<|assistant|>", "<|end|>"]

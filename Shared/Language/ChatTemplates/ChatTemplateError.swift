@@ -4,6 +4,8 @@ internal import JSON
 public enum ChatTemplateError: Error, Sendable, Equatable, CustomStringConvertible {
     /// A model's template is none of those known here; with how it begins.
     case unknownTemplate(beginning: String)
+    /// A model has several templates and none that is the default; their names.
+    case noDefault(names: [String])
     /// No template has this name.
     case unknownName(String)
     /// The template refuses the messages: which one, counted from 0, and why.
@@ -16,6 +18,8 @@ public enum ChatTemplateError: Error, Sendable, Equatable, CustomStringConvertib
     case noDate(String)
     /// A message contains a mark of the template that the tokenizer cannot tell from text.
     case markInText(mark: String, template: String)
+    /// The tokenizer has no token for the mark that begins a conversation.
+    case noBeginToken(mark: String, template: String)
     /// The tokenizer has no token for the mark that ends a turn.
     case noEndToken(mark: String, template: String)
 
@@ -28,6 +32,11 @@ public enum ChatTemplateError: Error, Sendable, Equatable, CustomStringConvertib
             the model's chat template, which begins with \(JSONError.shown(beginning)), is none of those known here; \
             --chat-template NAME names the one to use: \(names)
             """
+        case .noDefault(let found):
+            """
+            the model has the chat templates \(found.prefix(10).map(JSONError.shown).joined(separator: ", ")), none of \
+            which is the default; --chat-template NAME names the form to use: \(names)
+            """
         case .unknownName(let name): "there is no chat template \(JSONError.shown(name)); there are \(names)"
         case .refused(let template, let message, let reason):
             "chat template \(template): messages[\(message)] \(reason)"
@@ -38,6 +47,11 @@ public enum ChatTemplateError: Error, Sendable, Equatable, CustomStringConvertib
             """
             a message contains \(JSONError.shown(mark)), which divides turns in chat template \(template) and which \
             the tokenizer, without a token for it, cannot tell from text: take it out of the message
+            """
+        case .noBeginToken(let mark, let template):
+            """
+            the tokenizer has no added token \(JSONError.shown(mark)), with which chat template \(template) begins: the \
+            model's bos_token names the one to use, or another template can be chosen with --chat-template NAME: \(names)
             """
         case .noEndToken(let mark, let template):
             """

@@ -57,10 +57,13 @@ public struct LanguageModelSource: Sendable {
         }
         let gguf = files.filter { $0.hasSuffix(".gguf") && !$0.hasPrefix(".") }
         // Folders of GGUF files often have the `config.json` that they were made from.
-        let isOfGGUF = gguf.count == 1 && !files.contains { $0.hasSuffix(".safetensors") }
+        let isOfGGUF = !gguf.isEmpty && !files.contains { $0.hasSuffix(".safetensors") }
         if files.contains("config.json"), !isOfGGUF { return try HuggingFaceFolder(path: path).languageModel() }
         guard gguf.count == 1 else {
-            let found = gguf.isEmpty ? "has neither config.json nor a .gguf file" : "has \(gguf.count) .gguf files"
+            let found =
+                gguf.isEmpty
+                ? "has neither config.json nor a .gguf file"
+                : "has \(gguf.count) .gguf files, the first is \(gguf[0])"
             throw .unreadable(path: path, reason: "\(found); give the file of the model, or a folder with one")
         }
         return try GGUFFile(path: "\(path)/\(gguf[0])").languageModel()

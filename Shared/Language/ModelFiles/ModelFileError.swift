@@ -8,8 +8,8 @@ public enum ModelFileError: Error, Sendable, Equatable, CustomStringConvertible 
     case malformed(path: String, reason: String)
     /// A key has a value that is not supported or that is missing.
     case unsupported(path: String, key: String, value: String, expected: String)
-    /// A tensor is stored in a type that is not read.
-    case unsupportedType(path: String, tensor: String, type: String)
+    /// A tensor is stored in a type that is not read from such a file.
+    case unsupportedType(path: String, tensor: String, type: String, expected: [StoredType])
     /// The model needs a tensor that the file does not have.
     case missing(path: String, tensor: String)
     /// The file has tensors that the model does not know.
@@ -32,8 +32,9 @@ public enum ModelFileError: Error, Sendable, Equatable, CustomStringConvertible 
         case .malformed(let path, let reason): "\(path) is damaged or not whole: \(reason)"
         case .unsupported(let path, let key, let value, let expected):
             "\(path): \(key) is \(value), expected \(expected)"
-        case .unsupportedType(let path, let tensor, let type):
-            "\(path): tensor \(tensor) has the type \(type), expected one of \(StoredType.names)"
+        case .unsupportedType(let path, let tensor, let type, let expected):
+            "\(path): tensor \(tensor) has the type \(type), expected one of "
+                + expected.map(\.rawValue).joined(separator: ", ")
         case .missing(let path, let tensor):
             "\(path) has no tensor \(tensor), which its configuration asks for"
         case .unexpected(let path, let tensors):

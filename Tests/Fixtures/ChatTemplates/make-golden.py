@@ -6,11 +6,23 @@ The longer templates lie in templates/, as the models on Hugging Face have them;
 Needs the packages `transformers` and `tokenizers`, and ids from ../Tokenizers.
 """
 
+import datetime
 import json
 import os
 
 from transformers import PreTrainedTokenizerFast
+from transformers.utils import chat_template_utils
 
+
+
+class Today(datetime.datetime):
+    """What `strftime_now` of the templates sees."""
+
+    @classmethod
+    def now(cls, zone=None): return cls(2025, 3, 5)
+
+
+chat_template_utils.datetime = Today
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
@@ -57,7 +69,7 @@ TEMPLATES = [
     ("qwen3", stored("qwen3"), None, "<|im_end|>"),
     ("llama3", stored("llama3"), "<|begin_of_text|>", "<|eot_id|>"),
     ("llama3.1", stored("llama3_1"), "<|begin_of_text|>", "<|eot_id|>"),
-    ("llama3.1", stored("llama3_2"), "<|begin_of_text|>", "<|eot_id|>"),
+    ("llama3.2", stored("llama3_2"), "<|begin_of_text|>", "<|eot_id|>"),
     ("zephyr", ZEPHYR, "<s>", "</s>"),
     ("gemma", stored("gemma"), "<bos>", "<eos>"),
     ("gemma3", stored("gemma3"), "<bos>", "<eos>"),
@@ -100,12 +112,9 @@ def main():
     base = f"{HERE}/../Tokenizers/qwen2.json"
     for name, template, bos, eos in TEMPLATES:
         tokenizer = PreTrainedTokenizerFast(tokenizer_file=base, bos_token=bos, eos_token=eos)
-        more = {"date_string": "05 Mar 2025"} if name == "llama3.1" else {}
         entry = {"name": name, "template": template, "bos": bos or "", "eos": eos}
         for key, prompt in (("open", True), ("closed", False)):
-            entry[key] = [render(tokenizer, template, c, prompt, **more) for c in CONVERSATIONS]
-        if name == "llama3.1" and "strftime_now" not in template:
-            entry["undated"] = render(tokenizer, template, CONVERSATIONS[0], True)
+            entry[key] = [render(tokenizer, template, c, prompt) for c in CONVERSATIONS]
         if name == "qwen3":
             entry["thoughtless"] = [render(tokenizer, template, c, True, enable_thinking=False) for c in CONVERSATIONS]
         result["templates"].append(entry)

@@ -1,7 +1,8 @@
 /// Hugging Face's `config.json`, as `transformers` 4 and 5 write it.
 ///
 /// Nothing that affects results is guessed: a missing required key is an error, and so is one that asks for an
-/// unsupported feature. Keys without effect here, such as `use_cache` or `pretraining_tp`, are ignored.
+/// unsupported feature. Keys that may be left out have the families' own defaults: they stand below. Keys without effect
+/// here, such as `use_cache` or `pretraining_tp`, are ignored.
 /// - Source: huggingface/transformers, `configuration_llama.py`, `configuration_qwen2.py`, `configuration_qwen3.py` and
 ///   `modeling_rope_utils.py`.
 extension LanguageModelConfiguration: Decodable {
@@ -26,6 +27,7 @@ extension LanguageModelConfiguration: Decodable {
         case feedForwardBias = "mlp_bias"
         case slidingWindow = "sliding_window"
         case usesSlidingWindow = "use_sliding_window"
+        case fullLayers = "max_window_layers"
         case layerTypes = "layer_types"
         case rotaryShare = "partial_rotary_factor"
         case storedType = "torch_dtype"
@@ -38,8 +40,7 @@ extension LanguageModelConfiguration: Decodable {
     private static let refused = [
         "attention_multiplier", "attn_logit_softcapping", "clip_qkv", "embedding_multiplier", "final_logit_softcapping",
         "logit_scale", "logits_scaling", "no_rope_layers", "num_experts", "num_local_experts", "qk_layernorm",
-        "qk_norm",
-        "quantization_config", "query_pre_attn_scalar", "residual_multiplier", "rotary_pct", "scale_depth", "scale_emb",
+        "qk_norm", "query_pre_attn_scalar", "residual_multiplier", "rotary_pct", "scale_depth", "scale_emb",
         "use_qk_norm",
     ]
 
@@ -56,6 +57,9 @@ extension LanguageModelConfiguration: Decodable {
             }
             return value
         }
+        func value<Value: Decodable>(_ key: Key, default value: Value) throws -> Value {
+            values.contains(key) ? try needed(key) : value
+        }
         let type: String = try needed(.family)
         guard let family = Family(rawValue: type) else {
             throw ModelConfigurationError(key: "model_type", value: type, expected: "llama, qwen2 or qwen3")
@@ -67,24 +71,25 @@ extension LanguageModelConfiguration: Decodable {
         heads = try needed(.heads)
         try require("num_attention_heads", heads, in: ModelRange.heads)
         try require("hidden_size", width, in: ModelRange.width)
-        // By the families' own convention, these two default to values derived from the others.
-        keyValueHeads = try values.decodeIfPresent(Int.self, forKey: .keyValueHeads) ?? heads
-        // For qwen3 it is 128, whatever the width: files have it.
+        // As many as heads where it is null, and for llama also where it is left out.
+        keyValueHeads =
+            family == .llama || values.contains(.keyValueHeads)
+            ? try values.decodeIfPresent(Int.self, forKey: .keyValueHeads) ?? heads : 32
         headWidth =
             family == .qwen3
-            ? try needed(.headWidth)
+            ? try value(.headWidth, default: 128)
             : try values.decodeIfPresent(Int.self, forKey: .headWidth) ?? Self.headWidth(width, heads)
         feedForwardWidth = try needed(.feedForwardWidth)
         (rotaryBase, rotaryScaling) = try Self.rotary(values)
-        normEpsilon = try needed(.normEpsilon)
+        normEpsilon = try value(.normEpsilon, default: 1e-6)
         maximumLength = try needed(.maximumLength)
-        tiesEmbeddings = try needed(.tiesEmbeddings)
-        let activation: String = try needed(.activation)
+        tiesEmbeddings = try value(.tiesEmbeddings, default: false)
+        let activation = try value(.activation, default: "silu")
         try require("hidden_act", activation, activation == "silu", "silu")
         attentionBias = try Self.attentionBias(values, family)
         beginID = try values.decodeIfPresent(Int32.self, forKey: .beginID)
         endIDs = try TokenList.read(values, .endIDs)
-        try Self.refuseWindows(values)
+        try Self.refuseWindows(values, family, layers: layers)
         try Self.checkStoredType(values)
         try Self.refuseOtherModels(decoder)
         try validate()
@@ -108,21 +113,30 @@ extension LanguageModelConfiguration: Decodable {
         return family != .qwen2 && attentionBias
     }
 
-    private static func refuseWindows(_ values: KeyedDecodingContainer<Key>) throws {
-        let slides = try values.decodeIfPresent(Bool.self, forKey: .usesSlidingWindow)
-        try require("use_sliding_window", slides ?? false, slides != true, "false")
-        // A window that is not used, as Qwen2 writes it, has no effect.
-        if let window = try values.decodeIfPresent(Int.self, forKey: .slidingWindow) {
-            try require(
-                "sliding_window",
-                window,
-                slides == false,
-                "null: only attention to the whole text is supported"
-            )
-        }
-        for type in try values.decodeIfPresent([String].self, forKey: .layerTypes) ?? [] {
+    /// Refuses attention that slides.
+    ///
+    /// Llama's never does, whatever these keys say. Qwen's does from layer `max_window_layers` on, if `use_sliding_window`
+    /// is true; a `sliding_window` alone, as its files have it, has no effect.
+    private static func refuseWindows(
+        _ values: KeyedDecodingContainer<Key>,
+        _ family: Family,
+        layers: Int
+    ) throws {
+        let types = try values.decodeIfPresent([String].self, forKey: .layerTypes)
+        for type in types ?? [] {
             try require("layer_types", type, type == "full_attention", "full_attention for every layer")
         }
+        guard family != .llama, types == nil,
+            try values.decodeIfPresent(Bool.self, forKey: .usesSlidingWindow) ?? false
+        else { return }
+        let isSet = try !values.contains(.slidingWindow) || !values.decodeNil(forKey: .slidingWindow)
+        let fullLayers = try values.decodeIfPresent(Int.self, forKey: .fullLayers) ?? 28
+        try require(
+            "use_sliding_window",
+            true,
+            !isSet || fullLayers >= layers,
+            "false, as max_window_layers is \(fullLayers) of \(layers): only attention to the whole text is supported"
+        )
     }
 
     /// Each tensor in the file has its own stored type; here it only has to be a known name.
@@ -141,8 +155,30 @@ extension LanguageModelConfiguration: Decodable {
             guard values.contains(key), try !values.decodeNil(forKey: key) else { continue }
             // Present but disabled.
             if (try? values.decode(Bool.self, forKey: key)) == false { continue }
-            throw ModelConfigurationError(key: name, value: "set", expected: "null: this is not supported")
+            throw ModelConfigurationError(
+                key: name,
+                value: shown(values, key),
+                expected: "null: models that need it are not supported"
+            )
         }
+        let key = NamedKey(stringValue: "quantization_config")
+        guard values.contains(key), try !values.decodeNil(forKey: key) else { return }
+        let quantization = try? values.nestedContainer(keyedBy: NamedKey.self, forKey: key)
+        let method = try? quantization?.decode(String.self, forKey: NamedKey(stringValue: "quant_method"))
+        throw ModelConfigurationError(
+            key: key.stringValue,
+            value: method.map { "of quant_method \($0)" } ?? shown(values, key),
+            expected: "null: give the model it was made from, or a GGUF file of it"
+        )
+    }
+
+    /// A value of any type as an error shows it.
+    private static func shown(_ values: KeyedDecodingContainer<NamedKey>, _ key: NamedKey) -> String {
+        if let value = try? values.decode(Bool.self, forKey: key) { return "\(value)" }
+        if let value = try? values.decode(Int64.self, forKey: key) { return "\(value)" }
+        if let value = try? values.decode(Double.self, forKey: key) { return "\(value)" }
+        if let value = try? values.decode(String.self, forKey: key) { return "\"\(value.prefix(60))\"" }
+        return (try? values.nestedUnkeyedContainer(forKey: key)) == nil ? "an object" : "an array"
     }
 }
 

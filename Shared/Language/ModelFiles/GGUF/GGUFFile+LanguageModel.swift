@@ -54,7 +54,12 @@ extension GGUFFile {
         // A bias is one row, of which the values are to be put back: it is small enough to copy.
         let stored = try tensor(weight.ggufName)
         guard stored.type.isPlain else {
-            throw .unsupportedType(path: path, tensor: weight.ggufName, type: stored.type.rawValue)
+            throw .unsupportedType(
+                path: path,
+                tensor: weight.ggufName,
+                type: stored.type.rawValue,
+                expected: StoredType.plain
+            )
         }
         let size = stored.type.blockByteCount
         let bytes = stored.withBytes { bytes in

@@ -3,6 +3,7 @@ import Foundation
 
 extension GGUFFile {
     private static let mostMerges = 8_000_000
+    private static let mostTemplates = 1_000
 
     /// Tokenizer, chat template and special tokens.
     ///
@@ -10,27 +11,40 @@ extension GGUFFile {
     func text() throws(ModelFileError) -> LanguageModelText {
         var text = LanguageModelText()
         text.chatTemplate = try metadata.string("tokenizer.chat_template")
+        if text.chatTemplate == nil {
+            let names = try metadata.strings("tokenizer.chat_templates", atMost: Self.mostTemplates)
+            text.namedChatTemplates = names ?? []
+        }
         guard let tokenizer = try tokenizer() else { return text }
         text.tokenizer = .gguf(tokenizer)
         text.beginID = tokenizer.beginID
+        text.beginMark = tokenizer.beginID.map { tokenizer.tokens[Int($0)] } ?? ""
+        text.endMark = tokenizer.endID.map { tokenizer.tokens[Int($0)] }
         let message = try id("eom", among: tokenizer.tokens.count)
         text.endIDs = Set([tokenizer.endID, tokenizer.endOfTurnID, message].compactMap { $0 }).sorted()
         return text
     }
 
     /// The tokenizer's data; nil for a file without tokens.
+    ///
+    /// - Throws: `ModelFileError` naming a key whose value is missing, has the wrong type or is out of range.
     public func tokenizer() throws(ModelFileError) -> GGUFTokenizerData? {
         let limit = ModelRange.tokens.upperBound
         guard let tokens = try metadata.strings("tokenizer.ggml.tokens", atMost: limit) else { return nil }
         guard let model = try metadata.string("tokenizer.ggml.model") else {
             throw wrong("tokenizer.ggml.model", "a name, as there are tokens")
         }
+        let merges = try metadata.strings("tokenizer.ggml.merges", atMost: Self.mostMerges)
+        // Without its merges byte-level BPE would write each byte as a token of its own, and nobody would notice.
+        guard merges != nil || model != "gpt2" else {
+            throw wrong("tokenizer.ggml.merges", "the merges of byte-level BPE, as tokenizer.ggml.model is gpt2")
+        }
         var data = GGUFTokenizerData(
             model: model,
             preTokenizer: try metadata.string("tokenizer.ggml.pre"),
             tokens: tokens,
             types: try types(tokens.count),
-            merges: try metadata.strings("tokenizer.ggml.merges", atMost: Self.mostMerges) ?? []
+            merges: merges ?? []
         )
         data.beginID = try id("bos", among: tokens.count)
         data.endID = try id("eos", among: tokens.count)

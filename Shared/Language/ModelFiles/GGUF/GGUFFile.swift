@@ -175,7 +175,12 @@ public struct GGUFFile: Sendable {
             }
             let number = try cursor.integer(UInt32.self, for: "the type of \(name)")
             guard let type = StoredType(number: number) else {
-                throw .unsupportedType(path: cursor.path, tensor: name, type: StoredType.shown(number: number))
+                throw .unsupportedType(
+                    path: cursor.path,
+                    tensor: name,
+                    type: StoredType.shown(number: number),
+                    expected: StoredType.allCases
+                )
             }
             let columns = shape.last ?? 1
             let (byteCount, overflow) = (count / type.blockCount).multipliedReportingOverflow(by: type.blockByteCount)

@@ -143,8 +143,10 @@ public struct GGUFMetadata: Sendable {
     /// - Throws: `ModelFileError.unsupported` for a value of another type, or a byte that is neither 0 nor 1.
     public func bool(_ key: String) throws(ModelFileError) -> Bool? {
         guard let entry = entries[TextKey(key)] else { return nil }
+        // The type first: an empty string at the end of a file has no byte to load.
+        guard entry.type == .bool else { throw mismatch(key, "true or false") }
         let byte: UInt8 = load(entry.range.lowerBound)
-        guard entry.type == .bool, byte <= 1 else { throw mismatch(key, "true or false") }
+        guard byte <= 1 else { throw mismatch(key, "true or false") }
         return byte == 1
     }
 

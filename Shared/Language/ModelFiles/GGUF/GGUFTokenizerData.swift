@@ -29,7 +29,8 @@ public struct GGUFTokenizerData: Sendable, Equatable {
     public var tokens: [String]
     /// `tokenizer.ggml.token_type`: one for each token; all `normal` when the key is absent.
     public var types: [TokenType]
-    /// `tokenizer.ggml.merges`: in order of rank, the two parts separated by one space; empty when absent.
+    /// `tokenizer.ggml.merges`: in order of rank, the two parts separated by one space; empty when absent, which is an error
+    /// for the model `gpt2`.
     public var merges: [String]
     /// `tokenizer.ggml.bos_token_id`.
     public var beginID: Int32?

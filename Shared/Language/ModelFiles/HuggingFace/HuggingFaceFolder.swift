@@ -13,10 +13,12 @@ public struct HuggingFaceFolder: Sendable {
     /// The files that weights are read from, one or the other.
     static let weightFiles = [weightFile, indexFile]
     /// A configuration, and a chat template, are never longer than this.
-    private static let longestConfiguration = 1 << 20
+    static let longestConfiguration = 1 << 20
     /// `tokenizer_config.json` may list every added token, and an index every weight.
-    private static let longestList = 1 << 24
+    static let longestList = 1 << 24
     private static let mostShards = 10_000
+    private static let table = "model.embed_tokens.weight"
+    private static let head = "lm_head.weight"
 
     /// The folder.
     public let path: String
@@ -79,14 +81,32 @@ public struct HuggingFaceFolder: Sendable {
             }
             tensors[weight.name] = try tensor(weight, files[index])
         }
-        let unknown = places.keys.map(\.text).filter { !Self.isUnused($0, configuration) }
+        if configuration.tiesEmbeddings, let index = places.removeValue(forKey: TextKey(Self.head)) {
+            try requireCopy(ofTable: tensors[Self.table], files[index])
+        }
+        // Tables of angles, which older versions stored and `transformers` ignores too.
+        let unknown = places.keys.map(\.text).filter { !$0.hasSuffix(".rotary_emb.inv_freq") }
         guard unknown.isEmpty else { throw .unexpected(path: path, tensors: unknown.sorted()) }
         return tensors
     }
 
-    /// Whether `transformers` ignores a tensor too: a copy of a tied head, and tables that older versions stored.
-    private static func isUnused(_ name: String, _ configuration: LanguageModelConfiguration) -> Bool {
-        configuration.tiesEmbeddings && name == "lm_head.weight" || name.hasSuffix(".rotary_emb.inv_freq")
+    /// Checks that the stored copy of a tied head is one: `transformers` takes a head that differs for the model's own.
+    private func requireCopy(ofTable table: StoredTensor?, _ file: SafeTensors) throws(ModelFileError) {
+        guard let table, let head = file.stored(Self.head) else { return }
+        let isCopy = table.withBytes { table in
+            head.bytes.withUnsafeBytes { head in
+                guard let first = table.baseAddress, let second = head.baseAddress else { return false }
+                return table.count == head.count && memcmp(first, second, head.count) == 0
+            }
+        }
+        guard isCopy, head.type == table.type.rawValue, head.shape == table.shape else {
+            throw .unsupported(
+                path: "\(path)/config.json",
+                key: "tie_word_embeddings",
+                value: "true",
+                expected: "false, as \(Self.head) differs from \(Self.table)"
+            )
+        }
     }
 
     private func tensor(
@@ -95,7 +115,7 @@ public struct HuggingFaceFolder: Sendable {
     ) throws(ModelFileError) -> StoredTensor {
         guard let stored = file.stored(weight.name) else { throw .missing(path: file.path, tensor: weight.name) }
         guard let type = StoredType(rawValue: stored.type), type.isPlain else {
-            throw .unsupportedType(path: file.path, tensor: weight.name, type: stored.type)
+            throw Self.unsupportedType(file.path, weight.name, stored.type)
         }
         guard stored.shape == weight.shape else {
             throw .shape(path: file.path, tensor: weight.name, found: stored.shape, expected: weight.shape)
@@ -115,12 +135,26 @@ public struct HuggingFaceFolder: Sendable {
             return [try safeTensors(Self.weightFile)]
         }
         guard FileManager.default.fileExists(atPath: "\(path)/\(Self.indexFile)") else {
-            let reason = "has neither \(Self.weightFile) nor \(Self.indexFile); other forms of weights are not read"
-            throw .unreadable(path: path, reason: reason)
+            throw .unreadable(path: path, reason: otherWeights())
         }
         var files: [SafeTensors] = []
         for name in try shards() { files.append(try safeTensors(name)) }
         return files
+    }
+
+    /// Which weights a folder has instead of safetensors, and what can be done.
+    private func otherWeights() -> String {
+        let files = ((try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []).sorted()
+        let reason = "has neither \(Self.weightFile) nor \(Self.indexFile)"
+        if let file = files.first(where: { $0.hasPrefix("pytorch_model") && $0.hasSuffix(".bin") }) {
+            return "\(reason), but \(file), which is not read: load the model with transformers and write it by "
+                + "save_pretrained(FOLDER, safe_serialization=True)"
+        }
+        return "\(reason); other forms of weights are not read"
+    }
+
+    private static func unsupportedType(_ path: String, _ tensor: String, _ type: String) -> ModelFileError {
+        .unsupportedType(path: path, tensor: tensor, type: type, expected: StoredType.plain)
     }
 
     private func safeTensors(_ name: String) throws(ModelFileError) -> SafeTensors {
@@ -131,7 +165,7 @@ public struct HuggingFaceFolder: Sendable {
             case .unreadable(let path, let reason): throw .unreadable(path: path, reason: reason)
             case .malformed(let path, let reason): throw .malformed(path: path, reason: reason)
             case .unsupportedType(let path, let tensor, let type):
-                throw .unsupportedType(path: path, tensor: tensor, type: type)
+                throw Self.unsupportedType(path, tensor, type)
             default: throw .malformed(path: "\(path)/\(name)", reason: error.description)
             }
         }
@@ -164,95 +198,14 @@ public struct HuggingFaceFolder: Sendable {
         return names.sorted()
     }
 
-    // MARK: - Text
-
-    private func text(_ configuration: LanguageModelConfiguration) throws(ModelFileError) -> LanguageModelText {
-        var text = LanguageModelText()
-        text.tokenizer = existing("tokenizer.json").map { .file($0) }
-        text.tokenizerConfiguration = existing("tokenizer_config.json")
-        text.chatTemplate = try chatTemplate()
-        let generation = try generation(configuration.vocabularySize)
-        text.beginID = configuration.beginID ?? generation.beginID
-        text.endIDs = Set(configuration.endIDs + generation.endIDs).sorted()
-        return text
-    }
-
-    private struct Generation: Decodable {
-        var beginID: Int32?
-        var endIDs: [Int32] = []
-
-        private enum Key: String, CodingKey {
-            case beginID = "bos_token_id"
-            case endIDs = "eos_token_id"
-        }
-
-        init() {}
-
-        init(from decoder: any Decoder) throws {
-            let values = try decoder.container(keyedBy: Key.self)
-            beginID = try values.decodeIfPresent(Int32.self, forKey: .beginID)
-            endIDs = try TokenList.read(values, .endIDs)
-        }
-    }
-
-    private func generation(_ vocabularySize: Int) throws(ModelFileError) -> Generation {
-        guard let file = existing("generation_config.json") else { return Generation() }
-        let generation: Generation
-        do {
-            generation = try JSONValue.decode(
-                Generation.self,
-                from: try contents("generation_config.json", atMost: Self.longestConfiguration)
-            )
-        } catch let error as ModelFileError {
-            throw error
-        } catch {
-            throw .malformed(path: file, reason: JSONError.reason(error))
-        }
-        for id in generation.endIDs where !(0..<vocabularySize).contains(Int(id)) {
-            let expected = "a token from 0 to \(vocabularySize - 1)"
-            throw .unsupported(path: file, key: "eos_token_id", value: "\(id)", expected: expected)
-        }
-        return generation
-    }
-
-    /// `chat_template.jinja` where there is one, else the template in `tokenizer_config.json`; of several, `default`.
-    private func chatTemplate() throws(ModelFileError) -> String? {
-        let name = "chat_template.jinja"
-        if existing(name) != nil {
-            let bytes = try contents(name, atMost: Self.longestConfiguration)
-            guard let template = String(validating: bytes, as: UTF8.self) else {
-                throw .malformed(path: "\(path)/\(name)", reason: "it is not UTF-8")
-            }
-            return template
-        }
-        guard let file = existing("tokenizer_config.json") else { return nil }
-        guard case .object(let root) = try json("tokenizer_config.json", atMost: Self.longestList) else {
-            throw .malformed(path: file, reason: "it is no JSON object")
-        }
-        switch root["chat_template"] {
-        case nil, .null?: return nil
-        case .string(let template)?: return template
-        case .array(let templates)?:
-            for case .object(let template) in templates {
-                if case .string("default")? = template["name"], case .string(let text)? = template["template"] {
-                    return text
-                }
-            }
-            return nil
-        case let other?:
-            let expected = "a string, or an array of named templates"
-            throw .unsupported(path: file, key: "chat_template", value: other.shown, expected: expected)
-        }
-    }
-
     // MARK: - Files
 
-    private func existing(_ name: String) -> String? {
+    func existing(_ name: String) -> String? {
         let file = "\(path)/\(name)"
         return FileManager.default.fileExists(atPath: file) ? file : nil
     }
 
-    private func contents(_ name: String, atMost limit: Int) throws(ModelFileError) -> [UInt8] {
+    func contents(_ name: String, atMost limit: Int) throws(ModelFileError) -> [UInt8] {
         do {
             return [UInt8](try FileBytes.contents("\(path)/\(name)", atMost: limit))
         } catch {
@@ -260,7 +213,7 @@ public struct HuggingFaceFolder: Sendable {
         }
     }
 
-    private func json(_ name: String, atMost limit: Int) throws(ModelFileError) -> JSONValue {
+    func json(_ name: String, atMost limit: Int) throws(ModelFileError) -> JSONValue {
         let bytes = try contents(name, atMost: limit)
         do {
             return try JSONValue(parsing: bytes)

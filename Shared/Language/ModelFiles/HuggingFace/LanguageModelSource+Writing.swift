@@ -16,9 +16,12 @@ extension LanguageModelSource {
     /// Values that are decoded at once.
     private static let pieceCount = 1 << 22
     /// What belongs to the text in a Hugging Face folder and is copied as it is.
+    ///
+    /// Tokenizers in other forms than `tokenizer.json` are not read here, but `transformers` reads them.
     private static let copiedFiles = [
-        "generation_config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja",
-        "special_tokens_map.json", "added_tokens.json",
+        HuggingFaceFolder.generationFile, HuggingFaceFolder.tokenizerFile,
+        HuggingFaceFolder.tokenizerConfigurationFile, HuggingFaceFolder.templateFile, "special_tokens_map.json",
+        "added_tokens.json", "vocab.json", "merges.txt", "tokenizer.model",
     ]
 
     /// Writes the folder's files, except for the `tokenizer.json` of a GGUF file, whose tokenizer is not known here.
@@ -140,8 +143,21 @@ extension LanguageModelSource {
 
     private func copyText(to folder: String) throws {
         for name in Self.copiedFiles where FileManager.default.fileExists(atPath: "\(path)/\(name)") {
-            try FileManager.default.copyItem(atPath: "\(path)/\(name)", toPath: "\(folder)/\(name)")
+            try copyFile(name, to: folder)
         }
+        let templates = HuggingFaceFolder.templateFolder
+        guard FileManager.default.fileExists(atPath: "\(path)/\(templates)/.") else { return }
+        try FileManager.default.createDirectory(atPath: "\(folder)/\(templates)", withIntermediateDirectories: true)
+        for name in try FileManager.default.contentsOfDirectory(atPath: "\(path)/\(templates)")
+        where name.hasSuffix(".jinja") {
+            try copyFile("\(templates)/\(name)", to: folder)
+        }
+    }
+
+    /// Copies what a link leads to: in Hugging Face's cache every file is a link, and a copy of it would lead nowhere.
+    private func copyFile(_ name: String, to folder: String) throws {
+        let file = URL(filePath: "\(path)/\(name)").resolvingSymlinksInPath().path
+        try FileManager.default.copyItem(atPath: file, toPath: "\(folder)/\(name)")
     }
 
     private func writeJSON(_ value: some Encodable, to path: String) throws {

@@ -30,8 +30,8 @@ public enum StoredType: String, Sendable, CaseIterable {
     /// Six bits; 16 scales of 8 bits in 256 values.
     case q6_K = "Q6_K"
 
-    /// Every name, as errors list them.
-    static var names: String { allCases.map(\.rawValue).joined(separator: ", ") }
+    /// The types whose values stand by themselves: all that a safetensors file has.
+    static let plain = allCases.filter(\.isPlain)
 
     /// Values in a block; a row has whole blocks.
     public var blockCount: Int {

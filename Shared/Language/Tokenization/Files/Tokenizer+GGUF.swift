@@ -10,13 +10,6 @@ extension Tokenizer {
         var addsBegin = false
     }
 
-    /// Llama 3's pattern and Qwen 2's, but for the digits.
-    /// - Source: `tokenizer.json` of Meta-Llama-3-8B and of Qwen2-0.5B.
-    private static func pattern(digits: String) -> String {
-        #"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|"# + digits
-            + #"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"#
-    }
-
     /// Makes a tokenizer from the metadata of a GGUF file.
     ///
     /// It gives what the `tokenizer.json` gives that the file was made from, so far as the file tells: GGUF does not
@@ -65,16 +58,16 @@ extension Tokenizer {
     }
 
     private static func kind(_ name: String?) throws(TokenizerError) -> Kind {
-        func split(_ digits: String) throws(TokenizerError) -> [PreTokenizer.Step] {
-            [.split(.pattern(try PiecePattern(pattern(digits: digits))), .isolated, isInverted: false)]
+        func split(_ pattern: String) throws(TokenizerError) -> [PreTokenizer.Step] {
+            [.split(.pattern(try PiecePattern(pattern)), .isolated, isInverted: false)]
         }
         switch name {
         case "gpt-2": return Kind()
         case "smollm": return Kind(steps: [.digits(individually: true)])
         case "llama-bpe":
-            let steps = try split(#"\p{N}{1,3}"#)
+            let steps = try split(PiecePattern.llama3)
             return Kind(steps: steps, usesPattern: false, ignoresMerges: true, addsBegin: true)
-        case "qwen2": return Kind(steps: try split(#"\p{N}"#), usesPattern: false, normalizer: .composed)
+        case "qwen2": return Kind(steps: try split(PiecePattern.qwen2), usesPattern: false, normalizer: .composed)
         default:
             throw .unsupported(
                 key: "tokenizer.ggml.pre",

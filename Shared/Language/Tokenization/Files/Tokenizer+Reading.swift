@@ -36,6 +36,9 @@ extension Tokenizer {
 
     /// Reads the bytes of a `tokenizer.json`.
     ///
+    /// Its `truncation` and `padding`, which `transformers` replaces in each call, are ignored: texts are never cut or
+    /// filled up here.
+    ///
     /// - Throws: `TokenizerError` as `init(contentsOf:)`.
     public convenience init(json: Data) throws(TokenizerError) {
         guard json.count <= Self.largestFile else {
@@ -47,7 +50,6 @@ extension Tokenizer {
         } catch {
             throw .malformed(key: error.field ?? "file", reason: "is not JSON that can be read: \(error.detail)")
         }
-        for key in ["truncation", "padding"] { try root[key].requireNull() }
         try Self.checkDecoder(root["decoder"])
         let frame = try Self.frame(root["post_processor"])
 

@@ -9,6 +9,8 @@ public struct AnswerRequest: Sendable, Equatable {
     public var system: String?
     /// The conversation before the question, oldest first; for chat models.
     public var turns: [Question.Turn]
+    /// When the question was asked, in milliseconds since 1970, for chat templates that tell the day; nil is now.
+    public var askedAt: Int64?
     /// The form of the answer.
     public var form: Question.AnswerForm
     /// How many items to rank when the answer is a title.
@@ -71,6 +73,7 @@ public struct AnswerRequest: Sendable, Equatable {
             temperature: question.temperature,
             seed: question.seed
         )
+        askedAt = question.askedAt
         topK = question.topK
         topP = question.topP
         minP = question.minP

@@ -95,7 +95,7 @@ extension AnsweringEngine {
             system: request.system,
             turns: request.turns,
             text: request.text,
-            thinks: request.form == .text
+            askedAt: request.askedAt ?? WallClock.milliseconds
         )
         let answerLength = request.form == .text ? request.maximumTokens : answers.longest
         let (room, overflows) = (engine.maximumLength - contextPositions).subtractingReportingOverflow(answerLength)

@@ -69,18 +69,22 @@ public struct PromptFormat: Sendable {
     ///   - tokenizer: the tokenizer of the files.
     ///   - text: what the files say about text.
     ///   - name: the name of a chat template to use in place of the files' own; nil for that.
-    /// - Throws: `ChatTemplateError` naming a template that is not known; `ModelConfigurationError` naming a marker or an
-    ///   end token that the tokenizer does not have.
+    /// - Throws: `ChatTemplateError` naming a template that is not known, or a mark at the beginning or the end of a turn that
+    ///   the tokenizer does not have; `ModelConfigurationError` naming a marker that it does not have.
     init(tokenizer: Tokenizer, text: LanguageModelText, template name: String?) throws {
-        let template: ChatTemplate
+        var template: ChatTemplate
         if let name {
             template = try ChatTemplate(named: name)
         } else if let source = text.chatTemplate {
             template = try ChatTemplate.recognised(in: source)
+        } else if !text.namedChatTemplates.isEmpty {
+            throw ChatTemplateError.noDefault(names: text.namedChatTemplates)
         } else {
             try self.init(tokenizer: tokenizer)
             return
         }
+        if let mark = text.beginMark { template.beginningOfText = mark }
+        if let mark = text.endMark { template.endOfText = mark }
         try self.init(tokenizer: tokenizer, template, endIDs: text.endIDs)
     }
 
@@ -90,6 +94,7 @@ public struct PromptFormat: Sendable {
         endIDs: [Int32]
     ) throws(ChatTemplateError) {
         let ends = try template.endTokens(in: tokenizer)
+        try template.checkBeginToken(in: tokenizer)
         self.tokenizer = tokenizer
         // The first one ends a turn; there is always one.
         end = ends.first ?? 0
@@ -104,14 +109,14 @@ public struct PromptFormat: Sendable {
         if case .chat = style { true } else { false }
     }
 
-    /// Tokens of a question up to the start of its answer; a model that thinks before it answers is told not to.
+    /// Tokens of a question up to the start of its answer, asked now.
     ///
     /// - Parameter text: the question; of a chat model one that its template takes, as it does all but those which contain
     ///   a mark that the tokenizer has no token for.
     /// - Returns: tokens, at least one.
     public func prompt(_ text: String) -> [Int32] {
         do {
-            return try prompt(system: nil, turns: [], text: text, thinks: false)
+            return try prompt(system: nil, turns: [], text: text, askedAt: WallClock.milliseconds)
         } catch {
             preconditionFailure("a question that the chat template does not take: \(error)")
         }
@@ -119,18 +124,20 @@ public struct PromptFormat: Sendable {
 
     /// Tokens of a conversation up to the start of its answer.
     ///
+    /// A model that thinks before it answers is told not to: thoughts would take the answer's tokens, and nobody reads them.
+    ///
     /// - Parameters:
     ///   - system: what a chat model is told first; nil for the template's own default.
     ///   - turns: the conversation before the question, oldest first; for chat models.
     ///   - text: the question.
-    ///   - thinks: whether a model that does so by its template thinks before it answers.
+    ///   - askedAt: when it was asked, in milliseconds since 1970: some templates tell the day, which is UTC's here.
     /// - Returns: tokens, at least one.
-    /// - Throws: `AnswerError.invalid` for a conversation that the template does not take.
+    /// - Throws: `AnswerError.invalid` for a conversation that the template does not take, or a time of no day.
     func prompt(
         system: String?,
         turns: [Question.Turn],
         text: String,
-        thinks: Bool
+        askedAt: Int64
     ) throws(AnswerError) -> [Int32] {
         switch style {
         case .marked(let question, let answer): return [question] + plain(text) + [answer]
@@ -139,8 +146,11 @@ public struct PromptFormat: Sendable {
             messages += turns.map { ChatMessage($0.role == .user ? .user : .assistant, $0.text) }
             messages.append(ChatMessage(.user, text))
             do throws(ChatTemplateError) {
-                let pieces = try template.render(messages, addGenerationPrompt: true, thinks: thinks)
+                let today = try ChatDate(millisecondsSince1970: askedAt)
+                let pieces = try template.render(messages, addGenerationPrompt: true, today: today, thinks: false)
                 return try template.encode(pieces, with: tokenizer)
+            } catch .noDate(let text) {
+                throw .invalid(field: "askedAt", value: text, expected: "a time of the years 1 to 9999")
             } catch {
                 let value = "a conversation of \(messages.count) messages"
                 throw .invalid(field: "turns", value: value, expected: "one that the model takes: \(error)")

@@ -72,6 +72,15 @@ extension LanguageModelSource {
         }
     }
 
+    /// What can be done about a model without a tokenizer that is read here.
+    package var tokenizerAdvice: String {
+        switch format {
+        case .huggingFace:
+            "tokenizer.json, which AutoTokenizer.from_pretrained(\"\(path)\").save_pretrained(\"\(path)\") writes"
+        case .gguf: "tokenizer.ggml.tokens: give a file that has its tokenizer"
+        }
+    }
+
     /// Checks that every weight is a number.
     ///
     /// - Throws: `ModelFileError.notFinite` naming the first that is not.

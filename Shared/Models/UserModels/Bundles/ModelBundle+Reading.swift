@@ -106,7 +106,9 @@ extension ModelBundle {
         _ manifest: BundleManifest,
         _ place: LanguageModelPlace
     ) throws(BundleError) -> ModelBundle {
-        let model = manifest.languageModelParts.first { !$0.hasSuffix(".json") } ?? BundleManifest.languageModelFolder
+        let model =
+            manifest.languageModelParts.first { $0.hasSuffix(".safetensors") || $0.hasSuffix(".gguf") }
+            ?? BundleManifest.languageModelFolder
         let source = try named(folder, model) { try LanguageModelSource.open(place.path) }
         let shape = UserLanguageModel.Configuration(
             encoder: try decoded(AutoregressiveEncoder.Configuration.self, folder, encoderConfiguration),

@@ -117,7 +117,7 @@ extension ModelBundle {
         case .copied(let path), .named(let path):
             let source = try LanguageModelSource.open(path)
             guard let tokenizer = try source.tokenizer() else {
-                throw ModelConfigurationError(key: path, value: "without tokenizer.json", expected: "a tokenizer")
+                throw ModelConfigurationError(key: path, value: "without a tokenizer", expected: source.tokenizerAdvice)
             }
             try check(source.configuration, tokenizer)
             try source.checkIsFinite()
