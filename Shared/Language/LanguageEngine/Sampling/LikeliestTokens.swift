@@ -11,8 +11,9 @@ struct LikeliestTokens {
     /// Works on a row of numbers from 0 to 1.
     init(_ row: UnsafeMutableBufferPointer<Float>) { self.row = row }
 
-    /// Keeps the fewest of the likeliest that are enough and sets all others to zero; of equally likely ones the lowest
-    /// tokens. Keeps all when they are not enough.
+    /// Keeps the fewest of the likeliest that are enough and sets all others to zero.
+    ///
+    /// Of equally likely ones the lowest tokens are kept. All are when they are not enough.
     ///
     /// - Parameter isEnough: whether so many tokens with this sum of probabilities are; more of them are, too.
     func keep(until isEnough: (_ count: Int, _ sum: Double) -> Bool) {
