@@ -238,7 +238,7 @@ let package = Package(
             "Launcher",
             [
                 "Concurrency", "Bytes", "HTTPClient", "PostgresClient", "MessageLogs", "LogAddresses", "Messages",
-                "EmbeddingStore", "Flows", "SystemClient", "Catalogues", "Datasets", "UserModels",
+                "EmbeddingStore", "Flows", "SystemClient", "Catalogues", "LanguageEngine", "Datasets", "UserModels",
             ]
         ),
 

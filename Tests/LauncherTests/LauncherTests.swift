@@ -126,7 +126,19 @@ import Testing
         #expect(try configuration(["data": "a/../b"]).data == "\(here)/b")
     }
 
-    @Test(arguments: [("log", "rabbit://host"), ("database", "kafka://host:9092"), ("gateways", "-1")])
+    @Test func responderFlagsArePassedOn() throws {
+        #expect(try configuration([:]).responderArguments == [])
+        let flags = ["weights": "int8", "cache-format": "float32", "cache-megabytes": "64"]
+        #expect(
+            try configuration(flags).responderArguments
+                == ["--weights", "int8", "--cache-format", "float32", "--cache-megabytes", "64"]
+        )
+    }
+
+    @Test(arguments: [
+        ("log", "rabbit://host"), ("database", "kafka://host:9092"), ("gateways", "-1"), ("weights", "int4"),
+        ("cache-format", "half"), ("cache-megabytes", "0"),
+    ])
     func refusesWhatCannotBe(key: String, value: String) {
         let error = #expect(throws: ConfigurationError.self) { try configuration([key: value]) }
         #expect(error?.description.contains(key) == true)

@@ -1,4 +1,5 @@
 import Foundation
+import LanguageEngine
 import Messages
 import ServiceRuntime
 import Bytes
@@ -19,6 +20,7 @@ import Bytes
 /// - `gateway-port` (integer, 8080), `ingestor-port` (integer, 8180): the first process's; each further one has the
 ///   next port. 0: free ports.
 /// - `ready-within` (duration, 2 min): how long the services may take to become ready.
+/// - `weights`, `cache-format` (text) and `cache-megabytes` (integer): those of `llm-responder`, passed on to all of them.
 struct SystemConfiguration: Sendable {
     /// The data folder, by which other commands find a running system.
     static let dataKey = ConfigurationKey<String>(
@@ -82,6 +84,20 @@ struct SystemConfiguration: Sendable {
         in: .seconds(1) ... .seconds(3_600),
         help: "How long the services may take to be ready"
     )
+    private static let weightsKey = ConfigurationKey<ConfigurationChoice<WeightFormat>>(
+        "weights",
+        help: "How llm-responder keeps the language model's weights; by default as the bundle has them"
+    )
+    private static let cacheFormatKey = ConfigurationKey<ConfigurationChoice<CacheFormat>>(
+        "cache-format",
+        help: "How llm-responder keeps keys and values"
+    )
+    private static let cacheMegabytesKey = ConfigurationKey<Int>(
+        "cache-megabytes",
+        in: 1...1_048_576,
+        unit: "MB",
+        help: "The memory of each llm-responder for keys and values"
+    )
     /// How many processes of one kind there may be.
     static let countRange = 0...64
 
@@ -99,7 +115,8 @@ struct SystemConfiguration: Sendable {
     static let keys: [any AnyConfigurationKey] =
         [
             dataKey, logKey, databaseKey, bundleKey, acceptNewModelKey, partitionsKey, hostKey, gatewayPortKey,
-            ingestorPortKey, readyWithinKey, HTTPConfiguration.allowedHosts,
+            ingestorPortKey, readyWithinKey, HTTPConfiguration.allowedHosts, weightsKey, cacheFormatKey,
+            cacheMegabytesKey,
         ] + ServiceKind.allCases.map { countKey($0) }
 
     let data: String
@@ -114,6 +131,8 @@ struct SystemConfiguration: Sendable {
     let ingestorPort: Int
     let readyWithin: Duration
     let counts: [ServiceKind: Int]
+    /// Flags of every responder.
+    let responderArguments: [String]
 
     /// Reads the keys.
     init(reader: ConfigurationReader) throws(ConfigurationError) {
@@ -128,6 +147,11 @@ struct SystemConfiguration: Sendable {
         gatewayPort = try reader.value(of: Self.gatewayPortKey)
         ingestorPort = try reader.value(of: Self.ingestorPortKey)
         readyWithin = try reader.value(of: Self.readyWithinKey)
+        responderArguments = [
+            ("weights", try reader.optionalValue(of: Self.weightsKey)?.choice.rawValue),
+            ("cache-format", try reader.optionalValue(of: Self.cacheFormatKey)?.choice.rawValue),
+            ("cache-megabytes", try reader.optionalValue(of: Self.cacheMegabytesKey).map { "\($0)" }),
+        ].flatMap { name, value in value.map { ["--\(name)", $0] } ?? [] }
         var counts: [ServiceKind: Int] = [:]
         for kind in ServiceKind.allCases { counts[kind] = try reader.value(of: Self.countKey(kind)) }
         self.counts = counts

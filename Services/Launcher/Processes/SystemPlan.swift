@@ -107,6 +107,7 @@ struct SystemPlan: Sendable {
             "--admin-port", "\(member.adminPort)", "--parent-process", "\(getpid())", "--log-format", "json",
         ]
         if member.kind != .gateway, member.kind != .eventIngestor { arguments += ["--instance", "\(member.instance)"] }
+        if member.kind == .llmResponder { arguments += configuration.responderArguments }
         if member.kind.needsBundle { arguments += ["--bundle", configuration.bundle] }
         if let port = member.port { arguments += ["--host", configuration.host, "--port", "\(port)"] }
         if let hosts = configuration.allowedHosts { arguments += ["--allowed-hosts", hosts] }
