@@ -176,9 +176,9 @@ enum AnswersCommand {
             return time
         }
 
-        /// A long answer to a question of about 70 tokens, to which the chat template adds about 30.
+        /// A long answer to a question of about 100 tokens, to which the chat template adds some 30 that all share.
         func answer(_ user: Int, _ number: Int) async throws -> Answer {
-            let words = (0..<45).map { Self.words[(number &* 31 &+ $0 &* $0) % Self.words.count] }
+            let words = (0..<82).map { Self.words[(number &* 31 &+ $0 &* $0) % Self.words.count] }
             let question = "Write a long story of many sentences with these words: \(words.joined(separator: " "))"
             let body = Body(user: "user \(user)", question: question, maximumTokens: tokens)
             let response = try await http.send(try request(body, stream: false))
