@@ -54,10 +54,11 @@ enum AnswersCommand {
         let rounds = try reader.value(of: roundsKey)
         let (weights, cache) = (try reader.value(of: weightsKey), try reader.value(of: cacheKey))
         try await StreamStage.run(reader, languageModel: try reader.value(of: modelKey)) { stage in
-            let gateway = try await stage.start("gateway", servesHTTP: true)
+            let patience = ["--maximum-wait", "120s", "--question-deadline", "120s"]
+            let gateway = try await stage.start("gateway", patience, servesHTTP: true)
             let responder = try await stage.start(
                 "llm-responder",
-                ["--bundle", stage.bundle, "--weights", weights, "--cache-format", cache]
+                ["--bundle", stage.bundle, "--weights", weights, "--cache-format", cache, "--answer-limit", "120s"]
             )
             let asker = Asker(port: gateway.port, tokens: try reader.value(of: tokensKey))
             var table = BenchmarkTable(
@@ -157,10 +158,10 @@ enum AnswersCommand {
             encoder.keyEncodingStrategy = .convertToSnakeCase
             return HTTPClientRequest(
                 "POST",
-                "\(url)?wait=60",
+                "\(url)?wait=120",
                 headers: [("content-type", "application/json")] + (stream ? [("accept", "text/event-stream")] : []),
                 body: Array(try encoder.encode(body)),
-                timeout: .seconds(90)
+                timeout: .seconds(150)
             )
         }
 
