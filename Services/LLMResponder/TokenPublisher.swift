@@ -8,7 +8,7 @@ import Synchronization
 /// Publishes the pieces of answers while they are generated, on a best-effort basis.
 ///
 /// The model does not wait for the log: pieces queue up here, queued pieces are sent together, and above a limit they
-/// are dropped. The final answer has the whole text. A first piece goes out at once, those after it gather for a moment
+/// are dropped. The final answer has the whole text. After a piece that went out at once, the next ones gather for a moment
 /// too short to be seen: log and gateway compute on the same processors as the model as a rule.
 final class TokenPublisher: Service {
     private struct Queue {

@@ -57,6 +57,19 @@ import Verification
         await fixture.close()
     }
 
+    /// While there is room for no answer, as when those in progress take long: what comes too late does not wait for it.
+    @Test func anOverdueQuestionNeedsNoRoom() async throws {
+        let fixture = try await RespondingFixture(partitions: 1)
+        try await fixture.write("ann", count: 1)
+        for id in ["a", "b"] { try await fixture.ask(id, "ann", milliseconds: 50) }
+        try await fixture.ask("open", "ann")
+        try await fixture.whileRunning(runningLimit: 0) { _ in try await fixture.answered("a", "b") }
+        let answers = try await fixture.answers()
+        #expect(answers.map(\.questionID) == ["a", "b"] && answers.allSatisfy { $0.status == .expired })
+        try await fixture.whileRunning { _ in try await fixture.answered("open") }
+        await fixture.close()
+    }
+
     /// No commit goes past a question that waits, nor loses one that is behind it.
     @Test func aQuestionThatWaitsKeepsTheOffset() async throws {
         let fixture = try await RespondingFixture(partitions: 1)

@@ -194,7 +194,7 @@ struct RespondingFixture: Sendable {
     ///   - member: its name in the group.
     ///   - parking: how many questions may wait.
     ///   - window: how far an offset may stay behind.
-    ///   - runningLimit: how many answers may be in progress.
+    ///   - runningLimit: how many answers may be in progress; 0 is as if others took all room.
     ///   - pollInterval: how long the group may hear nothing.
     ///   - answerLimits: what one answer may take.
     ///   - wrap: puts something around the subscription.
@@ -231,7 +231,7 @@ struct RespondingFixture: Sendable {
             responder: try Responder(
                 bundle: bundle,
                 settings: ModelSettings(
-                    runningCount: runningLimit,
+                    runningCount: max(1, runningLimit),
                     cacheByteCount: 64 << 20,
                     cacheFormat: .bfloat16,
                     weightFormat: .stored,

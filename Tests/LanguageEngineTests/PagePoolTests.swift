@@ -63,6 +63,23 @@ import Testing
         #expect(pool.cachedCount == 2)
     }
 
+    /// A page that is reserved and not computed yet would otherwise stand before the one that was found.
+    @Test func nothingIsFoundBehindReservedPages() {
+        var pool = PagePool(capacity: 4, positions: 2)
+        let tokens: [Int32] = [1, 2, 3, 4, 5]
+        var known = PageTable()
+        #expect(known.reserve(to: 2, in: &pool) { _, _ in })
+        known.commit(to: 2, tokens: tokens, reach: .none, in: &pool)
+        var table = PageTable()
+        #expect(table.reserve(to: 4, in: &pool) { _, _ in })
+        let reserved = table.pages
+        #expect(table.extend(with: tokens, before: 4, reach: .none, in: &pool) == 0)
+        #expect(table.pages == reserved)
+        table.release(to: &pool)
+        #expect(table.extend(with: tokens, before: 4, reach: .none, in: &pool) == 2)
+        #expect(table.pages == known.pages)
+    }
+
     @Test func aSharedPageIsCopiedBeforeItIsWritten() {
         var pool = PagePool(capacity: 6, positions: 4)
         var table = PageTable()
