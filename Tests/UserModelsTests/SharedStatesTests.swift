@@ -1,4 +1,5 @@
 import Bytes
+import Messages
 import ModelFiles
 import NeuralNetwork
 import Tensors
@@ -138,7 +139,7 @@ import Testing
         let titles = (0..<12).map { answers.tokens(ofTitle: $0)[...] }
         func states(_ shared: SharedStates) -> [UInt32] {
             let graph = Graph(recording: false, seed: 0)
-            let texts = shared.texts(graph, prompt: prompt, answers: titles)
+            let texts = shared.read(graph, titles.map { (prompt[...], $0) })
             return graph.values(of: texts.states).map(\.bitPattern)
         }
         let (roomy, tight) = (
