@@ -1,4 +1,5 @@
 import Bytes
+import Catalogues
 import Foundation
 import LanguageEngine
 import Messages
@@ -115,7 +116,8 @@ import Testing
                 let end = tree.node(ofLeaf: try #require(leaf(of: index, tree)))
                 let next = step + 1 < path.count ? path[step + 1] : end
                 if possible.count > 1 {
-                    let branch = try #require(rest.popFirst())
+                    let read = rest.popFirst()
+                    let branch = try #require(read)
                     #expect(branch.depth == depth && possible[branch.taken] == next)
                     let sum = possible.reduce(0) { $0 + mass($1) }
                     let pair = weights.branches[min(depth, weights.branches.count - 1)]
@@ -187,7 +189,8 @@ import Testing
         let answer = try ranked(model, .encoderAlone, far)
         let expected = Ranking.top(12, scores: logits).map { TinyWorld.catalogue.items[$0].id }
         #expect(answer.items.map(\.id) == expected)
-        #expect(answer.items.allSatisfy(\.score.isFinite))
+        let isFinite = answer.items.allSatisfy { $0.score.isFinite }
+        #expect(isFinite)
     }
 
     @Test func whatDoesNotFitIsNamed() throws {

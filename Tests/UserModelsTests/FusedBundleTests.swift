@@ -1,5 +1,6 @@
 import Bytes
 import Foundation
+import Messages
 import Testing
 
 @testable import UserModels
@@ -54,7 +55,8 @@ import Testing
             #expect(try files() == before)
             var other = Self.weights
             other.branches[2].encoder = 0.25
-            #expect(try ![version, fused].contains(ModelBundle.write(fusion: other, toBundle: folder)))
+            let changed = try ModelBundle.write(fusion: other, toBundle: folder)
+            #expect(changed != version && changed != fused)
             // Without them it is the bundle it was.
             #expect(try ModelBundle.write(fusion: nil, toBundle: folder) == version)
             #expect(try ModelBundle.load(folder).fusion == nil)
@@ -93,7 +95,8 @@ import Testing
             wrong = Self.weights
             wrong.branches[1].encoder = .nan
             #expect(throws: BundleError.self) { try ModelBundle.write(fusion: wrong, toBundle: folder) }
-            #expect(try ModelBundle.load(folder).version == version)
+            let kept = try ModelBundle.load(folder)
+            #expect(kept.version == version)
             #expect(throws: BundleError.missing(folder: "/nowhere/model")) {
                 try ModelBundle.write(fusion: Self.weights, toBundle: "/nowhere/model")
             }

@@ -1,3 +1,4 @@
+import Catalogues
 import Datasets
 import ServiceRuntime
 import UserModels
