@@ -44,7 +44,7 @@ struct Answering: Sendable {
         let submitted = ContinuousClock.now
         let ticket = responder.answer(
             request,
-            context: row?.context,
+            context: row.map { UserContext($0) },
             deadline: submitted + .milliseconds(max(0, milliseconds))
         ) { [tokens] text in
             tokens.publish(

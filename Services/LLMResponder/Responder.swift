@@ -27,7 +27,7 @@ actor Responder {
     /// What is to be answered, and who hears its pieces.
     private struct Commission: Sendable {
         let request: AnswerRequest
-        let context: [Float]?
+        let context: UserContext?
         let deadline: ContinuousClock.Instant
         let onPiece: @Sendable (String) -> Void
     }
@@ -64,13 +64,13 @@ actor Responder {
     ///
     /// - Parameters:
     ///   - request: the question.
-    ///   - context: the user's row; nil answers without history.
+    ///   - context: what the user's row says; nil answers without history.
     ///   - deadline: when the answer is given up.
     ///   - onPiece: called with each piece as soon as it is final.
     /// - Returns: the name under which the end will be found.
     nonisolated func answer(
         _ request: AnswerRequest,
-        context: [Float]?,
+        context: UserContext?,
         deadline: ContinuousClock.Instant,
         onPiece: @escaping @Sendable (String) -> Void
     ) -> Ticket {

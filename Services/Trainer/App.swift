@@ -16,6 +16,7 @@ struct App {
                 TrainEncoderCommand.command,
                 TrainLanguageModelCommand.command,
                 TrainUserLLMCommand.command,
+                FuseCommand.command,
                 EvaluateEncoderCommand.command,
                 EvaluateUserLLMCommand.command,
                 EvaluateWorldCommand.command,

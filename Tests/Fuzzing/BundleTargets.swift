@@ -14,14 +14,14 @@ enum BundleTargets {
     private static let files = [
         "catalogue.json", "encoder/config.json", "encoder/model.safetensors", "adapter/config.json",
         "adapter/model.safetensors", "language-model/config.json", "language-model/model.safetensors",
-        "language-model/tokenizer.json",
+        "language-model/tokenizer.json", "adapter/fusion.json",
     ]
 
     private static let configurationWords = [
         "rope_parameters", "rope_theta", "rope_type", "default", "llama3", "rope_scaling", "torch_dtype", "dtype",
         "float32", "head_dim", "num_key_value_heads", "tie_word_embeddings", "sliding_window", "layer_types",
         "attention_bias", "partial_rotary_factor", "quantization_config", "autoregressive", "hstu", "concatenate",
-        "add",
+        "add", "branches", "languageModel", "late",
         "normalized", "1000000000", "1000000000000",
     ]
 
@@ -35,6 +35,8 @@ enum BundleTargets {
                 catalogue: Examples.catalogue(),
                 to: folder
             )
+            let pair = FusionWeights.Pair(languageModel: 0.75, encoder: 0.5)
+            try ModelBundle.write(fusion: FusionWeights(branches: [pair, pair], late: 0.5), toBundle: folder)
             let bytes = try files.map { Array(try Data(contentsOf: URL(filePath: "\(folder)/\($0)"))) }
             return Dictionary(uniqueKeysWithValues: zip(files, bytes))
         } catch {

@@ -36,15 +36,18 @@ struct RespondingFixture: Sendable {
     ///   - cluster: where the rows are, and without Kafka the log is in the shared one.
     ///   - partitions: of `questions`.
     ///   - answerPartitions: of `answers`, if not as many.
+    ///   - fusion: how much language model and encoder count in answers; nil is the language model alone.
     /// - Throws: what the log or the database throws.
     init(
         kafka: Bool = false,
         cluster: PrivatePostgres? = nil,
         partitions: Int32 = 2,
-        answerPartitions: Int32? = nil
+        answerPartitions: Int32? = nil,
+        fusion: FusionWeights? = nil
     ) async throws {
         folder = try LocalSystem.makeFolder()
         try SmallBundle.write(to: "\(folder)/bundle", catalogue: SyntheticWorld().catalogue)
+        if let fusion { try ModelBundle.write(fusion: fusion, toBundle: "\(folder)/bundle") }
         bundle = try ModelBundle.load("\(folder)/bundle")
         let address = try PrivatePostgres.shared().makeDatabase()
         database = try cluster?.makeDatabase() ?? address
@@ -61,10 +64,15 @@ struct RespondingFixture: Sendable {
         try await table.migrate()
     }
 
-    /// Writes a user's row; without a version, the bundle's.
-    func write(_ user: String, count: UInt64, version: String? = nil) async throws {
+    /// What the encoder makes of every user's events.
+    func encoded() throws -> EncodedUser {
         let timeline = (0..<5).map { TimelineEvent(item: "f\($0 + 1)", rating: 4, time: Int64($0) * 60_000) }
-        let encoded = try bundle.makeEncodingEngine(threads: 1).encode([timeline])[0]
+        return try bundle.makeEncodingEngine(threads: 1).encode([timeline])[0]
+    }
+
+    /// Writes a user's row; without a version, the bundle's, and without a pooled vector, the encoder's.
+    func write(_ user: String, count: UInt64, version: String? = nil, pooled: [Float]? = nil) async throws {
+        let encoded = try encoded()
         let row = UserEmbedding(
             user: UserID(user),
             modelVersion: version ?? bundle.version,
@@ -76,7 +84,7 @@ struct RespondingFixture: Sendable {
             rows: bundle.contextRows,
             columns: bundle.contextColumns,
             context: encoded.context,
-            pooled: encoded.pooled
+            pooled: pooled ?? encoded.pooled
         )
         try await table.upsert([row], deletions: [], offsets: [:], group: "test", owner: "test")
     }

@@ -53,7 +53,7 @@ struct BundleCommandTests {
             let answerer = try bundle.makeAnsweringEngine(configuration: .evaluation(threads: 1))
             let request = AnswerRequest(text: UserTask.nextTitle.trainingPhrasings[0], form: .title)
             let context = try bundle.makeEncodingEngine(threads: 1).encode([world.dataset.timeline(user: 0, 0..<5)])
-            let known = try answerer.answer(request, context: context[0].context)
+            let known = try answerer.answer(request, context: UserContext(context[0]))
             #expect(known.items.count == 10)
             #expect(try answerer.answer(request, context: nil).items == known.items)
         }
@@ -71,11 +71,11 @@ struct BundleCommandTests {
             let context = try bundle.makeEncodingEngine(threads: 1).encode([world.dataset.timeline(user: 0, 0..<5)])
             var request = AnswerRequest(text: "Next?", system: "Be brief.", form: .text)
             request.maximumTokens = 8
-            let text = try answerer.answer(request, context: context[0].context)
+            let text = try answerer.answer(request, context: UserContext(context[0]))
             let alone = try answerer.answer(request, context: nil)
             #expect(text.answerTokens > 0 && text.text == alone.text)
-            let items = try answerer.answer(AnswerRequest(text: "Next?", form: .title), context: context[0].context)
-            #expect(items.items.count == 10)
+            let title = AnswerRequest(text: "Next?", form: .title)
+            #expect(try answerer.answer(title, context: UserContext(context[0])).items.count == 10)
         }
     }
 

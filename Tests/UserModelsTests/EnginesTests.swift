@@ -79,7 +79,7 @@ import Testing
 @Suite struct AnsweringEngineTests {
     private let model: UserLanguageModel
     private let engine: AnsweringEngine
-    private let context: [Float]
+    private let context: UserContext
     private let answers: KnownAnswers
     private let format: PromptFormat
 
@@ -98,7 +98,7 @@ import Testing
             let graph = Graph(recording: false, seed: 0)
             let sequence = tree.sequence(ofLeaf: leaf)
             let shape = model.adapter.configuration.perceiver
-            let contexts = graph.constant(context, shape: [1, shape.latents, shape.width])
+            let contexts = graph.constant(context.rows, shape: [1, shape.latents, shape.width])
             let prepared = model.adapter.prepare(graph, contexts: contexts, promptLengths: [prompt.count])
             let hidden = model.languageModel.hidden(graph, tokens: prompt + sequence.dropLast(), count: 1) {
                 model.adapter.beforeBlock($0, $1, $2, prepared)
@@ -124,7 +124,7 @@ import Testing
             let total = expected.values.reduce(0.0) { $0 + exp(Double($1)) }
             #expect(abs(total - 1) < 1e-4)
             var request = SequenceRequest(tokens: format.prompt(question))
-            request.context = model.adapter.projected(context)
+            request.context = model.adapter.projected(context.rows)
             request.tree = RestrictedTree(tree)
             request.search = .beams(width: tree.leafCount)
             let id = try engine.engine.submit(request)
@@ -205,14 +205,15 @@ import Testing
     }
 
     @Test func requestsThatCannotBeAnsweredAreRefused() {
-        func refuses(_ request: AnswerRequest, _ context: [Float]?, _ message: String) {
+        func refuses(_ request: AnswerRequest, _ context: UserContext?, _ message: String) {
             #expect {
                 _ = try engine.answer(request, context: context)
             } throws: {
                 "\($0)".contains(message)
             }
         }
-        refuses(AnswerRequest(text: "?"), [1, 2, 3], "the context has 3 numbers, the model reads 4 x 16")
+        let short = UserContext(rows: [1, 2, 3])
+        refuses(AnswerRequest(text: "?"), short, "the context has 3 numbers, the model reads 4 x 16")
         refuses(AnswerRequest(text: "?", itemCount: 0), context, "itemCount is 0")
         refuses(AnswerRequest(text: "?", maximumTokens: 0), context, "maximumTokens is 0")
         refuses(AnswerRequest(text: "?", temperature: -1), context, "temperature is -1")

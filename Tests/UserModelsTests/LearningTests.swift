@@ -91,7 +91,7 @@ import UserModels
         var categories = 0
         for user in 0..<20 {
             let (events, next) = timeline(count: 6 + user % 2, using: &random)
-            let context = engine.encode([events])[0].context
+            let context = UserContext(engine.encode([events])[0])
             // Phrasings never trained on, and nothing that says whether a title or a category is wanted.
             let title = try answering.answer(
                 AnswerRequest(text: UserTask.nextTitle.heldOutPhrasings[user % 2]),
@@ -167,7 +167,7 @@ import UserModels
         let answering = try TinyWorld.answering(model)
         let ranked = try answering.answer(
             AnswerRequest(text: "Which title comes next?", form: .title, itemCount: 12),
-            context: context
+            context: UserContext(rows: context)
         )
         var spread: Float = 0
         for item in ranked.items {

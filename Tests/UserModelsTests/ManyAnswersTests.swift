@@ -13,7 +13,7 @@ import Testing
         "Name the next item of this timeline. What would the user like to see next? Which title comes next?"
 
     private let model: UserLanguageModel
-    private let contexts: [[Float]?]
+    private let contexts: [UserContext?]
 
     init() throws {
         let model = try TinyWorld.model(seed: 7)
@@ -23,7 +23,7 @@ import Testing
     }
 
     /// Questions of all forms, greedy and sampled, with and without excluded items.
-    private var requests: [(request: AnswerRequest, context: [Float]?)] {
+    private var requests: [(request: AnswerRequest, context: UserContext?)] {
         (0..<24).map { index in
             var request = AnswerRequest(
                 text: ["Next?", "What do I like?", Self.longText][index % 3],

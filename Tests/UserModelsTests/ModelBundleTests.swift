@@ -46,14 +46,14 @@ import UserModels
             #expect(encoded.context.count == 64 && encoded.pooled.count == 16)
             let answer = try bundle.makeAnsweringEngine().answer(
                 AnswerRequest(text: "What will the user watch next?", form: .title),
-                context: encoded.context
+                context: UserContext(encoded)
             )
             #expect(answer.items.count == 10)
             // The engine reads the weights as the model in memory has them.
             let exact = try bundle.makeAnsweringEngine(configuration: TinyWorld.exact)
             let request = AnswerRequest(text: "Which title comes next?", form: .title, itemCount: 12)
-            let expected = try TinyWorld.answering(model).answer(request, context: encoded.context)
-            #expect(try exact.answer(request, context: encoded.context).items == expected.items)
+            let expected = try TinyWorld.answering(model).answer(request, context: UserContext(encoded))
+            #expect(try exact.answer(request, context: UserContext(encoded)).items == expected.items)
             #expect(throws: ModelConfigurationError.self) { try bundle.makeEncodingEngine(threads: 0) }
         }
     }

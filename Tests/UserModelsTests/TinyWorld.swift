@@ -98,7 +98,8 @@ enum TinyWorld {
     static func answering(
         _ model: UserLanguageModel,
         _ configuration: EngineConfiguration = exact,
-        limits: AnswerLimits = .none
+        limits: AnswerLimits = .none,
+        fusion: FusionWeights? = nil
     ) throws -> AnsweringEngine {
         let (answers, format) = try answers()
         return try AnsweringEngine(
@@ -108,13 +109,19 @@ enum TinyWorld {
             answers: answers,
             format: format,
             configuration: configuration,
-            limits: limits
+            limits: limits,
+            fusion: fusion
         )
     }
 
-    static func context(_ model: UserLanguageModel, of items: [ItemID]) -> [Float] {
-        EncodingEngine(encoder: model.encoder, perceiver: model.adapter.perceiver, features: features, threads: 1)
-            .encode([timeline(items)])[0].context
+    static func context(_ model: UserLanguageModel, of items: [ItemID]) -> UserContext {
+        let engine = EncodingEngine(
+            encoder: model.encoder,
+            perceiver: model.adapter.perceiver,
+            features: features,
+            threads: 1
+        )
+        return UserContext(engine.encode([timeline(items)])[0])
     }
 
     /// The same weights in every bit.

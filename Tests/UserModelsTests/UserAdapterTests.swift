@@ -71,7 +71,7 @@ import Testing
         let model = try model(join)
         let (_, format) = try TinyWorld.answers()
         let prompt = format.prompt("What will the user watch next?")
-        let context = TinyWorld.context(model, of: ["a1", "c2", "d3"])
+        let context = TinyWorld.context(model, of: ["a1", "c2", "d3"]).rows
         let decoded = try decoded(model, prompt: prompt, context: context)
         #expect(decoded.count == 8)
         let text = prompt + decoded.map(\.token)
@@ -98,7 +98,7 @@ import Testing
         }
         #expect(worst < 1e-4, "the worst difference of a logarithm is \(worst), \(join)")
         // The user matters.
-        let other = try self.decoded(model, prompt: prompt, context: TinyWorld.context(model, of: ["d1"]))
+        let other = try self.decoded(model, prompt: prompt, context: TinyWorld.context(model, of: ["d1"]).rows)
         #expect(other[0].likeliest != decoded[0].likeliest)
     }
 
@@ -107,7 +107,7 @@ import Testing
         let model = try model(join, gateOpening: 0)
         let (_, format) = try TinyWorld.answers()
         let prompt = format.prompt("What will the user watch next?")
-        let context = TinyWorld.context(model, of: ["a1", "c2", "d3"])
+        let context = TinyWorld.context(model, of: ["a1", "c2", "d3"]).rows
         let alone = try decoded(model, prompt: prompt, context: nil, hasAdapter: false)
         #expect(try decoded(model, prompt: prompt, context: context) == alone)
         #expect(try decoded(model, prompt: prompt, context: nil) == alone)

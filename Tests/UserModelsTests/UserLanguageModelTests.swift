@@ -128,7 +128,7 @@ import UserModels
         let question = UserTask.nextTitle.heldOutPhrasings[0]
         let ranked = try answering.answer(
             AnswerRequest(text: question, form: .title, itemCount: 12),
-            context: engine.encode([events])[0].context
+            context: UserContext(engine.encode([events])[0])
         )
         #expect(ranked.items.count == 12)
         let windows = NextEventBatch(windows: [features.indexed(events)[...]])

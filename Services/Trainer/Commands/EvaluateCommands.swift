@@ -149,6 +149,8 @@ enum EvaluateUserLLMCommand {
             Double(result.rightMostFrequent) / Double(max(result.categoryCount, 1))
         )
         report.addRecall(result.titles, "")
+        if result.titlesFused.count > 0 { report.addRecall(result.titlesFused, "_fused") }
+        if result.titlesLate.count > 0 { report.addRecall(result.titlesLate, "_late_fusion") }
         report.addRecall(result.titlesUnfiltered, "_seen_unfiltered")
         report.addRecall(result.titlesWithoutUser, "_without_user")
         report.addRecall(head.filtered, "_encoder_head")
@@ -170,8 +172,13 @@ extension Report {
         add("mrr\(suffix)", metrics.meanReciprocalRank)
     }
 
-    /// Adds the recall of a ranking at 1, 5 and 10.
+    /// Adds the recall of a ranking at 1, 5 and 10, with the ends of its 95 % interval.
     mutating func addRecall(_ metrics: RankingMetrics, _ suffix: String) {
-        for cutoff in metrics.cutoffs { add("recall_\(cutoff)\(suffix)", metrics.hitRate(at: cutoff)) }
+        for cutoff in metrics.cutoffs {
+            let interval = metrics.hitRateInterval(at: cutoff)
+            add("recall_\(cutoff)\(suffix)", metrics.hitRate(at: cutoff))
+            add("recall_\(cutoff)\(suffix)_low", interval.lowerBound)
+            add("recall_\(cutoff)\(suffix)_high", interval.upperBound)
+        }
     }
 }

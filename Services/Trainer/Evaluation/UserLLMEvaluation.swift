@@ -13,8 +13,12 @@ struct UserLLMEvaluation: Sendable {
 
     /// The results.
     struct Result: Sendable {
-        /// Ranks of the next title; items the user has already had cannot be the answer.
+        /// Ranks of the next title by the language model alone; items the user has already had cannot be the answer.
         var titles = RankingMetrics()
+        /// The same by language model and encoder together; nobody is asked when the bundle does not say how.
+        var titlesFused = RankingMetrics()
+        /// The same where their scores of whole titles are added; nobody is asked when the bundle does not say how.
+        var titlesLate = RankingMetrics()
         /// Ranks of the next title among all titles.
         var titlesUnfiltered = RankingMetrics()
         /// The same model asked without the user; seen items are left out.
@@ -39,12 +43,12 @@ struct UserLLMEvaluation: Sendable {
         let target: Int
         let seen: Set<Int>
         let favourites: Set<TextKey>
-        let context: [Float]
+        let encoded: EncodedUser
     }
 
     /// What an answer says about its user.
     private enum Aspect {
-        case unfilteredTitles, titles, category
+        case unfilteredTitles, titles, fusedTitles, lateTitles, category
     }
 
     /// Evaluates some users.
@@ -52,10 +56,11 @@ struct UserLLMEvaluation: Sendable {
         let encoder = try bundle.makeEncodingEngine(threads: threads)
         let answerer = try bundle.makeAnsweringEngine(configuration: .evaluation(threads: threads))
         let withoutUser = try rankingWithoutUser(answerer)
+        let scorer = ItemScorer(bundle.encoder)
         var result = Result()
         for start in stride(from: 0, to: users.count, by: Self.batchCount) {
             let batch = Array(users[start..<min(start + Self.batchCount, users.count)])
-            try ask(subjects(batch, encoder), answerer, withoutUser, &result)
+            try ask(subjects(batch, encoder), answerer, scorer, withoutUser, &result)
         }
         result.rightMostFrequent = rightMostFrequent(users)
         return result
@@ -72,7 +77,7 @@ struct UserLLMEvaluation: Sendable {
                 target: dataset.item(user: user, last),
                 seen: Set((0..<last).map { dataset.item(user: user, $0) }),
                 favourites: favouriteCategories(user),
-                context: encoded.context
+                encoded: encoded
             )
         }
     }
@@ -81,13 +86,17 @@ struct UserLLMEvaluation: Sendable {
     private func ask(
         _ subjects: [Subject],
         _ answerer: AnsweringEngine,
+        _ scorer: ItemScorer,
         _ withoutUser: [Int],
         _ result: inout Result
     ) throws {
         var asked: [AnswerID: (subject: Int, aspect: Aspect)] = [:]
         for (index, subject) in subjects.enumerated() {
             func submit(_ request: AnswerRequest, _ aspect: Aspect) throws {
-                asked[try answerer.submit(request, context: subject.context)] = (index, aspect)
+                // Without the pooled vector the language model answers alone.
+                let pooled = aspect == .fusedTitles ? subject.encoded.pooled : []
+                let context = UserContext(rows: subject.encoded.context, pooled: pooled)
+                asked[try answerer.submit(request, context: context)] = (index, aspect)
             }
             var request = AnswerRequest(
                 text: UserTask.nextTitle.trainingPhrasings[0],
@@ -97,6 +106,11 @@ struct UserLLMEvaluation: Sendable {
             try submit(request, .unfilteredTitles)
             request.excludedItems = Set(subject.seen.map { dataset.catalogue.items[$0].id })
             try submit(request, .titles)
+            if bundle.fusion != nil { try submit(request, .fusedTitles) }
+            if bundle.fusion?.late != nil {
+                request.itemCount = min(FusionLearning.lateCount, dataset.catalogue.count)
+                try submit(request, .lateTitles)
+            }
             let unseen = Array(withoutUser.lazy.filter { !subject.seen.contains($0) }.prefix(Self.depth))
             result.titlesWithoutUser.add(rank: unseen.firstIndex(of: subject.target).map { $0 + 1 })
             guard !subject.favourites.isEmpty else { continue }
@@ -110,6 +124,8 @@ struct UserLLMEvaluation: Sendable {
                 switch aspect {
                 case .unfilteredTitles: result.titlesUnfiltered.add(rank: rank(answer, of: subject.target))
                 case .titles: result.titles.add(rank: rank(answer, of: subject.target))
+                case .fusedTitles: result.titlesFused.add(rank: rank(answer, of: subject.target))
+                case .lateTitles: result.titlesLate.add(rank: lateRank(answer, subject, scorer))
                 case .category:
                     result.categoryCount += 1
                     if subject.favourites.contains(TextKey(answer.text)) { result.rightCategories += 1 }
@@ -121,6 +137,15 @@ struct UserLLMEvaluation: Sendable {
     private func rank(_ answer: GeneratedAnswer, of target: Int) -> Int? {
         let id = dataset.catalogue.items[target].id
         return answer.items.firstIndex { $0.id == id }.map { $0 + 1 }
+    }
+
+    /// The rank by late fusion; nil when the language model does not rank the target.
+    private func lateRank(_ answer: GeneratedAnswer, _ subject: Subject, _ scorer: ItemScorer) -> Int? {
+        let scores = scorer.scores(subject.encoded.pooled)
+        guard let weight = bundle.fusion?.late,
+            let choice = LateFusion.candidates(answer, bundle.catalogue, scores: scores, target: subject.target)
+        else { return nil }
+        return LateFusion.rank(choice, weight: weight)
     }
 
     /// The best titles without a user, enough that ten unseen ones are left for every user.

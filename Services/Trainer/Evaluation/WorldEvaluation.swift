@@ -49,7 +49,7 @@ struct WorldEvaluation: Sendable {
             func answer(_ events: [Event]) throws -> CatalogueItem? {
                 let timeline = events.suffix(bundle.timelineLength).map { TimelineEvent($0) }
                 let request = AnswerRequest(text: UserTask.nextTitle.trainingPhrasings[0], form: .title, itemCount: 1)
-                let items = try answerer.answer(request, context: encoder.encode([timeline])[0].context).items
+                let items = try answerer.answer(request, context: UserContext(encoder.encode([timeline])[0])).items
                 return items.first.flatMap { world.catalogue.item($0.id) }
             }
             let before = try answer(viewer.events)

@@ -3,19 +3,25 @@ import Foundation
 
 /// Logarithms of probabilities, from a row of logits.
 enum Logits {
-    /// Natural logarithms of the probabilities of tokens among themselves, in their order.
+    /// Natural logarithms of the probabilities of tokens among themselves.
     ///
-    /// Not numbers when the greatest of their logits is none, or infinite.
+    /// - Parameters:
+    ///   - allowed: the tokens.
+    ///   - row: logits of all tokens.
+    ///   - prior: what is known about the tokens besides.
+    /// - Returns: logarithms in the tokens' order; not numbers when the greatest of their logits is none, or infinite.
     static func among(
         _ allowed: [(token: Int32, node: Int32)],
-        _ row: UnsafeMutableBufferPointer<Float>
+        _ row: UnsafeMutableBufferPointer<Float>,
+        prior: BranchPrior? = nil
     ) -> [Float] {
         // Whatever its logit is, the only one allowed is certain.
         if allowed.count == 1 { return [0] }
         let values = allowed.map { Double(row[Int($0.token)]) }
         let greatest = values.max() ?? 0
         let logSum = greatest + log(values.reduce(0) { $0 + exp($1 - greatest) })
-        return values.map { Float($0 - logSum) }
+        let logs = values.map { $0 - logSum }
+        return (prior?.fused(logs) ?? logs).map { Float($0) }
     }
 
     /// The tokens with the greatest logits and the logarithms of their probabilities among all tokens.

@@ -4,10 +4,17 @@ extension Engine {
     /// Chooses the next token of a text.
     func choose(for state: SequenceState, _ logits: UnsafeMutableBufferPointer<Float>) -> NextToken {
         let children = state.request.tree?.children(of: state.node)
+        if case .reading(let answer) = state.request.search, let children {
+            return read(answer, for: state, children, logits)
+        }
+        if let children, children.count > 1, let prior = state.request.tree?.prior(of: state.node) {
+            let logs = Logits.among(children, logits, prior: prior)
+            for (child, log) in zip(children, logs) { logits[Int(child.token)] = log }
+        }
         guard let count = state.request.logProbabilities else {
             return NextToken(token: state.sampler.next(logits, allowed: children?.map(\.token)))
         }
-        // The model's own distribution, before penalties and bias.
+        // The distribution of model and prior, before penalties and bias.
         if let children {
             let logs = zip(children, Logits.among(children, logits)).map {
                 GeneratedToken.Choice(token: $0.token, logProbability: $1)
@@ -23,6 +30,23 @@ extension Engine {
         let token = state.sampler.next(logits)
         let logit = token.map { own.isEmpty ? logits[Int($0)] : own[Int($0)] }
         return NextToken(token: token, logProbability: logit.map { $0 - logSum }, likeliest: likeliest)
+    }
+
+    /// Takes the next token of a given answer, and notes the choice where there is one.
+    private func read(
+        _ answer: [Int32],
+        for state: SequenceState,
+        _ children: [(token: Int32, node: Int32)],
+        _ logits: UnsafeMutableBufferPointer<Float>
+    ) -> NextToken {
+        let token = answer[state.tokens.count - state.softCount - state.request.tokens.count]
+        guard children.count > 1, let taken = children.firstIndex(where: { $0.token == token }) else {
+            return NextToken(token: token)
+        }
+        let logs = Logits.among(children, logits)
+        guard !logs.contains(where: \.isNaN) else { return NextToken(token: nil) }
+        state.result.branches.append(ReadBranch(node: state.node, taken: taken, logs: logs))
+        return NextToken(token: token, logProbability: logs[taken])
     }
 
     /// Adds a chosen token to a sequence's answer, or ends it.

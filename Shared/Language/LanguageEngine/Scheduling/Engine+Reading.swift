@@ -16,7 +16,7 @@ extension Engine {
         try runner.run(segments) { index, logits in
             let (state, beam) = (places[index].state, places[index].beam)
             if let search = state.beams?.search {
-                let logs = Logits.among(search.allowed[beam ?? 0], logits)
+                let logs = Logits.among(search.allowed[beam ?? 0], logits, prior: search.prior(of: beam ?? 0))
                 state.beams?.logs.append(logs)
             } else {
                 state.next = choose(for: state, logits)

@@ -72,11 +72,26 @@ extension Engine {
         try check("tree", "empty", isTree, "at least one answer")
         let longest = maximumLength - promptLength
         try check("tree", "\(tree.depth) tokens deep", tree.depth <= longest, "at most \(longest) after this prompt")
+        if case .reading(let answer) = request.search { try validate(answer, in: tree) }
         guard case .beams(let width) = request.search else { return }
         // Beams share the prompt's full pages; each has its own from there on.
         let shared = promptLength / pool.positions
         let own = pool.pageCount(for: promptLength + tree.depth) - shared
         let widest = min(configuration.maximumBeams, max(1, (pool.capacity - shared) / max(own, 1)))
         try check("beams", width, (1...widest).contains(width), "from 1 to \(widest) after this prompt")
+    }
+
+    /// Checks that a given answer is one of the tree's.
+    private func validate(_ answer: [Int32], in tree: any TokenTree) throws(EngineError) {
+        var node = tree.root
+        for (index, token) in answer.enumerated() {
+            guard let child = tree.children(of: node).first(where: { $0.token == token }) else {
+                let value = "an answer whose token \(index) is \(token)"
+                throw .invalid(field: "search", value: value, expected: "an answer of the tree")
+            }
+            node = child.node
+        }
+        let value = "an answer of \(answer.count) tokens, which goes on"
+        try check("search", value, tree.children(of: node).isEmpty, "an answer of the tree")
     }
 }

@@ -51,4 +51,6 @@ public struct SequenceResult: Sendable, Equatable {
     public var leaf: Int?
     /// The answers that a beam search found, most likely first.
     public var ranking: [RankedLeaf] = []
+    /// The choices on the way to a given answer.
+    public var branches: [ReadBranch] = []
 }

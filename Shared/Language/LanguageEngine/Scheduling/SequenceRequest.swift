@@ -14,6 +14,8 @@ public struct SequenceRequest: Sendable {
         case descent
         /// The likeliest answers, as many as the beam search is wide.
         case beams(width: Int)
+        /// No search: a given answer of the tree is read, up to its last branch, and its branches are reported.
+        case reading([Int32])
     }
 
     /// The prompt, at least one token.

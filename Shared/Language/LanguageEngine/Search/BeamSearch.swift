@@ -2,7 +2,8 @@
 ///
 /// A text with only one possible completion is finished at once: the rest of it has probability 1. Of the others, the
 /// best `width` go on, except those that can no longer be among the best `width`, since scores only decrease. With a
-/// width of at least the number of answers, the result is the exact ranking.
+/// width of at least the number of answers, the result is the exact ranking. Where the tree knows something about its
+/// answers, the best texts are those with the best outlook.
 struct BeamSearch {
     /// A text that goes on.
     struct Beam: Equatable {
@@ -46,10 +47,11 @@ struct BeamSearch {
                 next.append(Beam(parent: index, token: child.token, node: child.node, score: beam.score + log))
             }
         }
-        next.sort { ($0.score, $1.node) > ($1.score, $0.node) }
+        let ranked = next.map { (beam: $0, promise: $0.score + tree.outlook(of: $0.node)) }
+            .sorted { ($0.promise, $1.beam.node) > ($1.promise, $0.beam.node) }
         var open: [Beam] = []
-        for beam in next {
-            if done.count >= width, beam.score <= done[width - 1].score { break }
+        for (beam, _) in ranked {
+            if done.count >= width, beam.score <= done[width - 1].score { continue }
             if let leaf = tree.onlyLeaf(below: beam.node) {
                 let place = done.firstIndex { $0.score < beam.score } ?? done.count
                 done.insert(RankedLeaf(leaf: leaf, score: beam.score), at: place)
@@ -58,8 +60,14 @@ struct BeamSearch {
                 open.append(beam)
             }
         }
-        beams = open
-        allowed = open.map { tree.children(of: $0.node) }
+        // Answers that were found after a beam may be better than all that is below it.
+        beams = open.filter { done.count < width || $0.score >= done[width - 1].score }
+        allowed = beams.map { tree.children(of: $0.node) }
+    }
+
+    /// What the tree knows about the tokens allowed after a beam.
+    func prior(of beam: Int) -> BranchPrior? {
+        allowed[beam].count > 1 ? tree.prior(of: beams[beam].node) : nil
     }
 
     private mutating func finish(_ leaf: RankedLeaf) {

@@ -17,9 +17,27 @@ public protocol TokenTree: Sendable {
 
     /// The only leaf at or below a node; nil when there are several, or none at all.
     func onlyLeaf(below node: Int32) -> Int?
+
+    /// What is known about a node's children besides what the model says; nil for nothing.
+    ///
+    /// Asked at nodes with several children.
+    func prior(of node: Int32) -> BranchPrior?
+
+    /// The natural logarithm of the share that the likeliest leaf below a node probably has of it, at most 0; 0 when
+    /// nothing is known.
+    ///
+    /// A search goes on with the texts whose likeliest leaf is probably the best: a short way into many unlikely answers
+    /// must not take the place of one into few likely ones.
+    func outlook(of node: Int32) -> Float
 }
 
 extension TokenTree {
+    /// Nothing is known.
+    public func prior(of node: Int32) -> BranchPrior? { nil }
+
+    /// Nothing is known.
+    public func outlook(of node: Int32) -> Float { 0 }
+
     /// The tokens from a node down to the first of its leaves.
     func tokens(below node: Int32) -> [Int32] {
         var tokens: [Int32] = []

@@ -2,6 +2,8 @@
 public enum AnswerError: Error, Sendable, Equatable, CustomStringConvertible {
     /// The context has a different size than the model expects.
     case contextSize(found: Int, rows: Int, columns: Int)
+    /// The user's pooled vector has a different width than the encoder's head.
+    case pooledSize(found: Int, columns: Int)
     /// The question has too many tokens.
     case questionTooLong(tokens: Int, limit: Int)
     /// A value of the request is out of range.
@@ -26,6 +28,8 @@ public enum AnswerError: Error, Sendable, Equatable, CustomStringConvertible {
         switch self {
         case .contextSize(let found, let rows, let columns):
             "the context has \(found) numbers, the model reads \(rows) x \(columns): encode the user with this bundle"
+        case .pooledSize(let found, let columns):
+            "the pooled vector has \(found) numbers, the encoder's head reads \(columns): encode the user with this bundle"
         case .questionTooLong(let tokens, let limit):
             "the question has \(tokens) tokens, at most \(limit) fit: ask a shorter one"
         case .invalid(let field, let value, let expected):

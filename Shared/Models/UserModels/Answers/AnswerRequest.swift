@@ -37,6 +37,8 @@ public struct AnswerRequest: Sendable, Equatable {
     public var stop: [String] = []
     /// Ids of items that may not be the answer, such as those the user has seen; nil allows all.
     public var excludedItems: Set<ItemID>?
+    /// An item whose title is not searched for, but read, to learn how likely it is; for answers in the form of a title.
+    public var givenItem: ItemID?
 
     /// Makes a request.
     public init(
@@ -104,6 +106,8 @@ public struct GeneratedAnswer: Sendable, Equatable {
     /// Ranked items, best first, when the answer is a title; a score is the natural logarithm of the title's
     /// probability among all allowed answers.
     public var items: [Answer.Item] = []
+    /// The choices on the way to a given item's title.
+    public var branches: [AnswerBranch] = []
     /// Tokens of the prompt.
     public var promptTokens: Int
     /// Tokens of the answer, without the one that ends it.

@@ -1,3 +1,4 @@
+import Bytes
 import LanguageEngine
 import Messages
 
@@ -21,6 +22,7 @@ extension AnsweringEngine {
             let (tree, excluded) = try allowed(request)
             state.width = try width(for: request, tree, state.prompt)
             (state.tree, state.excluded) = (tree, excluded)
+            state.given = try request.givenItem.map { (item) throws(AnswerError) in try tokens(ofGiven: item, request) }
         }
         return state
     }
@@ -44,7 +46,7 @@ extension AnsweringEngine {
         sequence.stopTokens = format.endTokens
         if let tree = state.tree {
             sequence.tree = tree
-            sequence.search = .beams(width: state.width)
+            sequence.search = state.given.map { .reading($0) } ?? .beams(width: state.width)
             return sequence
         }
         sequence.maximumTokens = request.maximumTokens
@@ -69,6 +71,16 @@ extension AnsweringEngine {
             throw .contextSize(found: context.count, rows: shape.latents, columns: shape.width)
         }
         return adapter.projected(context)
+    }
+
+    /// The tokens of a given item's title.
+    private func tokens(ofGiven item: ItemID, _ request: AnswerRequest) throws(AnswerError) -> [Int32] {
+        let leaf = features.index(ofItem: item).map { leafOfTitle[$0] } ?? -1
+        guard request.form == .title, leaf >= 0 else {
+            let expected = "an item of the catalogue with a title, for an answer in the form of one"
+            throw .invalid(field: "givenItem", value: item.text, expected: expected)
+        }
+        return answers.titles.sequence(ofLeaf: leaf)
     }
 
     private func validate(_ request: AnswerRequest) throws(AnswerError) {

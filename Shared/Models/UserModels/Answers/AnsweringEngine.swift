@@ -20,6 +20,8 @@ public final class AnsweringEngine {
     let answers: KnownAnswers
     let format: PromptFormat
     let limits: AnswerLimits
+    /// What the encoder has to say; nil when the language model answers alone.
+    let fusion: AnswerFusion?
     let leafOfTitle: [Int]
     let leafOfTitleInAll: [Int]
     /// The rows of a user without events, shape [K, D].
@@ -42,6 +44,7 @@ public final class AnsweringEngine {
     ///   - format: the format of questions and answers.
     ///   - configuration: bounds and settings of the engine.
     ///   - limits: the limits of one answer.
+    ///   - fusion: what the encoder has to say about titles; nil leaves them to the language model alone.
     /// - Throws: `ModelConfigurationError` when there is no room for the longest title; `EngineError` naming a setting that
     ///   is out of range; `LanguageModelWeightsError` for an adapter that cannot be packed.
     public init(
@@ -52,9 +55,11 @@ public final class AnsweringEngine {
         answers: KnownAnswers,
         format: PromptFormat,
         configuration: EngineConfiguration = EngineConfiguration(),
-        limits: AnswerLimits = .none
+        limits: AnswerLimits = .none,
+        fusion: AnswerFusion? = nil
     ) throws {
         self.limits = limits
+        self.fusion = fusion
         self.adapter = adapter
         self.features = features
         self.answers = answers
@@ -89,7 +94,8 @@ public final class AnsweringEngine {
     ///   - format: the format of questions and answers.
     ///   - configuration: bounds and settings of the engine.
     ///   - limits: the limits of one answer.
-    /// - Throws: as the other initializer.
+    ///   - fusion: how much the model's encoder has to say about titles; nil leaves them to the language model alone.
+    /// - Throws: as the other initializer, and `ModelConfigurationError` naming a weight that is out of range.
     public convenience init(
         model: UserLanguageModel,
         catalogue: Catalogue,
@@ -97,7 +103,8 @@ public final class AnsweringEngine {
         answers: KnownAnswers,
         format: PromptFormat,
         configuration: EngineConfiguration = EngineConfiguration(),
-        limits: AnswerLimits = .none
+        limits: AnswerLimits = .none,
+        fusion: FusionWeights? = nil
     ) throws {
         let parameters = model.languageModel.parameters.map { ($0.name, $0.value) }
         let tensors = Dictionary(uniqueKeysWithValues: parameters)
@@ -110,7 +117,8 @@ public final class AnsweringEngine {
             answers: answers,
             format: format,
             configuration: configuration,
-            limits: limits
+            limits: limits,
+            fusion: fusion.map { try AnswerFusion($0, encoder: model.encoder, answers: answers) }
         )
     }
 
@@ -134,18 +142,20 @@ public final class AnsweringEngine {
     /// - Parameters:
     ///   - request: the question and the form of its answer. A temperature above 0 samples the text of an answer from the
     ///     catalogue among the best ones found; the ranking of items is not affected.
-    ///   - context: the encoder's output for the user, shape [rows, columns]; nil answers without history.
+    ///   - context: the encoder's output for the user; nil answers without history.
     ///   - deadline: when the answer is given up, by the clock of the limits; nil for never.
     /// - Returns: the name of the answer in events.
     /// - Throws: `AnswerError` when the request or the context does not fit the model, needs more memory than the limits
     ///   allow, or must be asked again later.
     public func submit(
         _ request: AnswerRequest,
-        context: [Float]?,
+        context: UserContext?,
         deadline: ContinuousClock.Instant? = nil
     ) throws(AnswerError) -> AnswerID {
         var state = try state(for: request, deadline: deadline)
-        let wanted = sequenceRequest(for: state, rows: try rows(of: context))
+        let prior = try fusion?.prior(for: state, context)
+        state.tree?.prior = prior
+        let wanted = sequenceRequest(for: state, rows: try rows(of: context?.rows))
         let sequence: SequenceID
         do throws(EngineError) {
             sequence = try engine.submit(wanted)
@@ -180,14 +190,14 @@ public final class AnsweringEngine {
     ///
     /// - Parameters:
     ///   - request: the question and the form of its answer.
-    ///   - context: the encoder's output for the user, shape [rows, columns]; nil answers without history.
+    ///   - context: the encoder's output for the user; nil answers without history.
     ///   - onToken: called with each piece of the answer as soon as it is certain.
     /// - Returns: the answer and how long it took.
     /// - Throws: `AnswerError` when the request or the context does not fit the model, or exceeds the limits;
     ///   `.cancelled` when the task is.
     public func answer(
         _ request: AnswerRequest,
-        context: [Float]?,
+        context: UserContext?,
         onToken: (String) -> Void = { _ in }
     ) throws(AnswerError) -> GeneratedAnswer {
         let id = try submit(request, context: context)
@@ -248,6 +258,8 @@ struct AnswerState {
     var excluded: Set<Int> = []
     /// The beam width of the search.
     var width = 0
+    /// The tokens of a given item's title, with the one that ends it; nil when the answer is searched for.
+    var given: [Int32]?
     /// When the limit of one answer is reached.
     let end: ContinuousClock.Instant
     /// Its own deadline.

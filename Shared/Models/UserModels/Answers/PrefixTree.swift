@@ -22,6 +22,8 @@ public struct PrefixTree: Sendable {
     private let leafCounts: [Int32]
     /// The lowest-numbered leaf below each node.
     private let firstLeaves: [Int32]
+    /// How many of the nodes above each one have several children.
+    private let branchDepths: [Int32]
     private let leafNodes: [Node]
     private let leafSequences: [[Int32]]
     private let leafValues: [[Int]]
@@ -85,7 +87,12 @@ public struct PrefixTree: Sendable {
             }
         }
         var depths = [Int](repeating: 0, count: children.count)
-        for (node, parent) in parents.enumerated() where parent >= 0 { depths[node] = depths[Int(parent)] + 1 }
+        var branches = [Int32](repeating: 0, count: children.count)
+        for (node, parent) in parents.enumerated() where parent >= 0 {
+            depths[node] = depths[Int(parent)] + 1
+            branches[node] = branches[Int(parent)] + (children[Int(parent)].count > 1 ? 1 : 0)
+        }
+        branchDepths = branches
         depth = depths.max() ?? 0
         tokenLimit = children.joined().reduce(0) { max($0, Int($1.token) + 1) }
         forkDepth = zip(depths, counts).reduce(0) { $1.1 > 1 ? max($0, $1.0) : $0 }
@@ -147,6 +154,9 @@ public struct PrefixTree: Sendable {
     /// How many distinct sequences pass through a node.
     public func leafCount(below node: Node) -> Int { Int(leafCounts[Int(node)]) }
 
+    /// How many branches were passed on the way to a node: nodes above it with several children.
+    public func branchDepth(of node: Node) -> Int { Int(branchDepths[Int(node)]) }
+
     /// The leaves below a node; their numbers are contiguous.
     public func leaves(below node: Node) -> Range<Int> {
         let first = Int(firstLeaves[Int(node)])
@@ -193,6 +203,8 @@ public struct PrefixTree: Sendable {
 /// A tree with some of its leaves removed, for one answer.
 struct RestrictedTree: TokenTree {
     let tree: PrefixTree
+    /// What an encoder says about the leaves; nil for nothing.
+    var prior: EncoderPrior?
     /// How many of the leaves below a node are removed; nodes not listed here lose none.
     private var removed: [PrefixTree.Node: Int] = [:]
     private let removedLeaves: Set<Int>
@@ -233,5 +245,15 @@ struct RestrictedTree: TokenTree {
             guard let next = children(of: node).first else { return nil }
             node = next.node
         }
+    }
+
+    /// What the encoder says about the tokens that may follow.
+    func prior(of node: PrefixTree.Node) -> BranchPrior? {
+        prior?.branch(at: node, children: children(of: node).lazy.map(\.node))
+    }
+
+    /// What the encoder says about the likeliest leaf below a node.
+    func outlook(of node: PrefixTree.Node) -> Float {
+        leafCount(below: node) == 1 ? 0 : prior?.outlook(of: node) ?? 0
     }
 }

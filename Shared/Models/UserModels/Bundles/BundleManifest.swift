@@ -22,6 +22,8 @@ struct BundleManifest: Codable {
         "catalogue.json", "encoder/config.json", "encoder/model.safetensors", "adapter/config.json",
         "adapter/model.safetensors",
     ]
+    /// Parts that a bundle may have besides.
+    static let optionalParts = ["adapter/fusion.json"]
     static let languageModelFolder = "language-model/"
     /// Parts in the order in which their hashes enter the version; others follow in the order of their names.
     private static let order =

@@ -16,6 +16,7 @@ extension ModelBundle {
     static let encoderWeights = "encoder/model.safetensors"
     static let adapterConfiguration = "adapter/config.json"
     static let adapterWeights = "adapter/model.safetensors"
+    static let fusionFile = "adapter/fusion.json"
     static let catalogueFile = "catalogue.json"
     private static let tokenizerFile = "language-model/tokenizer.json"
 
@@ -36,6 +37,9 @@ extension ModelBundle {
         for file in BundleManifest.ownParts {
             guard let expected = manifest.parts[file] else { throw .incomplete(folder: folder, file: file) }
             try check(folder, file, at: "\(folder)/\(file)", expected)
+        }
+        for file in BundleManifest.optionalParts {
+            if let expected = manifest.parts[file] { try check(folder, file, at: "\(folder)/\(file)", expected) }
         }
         try checkLanguageModel(folder, manifest, place)
         let version = BundleManifest.version(of: manifest.parts, chatTemplate: manifest.chatTemplate)
@@ -58,10 +62,11 @@ extension ModelBundle {
         guard manifest.format == BundleManifest.format else {
             throw refuse("format is \(manifest.format), this program reads \(BundleManifest.format)")
         }
-        for part in manifest.parts.keys where !BundleManifest.ownParts.contains(part) {
+        let known = BundleManifest.ownParts + BundleManifest.optionalParts
+        for part in manifest.parts.keys where !known.contains(part) {
             let name = part.dropFirst(BundleManifest.languageModelFolder.count)
             guard part.hasPrefix(BundleManifest.languageModelFolder), !name.isEmpty, !name.contains("/") else {
-                let own = BundleManifest.ownParts.joined(separator: ", ")
+                let own = known.joined(separator: ", ")
                 throw refuse("parts has \(part), expected \(own), or a file in \(BundleManifest.languageModelFolder)")
             }
         }
@@ -134,6 +139,7 @@ extension ModelBundle {
         let format = try named(folder, tokenizerPart) {
             try PromptFormat(tokenizer: tokenizer, text: source.text, template: manifest.chatTemplate)
         }
+        let fusion = try readFusion(folder, manifest)
         let (encoder, adapter) = try readModules(folder, shape)
         for parameter in encoder.parameters + adapter.parameters { parameter.isTrainable = false }
         do {
@@ -143,11 +149,20 @@ extension ModelBundle {
                 adapter: adapter,
                 languageModel: source,
                 format: format,
-                catalogue: catalogue
+                catalogue: catalogue,
+                fusion: fusion
             )
         } catch {
             throw .mismatched(folder: folder, reason: error.description)
         }
+    }
+
+    /// The weights of the fusion; nil for a bundle without.
+    private static func readFusion(_ folder: String, _ manifest: BundleManifest) throws(BundleError) -> FusionWeights? {
+        guard manifest.parts[fusionFile] != nil else { return nil }
+        let weights = try decoded(FusionWeights.self, folder, fusionFile)
+        try named(folder, fusionFile) { try weights.validate() }
+        return weights
     }
 
     /// Checks both headers against the configurations before the first weight is read.

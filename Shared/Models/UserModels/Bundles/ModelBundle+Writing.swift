@@ -98,6 +98,51 @@ extension ModelBundle {
         return version
     }
 
+    /// Atomically replaces a bundle by one that differs in the weights of the fusion alone.
+    ///
+    /// - Parameters:
+    ///   - fusion: the weights; nil takes them out, and the language model answers alone.
+    ///   - folder: the bundle.
+    /// - Returns: the new version.
+    /// - Throws: `BundleError` when the folder is not a bundle, a weight is out of range, or the folder cannot be written.
+    @discardableResult
+    public static func write(fusion: FusionWeights?, toBundle folder: String) throws(BundleError) -> String {
+        do {
+            try fusion?.validate()
+        } catch {
+            throw .mismatched(folder: folder, reason: error.description)
+        }
+        let manifest = try readManifest(folder)
+        var version = ""
+        do {
+            try DurableFolder.write(to: folder) { temporary in
+                for part in ["encoder", "adapter"] { try makeFolder("\(temporary)/\(part)") }
+                var parts = manifest.parts
+                parts[fusionFile] = nil
+                let languageModelFolder = BundleManifest.languageModelFolder
+                let isInside = manifest.languageModel == nil
+                if isInside { try makeFolder("\(temporary)/\(languageModelFolder)") }
+                for part in parts.keys where isInside || !part.hasPrefix(languageModelFolder) {
+                    try FileManager.default.copyItem(atPath: "\(folder)/\(part)", toPath: "\(temporary)/\(part)")
+                }
+                if let fusion {
+                    try writeJSON(fusion, "\(temporary)/\(fusionFile)")
+                    parts[fusionFile] = SHA256.hexDigest(of: try mapped(temporary, fusionFile))
+                }
+                let sealed = BundleManifest(
+                    parts: parts,
+                    languageModel: manifest.languageModel,
+                    chatTemplate: manifest.chatTemplate
+                )
+                version = sealed.version
+                try writeJSON(sealed, "\(temporary)/\(BundleManifest.file)")
+            }
+        } catch {
+            throw .unwritable(folder: folder, reason: "\(error)")
+        }
+        return version
+    }
+
     private static func requireFit(
         _ encoder: AutoregressiveEncoder,
         _ adapter: UserAdapter,

@@ -10,7 +10,8 @@ public import Tokenization
 /// bundle.json             format, version, and the hash of every other file
 /// catalogue.json          the items
 /// encoder/                config.json, model.safetensors
-/// adapter/                config.json, model.safetensors: Perceiver, projection and cross-attention
+/// adapter/                config.json, model.safetensors: Perceiver, projection and cross-attention; fusion.json, if
+///                         answers are fused: how much language model and encoder count in them
 /// language-model/         a folder as Hugging Face has them, or a GGUF file
 /// ```
 /// Where the manifest names a path, the language model lies there instead, outside the bundle; its hashes stand in the
@@ -36,6 +37,8 @@ public struct ModelBundle: Sendable {
     public let format: PromptFormat
     /// Titles and categories as prefix trees.
     public let answers: KnownAnswers
+    /// How much language model and encoder count in an answer; nil when the language model answers alone.
+    public let fusion: FusionWeights?
 
     /// The shapes of all parts.
     public var configuration: UserLanguageModel.Configuration {
@@ -60,7 +63,8 @@ public struct ModelBundle: Sendable {
         adapter: UserAdapter,
         languageModel: LanguageModelSource,
         format: PromptFormat,
-        catalogue: Catalogue
+        catalogue: Catalogue,
+        fusion: FusionWeights?
     ) throws(ModelConfigurationError) {
         self.version = version
         self.encoder = encoder
@@ -68,6 +72,7 @@ public struct ModelBundle: Sendable {
         self.languageModel = languageModel
         self.format = format
         self.catalogue = catalogue
+        self.fusion = fusion
         tokenizer = format.tokenizer
         features = EventFeatures(configuration: encoder.configuration.features, catalogue: catalogue)
         answers = KnownAnswers(catalogue: catalogue, categoryNames: features.categoryNames, format: format)
@@ -95,14 +100,17 @@ public struct ModelBundle: Sendable {
     ///   - configuration: bounds and settings of the engine, among them its threads.
     ///   - weights: how the language model's weights are kept.
     ///   - limits: the limits of one answer.
+    ///   - fusion: how much language model and encoder count; nil takes the bundle's own weights, if it has some.
     /// - Returns: an engine for one owner, with packed weights of its own.
-    /// - Throws: `ModelConfigurationError` when the language model's maximum length is too short for the answers;
+    /// - Throws: `ModelConfigurationError` when the language model's maximum length is too short for the answers, or
+    ///   naming a weight of the fusion that is out of range;
     ///   `EngineError` naming a setting that is out of range; `LanguageModelWeightsError` or `ModelFileError` naming a
     ///   tensor that cannot be packed.
     public func makeAnsweringEngine(
         configuration: EngineConfiguration = EngineConfiguration(),
         weights: WeightFormat = .stored,
-        limits: AnswerLimits = .none
+        limits: AnswerLimits = .none,
+        fusion: FusionWeights? = nil
     ) throws -> AnsweringEngine {
         try AnsweringEngine(
             weights: LanguageModelWeights(languageModel, format: weights, threads: configuration.threads),
@@ -112,7 +120,8 @@ public struct ModelBundle: Sendable {
             answers: answers,
             format: format,
             configuration: configuration,
-            limits: limits
+            limits: limits,
+            fusion: (fusion ?? self.fusion).map { try AnswerFusion($0, encoder: encoder, answers: answers) }
         )
     }
 

@@ -6,13 +6,12 @@ import Foundation
 /// for every branch of the tree. The language model then learns from the mixture `(1 - share) * sample + share *
 /// encoder`.
 struct EncoderGuidance {
-    private let tree: PrefixTree
-    private let itemCount: Int
+    private let leaves: LeafItems
+    private var tree: PrefixTree { leaves.tree }
 
     /// Maps an encoder's predictions for `itemCount` items to a tree whose values below that number are items.
     init(tree: PrefixTree, itemCount: Int) {
-        self.tree = tree
-        self.itemCount = itemCount
+        leaves = LeafItems(tree: tree, itemCount: itemCount)
     }
 
     /// The cumulative probabilities of the leaves, exclusive of each leaf; one more entry at the end.
@@ -29,7 +28,7 @@ struct EncoderGuidance {
         sums.reserveCapacity(tree.leafCount + 1)
         var sum: Float = 0
         for leaf in 0..<tree.leafCount {
-            for value in tree.values(ofLeaf: leaf) where value < itemCount { sum += masses[value] / total }
+            for item in leaves.items(ofLeaf: leaf) { sum += masses[Int(item)] / total }
             sums.append(sum)
         }
         return sums
