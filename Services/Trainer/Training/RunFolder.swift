@@ -176,19 +176,36 @@ extension RunFolder {
         return (model, try Tokenizer(contentsOf: folder + "/tokenizer.json"))
     }
 
-    /// The User-LLM of a training run, with its tokenizer.
-    static func userLLM(_ folder: String, dataset: PreparedDataset) throws -> (UserLanguageModel, Tokenizer) {
+    /// The User-LLM of a training run, and the files of its language model for a bundle.
+    static func userLLM(
+        _ folder: String,
+        dataset: PreparedDataset
+    ) throws -> (model: UserLanguageModel, files: ModelBundle.LanguageModelFiles) {
         let checkpoint = try best(of: folder, kind: "user-llm", dataset)
         let configuration = try checkpoint.configuration(as: UserLLMConfiguration.self)
-        let shape = UserLanguageModel.Configuration(
-            encoder: configuration.encoder,
-            adapter: configuration.adapter,
-            languageModel: configuration.languageModel
-        )
-        let model = try naming(checkpoint) {
-            try UserLanguageModel(configuration: shape, weights: checkpoint.weights())
+        return try naming(checkpoint) {
+            if configuration.leavesPublishedWeights, let published = configuration.published {
+                let model = try UserLanguageModel(
+                    configuration: configuration.shape,
+                    weights: checkpoint.weights(),
+                    languageModel: LanguageModel(published.open())
+                )
+                return (model, .named(published.path))
+            }
+            let model = try UserLanguageModel(configuration: configuration.shape, weights: checkpoint.weights())
+            if let published = configuration.published {
+                _ = try published.open()
+                return (model, .tuned(model.languageModel, from: published.path))
+            }
+            let tokenizer = try Tokenizer(contentsOf: folder + "/tokenizer.json")
+            return (model, .trained(model.languageModel, tokenizer))
         }
-        return (model, try Tokenizer(contentsOf: folder + "/tokenizer.json"))
+    }
+
+    /// The name of the chat template that a User-LLM was trained with; nil for the one in the language model's files.
+    static func chatTemplate(_ folder: String, dataset: PreparedDataset) throws -> String? {
+        let checkpoint = try best(of: folder, kind: "user-llm", dataset)
+        return try checkpoint.configuration(as: UserLLMConfiguration.self).published?.chatTemplate
     }
 
     /// The result of `body` for a checkpoint; an error about a value out of range names the file.

@@ -1,5 +1,5 @@
 import Foundation
-import Tensors
+public import Tensors
 
 /// Writes a model as a Hugging Face folder, which `transformers` loads, from whatever files it was opened from.
 extension LanguageModelSource {
@@ -31,9 +31,14 @@ extension LanguageModelSource {
     /// - Parameters:
     ///   - folder: an existing folder.
     ///   - type: the type that weights are written in.
+    ///   - replacements: other values of some weights, by name, of the same shapes; they are written as Float32.
     /// - Throws: `ModelFileError` for a weight that is not finite, `ModelConfigurationError` for a configuration that
     ///   `config.json` has no keys for, `SafeTensorsError` or the system's error for what cannot be written.
-    public func write(to folder: String, as type: WrittenType) throws {
+    public func write(
+        to folder: String,
+        as type: WrittenType,
+        replacing replacements: [String: Tensor] = [:]
+    ) throws {
         let table = try tensor("model.embed_tokens.weight")
         try writeJSON(
             LanguageModelConfiguration.WithStoredType(configuration, Self.name(of: Self.written(table, type))),
@@ -49,22 +54,36 @@ extension LanguageModelSource {
                 to: "\(folder)/tokenizer_config.json"
             )
         }
-        try writeWeights(to: "\(folder)/\(HuggingFaceFolder.weightFile)", type)
+        try writeWeights(to: "\(folder)/\(HuggingFaceFolder.weightFile)", type, replacements)
     }
 
     // MARK: - Weights
 
-    private func writeWeights(to path: String, _ type: WrittenType) throws {
+    private func writeWeights(
+        to path: String,
+        _ type: WrittenType,
+        _ replacements: [String: Tensor]
+    ) throws {
         let tensors = try tensorNames.map { try tensor($0) }
         let writer = try SafeTensorsWriter(
             path: path,
             tensors: tensors.map {
-                SafeTensorsWriter.Declaration($0.name, Self.written($0, type), shape: $0.shape)
+                let isReplaced = replacements[$0.name] != nil
+                return SafeTensorsWriter.Declaration(
+                    $0.name,
+                    isReplaced ? .float32 : Self.written($0, type),
+                    shape: $0.shape
+                )
             },
             // `transformers` 4 refuses a file that does not say whose order its values are in.
             metadata: ["format": "pt"]
         )
         for tensor in tensors {
+            if let replacement = replacements[tensor.name] {
+                precondition(replacement.shape == tensor.shape, "\(tensor.name): \(replacement.shape), \(tensor.shape)")
+                try writer.append(replacement.values)
+                continue
+            }
             try tensor.checkIsFinite()
             try Self.write(tensor, Self.written(tensor, type), writer)
         }

@@ -32,6 +32,9 @@ public struct PrefixTree: Sendable {
     /// One more than the greatest token; 0 for an empty tree.
     let tokenLimit: Int
 
+    /// The tokens between which some node has a choice, in ascending order.
+    let branchTokens: [Int32]
+
     /// Builds a tree.
     ///
     /// - Parameters:
@@ -97,6 +100,7 @@ public struct PrefixTree: Sendable {
             }
             offsets.append(Int32(tokens.count))
         }
+        branchTokens = Set(children.lazy.filter { $0.count > 1 }.joined().map(\.token)).sorted()
         childOffsets = offsets
         childTokens = tokens
         childNodes = nodes
@@ -127,6 +131,17 @@ public struct PrefixTree: Sendable {
             if childTokens[middle] < token { low = middle + 1 } else { high = middle }
         }
         return low < Int(childOffsets[Int(node) + 1]) && childTokens[low] == token ? childNodes[low] : nil
+    }
+
+    /// The position of one of the `branchTokens`.
+    func branchColumn(_ token: Int32) -> Int32 {
+        var (low, high) = (0, branchTokens.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if branchTokens[middle] < token { low = middle + 1 } else { high = middle }
+        }
+        precondition(low < branchTokens.count && branchTokens[low] == token, "the token \(token) is never a choice")
+        return Int32(low)
     }
 
     /// How many distinct sequences pass through a node.

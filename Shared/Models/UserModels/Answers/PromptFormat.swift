@@ -71,7 +71,7 @@ public struct PromptFormat: Sendable {
     ///   - name: the name of a chat template to use in place of the files' own; nil for that.
     /// - Throws: `ChatTemplateError` naming a template that is not known, or a mark at the beginning or the end of a turn that
     ///   the tokenizer does not have; `ModelConfigurationError` naming a marker that it does not have.
-    init(tokenizer: Tokenizer, text: LanguageModelText, template name: String?) throws {
+    package init(tokenizer: Tokenizer, text: LanguageModelText, template name: String?) throws {
         var template: ChatTemplate
         if let name {
             template = try ChatTemplate(named: name)

@@ -75,6 +75,9 @@ public struct TrainingQuestion: Sendable {
 }
 
 extension TrainingQuestion {
+    /// The tokens of the answer that are read.
+    var answer: ArraySlice<Int32> { tokens[promptLength...] }
+
     /// Whether the encoder's predictions can guide this question.
     var isGuided: Bool { asksForNextItem && prefix > 0 && choice != .vocabulary }
 }

@@ -1,3 +1,4 @@
+import Bytes
 import Foundation
 package import ModelFiles
 import Tensors
@@ -79,6 +80,17 @@ extension LanguageModelSource {
             "tokenizer.json, which AutoTokenizer.from_pretrained(\"\(path)\").save_pretrained(\"\(path)\") writes"
         case .gguf: "tokenizer.ggml.tokens: give a file that has its tokenizer"
         }
+    }
+
+    /// A hash of the contents of all files that the model is read from, 64 hexadecimal digits.
+    ///
+    /// - Throws: the system's error for a file that cannot be read.
+    package func contentHash() throws -> String {
+        let place = LanguageModelPlace(path: path)
+        let lines = try place.parts().map { part in
+            "\(part) \(SHA256.hexDigest(of: try FileBytes.mapped(place.file(of: part))))\n"
+        }
+        return String(SHA256.hexDigest(of: Array(lines.joined().utf8)))
     }
 
     /// Checks that every weight is a number.

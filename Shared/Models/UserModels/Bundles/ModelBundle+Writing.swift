@@ -11,6 +11,9 @@ extension ModelBundle {
     public enum LanguageModelFiles {
         /// A model that was trained here, written in Hugging Face's format.
         case trained(LanguageModel, Tokenizer)
+        /// A published model that was trained further, written in Hugging Face's format with the text files of the GGUF file
+        /// or the folder at this path.
+        case tuned(LanguageModel, from: String)
         /// The files at this path, a GGUF file or a folder, are copied into the bundle.
         case copied(from: String)
         /// The bundle names this path, a GGUF file or a folder, with the hashes of its files.
@@ -114,7 +117,7 @@ extension ModelBundle {
         case .trained(let model, let tokenizer):
             try check(model.configuration, tokenizer)
             _ = try PromptFormat(tokenizer: tokenizer)
-        case .copied(let path), .named(let path):
+        case .tuned(_, let path), .copied(let path), .named(let path):
             let source = try LanguageModelSource.open(path)
             guard let tokenizer = try source.tokenizer() else {
                 throw ModelConfigurationError(key: path, value: "without a tokenizer", expected: source.tokenizerAdvice)
@@ -136,6 +139,13 @@ extension ModelBundle {
             try writeJSON(model.configuration, folder + "config.json")
             try tokenizer.save(to: folder + "tokenizer.json")
             try writeWeights(model, folder + "model.safetensors")
+            return nil
+        case .tuned(let model, let path):
+            try makeFolder(folder)
+            let source = try LanguageModelSource.open(path)
+            if case .gguf? = source.text.tokenizer { try source.tokenizer()?.save(to: folder + "tokenizer.json") }
+            let weights = Dictionary(uniqueKeysWithValues: model.parameters.map { ($0.name, $0.value) })
+            try source.write(to: folder, as: .float32, replacing: weights)
             return nil
         case .copied(let path):
             try makeFolder(folder)

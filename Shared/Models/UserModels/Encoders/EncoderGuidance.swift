@@ -35,7 +35,7 @@ struct EncoderGuidance {
         return sums
     }
 
-    /// Adds to a row of logit weights the terms that turn a sampled target into the mixture.
+    /// Adds to a row of logit weights, one for each of the tree's `branchTokens`, the terms that turn a sampled target into the mixture.
     ///
     /// Cross-entropy with the mixture is cross-entropy with the sample plus `share * sum((sample - encoder) * logits)`:
     /// the softmax's normalisation is the same in both.
@@ -61,8 +61,8 @@ struct EncoderGuidance {
         guard mass > 1e-5 else { return }
         for (token, child) in zip(tree.tokens(after: node), tree.nodes(after: node)) {
             let below = tree.leaves(below: child)
-            weights[start + Int(token)] -= share * (sums[below.upperBound] - sums[below.lowerBound]) / mass
+            weights[start + Int(tree.branchColumn(token))] -= share * (sums[below.upperBound] - sums[below.lowerBound]) / mass
         }
-        weights[start + Int(target)] += share
+        weights[start + Int(tree.branchColumn(target))] += share
     }
 }

@@ -32,9 +32,9 @@ public final class LanguageModel: WeightedModel, Sendable {
     /// What is added to its linear layers, whose weights are not among `parameters`; nil for nothing.
     public let lowRank: LowRankAdapter?
 
-    private let tokenTable: Parameter
+    let tokenTable: Parameter
     let blocks: [Block]
-    private let finalNorm: RMSNorm
+    let finalNorm: RMSNorm
     private let untiedHead: Parameter?
 
     /// Every weight, in checkpoint order.
@@ -154,29 +154,11 @@ public final class LanguageModel: WeightedModel, Sendable {
             K + T <= configuration.maximumLength,
             "\(K + T) positions exceed the language model's \(configuration.maximumLength)"
         )
-        let positions = (0..<B).flatMap { _ in (0..<K + T).map(Int32.init) }
-        let embedded = graph.embedding(tokenTable, tokens)
+        let embedded = embedded(graph, tokens)
         var x = softPrompt.map { joined(graph, $0, embedded) } ?? embedded
         x = graph.reshaped(x, [B, K + T, D])
-        for (index, block) in blocks.enumerated() {
-            x = beforeBlock?(graph, index, x) ?? x
-            let normed = block.attentionNorm(graph, x)
-            let attended = graph.attention(
-                q: rotated(graph, block.query(graph, normed), configuration.heads, positions),
-                k: rotated(graph, block.key(graph, normed), configuration.keyValueHeads, positions),
-                v: block.value(graph, normed),
-                heads: configuration.heads,
-                keyValueHeads: configuration.keyValueHeads,
-                causal: true,
-                keyLengths: nil,
-                keyBlocks: nil
-            )
-            x = graph.add(x, block.output(graph, attended))
-            let fed = block.feedForwardNorm(graph, x)
-            let inner = graph.swiGLU(gate: block.gate(graph, fed), up: block.up(graph, fed))
-            x = graph.add(x, block.down(graph, inner))
-        }
-        x = finalNorm(graph, x)
+        x = read(graph, x, blocks: 0..<configuration.layers, beforeBlock: beforeBlock).hidden
+        x = normed(graph, x)
         guard K > 0 else { return x }
         let rows = (0..<B).flatMap { text -> [Int32] in
             let first = text * (K + T) + K
@@ -201,9 +183,5 @@ public final class LanguageModel: WeightedModel, Sendable {
     /// Logits over the vocabulary, shape [M, V], of hidden states, shape [M, D].
     public func logits(_ graph: Graph, _ hidden: Variable) -> Variable {
         graph.linear(hidden, weight: head, bias: nil)
-    }
-
-    private func rotated(_ graph: Graph, _ x: Variable, _ heads: Int, _ positions: [Int32]) -> Variable {
-        graph.rotary(x, heads: heads, positions: positions, base: configuration.rotaryBase)
     }
 }

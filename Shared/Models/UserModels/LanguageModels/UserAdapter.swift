@@ -106,14 +106,17 @@ public final class UserAdapter: WeightedModel, Sendable {
     /// - Parameters:
     ///   - graph: records the operations.
     ///   - contexts: the Perceiver's output, one for each text, shape [Q, K, d].
-    ///   - promptLengths: the number of tokens of each text's prompt, shape [Q].
+    ///   - promptLengths: the number of tokens of each text's prompt, shape [Q]; nil where the context acts on every token
+    ///     that is read.
     /// - Returns: what belongs to the graph, so it must not be used after its `reset()`.
-    public func prepare(_ graph: Graph, contexts: Variable, promptLengths: [Int]) -> PreparedContext {
-        precondition(contexts.shape[0] == promptLengths.count, "\(contexts.shape) for \(promptLengths.count) texts")
+    public func prepare(_ graph: Graph, contexts: Variable, promptLengths: [Int]?) -> PreparedContext {
+        let count = promptLengths?.count ?? contexts.shape[0]
+        precondition(contexts.shape[0] == count, "\(contexts.shape) for \(count) texts")
         let projected = projection(graph, contexts)
         return PreparedContext(
             layers: layers.map { (key: $0.key(graph, projected), value: $0.value(graph, projected)) },
-            starts: configuration.contextFrom == .firstToken ? nil : promptLengths.map { start(promptLength: $0) },
+            starts: configuration.contextFrom == .firstToken
+                ? nil : promptLengths.map { $0.map { start(promptLength: $0) } },
             softPrompt: configuration.kind == .softPrompt ? projected : nil
         )
     }

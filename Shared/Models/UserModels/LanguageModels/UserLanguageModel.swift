@@ -1,6 +1,6 @@
 public import ModelFiles
 public import NeuralNetwork
-import Tensors
+package import Tensors
 
 /// A language model that reads a user's timeline: encoder, Perceiver, projection, cross-attention and language model.
 ///
@@ -130,6 +130,7 @@ public final class UserLanguageModel: WeightedModel, Sendable {
     public let adapter: UserAdapter
     /// Generates the answers.
     public let languageModel: LanguageModel
+    private let shared: SharedStates
 
     /// Every weight of the encoder, the adapter and the language model; names are unique.
     public var parameters: [Parameter] { encoder.parameters + adapter.parameters + languageModel.parameters }
@@ -156,6 +157,26 @@ public final class UserLanguageModel: WeightedModel, Sendable {
         )
     }
 
+    /// Makes encoder and adapter from the weights in a file, beside a language model whose weights are elsewhere.
+    ///
+    /// - Throws: `ModelConfigurationError` when the parts do not fit together, or `SafeTensorsError` naming the weight that
+    ///   is missing, unexpected, of another shape or not finite.
+    package convenience init(
+        configuration: Configuration,
+        weights file: SafeTensors,
+        languageModel: LanguageModel
+    ) throws {
+        try configuration.requireFit()
+        var stored = try StoredWeights(file) { (declared) throws(ModelConfigurationError) in
+            _ = try AutoregressiveEncoder(configuration: configuration.encoder, weights: &declared)
+            _ = try UserAdapter(configuration: configuration.adapter, weights: &declared)
+        }
+        let encoder = try AutoregressiveEncoder(configuration: configuration.encoder, weights: &stored)
+        let adapter = try UserAdapter(configuration: configuration.adapter, weights: &stored)
+        try stored.finish()
+        try self.init(encoder: encoder, adapter: adapter, languageModel: languageModel)
+    }
+
     /// Combines three parts.
     ///
     /// - Throws: `ModelConfigurationError` when the adapter was made for parts of another shape.
@@ -172,10 +193,12 @@ public final class UserLanguageModel: WeightedModel, Sendable {
         self.encoder = encoder
         self.adapter = adapter
         self.languageModel = languageModel
+        shared = SharedStates(languageModel, adapter.configuration)
     }
 
     /// Freezes the parts that a strategy does not train, and returns the rest in groups for the optimizer.
     public func prepare(for strategy: Strategy) -> [ParameterGroup] {
+        shared.reset()
         for parameter in encoder.parameters { parameter.isTrainable = strategy != .proj }
         for parameter in adapter.parameters { parameter.isTrainable = true }
         for parameter in languageModel.parameters { parameter.isTrainable = strategy == .full }
@@ -209,7 +232,7 @@ public final class UserLanguageModel: WeightedModel, Sendable {
         counts: Counts
     ) -> Loss {
         let events = encoder.hidden(graph, batch.timelines.events)
-        let hidden = textHidden(graph, events: events, batch.questions)
+        let states = answerStates(graph, events: events, batch.questions)
         var terms: [(Variable, Float)] = []
         var parts: [(name: String, value: Variable)] = []
         func add(_ name: String, _ sum: Variable, weight: Float, count: Int) {
@@ -220,7 +243,7 @@ public final class UserLanguageModel: WeightedModel, Sendable {
         for choice in TrainingQuestion.Choice.allCases {
             let questions = batch.questions.indices.filter { batch.questions[$0].choice == choice }
             if questions.isEmpty { continue }
-            let (sum, logits) = answerLoss(graph, hidden, batch.questions, questions, tree: answers.tree(choice))
+            let (sum, logits) = answerLoss(graph, states, batch.questions, questions, tree: answers.tree(choice))
             if let logits, let tree = answers.tree(choice), weights.encoderGuidance > 0 {
                 let asked = questions.map { batch.questions[$0] }
                 if let term = guidance(graph, events, logits, asked, tree: tree, share: weights.encoderGuidance) {
@@ -240,15 +263,52 @@ public final class UserLanguageModel: WeightedModel, Sendable {
         return Loss(total: graph.sum(terms), parts: parts)
     }
 
-    /// The language model's hidden states of all questions, each with its own user's context, shape [Q * T, D].
-    private func textHidden(_ graph: Graph, events: Variable, _ questions: [TrainingQuestion]) -> Variable {
+    /// The language model's states at the learnt positions of all questions, each with its own user's context.
+    ///
+    /// Shape [sum of positions, D], in the order of the questions.
+    private func answerStates(_ graph: Graph, events: Variable, _ questions: [TrainingQuestion]) -> Variable {
         let contexts = adapter.perceiver.contexts(
             graph,
             events: events,
             timelines: questions.map { Int32($0.timeline) },
             prefixes: questions.map { Int32($0.prefix) }
         )
-        let context = adapter.prepare(graph, contexts: contexts, promptLengths: questions.map(\.promptLength))
+        if adapter.configuration.kind == .softPrompt { return statesAfterSoftPrompt(graph, contexts, questions) }
+        var parts: [Variable] = []
+        var order: [Int] = []
+        for group in QuestionGroup.groups(questions) {
+            let own = group.members.map { questions[$0] }
+            let context = adapter.prepare(
+                graph,
+                contexts: graph.gatherBlocks(contexts, group.members.map(Int32.init)),
+                promptLengths: nil
+            )
+            let texts = shared.texts(graph, prompt: group.prompt, answers: own.map(\.answer))
+            let hidden = languageModel.read(
+                graph,
+                texts.states,
+                blocks: adapter.configuration.crossAttentionFrom..<languageModel.configuration.layers,
+                after: texts.prefix
+            ) { graph, block, x in
+                self.adapter.beforeBlock(graph, block, x, context)
+            }.hidden
+            let T = texts.states.shape[1]
+            let rows = own.enumerated().flatMap { index, question in
+                question.positions.map { Int32(index * T - texts.start) + $0 }
+            }
+            parts.append(languageModel.normed(graph, graph.gatherRows(hidden, rows)))
+            order += group.members
+        }
+        return graph.gatherRows(graph.stacked(parts), QuestionGroup.rows(of: questions, inOrder: order))
+    }
+
+    /// The same where the context stands before the text, so that all of a text depends on it.
+    private func statesAfterSoftPrompt(
+        _ graph: Graph,
+        _ contexts: Variable,
+        _ questions: [TrainingQuestion]
+    ) -> Variable {
+        let context = adapter.prepare(graph, contexts: contexts, promptLengths: nil)
         let T = questions.map(\.tokens.count).max() ?? 0
         let tokens = questions.flatMap { $0.tokens + [Int32](repeating: 0, count: T - $0.tokens.count) }
         let hidden = languageModel.hidden(
@@ -256,10 +316,11 @@ public final class UserLanguageModel: WeightedModel, Sendable {
             tokens: tokens,
             count: questions.count,
             softPrompt: context.softPrompt
-        ) { graph, block, x in
-            self.adapter.beforeBlock(graph, block, x, context)
+        )
+        let rows = questions.enumerated().flatMap { index, question in
+            question.positions.map { Int32(index * T) + $0 }
         }
-        return graph.reshaped(hidden, [questions.count * T, languageModel.configuration.width])
+        return graph.gatherRows(hidden, rows)
     }
 
     /// The change of the summed loss when the encoder's predictions take their share in the targets.
@@ -280,7 +341,7 @@ public final class UserLanguageModel: WeightedModel, Sendable {
         let flat = graph.reshaped(events, [events.shape[0] * L, encoder.configuration.width])
         let scores = graph.values(of: encoder.scores(graph, lastHidden: graph.gatherRows(flat, rows)))
         let guidance = EncoderGuidance(tree: tree, itemCount: itemCount)
-        let V = languageModel.configuration.vocabularySize
+        let V = tree.branchTokens.count
         var weights = [Float](repeating: 0, count: logits.shape[0] * V)
         var row = 0
         var guided = 0
@@ -306,21 +367,20 @@ public final class UserLanguageModel: WeightedModel, Sendable {
 
     /// The summed loss of the selected questions' answer tokens, and their logits where a tree restricts the choice.
     ///
-    /// Logits are computed at these tokens only.
+    /// Logits are those of the tree's `branchTokens` alone.
     private func answerLoss(
         _ graph: Graph,
-        _ hidden: Variable,
+        _ states: Variable,
         _ questions: [TrainingQuestion],
         _ chosen: [Int],
         tree: PrefixTree?
     ) -> (sum: Variable, logits: Variable?) {
-        let T = Int32(hidden.shape[0] / questions.count)
-        let rows = chosen.flatMap { index in questions[index].positions.map { Int32(index) * T + $0 } }
         let targets = chosen.flatMap { questions[$0].targets }
-        let states = graph.gatherRows(hidden, rows)
+        let rows = QuestionGroup.rows(of: questions, chosen: chosen)
+        let chosenStates = graph.gatherRows(states, rows)
         guard let tree else {
             let sum = graph.crossEntropy(
-                states,
+                chosenStates,
                 weight: graph.parameter(languageModel.head),
                 bias: nil,
                 targets: targets,
@@ -331,13 +391,14 @@ public final class UserLanguageModel: WeightedModel, Sendable {
         var columns: [Int32] = []
         var offsets: [Int32] = [0]
         for node in chosen.lazy.flatMap({ questions[$0].nodes }) {
-            columns.append(contentsOf: tree.tokens(after: node))
+            columns.append(contentsOf: tree.tokens(after: node).lazy.map(tree.branchColumn))
             offsets.append(Int32(columns.count))
         }
-        let logits = languageModel.logits(graph, states)
+        let table = graph.gatherRows(graph.parameter(languageModel.head), tree.branchTokens)
+        let logits = graph.linear(chosenStates, weight: table, bias: nil)
         let sum = graph.crossEntropy(
             logits,
-            targets: targets,
+            targets: targets.map(tree.branchColumn),
             allowed: CandidateSets(columns: columns, offsets: offsets),
             rowWeights: nil
         )

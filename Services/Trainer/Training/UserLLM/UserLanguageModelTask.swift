@@ -18,10 +18,10 @@ final class UserLanguageModelTask: TrainingTask {
         /// Share of questions asked without history.
         var withoutHistoryShare: Float = 0.03
         /// One in this many steps only asks about the catalogue, without a user, and is learned over the whole
-        /// vocabulary.
+        /// vocabulary; nil never asks.
         ///
         /// Such questions are long; mixed with the others, they would make all of them be padded to that length.
-        var stepsPerFactStep = 40
+        var stepsPerFactStep: Int? = 40
     }
 
     let model: UserLanguageModel
@@ -34,6 +34,8 @@ final class UserLanguageModelTask: TrainingTask {
     let batchCount: Int
     let seed: UInt64
     let weightDecay: Float
+    /// Everything a checkpoint holds; what is left out is in files of its own.
+    let parameters: [Parameter]
     private let schedule: Mutex<WindowSchedule>
     private let prompts: [UserTask: [[Int32]]]
 
@@ -49,9 +51,11 @@ final class UserLanguageModelTask: TrainingTask {
         strategy: UserLanguageModel.Strategy,
         batchCount: Int,
         seed: UInt64,
-        weightDecay: Float
+        weightDecay: Float,
+        parameters: [Parameter]? = nil
     ) {
         self.model = model
+        self.parameters = parameters ?? model.parameters
         self.histories = histories
         self.answers = answers
         self.format = format
@@ -68,8 +72,6 @@ final class UserLanguageModelTask: TrainingTask {
             }
         )
     }
-
-    var parameters: [Parameter] { model.parameters }
 
     var groups: [AdamW.Group] {
         model.prepare(for: strategy).map {
@@ -88,13 +90,15 @@ final class UserLanguageModelTask: TrainingTask {
             var random = SeededRandom(seed: SeededRandom.mix(seed, 2, UInt64(step), UInt64(shard)))
             let events = part.map { histories.events[$0.user][$0.range] }
             var questions: [TrainingQuestion] = []
-            if step % mixture.stepsPerFactStep == mixture.stepsPerFactStep - 1 {
+            if let every = mixture.stepsPerFactStep, step % every == every - 1 {
                 let facts = part.compactMap { _ in fact(using: &random) }
                 return UserQuestionBatch(timelines: NextEventBatch(windows: Array(events.prefix(1))), questions: facts)
             }
+            // Questions with the same words are read together, so a shard uses one phrasing of each task.
+            let phrasings = prompts.mapValues { $0[random.below($0.count)] }
             for (index, window) in events.enumerated() {
                 for _ in 0..<mixture.questionsPerWindow {
-                    if let question = question(about: window, index: index, using: &random) {
+                    if let question = question(about: window, index: index, phrasings, using: &random) {
                         questions.append(question)
                     }
                 }
@@ -106,6 +110,7 @@ final class UserLanguageModelTask: TrainingTask {
     private func question(
         about window: ArraySlice<IndexedEvent>,
         index: Int,
+        _ phrasings: [UserTask: [Int32]],
         using random: inout SeededRandom
     ) -> TrainingQuestion? {
         let draw = random.uniform()
@@ -113,13 +118,13 @@ final class UserLanguageModelTask: TrainingTask {
         let prefix = 1 + max(random.below(window.count - 1), random.below(window.count - 1))
         let next = Int(window[window.startIndex + prefix].item)
         if draw < mixture.withoutHistoryShare {
-            return titleQuestion(next, index: index, prefix: 0, using: &random)
+            return titleQuestion(next, index: index, prefix: 0, phrasings)
         }
         if draw < mixture.withoutHistoryShare + mixture.categoryShare {
             let favourites = UserTask.favouriteCategories(of: window.prefix(prefix))
             guard let favourite = favourites.first else { return nil }
             return TrainingQuestion(
-                prompt: prompt(.favouriteCategory, using: &random),
+                prompt: phrasings[.favouriteCategory] ?? [],
                 answer: answers.tokens(ofCategory: Int(favourite)),
                 choice: .known,
                 answers: answers,
@@ -127,17 +132,17 @@ final class UserLanguageModelTask: TrainingTask {
                 prefix: prefix
             )
         }
-        return titleQuestion(next, index: index, prefix: prefix, using: &random)
+        return titleQuestion(next, index: index, prefix: prefix, phrasings)
     }
 
     private func titleQuestion(
         _ item: Int,
         index: Int,
         prefix: Int,
-        using random: inout SeededRandom
+        _ phrasings: [UserTask: [Int32]]
     ) -> TrainingQuestion? {
         TrainingQuestion(
-            prompt: prompt(.nextTitle, using: &random),
+            prompt: phrasings[.nextTitle] ?? [],
             answer: answers.tokens(ofTitle: item),
             choice: .known,
             answers: answers,
@@ -157,11 +162,6 @@ final class UserLanguageModelTask: TrainingTask {
             answers: answers,
             prefix: 0
         )
-    }
-
-    private func prompt(_ task: UserTask, using random: inout SeededRandom) -> [Int32] {
-        let choices = prompts[task] ?? []
-        return choices[random.below(choices.count)]
     }
 
     func targetCount(_ shard: UserQuestionBatch) -> Int { shard.questions.count }

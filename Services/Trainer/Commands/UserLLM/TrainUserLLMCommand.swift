@@ -1,0 +1,188 @@
+import Datasets
+import ModelFiles
+import NeuralNetwork
+import ServiceRuntime
+import Tokenization
+import UserModels
+
+/// `trainer train user-llm`: joins an encoder and a language model and trains them to answer.
+enum TrainUserLLMCommand {
+    private static let training = TrainingCommand(minutes: 20, batchCount: 64, learningRate: 1e-3)
+    private static let strategy = ConfigurationKey<String>(
+        "strategy",
+        help: "What is trained: full (everything), enc (all but the language model), proj (what joins the two); by default "
+            + "proj for a published language model, else full",
+        expectation: UserLanguageModel.Strategy.allCases.map(\.rawValue).joined(separator: ", ")
+    ) { UserLanguageModel.Strategy(rawValue: $0) != nil }
+    private static let encoder = ConfigurationKey<String>("encoder", help: "The folder of the encoder's training")
+    private static let languageModel = ConfigurationKey<String>(
+        "language-model",
+        help: "A published language model, a GGUF file or a folder in Hugging Face's format, or the folder of a training"
+    )
+    private static let chatTemplate = ConfigurationKey<String>(
+        "chat-template",
+        help: "The name of the chat template, in place of the one in a published language model's files"
+    )
+    private static let questions = ConfigurationKey<Int>(
+        "questions",
+        default: 6,
+        in: 1...1_000,
+        help: "Questions about one window of events"
+    )
+    private static let guidance = ConfigurationKey<Double>(
+        "encoder-guidance",
+        default: 0.5,
+        in: 0...1,
+        help: "Share of the encoder's own expectation in what is learnt about next titles"
+    )
+    private static let validationUsers = TrainerKeys.validationUsers(default: 1_024)
+    private static let nextEvent = ConfigurationKey<Double>(
+        "next-event-weight",
+        default: 0.3,
+        in: 0...100,
+        help: "Weight of the encoder's own loss, so that it goes on to know what it teaches"
+    )
+
+    static var command: Command {
+        training.command(
+            "train user-llm",
+            summary: "Join an encoder and a language model and train them to answer from a user's context",
+            work: "User-LLM training",
+            keys: [
+                strategy, encoder, languageModel, chatTemplate, questions, guidance, nextEvent, validationUsers,
+            ] + AdapterKeys.all,
+            metric: "validation_title_log_likelihood",
+            train: { try train($0, $1, until: $2) }
+        ) { values in
+            let reader = values.reader
+            return try Settings(
+                options: values.options,
+                encoder: reader.value(of: encoder),
+                languageModel: reader.value(of: languageModel),
+                chatTemplate: reader.optionalValue(of: chatTemplate),
+                strategy: reader.optionalValue(of: strategy).flatMap { UserLanguageModel.Strategy(rawValue: $0) },
+                batchCount: values.batchCount,
+                adapter: AdapterKeys.settings(reader),
+                questionsPerWindow: reader.value(of: questions),
+                encoderGuidance: Float(reader.value(of: guidance)),
+                nextEventWeight: Float(reader.value(of: nextEvent)),
+                validationUsers: reader.value(of: validationUsers)
+            )
+        }
+    }
+
+    /// The settings of a User-LLM training.
+    struct Settings: Sendable {
+        var options: TrainingOptions
+        /// The folder of the encoder's training run.
+        var encoder: String
+        /// The files of a published language model, or the folder of a language model's training run.
+        var languageModel: String
+        /// The name of the published language model's chat template; nil for the one in its files.
+        var chatTemplate: String?
+        /// What is trained; nil for the language model's default.
+        var strategy: UserLanguageModel.Strategy?
+        var batchCount = 64
+        var adapter = AdapterKeys.Settings()
+        var questionsPerWindow = 6
+        var encoderGuidance: Float = 0.5
+        var nextEventWeight: Float = 0.3
+        /// The number of users for validation; 0 is all.
+        var validationUsers = 1_024
+    }
+
+    /// Trains a User-LLM and saves it, with the tokenizer, in the run's folder.
+    static func train(
+        _ dataset: PreparedDataset,
+        _ settings: Settings,
+        until shutdown: Shutdown
+    ) throws -> TrainingOutcome {
+        let encoder = try RunFolder.autoregressiveEncoder(settings.encoder, dataset: dataset)
+        let start = try StartingLanguageModel(
+            settings.languageModel,
+            chatTemplate: settings.chatTemplate,
+            dataset: dataset
+        )
+        let isPublished = start.published != nil
+        let strategy = settings.strategy ?? (isPublished ? .proj : .full)
+        let adapterConfiguration = UserAdapter.Configuration(
+            settings.adapter,
+            encoder: encoder.configuration,
+            languageModel: start.model.configuration,
+            isPublished: isPublished,
+            isTuned: strategy == .full
+        )
+        let configuration = UserLLMConfiguration(
+            encoder: encoder.configuration,
+            adapter: adapterConfiguration,
+            languageModel: start.model.configuration,
+            strategy: strategy,
+            published: start.published
+        )
+        var random = SeededRandom(seed: settings.options.seed)
+        let model: UserLanguageModel
+        do {
+            let adapter = try UserAdapter(configuration: adapterConfiguration, using: &random)
+            model = try UserLanguageModel(encoder: encoder, adapter: adapter, languageModel: start.model)
+        } catch {
+            throw ProcessFailure("\(error)", exitCode: .badInput)
+        }
+        let histories = Histories(
+            dataset,
+            features: encoder.configuration.features,
+            validationUsers: settings.validationUsers
+        )
+        try histories.checkTrainable()
+        var mixture = UserLanguageModelTask.Mixture()
+        mixture.questionsPerWindow = settings.questionsPerWindow
+        // A language model that is not trained cannot learn facts.
+        if strategy != .full { mixture.stepsPerFactStep = nil }
+        var weights = UserLanguageModel.LossWeights()
+        weights.encoderGuidance = settings.encoderGuidance
+        // Nor an encoder that is not.
+        weights.nextEvent = strategy == .proj ? 0 : settings.nextEventWeight
+        let answers = KnownAnswers(
+            catalogue: dataset.catalogue,
+            categoryNames: histories.features.categoryNames,
+            format: start.format
+        )
+        let task = UserLanguageModelTask(
+            model: model,
+            histories: histories,
+            answers: answers,
+            format: start.format,
+            mixture: mixture,
+            weights: weights,
+            strategy: strategy,
+            batchCount: settings.batchCount,
+            seed: settings.options.seed,
+            weightDecay: settings.options.weightDecay,
+            parameters: configuration.leavesPublishedWeights
+                ? model.encoder.parameters + model.adapter.parameters : model.parameters
+        )
+        try requireRoom(start, answers: answers, adapterConfiguration)
+        let run = try RunFolder(settings.options, kind: "user-llm", configuration: configuration, dataset: dataset)
+        if !isPublished { try start.tokenizer.save(to: run.tokenizerPath) }
+        let loop = try TrainingLoop(task: task, options: settings.options, run: run, name: "user-llm")
+        return try loop.train(until: shutdown)
+    }
+
+    /// Refuses a language model whose context is too short for a question and the longest answer.
+    private static func requireRoom(
+        _ start: StartingLanguageModel,
+        answers: KnownAnswers,
+        _ adapter: UserAdapter.Configuration
+    ) throws {
+        let phrasings = UserTask.allCases.filter { $0 != .titleCategories }.flatMap(\.trainingPhrasings)
+        let longest = phrasings.map { start.format.prompt($0).count }.max() ?? 0
+        let needed = longest + answers.longest + adapter.contextPositions
+        let room = start.model.configuration.maximumLength
+        guard needed <= room else {
+            throw ProcessFailure(
+                "max_position_embeddings of the language model is \(room), expected at least \(needed): a question takes "
+                    + "\(longest) tokens, the longest answer \(answers.longest) and the context \(adapter.contextPositions)",
+                exitCode: .badInput
+            )
+        }
+    }
+}
