@@ -170,8 +170,13 @@ extension Report {
         add("mrr\(suffix)", metrics.meanReciprocalRank)
     }
 
-    /// Adds the recall of a ranking at 1, 5 and 10.
+    /// Adds the recall of a ranking at 1, 5 and 10, with the ends of its 95 % interval.
     mutating func addRecall(_ metrics: RankingMetrics, _ suffix: String) {
-        for cutoff in metrics.cutoffs { add("recall_\(cutoff)\(suffix)", metrics.hitRate(at: cutoff)) }
+        for cutoff in metrics.cutoffs {
+            let interval = metrics.hitRateInterval(at: cutoff)
+            add("recall_\(cutoff)\(suffix)", metrics.hitRate(at: cutoff))
+            add("recall_\(cutoff)\(suffix)_low", interval.lowerBound)
+            add("recall_\(cutoff)\(suffix)_high", interval.upperBound)
+        }
     }
 }

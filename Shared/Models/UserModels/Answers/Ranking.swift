@@ -51,6 +51,18 @@ public struct RankingMetrics: Sendable, Equatable {
     /// Fraction of users whose relevant item is among the first `cutoff`; 0 without users.
     public func hitRate(at cutoff: Int) -> Double { mean(cutoffs.firstIndex(of: cutoff).map { Double(hits[$0]) }) }
 
+    /// The 95 % interval of `hitRate(at:)`, if the users are a sample of many; from 0 to 1 without users.
+    ///
+    /// - Source: Wilson's score interval, "Probable inference, the law of succession, and statistical inference", 1927.
+    public func hitRateInterval(at cutoff: Int) -> ClosedRange<Double> {
+        guard count > 0 else { return 0...1 }
+        // The 97.5 % quantile of the normal distribution.
+        let (z, n, rate) = (1.959963984540054, Double(count), hitRate(at: cutoff))
+        let middle = (rate + z * z / (2 * n)) / (1 + z * z / n)
+        let half = z / (1 + z * z / n) * (rate * (1 - rate) / n + z * z / (4 * n * n)).squareRoot()
+        return max(middle - half, 0)...min(middle + half, 1)
+    }
+
     /// Normalised discounted cumulative gain at a cut-off; 0 without users.
     public func ndcg(at cutoff: Int) -> Double { mean(cutoffs.firstIndex(of: cutoff).map { gains[$0] }) }
 

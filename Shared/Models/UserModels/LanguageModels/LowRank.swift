@@ -108,7 +108,12 @@ public final class LowRankAdapter: Module, Sendable {
     private let updates: [[LowRankUpdate]]
 
     /// A and B of each layer, block by block.
-    public var parameters: [Parameter] { updates.joined().flatMap { [$0.down, $0.up] } }
+    public var parameters: [Parameter] { parameters(ofBlocks: updates.indices) }
+
+    /// A and B of each layer of some blocks.
+    func parameters(ofBlocks range: Range<Int>) -> [Parameter] {
+        updates[range].joined().flatMap { [$0.down, $0.up] }
+    }
 
     /// Makes an adapter whose weights come from `weights`.
     ///

@@ -1,6 +1,7 @@
 import Foundation
 import JSON
 public import ModelFiles
+import NeuralNetwork
 import Tensors
 
 /// Adapters in the format of PEFT: a folder with `adapter_config.json` and `adapter_model.safetensors`.
