@@ -35,7 +35,8 @@ struct BundleCommandTests {
             )
         }
         var settings = BundleCommand.Settings(encoder: world.folder + "/encoder", languageModel: model)
-        (settings.latents, settings.first, settings.heads, settings.innerWidth) = (4, 1, 2, 16)
+        (settings.adapter.latents, settings.adapter.first) = (4, 1)
+        (settings.adapter.heads, settings.adapter.innerWidth) = (2, 16)
         try body(world, settings)
     }
 
@@ -91,8 +92,8 @@ struct BundleCommandTests {
                 }
             }
             #expect(message { $0.languageModel = "/nowhere/a.gguf" }.contains("/nowhere/a.gguf: does not exist"))
-            #expect(message { $0.heads = 3 }.contains("adapter.crossAttentionHeads is 3, expected a divisor"))
-            #expect(message { $0.first = 3 }.contains("adapter.crossAttentionFrom is 3"))
+            #expect(message { $0.adapter.heads = 3 }.contains("adapter.crossAttentionHeads is 3, expected a divisor"))
+            #expect(message { $0.adapter.first = 3 }.contains("adapter.crossAttentionFrom is 3"))
             #expect(message { $0.chatTemplate = "mine" }.contains("there is no chat template \"mine\""))
             #expect(!FileManager.default.fileExists(atPath: world.folder + "/bundle"))
             #expect(message { _ in } == "no error")

@@ -231,18 +231,15 @@ struct TrainingTests {
             ),
             until: Shutdown()
         )
-        _ = try TrainUserLLMCommand.train(
-            world.dataset,
-            TrainUserLLMCommand.Settings(
-                options: world.options("user-llm", steps: 45),
-                encoder: world.folder + "/encoder",
-                languageModel: world.folder + "/language-model",
-                batchCount: 8,
-                latents: 4,
-                questionsPerWindow: 3
-            ),
-            until: Shutdown()
+        var settings = TrainUserLLMCommand.Settings(
+            options: world.options("user-llm", steps: 45),
+            encoder: world.folder + "/encoder",
+            languageModel: world.folder + "/language-model",
+            batchCount: 8,
+            questionsPerWindow: 3
         )
+        settings.adapter.latents = 4
+        _ = try TrainUserLLMCommand.train(world.dataset, settings, until: Shutdown())
         let bundle = try ExportCommand.export(
             world.dataset,
             run: world.folder + "/user-llm",

@@ -174,13 +174,57 @@ extension Graph {
         causal: Bool
     ) -> Variable {
         checkSameShape(q, k)
-        checkSameShape(k, v)
-        let rows = lengths.reduce(0) { $0 + Int($1) }
-        precondition(rows == q.node.value.rows, "\(rows) rows in sequences for \(q.shape)")
-        let attention = Attention(
-            lengths: lengths,
-            width: q.node.value.width,
+        return attention(
+            q: q,
+            k: k,
+            v: v,
             heads: heads,
+            keyValueHeads: heads,
+            queryLengths: lengths,
+            keyLengths: lengths,
+            causal: causal
+        )
+    }
+
+    /// Softmax attention between sequences packed end to end, without padding.
+    ///
+    /// - Parameters:
+    ///   - q: [N, heads * dh].
+    ///   - k: [M, keyValueHeads * dh].
+    ///   - v: of the shape of k.
+    ///   - heads: heads of q.
+    ///   - keyValueHeads: heads of k and v, a divisor of `heads`.
+    ///   - queryLengths: rows of q of each sequence; their sum is N.
+    ///   - keyLengths: rows of k of each sequence; their sum is M.
+    ///   - causal: whether the last query of a sequence sees all of its keys, and each one before it a key less.
+    /// - Returns: of the shape of q.
+    public func attention(
+        q: Variable,
+        k: Variable,
+        v: Variable,
+        heads: Int,
+        keyValueHeads: Int,
+        queryLengths: [Int32],
+        keyLengths: [Int32],
+        causal: Bool
+    ) -> Variable {
+        checkSameShape(k, v)
+        let width = q.node.value.width
+        precondition(width % heads == 0, "width \(width) is not divisible by \(heads) heads")
+        precondition(
+            k.node.value.width == width / heads * keyValueHeads,
+            "keys of \(k.shape) for \(keyValueHeads) of \(heads) heads of \(q.shape)"
+        )
+        for (x, lengths) in [(q, queryLengths), (k, keyLengths)] {
+            let rows = lengths.reduce(0) { $0 + Int($1) }
+            precondition(rows == x.node.value.rows, "\(rows) rows in sequences for \(x.shape)")
+        }
+        let attention = Attention(
+            queryLengths: queryLengths,
+            keyLengths: keyLengths,
+            width: width,
+            heads: heads,
+            keyValueHeads: keyValueHeads,
             causal: causal,
             precision: precision
         )

@@ -1,23 +1,41 @@
 import ModelFiles
 import NeuralNetwork
 
-/// Reading a part of a text with a part of the blocks: what several texts share is read once.
+/// Reading a part of texts with a part of the blocks: what several texts share is read once, and nothing is padded.
 extension LanguageModel {
-    /// Keys and values of the tokens that stand before several texts, the same for all of them.
-    ///
-    /// For each block that goes on from them, keys with their rotation and values, both of shape [P, key width].
+    /// Texts whose tokens are packed end to end, each after a prefix or from its beginning on.
+    struct Packing {
+        /// Tokens of each text.
+        let lengths: [Int32]
+        /// For each text the prefix that stands before it; nil where none has one.
+        let prefixes: [Int]?
+
+        /// Texts without prefixes.
+        init(lengths: [Int32]) { (self.lengths, prefixes) = (lengths, nil) }
+
+        /// Texts of which each goes on from one of several prefixes.
+        init(lengths: [Int32], after prefixes: [Int]) {
+            precondition(lengths.count == prefixes.count, "\(prefixes.count) prefixes for \(lengths.count) texts")
+            (self.lengths, self.prefixes) = (lengths, prefixes)
+        }
+
+        /// Number of tokens of all texts.
+        var rows: Int { lengths.reduce(0) { $0 + Int($1) } }
+    }
+
+    /// Keys and values of tokens that stand before texts.
     struct Prefix {
         /// Number of tokens, `P`.
         let length: Int
-        /// One for each block that reads on.
+        /// For each block that reads on, keys with their rotation and values, both of shape [P, key width].
         let layers: [(key: Variable, value: Variable)]
     }
 
     /// What blocks make of texts.
     struct Reading {
-        /// Hidden states after the last of the blocks, shape [B, T, D].
+        /// Hidden states after the last of the blocks, shape [N, D].
         let hidden: Variable
-        /// Keys with their rotation and values of each block, each of shape [B, T, key width].
+        /// Keys with their rotation and values of each block, each of shape [N, key width].
         let layers: [(key: Variable, value: Variable)]
     }
 
@@ -38,45 +56,44 @@ extension LanguageModel {
     ///
     /// - Parameters:
     ///   - graph: records the operations.
-    ///   - x: hidden states before the first of the blocks, shape [B, T, D].
+    ///   - x: hidden states before the first of the blocks, shape [N, D].
+    ///   - packing: which rows are whose.
     ///   - range: the blocks.
-    ///   - prefix: what stands before each of the texts, read by the same blocks; nil for nothing.
+    ///   - prefixes: what `packing` refers to, read by the same blocks.
     ///   - beforeBlock: runs before each block; nil does nothing.
     /// - Returns: hidden states, and the keys and values of `x` alone.
     func read(
         _ graph: Graph,
         _ x: Variable,
+        _ packing: Packing,
         blocks range: Range<Int>,
-        after prefix: Prefix? = nil,
+        after prefixes: [Prefix] = [],
         beforeBlock: BeforeBlock? = nil
     ) -> Reading {
-        let (B, T) = (x.shape[0], x.shape[1])
-        let start = prefix?.length ?? 0
-        precondition(prefix.map { $0.layers.count == range.count } ?? true, "a prefix of other blocks than \(range)")
+        let keys = KeyRows(packing, prefixes)
+        precondition(prefixes.allSatisfy { $0.layers.count == range.count }, "prefixes of other blocks than \(range)")
         precondition(
-            start + T <= configuration.maximumLength,
-            "\(start + T) positions exceed the language model's \(configuration.maximumLength)"
+            keys.lengths.allSatisfy { $0 <= configuration.maximumLength },
+            "\(keys.lengths.max() ?? 0) positions exceed the language model's \(configuration.maximumLength)"
         )
-        let positions = (0..<B).flatMap { _ in (start..<start + T).map(Int32.init) }
         var hidden = x
         var layers: [(key: Variable, value: Variable)] = []
         for (offset, index) in range.enumerated() {
             let block = blocks[index]
             hidden = beforeBlock?(graph, index, hidden) ?? hidden
             let normed = block.attentionNorm(graph, hidden)
-            let key = rotated(graph, block.key(graph, normed), configuration.keyValueHeads, positions)
+            let key = rotated(graph, block.key(graph, normed), configuration.keyValueHeads, keys.positions)
             let value = block.value(graph, normed)
             layers.append((key, value))
-            let before = prefix?.layers[offset]
             let attended = graph.attention(
-                q: rotated(graph, block.query(graph, normed), configuration.heads, positions),
-                k: before.map { preceded(graph, key, by: $0.key) } ?? key,
-                v: before.map { preceded(graph, value, by: $0.value) } ?? value,
+                q: rotated(graph, block.query(graph, normed), configuration.heads, keys.positions),
+                k: keys.joined(graph, key, prefixes.map { $0.layers[offset].key }),
+                v: keys.joined(graph, value, prefixes.map { $0.layers[offset].value }),
                 heads: configuration.heads,
                 keyValueHeads: configuration.keyValueHeads,
-                causal: true,
-                keyLengths: nil,
-                keyBlocks: nil
+                queryLengths: packing.lengths,
+                keyLengths: keys.lengths,
+                causal: true
             )
             hidden = graph.add(hidden, block.output(graph, attended))
             let fed = block.feedForwardNorm(graph, hidden)
@@ -86,22 +103,39 @@ extension LanguageModel {
         return Reading(hidden: hidden, layers: layers)
     }
 
-    /// The rows of `prefix`, [P, w], before those of each of `count` texts, [count * T, w]: [count, P + T, w].
-    static func preceded(_ graph: Graph, _ x: Variable, of count: Int, by prefix: Variable) -> Variable {
-        let (P, T) = (Int32(prefix.shape[0]), Int32(x.shape[0] / count))
-        let all = graph.stacked([prefix, x])
-        var rows: [Int32] = []
-        rows.reserveCapacity(count * Int(P + T))
-        for text in 0..<Int32(count) {
-            rows += 0..<P
-            rows += P + text * T..<P + (text + 1) * T
-        }
-        return graph.reshaped(graph.gatherRows(all, rows), [count, Int(P + T), x.shape[1]])
-    }
+    /// The keys that each text attends to: those of its prefix, then its own.
+    private struct KeyRows {
+        let lengths: [Int32]
+        /// The position of each of the texts' own tokens.
+        let positions: [Int32]
+        /// Rows of the prefixes one after the other, followed by the texts' own; nil where there are no prefixes.
+        private let rows: [Int32]?
 
-    private func preceded(_ graph: Graph, _ x: Variable, by prefix: Variable) -> Variable {
-        let (B, T, w) = (x.shape[0], x.shape[1], x.shape[2])
-        return Self.preceded(graph, graph.reshaped(x, [B * T, w]), of: B, by: prefix)
+        init(_ packing: Packing, _ prefixes: [Prefix]) {
+            guard let chosen = packing.prefixes else {
+                (lengths, rows) = (packing.lengths, nil)
+                positions = packing.lengths.flatMap { 0..<$0 }
+                return
+            }
+            var starts: [Int32] = [0]
+            for prefix in prefixes { starts.append(starts[starts.count - 1] + Int32(prefix.length)) }
+            var (lengths, positions, rows) = ([Int32](), [Int32](), [Int32]())
+            var own = starts[prefixes.count]
+            for (length, prefix) in zip(packing.lengths, chosen) {
+                let before = Int32(prefixes[prefix].length)
+                lengths.append(before + length)
+                positions += before..<before + length
+                rows += starts[prefix]..<starts[prefix + 1]
+                rows += own..<own + length
+                own += length
+            }
+            (self.lengths, self.positions, self.rows) = (lengths, positions, rows)
+        }
+
+        func joined(_ graph: Graph, _ own: Variable, _ prefixes: [Variable]) -> Variable {
+            guard let rows else { return own }
+            return graph.gatherRows(graph.stacked(prefixes + [own]), rows)
+        }
     }
 
     private func rotated(_ graph: Graph, _ x: Variable, _ heads: Int, _ positions: [Int32]) -> Variable {

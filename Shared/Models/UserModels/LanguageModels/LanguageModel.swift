@@ -10,7 +10,7 @@ import Tensors
 /// Shapes: `B` texts, `T` tokens, `D` width, `V` vocabulary.
 /// - Source: Llama 2, arXiv 2307.09288; Qwen2, arXiv 2407.10671.
 public final class LanguageModel: WeightedModel, Sendable {
-    /// Changes hidden states, shape [B, T, D], before the block of this index.
+    /// Changes hidden states of texts packed end to end, shape [N, D], before the block of this index.
     public typealias BeforeBlock = (_ graph: Graph, _ block: Int, _ hidden: Variable) -> Variable
 
     /// One block: attention, then SwiGLU; both pre-norm.
@@ -156,10 +156,10 @@ public final class LanguageModel: WeightedModel, Sendable {
         )
         let embedded = embedded(graph, tokens)
         var x = softPrompt.map { joined(graph, $0, embedded) } ?? embedded
-        x = graph.reshaped(x, [B, K + T, D])
-        x = read(graph, x, blocks: 0..<configuration.layers, beforeBlock: beforeBlock).hidden
+        let packing = Packing(lengths: [Int32](repeating: Int32(K + T), count: B))
+        x = read(graph, x, packing, blocks: 0..<configuration.layers, beforeBlock: beforeBlock).hidden
         x = normed(graph, x)
-        guard K > 0 else { return x }
+        guard K > 0 else { return graph.reshaped(x, [B, T, D]) }
         let rows = (0..<B).flatMap { text -> [Int32] in
             let first = text * (K + T) + K
             return (first..<first + T).map { Int32($0) }

@@ -11,14 +11,17 @@ import Tensors
 ///
 /// Shapes: `P` tokens of a prompt, `T` tokens of an answer, `D` width, `w` width of keys.
 final class SharedStates: Sendable {
-    /// Texts with the same prompt, where the context enters.
+    /// Texts where the context enters, packed end to end.
     struct Texts {
-        /// Hidden states before the first block with cross-attention, from the token `start` on, shape [B, T, D].
+        /// Hidden states before the first block with cross-attention, from each text's first token on which the context acts
+        /// on, shape [N, D].
         let states: Variable
-        /// What the blocks from there on read before that token; nil where `start` is 0.
-        let prefix: LanguageModel.Prefix?
-        /// The first token on which the context acts.
-        let start: Int
+        /// Which rows are whose, and what stands before them.
+        let packing: LanguageModel.Packing
+        /// What the blocks from there on read before those tokens.
+        let prefixes: [LanguageModel.Prefix]
+        /// The first token of each text on which the context acts.
+        let starts: [Int]
     }
 
     /// The states of a prompt as variables of a graph.
@@ -78,45 +81,75 @@ final class SharedStates: Sendable {
     /// How many bytes are kept.
     var keptBytes: Int { kept.withLock { $0.bytes } }
 
-    /// Reads texts with the same prompt up to where the context enters.
+    /// Reads texts up to where the context enters.
     ///
     /// - Parameters:
     ///   - graph: records the operations that have trained weights behind them.
-    ///   - prompt: tokens of the prompt.
-    ///   - answers: the tokens after it, of each text; shorter ones are padded at the end.
-    /// - Returns: states of as many tokens as the longest text has.
-    func texts(_ graph: Graph, prompt: [Int32], answers: [ArraySlice<Int32>]) -> Texts {
+    ///   - texts: prompts and the tokens after them.
+    /// - Returns: the states of all tokens on which the context acts.
+    func read(_ graph: Graph, _ texts: [(prompt: ArraySlice<Int32>, answer: ArraySlice<Int32>)]) -> Texts {
         let isKept = model.isFrozen(0..<first)
-        let key = PromptKey(tokens: prompt, precision: graph.precision)
-        let read = isKept ? keptPrompt(graph, key) : self.read(graph, prompt)
-        let (B, T, D) = (answers.count, answers.map(\.count).max() ?? 0, model.configuration.width)
-        let last = graph.gatherRows(read.hidden, (read.start..<prompt.count).map(Int32.init))
-        let states: Variable
-        if T == 0 {
-            states = graph.repeated(last, times: B)
-        } else {
-            let after =
-                isKept && first > 0
-                ? keptAnswers(graph, key, read, answers, length: T) : self.read(graph, answers, length: T, after: read)
-            let flat = graph.reshaped(after, [B * T, D])
-            states = LanguageModel.preceded(graph, flat, of: B, by: last)
+        var members: [(prompt: ArraySlice<Int32>, texts: [Int])] = []
+        var groups: [ArraySlice<Int32>: Int] = [:]
+        for (index, text) in texts.enumerated() {
+            if groups[text.prompt] == nil {
+                groups[text.prompt] = members.count
+                members.append((text.prompt, []))
+            }
+            members[groups[text.prompt] ?? 0].texts.append(index)
         }
-        let prefix = read.start > 0 ? LanguageModel.Prefix(length: read.start, layers: read.upper) : nil
-        return Texts(states: states, prefix: prefix, start: read.start)
+        // The rows of all prompts' last tokens and of all answers, and then each text's own rows among them.
+        var (parts, prefixes) = ([Variable](), [LanguageModel.Prefix]())
+        var pieces = [[Range<Int32>]](repeating: [], count: texts.count)
+        var (chosen, starts) = ([Int](repeating: 0, count: texts.count), [Int](repeating: 0, count: texts.count))
+        var next: Int32 = 0
+        func append(_ part: Variable) -> Int32 {
+            defer { next += Int32(part.shape[0]) }
+            parts.append(part)
+            return next
+        }
+        for (group, (tokens, own)) in members.enumerated() {
+            let key = PromptKey(tokens: Array(tokens), precision: graph.precision)
+            let prompt = isKept ? keptPrompt(graph, key) : read(graph, key.tokens)
+            let count = tokens.count - prompt.start
+            let last = append(graph.gatherRows(prompt.hidden, (prompt.start..<tokens.count).map(Int32.init)))
+            let answers = own.map { texts[$0].answer }
+            var row: Int32 = 0
+            if answers.contains(where: { !$0.isEmpty }) {
+                row = append(
+                    isKept && first > 0
+                        ? keptAnswers(graph, key, prompt, answers) : read(graph, answers, after: prompt)
+                )
+            }
+            for text in own {
+                let length = Int32(texts[text].answer.count)
+                pieces[text] = [last..<last + Int32(count), row..<row + length]
+                row += length
+                (chosen[text], starts[text]) = (group, prompt.start)
+            }
+            prefixes.append(LanguageModel.Prefix(length: prompt.start, layers: prompt.upper))
+        }
+        let lengths = pieces.map { $0.reduce(0) { $0 + Int32($1.count) } }
+        return Texts(
+            states: graph.gatherRows(graph.stacked(parts), pieces.flatMap { $0.joined() }),
+            packing: startsAtPrompt
+                ? LanguageModel.Packing(lengths: lengths, after: chosen) : LanguageModel.Packing(lengths: lengths),
+            prefixes: startsAtPrompt ? prefixes : [],
+            starts: starts
+        )
     }
 
     // MARK: - Reading
 
     private func read(_ graph: Graph, _ prompt: [Int32]) -> Prompt {
-        let (P, D) = (prompt.count, model.configuration.width)
-        let embedded = graph.reshaped(model.embedded(graph, prompt), [1, P, D])
-        let lower = model.read(graph, embedded, blocks: 0..<first)
-        let hidden = graph.reshaped(lower.hidden, [P, D])
+        let packing = LanguageModel.Packing(lengths: [Int32(prompt.count)])
+        let lower = model.read(graph, model.embedded(graph, prompt), packing, blocks: 0..<first)
+        let start = start(prompt.count)
         return Prompt(
-            hidden: hidden,
-            lower: flat(graph, lower.layers),
-            upper: upper(graph, hidden, start: start(P)),
-            start: start(P)
+            hidden: lower.hidden,
+            lower: lower.layers,
+            upper: upper(graph, lower.hidden, start: start),
+            start: start
         )
     }
 
@@ -124,28 +157,22 @@ final class SharedStates: Sendable {
 
     /// Keys and values, in the blocks with cross-attention, of the tokens on which no context acts.
     private func upper(_ graph: Graph, _ hidden: Variable, start: Int) -> [(key: Variable, value: Variable)] {
-        guard start > 0 else { return [] }
+        guard startsAtPrompt else { return [] }
+        let blocks = first..<model.configuration.layers
         let before = graph.gatherRows(hidden, (0..<start).map(Int32.init))
-        let shaped = graph.reshaped(before, [1, start, model.configuration.width])
-        return flat(graph, model.read(graph, shaped, blocks: first..<model.configuration.layers).layers)
+        // A prefix of no tokens has no rows to read, and an entry for each block all the same.
+        return model.read(graph, before, LanguageModel.Packing(lengths: [Int32(start)]), blocks: blocks).layers
     }
 
-    private func flat(
-        _ graph: Graph,
-        _ layers: [(key: Variable, value: Variable)]
-    ) -> [(key: Variable, value: Variable)] {
-        layers.map { key, value in
-            let shape = Array(key.shape.suffix(2))
-            return (key: graph.reshaped(key, shape), value: graph.reshaped(value, shape))
-        }
-    }
-
-    /// Reads answers with the blocks below the first with cross-attention: [B, T, D].
-    private func read(_ graph: Graph, _ answers: [ArraySlice<Int32>], length T: Int, after prompt: Prompt) -> Variable {
-        let tokens = answers.flatMap { $0 + [Int32](repeating: 0, count: T - $0.count) }
-        let embedded = graph.reshaped(model.embedded(graph, tokens), [answers.count, T, model.configuration.width])
+    /// Reads answers with the blocks below the first with cross-attention: [sum of tokens, D].
+    private func read(_ graph: Graph, _ answers: [ArraySlice<Int32>], after prompt: Prompt) -> Variable {
         let prefix = LanguageModel.Prefix(length: prompt.hidden.shape[0], layers: prompt.lower)
-        return model.read(graph, embedded, blocks: 0..<first, after: prefix).hidden
+        let packing = LanguageModel.Packing(
+            lengths: answers.map { Int32($0.count) },
+            after: [Int](repeating: 0, count: answers.count)
+        )
+        let embedded = model.embedded(graph, Array(answers.joined()))
+        return model.read(graph, embedded, packing, blocks: 0..<first, after: [prefix]).hidden
     }
 
     // MARK: - Keeping
@@ -184,8 +211,7 @@ final class SharedStates: Sendable {
         _ graph: Graph,
         _ key: PromptKey,
         _ prompt: Prompt,
-        _ answers: [ArraySlice<Int32>],
-        length T: Int
+        _ answers: [ArraySlice<Int32>]
     ) -> Variable {
         let D = model.configuration.width
         let wanted = Set(answers.lazy.filter { !$0.isEmpty }.map(Array.init))
@@ -196,22 +222,17 @@ final class SharedStates: Sendable {
         // Sorted, so that the same step makes the same products however the set is ordered.
         let missing = wanted.filter { found[$0] == nil }.sorted { $0.lexicographicallyPrecedes($1) }
         if !missing.isEmpty {
-            let length = missing.map(\.count).max() ?? 0
-            let values = graph.values(of: read(graph, missing.map { $0[...] }, length: length, after: prompt))
-            for (index, answer) in missing.enumerated() {
-                let states = Array(values[index * length * D..<(index * length + answer.count) * D])
+            let values = graph.values(of: read(graph, missing.map { $0[...] }, after: prompt))
+            var start = 0
+            for answer in missing {
+                let states = Array(values[start..<start + answer.count * D])
+                start += states.count
                 found[answer] = states
                 keep(bytes: (states.count + answer.count) * 4) { $0.answers[key, default: [:]][answer] = states }
             }
         }
-        var values: [Float] = []
-        values.reserveCapacity(answers.count * T * D)
-        for answer in answers {
-            let states = found[Array(answer)] ?? []
-            values += states
-            values += repeatElement(0, count: T * D - states.count)
-        }
-        return graph.constant(values, shape: [answers.count, T, D])
+        let values = answers.flatMap { found[Array($0)] ?? [] }
+        return graph.constant(values, shape: [values.count / D, D])
     }
 
     /// Keeps something of this size unless it is too much.

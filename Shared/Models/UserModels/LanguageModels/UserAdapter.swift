@@ -30,6 +30,8 @@ public final class UserAdapter: WeightedModel, Sendable {
         let layers: [(key: Variable, value: Variable)]
         /// For each text, the first token on which the context acts; nil when it acts on all.
         let starts: [Int]?
+        /// Tokens of each text; nil when all have as many.
+        let lengths: [Int32]?
         /// The rows that stand before the texts' embeddings, shape [texts, K, D]; nil with cross-attention.
         public let softPrompt: Variable?
     }
@@ -108,8 +110,14 @@ public final class UserAdapter: WeightedModel, Sendable {
     ///   - contexts: the Perceiver's output, one for each text, shape [Q, K, d].
     ///   - promptLengths: the number of tokens of each text's prompt, shape [Q]; nil where the context acts on every token
     ///     that is read.
+    ///   - lengths: tokens of each text that are read, shape [Q]; nil when all have as many.
     /// - Returns: what belongs to the graph, so it must not be used after its `reset()`.
-    public func prepare(_ graph: Graph, contexts: Variable, promptLengths: [Int]?) -> PreparedContext {
+    public func prepare(
+        _ graph: Graph,
+        contexts: Variable,
+        promptLengths: [Int]?,
+        lengths: [Int32]? = nil
+    ) -> PreparedContext {
         let count = promptLengths?.count ?? contexts.shape[0]
         precondition(contexts.shape[0] == count, "\(contexts.shape) for \(count) texts")
         let projected = projection(graph, contexts)
@@ -117,6 +125,7 @@ public final class UserAdapter: WeightedModel, Sendable {
             layers: layers.map { (key: $0.key(graph, projected), value: $0.value(graph, projected)) },
             starts: configuration.contextFrom == .firstToken
                 ? nil : promptLengths.map { $0.map { start(promptLength: $0) } },
+            lengths: lengths,
             softPrompt: configuration.kind == .softPrompt ? projected : nil
         )
     }
@@ -129,38 +138,41 @@ public final class UserAdapter: WeightedModel, Sendable {
     /// - Parameters:
     ///   - graph: records the operations.
     ///   - block: the block's index; if no layer comes before it, `x` is returned.
-    ///   - x: hidden states of the text, shape [Q, T, D].
+    ///   - x: hidden states of the texts, packed end to end, shape [N, D].
     ///   - context: keys and values.
-    /// - Returns: shape [Q, T, D]. Bit-identical to `x` while the gate is 0, and at tokens on which no context acts.
+    /// - Returns: shape [N, D]. Bit-identical to `x` while the gate is 0, and at tokens on which no context acts.
     public func beforeBlock(_ graph: Graph, _ block: Int, _ x: Variable, _ context: PreparedContext) -> Variable {
         let (first, every) = (configuration.crossAttentionFrom, configuration.crossAttentionEvery)
         guard !layers.isEmpty, block >= first, (block - first) % every == 0 else { return x }
         let index = (block - first) / every
         let layer = layers[index]
+        let (key, value) = context.layers[index]
+        let (Q, K, I) = (key.shape[0], key.shape[1], key.shape[2])
+        let lengths = context.lengths ?? [Int32](repeating: Int32(x.shape[0] / Q), count: Q)
         let attended = graph.attention(
             q: layer.query(graph, layer.norm(graph, x)),
-            k: context.layers[index].key,
-            v: context.layers[index].value,
+            k: graph.reshaped(key, [Q * K, I]),
+            v: graph.reshaped(value, [Q * K, I]),
             heads: configuration.crossAttentionHeads,
             keyValueHeads: configuration.crossAttentionHeads,
-            causal: false,
-            keyLengths: nil,
-            keyBlocks: nil
+            queryLengths: lengths,
+            keyLengths: [Int32](repeating: Int32(K), count: Q),
+            causal: false
         )
         var added = layer.output(graph, attended)
-        if let starts = context.starts { added = graph.multiply(added, mask(graph, x.shape, starts)) }
+        if let starts = context.starts { added = graph.multiply(added, mask(graph, x.shape[1], starts, lengths)) }
         return graph.gatedAdd(x, added, gate: layer.gate)
     }
 
-    /// 1 at the tokens on which a context acts and 0 before them, of the given shape [Q, T, D].
-    private func mask(_ graph: Graph, _ shape: [Int], _ starts: [Int]) -> Variable {
-        let (T, D) = (shape[1], shape[2])
-        var values = [Float](repeating: 1, count: shape.reduce(1, *))
-        for (text, start) in starts.enumerated() {
-            let first = text * T * D
-            for index in first..<first + min(start, T) * D { values[index] = 0 }
+    /// 1 at the tokens on which a context acts and 0 before them, for rows of D values.
+    private func mask(_ graph: Graph, _ D: Int, _ starts: [Int], _ lengths: [Int32]) -> Variable {
+        var values: [Float] = []
+        for (start, length) in zip(starts, lengths) {
+            let before = min(start, Int(length))
+            values += repeatElement(0, count: before * D)
+            values += repeatElement(1, count: (Int(length) - before) * D)
         }
-        return graph.constant(values, shape: shape)
+        return graph.constant(values, shape: [values.count / D, D])
     }
 
     // MARK: - For the engine

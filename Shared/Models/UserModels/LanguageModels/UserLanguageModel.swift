@@ -274,32 +274,24 @@ public final class UserLanguageModel: WeightedModel, Sendable {
             prefixes: questions.map { Int32($0.prefix) }
         )
         if adapter.configuration.kind == .softPrompt { return statesAfterSoftPrompt(graph, contexts, questions) }
-        var parts: [Variable] = []
-        var order: [Int] = []
-        for group in QuestionGroup.groups(questions) {
-            let own = group.members.map { questions[$0] }
-            let context = adapter.prepare(
-                graph,
-                contexts: graph.gatherBlocks(contexts, group.members.map(Int32.init)),
-                promptLengths: nil
-            )
-            let texts = shared.texts(graph, prompt: group.prompt, answers: own.map(\.answer))
-            let hidden = languageModel.read(
-                graph,
-                texts.states,
-                blocks: adapter.configuration.crossAttentionFrom..<languageModel.configuration.layers,
-                after: texts.prefix
-            ) { graph, block, x in
-                self.adapter.beforeBlock(graph, block, x, context)
-            }.hidden
-            let T = texts.states.shape[1]
-            let rows = own.enumerated().flatMap { index, question in
-                question.positions.map { Int32(index * T - texts.start) + $0 }
-            }
-            parts.append(languageModel.normed(graph, graph.gatherRows(hidden, rows)))
-            order += group.members
+        let texts = shared.read(graph, questions.map { ($0.tokens[..<$0.promptLength], $0.answer) })
+        let context = adapter.prepare(graph, contexts: contexts, promptLengths: nil, lengths: texts.packing.lengths)
+        let hidden = languageModel.read(
+            graph,
+            texts.states,
+            texts.packing,
+            blocks: adapter.configuration.crossAttentionFrom..<languageModel.configuration.layers,
+            after: texts.prefixes
+        ) { graph, block, x in
+            self.adapter.beforeBlock(graph, block, x, context)
+        }.hidden
+        var rows: [Int32] = []
+        var first: Int32 = 0
+        for (index, question) in questions.enumerated() {
+            rows += question.positions.map { first + $0 - Int32(texts.starts[index]) }
+            first += texts.packing.lengths[index]
         }
-        return graph.gatherRows(graph.stacked(parts), QuestionGroup.rows(of: questions, inOrder: order))
+        return languageModel.normed(graph, graph.gatherRows(hidden, rows))
     }
 
     /// The same where the context stands before the text, so that all of a text depends on it.
@@ -376,8 +368,9 @@ public final class UserLanguageModel: WeightedModel, Sendable {
         tree: PrefixTree?
     ) -> (sum: Variable, logits: Variable?) {
         let targets = chosen.flatMap { questions[$0].targets }
-        let rows = QuestionGroup.rows(of: questions, chosen: chosen)
-        let chosenStates = graph.gatherRows(states, rows)
+        var starts: [Int32] = [0]
+        for question in questions { starts.append(starts[starts.count - 1] + Int32(question.positions.count)) }
+        let chosenStates = graph.gatherRows(states, chosen.flatMap { starts[$0]..<starts[$0 + 1] })
         guard let tree else {
             let sum = graph.crossEntropy(
                 chosenStates,

@@ -127,24 +127,62 @@ public struct Attention: Sendable {
     ///   - causal: whether a row sees only rows up to its own.
     ///   - precision: the number format of the operands of matrix products.
     public init(lengths: [Int32], width: Int, heads: Int, causal: Bool, precision: Precision = .float32) {
+        self.init(
+            queryLengths: lengths,
+            keyLengths: lengths,
+            width: width,
+            heads: heads,
+            keyValueHeads: heads,
+            causal: causal,
+            precision: precision
+        )
+    }
+
+    /// Describes attention between sequences packed end to end: q is [N, H * dh], k and v are [M, Hkv * dh].
+    ///
+    /// - Parameters:
+    ///   - queryLengths: queries of each sequence; their sum is N.
+    ///   - keyLengths: keys of each sequence; their sum is M.
+    ///   - width: H * dh.
+    ///   - heads: H.
+    ///   - keyValueHeads: Hkv, a divisor of H.
+    ///   - causal: whether the last query of a sequence sees all of its keys, and each one before it a key less.
+    ///   - precision: the number format of the operands of matrix products.
+    public init(
+        queryLengths: [Int32],
+        keyLengths: [Int32],
+        width: Int,
+        heads: Int,
+        keyValueHeads: Int,
+        causal: Bool,
+        precision: Precision = .float32
+    ) {
+        precondition(queryLengths.count == keyLengths.count, "\(queryLengths.count) and \(keyLengths.count) sequences")
         var sequences: [Sequence] = []
-        var start = 0
-        for length in lengths {
-            let count = Int(length)
-            precondition(count >= 0, "the length \(count) is negative")
+        sequences.reserveCapacity(queryLengths.count)
+        var (queryStart, keyStart) = (0, 0)
+        for (queries, keys) in zip(queryLengths, keyLengths) {
+            precondition(queries >= 0 && keys >= 0, "the length \(min(queries, keys)) is negative")
             sequences.append(
-                Sequence(queryStart: start, queries: count, keyStart: start, keys: count, span: count)
+                Sequence(
+                    queryStart: queryStart,
+                    queries: Int(queries),
+                    keyStart: keyStart,
+                    keys: Int(keys),
+                    span: Int(keys)
+                )
             )
-            start += count
+            queryStart += Int(queries)
+            keyStart += Int(keys)
         }
         self.init(
             sequences,
             width: width,
             heads: heads,
-            keyValueHeads: heads,
+            keyValueHeads: keyValueHeads,
             causal: causal,
             precision: precision,
-            queryRows: start
+            queryRows: queryStart
         )
     }
 

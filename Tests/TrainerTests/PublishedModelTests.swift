@@ -1,0 +1,150 @@
+import Datasets
+import Foundation
+import Messages
+import ModelFiles
+import NeuralNetwork
+import ServiceRuntime
+import Tensors
+import Testing
+import UserModels
+
+@testable import Trainer
+
+@Suite("A User-LLM on a language model of somebody else")
+struct PublishedModelTests {
+    /// A world with a trained encoder, and settings for a training on a published model.
+    private func withEncoder(_ body: (World, TrainUserLLMCommand.Settings) throws -> Void) throws {
+        let world = try World()
+        defer { world.remove() }
+        _ = try world.train("encoder", steps: 2)
+        let model = world.folder + "/published.gguf"
+        try FileManager.default.copyItem(atPath: publishedGGUF("qwen2-q4_0"), toPath: model)
+        var settings = TrainUserLLMCommand.Settings(
+            options: world.options("user-llm", steps: 4),
+            encoder: world.folder + "/encoder",
+            languageModel: model
+        )
+        settings.adapter.latents = 4
+        settings.adapter.heads = 2
+        (settings.batchCount, settings.validationUsers) = (4, 16)
+        try body(world, settings)
+    }
+
+    private func weights(_ model: LanguageModel) -> [String: [UInt32]] {
+        Dictionary(uniqueKeysWithValues: model.parameters.map { ($0.name, $0.value.values.map(\.bitPattern)) })
+    }
+
+    private func train(_ world: World, _ settings: TrainUserLLMCommand.Settings) throws -> TrainingOutcome {
+        try TrainUserLLMCommand.train(world.dataset, settings, until: Shutdown())
+    }
+
+    @Test(arguments: [UserLanguageModel.Strategy.proj, .enc])
+    func aFrozenModelStaysInItsFile(strategy: UserLanguageModel.Strategy) throws {
+        try withEncoder { world, settings in
+            var settings = settings
+            settings.strategy = strategy
+            let outcome = try train(world, settings)
+            #expect(outcome.steps == 4 && outcome.bestMetric != nil)
+            let run = world.folder + "/user-llm"
+            let saved = try SafeTensors(path: run + "/last/model.safetensors").names
+            #expect(saved.contains { $0.hasPrefix("perceiver.") })
+            #expect(!saved.contains { $0.hasPrefix("model.layers.") })
+            let bundle = try ExportCommand.export(world.dataset, run: run, to: world.folder + "/bundle")
+            #expect(bundle.languageModel.path == settings.languageModel && bundle.format.isChat)
+            let shape = bundle.adapter.configuration
+            #expect(shape.contextFrom == .lastPromptToken)
+            #expect(shape.crossAttentionFrom == bundle.languageModel.configuration.layers * 2 / 3)
+            #expect(bundle.adapter.gates.allSatisfy { $0.value[0] != 0 })
+            let published = try LanguageModel(LanguageModelSource.open(settings.languageModel))
+            #expect(try weights(bundle.makeTrainableModel().languageModel) == weights(published))
+            let copied = try ExportCommand.export(
+                world.dataset,
+                run: run,
+                isCopied: true,
+                to: world.folder + "/copied"
+            )
+            #expect(copied.languageModel.path.hasPrefix(world.folder + "/copied/") && copied.version == bundle.version)
+        }
+    }
+
+    @Test func aTunedModelIsWrittenWithItsTokenizer() throws {
+        try withEncoder { world, settings in
+            var settings = settings
+            settings.strategy = .full
+            _ = try train(world, settings)
+            let bundle = try ExportCommand.export(
+                world.dataset,
+                run: world.folder + "/user-llm",
+                to: world.folder + "/bundle"
+            )
+            #expect(bundle.languageModel.path.hasPrefix(world.folder + "/bundle/") && bundle.format.isChat)
+            let published = try LanguageModel(LanguageModelSource.open(settings.languageModel))
+            let (found, former) = (try weights(bundle.makeTrainableModel().languageModel), weights(published))
+            #expect(found.keys == former.keys && found != former)
+            let answerer = try bundle.makeAnsweringEngine(configuration: .evaluation(threads: 1))
+            #expect(try answerer.answer(AnswerRequest(text: "Next?", form: .title), context: nil).items.count == 10)
+        }
+    }
+
+    @Test func anInterruptedTrainingGoesOnAsIfNothingHadHappened() throws {
+        try withEncoder { world, settings in
+            _ = try train(world, settings)
+            let whole = try SafeTensors(path: world.folder + "/user-llm/last/model.safetensors")
+            var parts = settings
+            parts.options = world.options("parts", steps: 4)
+            let stop = Shutdown()
+            // The first validation is in the middle; the request is seen before the step after it.
+            stop.request()
+            let first = try TrainUserLLMCommand.train(world.dataset, parts, until: stop)
+            #expect(first.isInterrupted && first.steps < 4)
+            parts.options.resumes = true
+            #expect(try train(world, parts).steps == 4)
+            let resumed = try SafeTensors(path: world.folder + "/parts/last/model.safetensors")
+            #expect(resumed.names == whole.names)
+            for name in whole.names {
+                #expect(try resumed.weight(name).isBitIdentical(to: whole.weight(name)), "\(name)")
+            }
+        }
+    }
+
+    @Test func whatDoesNotFitIsNamed() throws {
+        try withEncoder { world, settings in
+            func message(_ change: (inout TrainUserLLMCommand.Settings) throws -> Void) throws -> String {
+                var changed = settings
+                try change(&changed)
+                do {
+                    _ = try train(world, changed)
+                    return "no error"
+                } catch {
+                    return "\(error)"
+                }
+            }
+            #expect(try message { $0.languageModel = "/nowhere/a.gguf" }.contains("/nowhere/a.gguf: does not exist"))
+            #expect(try message { $0.languageModel = publishedGGUF("qwen3-q4_1") }.contains("model_type is qwen3"))
+            #expect(try message { $0.chatTemplate = "mine" }.contains("there is no chat template \"mine\""))
+            #expect(try message { $0.adapter.first = 99 }.contains("adapter.crossAttentionFrom is 99"))
+            let softPrompt = try message {
+                $0.adapter.kind = .softPrompt
+                $0.adapter.reach = .lastPromptToken
+            }
+            #expect(softPrompt.contains("adapter.contextFrom is last-prompt-token"))
+            #expect(!FileManager.default.fileExists(atPath: world.folder + "/user-llm"))
+            // A file that changed under a trained adapter is noticed before anything is written.
+            _ = try train(world, settings)
+            let other = try Data(contentsOf: URL(filePath: publishedGGUF("llama-mixed")))
+            try other.write(to: URL(filePath: settings.languageModel))
+            var refusal = "no error"
+            do {
+                _ = try ExportCommand.export(
+                    world.dataset,
+                    run: world.folder + "/user-llm",
+                    to: world.folder + "/bundle"
+                )
+            } catch {
+                refusal = "\(error)"
+            }
+            #expect(refusal.contains("published.gguf is not the one that was trained on"))
+            #expect(!FileManager.default.fileExists(atPath: world.folder + "/bundle"))
+        }
+    }
+}
