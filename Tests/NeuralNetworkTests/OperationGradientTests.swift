@@ -27,6 +27,31 @@ import Testing
         check([x, weight]) { $0.linear($0.parameter(x), weight: weight, bias: nil) }
     }
 
+    @Test mutating func linearWithALowRankUpdate() {
+        let x = source.parameter("x", [2, 3, 5])
+        let (weight, bias) = (source.parameter("weight", [7, 5]), source.parameter("bias", [7]))
+        let (down, up) = (source.parameter("down", [2, 5]), source.parameter("up", [7, 2]))
+        func mapped(_ graph: Graph, bias: Parameter?) -> Variable {
+            graph.linear(graph.parameter(x), weight: weight, bias: bias, down: down, up: up, factor: 1.5)
+        }
+        check([x, weight, bias, down, up]) { mapped($0, bias: bias) }
+        for parameter in [weight, x] { parameter.isTrainable = false }
+        check([down, up]) { mapped($0, bias: nil) }
+        // The same as with the sum of the two weights.
+        let graph = Graph(recording: false, seed: 0)
+        let product = graph.linear(graph.parameter(up), weight: transposed(down), bias: nil)
+        let sum = graph.add(graph.parameter(weight), graph.scale(product, 1.5))
+        let expected = graph.values(of: graph.linear(graph.parameter(x), weight: sum, bias: bias))
+        let found = graph.values(of: mapped(graph, bias: bias))
+        #expect(zip(found, expected).allSatisfy { abs($0 - $1) < 1e-5 })
+    }
+
+    private func transposed(_ parameter: Parameter) -> Parameter {
+        let (rows, columns) = (parameter.shape[0], parameter.shape[1])
+        let values = (0..<rows * columns).map { parameter.value[$0 % rows * columns + $0 / rows] }
+        return Parameter("transposed", Tensor(values, shape: [columns, rows]))
+    }
+
     @Test mutating func sumsAndProducts() {
         let (a, b) = (source.parameter("a", [3, 5]), source.parameter("b", [3, 5]))
         check([a, b]) { $0.add($0.parameter(a), $0.parameter(b)) }

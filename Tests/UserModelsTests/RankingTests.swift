@@ -21,6 +21,24 @@ import UserModels
         #expect(twice.count == 10 && twice.hitRate(at: 10) == 0.6 && twice.mrr(at: 5) == metrics.mrr(at: 5))
     }
 
+    @Test func theIntervalOfAHitRateIsWilsons() {
+        func interval(hits: Int, of count: Int) -> ClosedRange<Double> {
+            var metrics = RankingMetrics(cutoffs: [1])
+            for user in 0..<count { metrics.add(rank: user < hits ? 1 : nil) }
+            return metrics.hitRateInterval(at: 1)
+        }
+        // The two p of (rate - p)^2 = z^2 p (1 - p) / n, by `numpy.roots`.
+        for (hits, count, low, high) in [
+            (1, 10, 0.017876213095072, 0.404150026795239), (50, 1_000, 0.038130262392748, 0.065313820244251),
+            (10, 10, 0.722467200137111, 1),
+        ] {
+            let found = interval(hits: hits, of: count)
+            #expect(abs(found.lowerBound - low) < 1e-9 && abs(found.upperBound - high) < 1e-9, "\(found)")
+        }
+        #expect(interval(hits: 0, of: 10).lowerBound == 0)
+        #expect(interval(hits: 0, of: 0) == 0...1)
+    }
+
     @Test func ranksWithoutWhatIsExcluded() {
         let scores: ArraySlice<Float> = [0.1, 0.9, 0.5, 0.7]
         #expect(Ranking.rank(of: 2, scores: scores) == 3)

@@ -209,7 +209,7 @@ extension RunFolder {
     }
 
     /// The result of `body` for a checkpoint; an error about a value out of range names the file.
-    private static func naming<Model>(_ checkpoint: Checkpoint, _ body: () throws -> Model) throws -> Model {
+    static func naming<Model>(_ checkpoint: Checkpoint, _ body: () throws -> Model) throws -> Model {
         do {
             return try body()
         } catch let error as ModelConfigurationError {
@@ -222,7 +222,7 @@ extension RunFolder {
         try TrainingState(of: Checkpoint(folder: folder + "/best"))
     }
 
-    private static func best(of folder: String, kind: String, _ dataset: PreparedDataset) throws -> Checkpoint {
+    static func best(of folder: String, kind: String, _ dataset: PreparedDataset) throws -> Checkpoint {
         try RunDescription(folder: folder).check(kind: kind, dataset: dataset, folder: folder)
         return try Checkpoint(folder: folder + "/best")
     }

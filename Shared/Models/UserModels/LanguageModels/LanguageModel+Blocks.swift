@@ -47,7 +47,9 @@ extension LanguageModel {
 
     /// Whether nothing is trained of what embeds tokens or is in the given blocks.
     func isFrozen(_ range: Range<Int>) -> Bool {
-        !tokenTable.isTrainable && blocks[range].allSatisfy { $0.parameters.allSatisfy { !$0.isTrainable } }
+        let updates = lowRank?.parameters(ofBlocks: range) ?? []
+        return !tokenTable.isTrainable
+            && (blocks[range].flatMap(\.parameters) + updates).allSatisfy { !$0.isTrainable }
     }
 
     /// Runs some of the blocks.

@@ -16,9 +16,9 @@ public final class LanguageModel: WeightedModel, Sendable {
     /// One block: attention, then SwiGLU; both pre-norm.
     struct Block: Sendable {
         let attentionNorm: RMSNorm
-        let query: Linear, key: Linear, value: Linear, output: Linear
+        var query: Linear, key: Linear, value: Linear, output: Linear
         let feedForwardNorm: RMSNorm
-        let gate: Linear, up: Linear, down: Linear
+        var gate: Linear, up: Linear, down: Linear
 
         var parameters: [Parameter] {
             attentionNorm.parameters + query.parameters + key.parameters + value.parameters + output.parameters
@@ -28,6 +28,9 @@ public final class LanguageModel: WeightedModel, Sendable {
 
     /// The model's shape.
     public let configuration: LanguageModelConfiguration
+
+    /// What is added to its linear layers, whose weights are not among `parameters`; nil for nothing.
+    public let lowRank: LowRankAdapter?
 
     let tokenTable: Parameter
     let blocks: [Block]
@@ -106,10 +109,17 @@ public final class LanguageModel: WeightedModel, Sendable {
             )
         }
         self.blocks = blocks
+        lowRank = nil
         finalNorm = RMSNorm("model.norm", D, epsilon: configuration.normEpsilon, &weights)
         untiedHead =
             configuration.tiesEmbeddings
             ? nil : table.parameter("lm_head.weight", [configuration.vocabularySize, D], decay: .joined, &weights)
+    }
+
+    /// Another model's parameters, with blocks of its own.
+    init(_ model: LanguageModel, blocks: [Block], lowRank: LowRankAdapter?) {
+        (configuration, self.blocks, self.lowRank) = (model.configuration, blocks, lowRank)
+        (tokenTable, finalNorm, untiedHead) = (model.tokenTable, model.finalNorm, model.untiedHead)
     }
 
     /// What this model has no layers for: such weights are read by the engine that decodes, which is not trained.

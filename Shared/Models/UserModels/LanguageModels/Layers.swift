@@ -5,8 +5,14 @@ import Tensors
 struct Linear: Sendable {
     let weight: Parameter
     let bias: Parameter?
+    /// Added to the weight; its parameters belong to the adapter that made it.
+    var update: LowRankUpdate?
 
     var parameters: [Parameter] { [weight] + (bias.map { [$0] } ?? []) }
+
+    init(weight: Parameter, bias: Parameter?) {
+        (self.weight, self.bias) = (weight, bias)
+    }
 
     init(
         _ name: String,
@@ -23,7 +29,15 @@ struct Linear: Sendable {
     }
 
     func callAsFunction(_ graph: Graph, _ x: Variable) -> Variable {
-        graph.linear(x, weight: weight, bias: bias)
+        guard let update else { return graph.linear(x, weight: weight, bias: bias) }
+        return graph.linear(
+            x,
+            weight: weight,
+            bias: bias,
+            down: update.down,
+            up: update.up,
+            factor: update.factor
+        )
     }
 }
 

@@ -25,6 +25,28 @@ public enum Linear {
         return y
     }
 
+    /// Adds `x W^T` to y, [N, out].
+    public static func add(
+        _ x: Tensor,
+        weight: Tensor,
+        to y: Tensor,
+        precision: Precision = .float32,
+        pool: BufferPool
+    ) {
+        let (out, width) = (weight.shape[0], weight.shape[1])
+        MatrixProduct.multiply(
+            MatrixView(x.base, stride: width),
+            MatrixView(weight.base, stride: width, transposed: true),
+            into: MatrixView(y.base, stride: out),
+            m: x.count / max(width, 1),
+            n: out,
+            k: width,
+            accumulate: true,
+            precision: precision,
+            pool: pool
+        )
+    }
+
     /// Writes or adds the gradient of x: `dy W`.
     public static func inputGradient(
         of gradient: Tensor,

@@ -1,0 +1,164 @@
+import Catalogues
+import Datasets
+import Foundation
+import LanguageEngine
+import ModelFiles
+import ServiceRuntime
+import UserModels
+
+/// `trainer evaluate text-prompt`: asks about every user's held-out event from the timeline as text.
+enum EvaluateTextPromptCommand {
+    private static let users = ConfigurationKey<Int>(
+        "users",
+        in: 1...Int(Int32.max),
+        help: "How many users are asked about, spread over all; all by default"
+    )
+    private static let zeroShot = ConfigurationKey<Bool>(
+        "zero-shot",
+        default: false,
+        help: "Ask --language-model as it is published, without a training"
+    )
+
+    /// What is asked.
+    private enum Subject: Sendable {
+        case run(String)
+        case published(String, chatTemplate: String?, context: Int, events: Int?)
+    }
+
+    static var command: Command {
+        Command(
+            "evaluate text-prompt",
+            summary: "Ask for every user's next title and favourite category, with the timeline as text",
+            arguments: [
+                TrainerKeys.prepared,
+                CommandArgument(
+                    "run",
+                    help: "The folder of a text prompt's training; none with --zero-shot",
+                    count: .optional
+                ),
+            ],
+            keys: [
+                TrainerKeys.threads, users, zeroShot, TextPromptKeys.languageModel, TextPromptKeys.chatTemplate,
+                TextPromptKeys.context, TextPromptKeys.events,
+            ],
+            work: "text prompt evaluation"
+        ) { context in
+            let reader = context.configuration
+            let prepared = try context.required("prepared")
+            let subject = try subject(reader, run: context.argument("run"))
+            let threads = try reader.value(of: TrainerKeys.threads)
+            let limit = try reader.optionalValue(of: users)
+            return { _ in
+                let dataset = try PreparedDataset(contentsOf: prepared)
+                switch subject {
+                case .run(let folder): return try evaluate(folder, dataset, users: limit, threads: threads)
+                case .published(let path, let template, let context, let events):
+                    let start = try StartingLanguageModel(path, chatTemplate: template, dataset: dataset)
+                    let model = try TextPromptModel(
+                        model: start.model,
+                        format: start.format,
+                        dataset: dataset,
+                        context: context,
+                        events: events
+                    )
+                    return try report(model, strategy: "zero-shot", seed: nil, dataset, users: limit, threads: threads)
+                }
+            }
+        }
+    }
+
+    /// What the arguments ask for; those of a training belong to its run.
+    private static func subject(_ reader: ConfigurationReader, run: String?) throws -> Subject {
+        if try reader.value(of: zeroShot) {
+            if let run {
+                throw ConfigurationError.usage("RUN \"\(run)\" and --zero-shot exclude each other: leave one out")
+            }
+            return .published(
+                try reader.value(of: TextPromptKeys.languageModel),
+                chatTemplate: try reader.optionalValue(of: TextPromptKeys.chatTemplate),
+                context: try reader.value(of: TextPromptKeys.context),
+                events: try reader.optionalValue(of: TextPromptKeys.events)
+            )
+        }
+        guard let run else {
+            throw ConfigurationError.usage("RUN is missing: name a training's folder, or give --zero-shot")
+        }
+        let others: [any AnyConfigurationKey] = [
+            TextPromptKeys.languageModel, TextPromptKeys.chatTemplate, TextPromptKeys.context, TextPromptKeys.events,
+        ]
+        for key in others where reader.isSet(key) {
+            throw ConfigurationError.usage("--\(key.name) goes with --zero-shot: \(run) has what it was trained with")
+        }
+        return .run(run)
+    }
+
+    /// Evaluates a training run, and saves the results in its folder.
+    ///
+    /// - Throws: if the run or the data set cannot be used, or the result cannot be saved.
+    static func evaluate(_ run: String, _ dataset: PreparedDataset, users: Int?, threads: Int) throws -> Report {
+        let (model, configuration) = try RunFolder.textPrompt(run, dataset: dataset)
+        let seed = try RunDescription(folder: run).seed
+        let strategy = configuration.strategy.rawValue
+        let report = try report(model, strategy: strategy, seed: seed, dataset, users: users, threads: threads)
+        let path = "\(run)/evaluation-\(Split.test.rawValue)-\(EvaluationProtocol.Name.leaveOneOut.rawValue).json"
+        try (report.json() + [0x0A]).write(to: URL(fileURLWithPath: path), options: .atomic)
+        return report
+    }
+
+    /// Asks about users and reports the metrics, along with the most-popular baseline on the same users.
+    static func report(
+        _ model: TextPromptModel,
+        strategy: String,
+        seed: UInt64?,
+        _ dataset: PreparedDataset,
+        users limit: Int?,
+        threads: Int
+    ) throws -> Report {
+        let start = ContinuousClock.now
+        let histories = Histories(dataset, features: EventFeatures.Configuration())
+        try histories.checkEvaluable()
+        let all = histories.evaluatedUsers
+        let count = min(limit ?? all.count, all.count)
+        let users = (0..<count).map { all[$0 * all.count / count] }
+        let evaluation = TextPromptEvaluation(
+            text: model.text,
+            answers: model.answers,
+            features: histories.features,
+            dataset: dataset,
+            events: model.events
+        )
+        let engine = try TextPromptEngine(
+            model: model.model,
+            format: .bfloat16,
+            text: model.text,
+            answers: model.answers,
+            context: model.context,
+            configuration: .evaluation(threads: threads)
+        )
+        let result = try evaluation.evaluate(users: users, with: engine)
+        let popular = EncoderEvaluation.mostPopular(histories, .test, users: users)
+        var report = Report()
+        report.add("protocol", EvaluationProtocol.leaveOneOut.name.rawValue)
+        report.add("split", Split.test.rawValue)
+        report.add("items", dataset.catalogue.count)
+        report.add("strategy", strategy)
+        report.add("context", model.context)
+        report.add("data_hash", dataset.dataHash)
+        if let seed { report.add("seed", seed) } else { report.addUnknown("seed") }
+        report.add("users", users.count)
+        report.add("favourite_category_accuracy", result.categoryAccuracy)
+        report.add("favourite_category_most_frequent", result.mostFrequentAccuracy)
+        report.addRecall(result.titles, "")
+        report.addRecall(result.titlesUnfiltered, "_seen_unfiltered")
+        report.addRecall(result.titlesWithoutUser, "_without_user")
+        report.addRecall(popular.filtered, "_most_popular")
+        report.add("prompt_tokens", result.first.mean(result.first.promptTokens))
+        report.add("prompt_events", result.first.mean(result.first.events))
+        report.add("milliseconds_per_question", result.first.milliseconds)
+        report.add("milliseconds_per_further_question", result.further.milliseconds)
+        report.add("cached_tokens_of_further_question", result.further.mean(result.further.cachedTokens))
+        report.add("seconds", (ContinuousClock.now - start).inSeconds)
+        report.add("commit", SourceCommit.current)
+        return report
+    }
+}

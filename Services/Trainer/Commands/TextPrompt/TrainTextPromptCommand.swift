@@ -1,0 +1,150 @@
+import Datasets
+import Foundation
+import ModelFiles
+import NeuralNetwork
+import ServiceRuntime
+import Tokenization
+import UserModels
+
+/// `trainer train text-prompt`: trains a language model to answer from timelines as text, the baseline of a User-LLM.
+enum TrainTextPromptCommand {
+    private static let training = TrainingCommand(minutes: 20, batchCount: 4, learningRate: 5e-4)
+    private static let strategy = ConfigurationKey<TextPromptStrategy>(
+        "strategy",
+        default: .lora,
+        help: "What is trained: lora (low-rank updates) or full (every weight, at a tenth of --learning-rate)"
+    )
+    private static let rank = ConfigurationKey<Int>("rank", default: 8, in: 1...1_024, help: "Rank of an update")
+    private static let alpha = ConfigurationKey<Double>(
+        "alpha",
+        default: 16,
+        in: 1e-6...1e6,
+        help: "An update counts this divided by its rank"
+    )
+    private static let layers = ConfigurationKey<String>(
+        "lora-layers",
+        default: LanguageModel.LinearLayer.allCases.map(\.rawValue).joined(separator: ","),
+        help: "The linear layers that have an update, separated by commas",
+        expectation: "some of " + LanguageModel.LinearLayer.allCases.map(\.rawValue).joined(separator: ",")
+    ) { chosenLayers($0) != nil }
+    private static let validationUsers = TrainerKeys.validationUsers(default: 128)
+
+    private static func chosenLayers(_ text: String) -> [LanguageModel.LinearLayer]? {
+        let names = text.split(separator: ",", omittingEmptySubsequences: false)
+        let layers = names.compactMap { LanguageModel.LinearLayer(rawValue: String($0)) }
+        return layers.count == names.count && Set(layers).count == layers.count ? layers : nil
+    }
+
+    static var command: Command {
+        training.command(
+            "train text-prompt",
+            summary: "Train a language model to answer from timelines as text: the baseline of a User-LLM",
+            work: "text prompt training",
+            keys: [
+                strategy, TextPromptKeys.languageModel, TextPromptKeys.chatTemplate, TextPromptKeys.context,
+                TextPromptKeys.events, rank, alpha, layers, validationUsers,
+            ],
+            metric: "validation_title_log_likelihood",
+            train: { try train($0, $1, until: $2) }
+        ) { values in
+            let reader = values.reader
+            var lowRank = LowRankAdapter.Configuration()
+            lowRank.rank = try reader.value(of: rank)
+            lowRank.alpha = Float(try reader.value(of: alpha))
+            lowRank.layers = chosenLayers(try reader.value(of: layers)) ?? lowRank.layers
+            return try Settings(
+                options: values.options,
+                languageModel: reader.value(of: TextPromptKeys.languageModel),
+                chatTemplate: reader.optionalValue(of: TextPromptKeys.chatTemplate),
+                strategy: reader.value(of: strategy),
+                lowRank: lowRank,
+                context: reader.value(of: TextPromptKeys.context),
+                events: reader.optionalValue(of: TextPromptKeys.events),
+                batchCount: values.batchCount,
+                validationUsers: reader.value(of: validationUsers)
+            )
+        }
+    }
+
+    /// The settings of a text prompt's training.
+    struct Settings: Sendable {
+        var options: TrainingOptions
+        /// The files of a published language model, or the folder of a language model's training run.
+        var languageModel: String
+        /// The name of the published language model's chat template; nil for the one in its files.
+        var chatTemplate: String?
+        var strategy = TextPromptStrategy.lora
+        var lowRank = LowRankAdapter.Configuration()
+        /// The most tokens of a text.
+        var context = 1_024
+        /// The most events of a text; nil for as many as fit.
+        var events: Int?
+        var batchCount = 4
+        /// The number of users for validation; 0 is all.
+        var validationUsers = 128
+    }
+
+    /// Trains a text prompt and saves it in the run's folder; what LoRA learnt also in PEFT's format, in `adapter`.
+    static func train(
+        _ dataset: PreparedDataset,
+        _ settings: Settings,
+        until shutdown: Shutdown
+    ) throws -> TrainingOutcome {
+        let start = try StartingLanguageModel(
+            settings.languageModel,
+            chatTemplate: settings.chatTemplate,
+            dataset: dataset
+        )
+        let configuration = TextPromptConfiguration(
+            languageModel: start.model.configuration,
+            strategy: settings.strategy,
+            lowRank: settings.strategy == .lora ? settings.lowRank : nil,
+            context: settings.context,
+            events: settings.events,
+            published: start.published
+        )
+        let histories = Histories(
+            dataset,
+            features: EventFeatures.Configuration(),
+            validationUsers: settings.validationUsers
+        )
+        try histories.checkTrainable()
+        let prompt = try TextPromptModel(
+            model: adapted(start.model, configuration.lowRank, seed: settings.options.seed),
+            format: start.format,
+            dataset: dataset,
+            context: settings.context,
+            events: settings.events
+        )
+        let task = TextPromptTask(
+            prompt: prompt,
+            histories: histories,
+            strategy: settings.strategy,
+            parameters: configuration.saved(prompt.model),
+            batchCount: settings.batchCount,
+            seed: settings.options.seed,
+            weightDecay: settings.options.weightDecay
+        )
+        let run = try RunFolder(settings.options, kind: "text-prompt", configuration: configuration, dataset: dataset)
+        if start.published == nil { try start.tokenizer.save(to: run.tokenizerPath) }
+        let loop = try TrainingLoop(task: task, options: settings.options, run: run, name: "text-prompt")
+        let outcome = try loop.train(until: shutdown)
+        if let lowRank = prompt.model.lowRank, outcome.bestStep != nil {
+            // The best weights, where the model in memory has the last.
+            let folder = settings.options.folder
+            try Checkpoint(folder: folder + "/best").load(into: task.parameters)
+            try lowRank.save(to: folder + "/adapter", base: start.published?.path)
+        }
+        return outcome
+    }
+
+    private static func adapted(
+        _ model: LanguageModel,
+        _ lowRank: LowRankAdapter.Configuration?,
+        seed: UInt64
+    ) throws -> LanguageModel {
+        guard let lowRank else { return model }
+        var random = SeededRandom(seed: seed)
+        return try model.adding(LowRankAdapter(configuration: lowRank, base: model.configuration, using: &random))
+    }
+}
