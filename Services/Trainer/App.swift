@@ -20,6 +20,7 @@ struct App {
                 EvaluateUserLLMCommand.command,
                 EvaluateWorldCommand.command,
                 EncodeCommand.command,
+                EfficiencyCommand.command,
                 ReportCommand.command,
                 ExportCommand.command,
                 BundleCommand.command,
