@@ -1,7 +1,9 @@
+import Catalogues
 import LanguageEngine
 import Messages
 import ModelFiles
 import NeuralNetwork
+import Tensors
 import Testing
 
 @testable import UserModels

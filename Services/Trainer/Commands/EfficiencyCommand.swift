@@ -95,8 +95,8 @@ enum EfficiencyCommand {
         _ settings: EfficiencySettings,
         until shutdown: Shutdown
     ) throws -> EfficiencyTable {
-        var measurement = try EfficiencyMeasurement(bundle, dataset, settings)
-        var table = try measurement.run(until: shutdown)
+        var measurement = try EfficiencyMeasurement(bundle, dataset, settings, until: shutdown)
+        var table = try measurement.run()
         let shape = bundle.configuration
         let reach = shape.adapter.contextFrom.rawValue
         let joined = shape.adapter.crossAttentionBlocks

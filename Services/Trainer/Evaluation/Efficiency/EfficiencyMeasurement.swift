@@ -40,7 +40,12 @@ struct EfficiencyMeasurement {
     ///
     /// - Throws: `ProcessFailure` when nobody has as many events as the shortest length, or the language model has no room
     ///   for a prompt.
-    init(_ bundle: ModelBundle, _ dataset: PreparedDataset, _ settings: EfficiencySettings) throws {
+    init(
+        _ bundle: ModelBundle,
+        _ dataset: PreparedDataset,
+        _ settings: EfficiencySettings,
+        until shutdown: Shutdown
+    ) throws {
         self.settings = settings
         longest = dataset.users.indices.map { dataset.eventCount(ofUser: $0) }.max() ?? 0
         guard let shortest = settings.lengths.min(), shortest <= longest else {
@@ -50,7 +55,7 @@ struct EfficiencyMeasurement {
                 exitCode: .badInput
             )
         }
-        runner = try EfficiencyRunner(bundle, settings)
+        runner = try EfficiencyRunner(bundle, settings, until: shutdown)
         let room = runner.context - EfficiencyRunner.answerTokens - runner.shape.adapter.contextPositions
         question = bundle.format.prompt(UserTask.nextTitle.trainingPhrasings[0])
         guard question.count <= room else {
@@ -79,10 +84,9 @@ struct EfficiencyMeasurement {
 
     /// Measures all lengths, round by round.
     ///
-    /// - Parameter shutdown: stops the work early.
     /// - Returns: the figures; what they were measured on is for the caller to add.
     /// - Throws: `ProcessFailure` when it was stopped, or an answer could not be computed.
-    mutating func run(until shutdown: Shutdown) throws -> EfficiencyTable {
+    mutating func run() throws -> EfficiencyTable {
         let total = settings.rounds * groups.reduce(0) { $0 + $1.subjects.count }
         let bar = ProgressBar("measuring", total: total, unit: "users")
         try warmUp()
@@ -93,9 +97,6 @@ struct EfficiencyMeasurement {
         for _ in 0..<settings.rounds {
             for index in groups.indices {
                 for subject in groups[index].subjects {
-                    if shutdown.isRequested {
-                        throw ProcessFailure("interrupted after \(done) of \(total) users", exitCode: .interrupted)
-                    }
                     try measure(subject, index)
                     done += 1
                     bar.update(done)

@@ -35,13 +35,19 @@ final class EfficiencyRunner {
     private let engine: Engine
     private let adapter: UserAdapter
     private let vocabularySize: Int
+    private let shutdown: Shutdown
     private var nextMark = 0
 
     /// Packs the language model and makes an adapter.
     ///
+    /// - Parameters:
+    ///   - bundle: the language model, and the shapes of encoder and adapter.
+    ///   - settings: how it is measured.
+    ///   - shutdown: stops an answer early.
     /// - Throws: as `LanguageModelWeights` and `Engine`.
-    init(_ bundle: ModelBundle, _ settings: EfficiencySettings) throws {
+    init(_ bundle: ModelBundle, _ settings: EfficiencySettings, until shutdown: Shutdown) throws {
         self.bundle = bundle
+        self.shutdown = shutdown
         self.settings = settings
         var shape = bundle.configuration
         shape.adapter.gateOpening = Self.gateOpening
@@ -164,6 +170,9 @@ final class EfficiencyRunner {
         _ = try engine.submit(request)
         var times = Times()
         while !engine.isIdle {
+            if shutdown.isRequested {
+                throw ProcessFailure("interrupted while it was measured", exitCode: .interrupted)
+            }
             for event in try engine.step() {
                 switch event {
                 case .token: times.add((ContinuousClock.now - start).inSeconds)
