@@ -64,7 +64,11 @@ struct EfficiencyTests {
                 let ratio = try #require(column.value(.textFLOPs)) / fresh
                 #expect(column.value(.freshFLOPsRatio) == ratio)
             }
-            #expect(try #require(long.value(.textFLOPs)) > (try #require(short.value(.textFLOPs))))
+            #expect(try #require(long.value(.textTokens)) > (try #require(short.value(.textTokens))))
+            // The small model has room for less than four events.
+            let read = try #require(long.value(.textEventsRead))
+            #expect(long.isTextCut && read < 4)
+            #expect(try #require(long.value(.wholeTextFLOPs)) > (try #require(long.value(.textFLOPs))))
         }
     }
 
@@ -216,9 +220,17 @@ struct EfficiencyTests {
         )
         #expect(failure { _ = try LlamaBench(folder: folder, models: ["/no.gguf"], threads: 1) }.contains("/no.gguf"))
         let bench = try LlamaBench(folder: folder, models: [folder], threads: 2)
-        #expect(try bench.times(promptTokens: 700, answerTokens: 64) == .init(reading: 700, writing: 64))
+        func times(_ tokens: Int, until shutdown: Shutdown = Shutdown()) throws -> LlamaBench.Times {
+            try bench.times(promptTokens: tokens, answerTokens: 64, until: shutdown)
+        }
+        #expect(try times(700) == .init(reading: 700, writing: 64))
         try write("exit 3")
-        #expect(failure { _ = try bench.times(promptTokens: 1, answerTokens: 1) }.contains("ended with code 3"))
+        #expect(failure { _ = try times(1) }.contains("ended with code 3"))
+        // One that would take an hour is ended.
+        try write("exec sleep 3600")
+        let shutdown = Shutdown()
+        shutdown.request()
+        #expect(failure { _ = try times(1, until: shutdown) }.contains("interrupted while llama.cpp was measured"))
     }
 
     // MARK: - Picture

@@ -35,6 +35,7 @@ struct EfficiencyMeasurement {
     private let commonTokens: Int
     private var groups: [Group] = []
     private let longest: Int
+    private let shutdown: Shutdown
 
     /// Chooses users and writes their prompts.
     ///
@@ -46,7 +47,7 @@ struct EfficiencyMeasurement {
         _ settings: EfficiencySettings,
         until shutdown: Shutdown
     ) throws {
-        self.settings = settings
+        (self.settings, self.shutdown) = (settings, shutdown)
         longest = dataset.users.indices.map { dataset.eventCount(ofUser: $0) }.max() ?? 0
         guard let shortest = settings.lengths.min(), shortest <= longest else {
             throw ProcessFailure(
@@ -221,7 +222,11 @@ struct EfficiencyMeasurement {
         guard let bench = settings.llamaBench else { return }
         let tokens = EfficiencyColumn.median(groups[index].subjects.map { Double($0.prompt.count) })
         guard let tokens else { return }
-        let times = try bench.times(promptTokens: Int(tokens), answerTokens: EfficiencyRunner.answerTokens)
+        let times = try bench.times(
+            promptTokens: Int(tokens),
+            answerTokens: EfficiencyRunner.answerTokens,
+            until: shutdown
+        )
         groups[index].column.add(.llamaFirst, times.reading)
         groups[index].column.add(.llama64, times.reading + times.writing)
     }

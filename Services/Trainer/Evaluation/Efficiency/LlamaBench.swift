@@ -1,5 +1,6 @@
 import Bytes
 import Foundation
+import Glibc
 import ServiceRuntime
 
 /// llama.cpp's own benchmark, run as a process: the same model reading as many tokens.
@@ -49,15 +50,20 @@ struct LlamaBench: Sendable {
 
     /// Reads a prompt and writes an answer: the best of all models, without and with flash attention.
     ///
-    /// - Throws: `ProcessFailure` when the program fails or prints something else.
-    func times(promptTokens: Int, answerTokens: Int) throws -> Times {
+    /// - Parameters:
+    ///   - promptTokens: tokens of the prompt.
+    ///   - answerTokens: tokens of the answer.
+    ///   - shutdown: ends the program early.
+    /// - Returns: the best times.
+    /// - Throws: `ProcessFailure` when the program fails or prints something else, and when it was ended.
+    func times(promptTokens: Int, answerTokens: Int, until shutdown: Shutdown) throws -> Times {
         var best = Times(reading: .infinity, writing: .infinity)
         for model in models {
-            let output = try output([
+            let arguments = [
                 "-m", model, "-t", "\(threads)", "-p", "\(promptTokens)", "-n", "\(answerTokens)", "-fa", "0,1", "-r",
                 "1", "-o", "json",
-            ])
-            let found = try Self.times(output)
+            ]
+            let found = try Self.times(output(arguments, until: shutdown))
             best = Times(reading: min(best.reading, found.reading), writing: min(best.writing, found.writing))
         }
         return best
@@ -78,25 +84,37 @@ struct LlamaBench: Sendable {
         return Times(reading: reading / 1e9, writing: writing / 1e9)
     }
 
-    private func output(_ arguments: [String]) throws -> Data {
+    /// What the program printed.
+    ///
+    /// Its output goes to a file, so that it never waits for a reader and can be ended at any time.
+    private func output(_ arguments: [String], until shutdown: Shutdown) throws -> Data {
+        let file = FileManager.default.temporaryDirectory.appending(path: "llama-bench-\(UUID().uuidString).json")
+        defer { try? FileManager.default.removeItem(at: file) }
+        try Data().write(to: file)
         let process = Process()
         process.executableURL = URL(fileURLWithPath: program)
         process.arguments = arguments
         process.standardInput = FileHandle.nullDevice
         process.standardError = FileHandle.nullDevice
-        let pipe = Pipe()
-        process.standardOutput = pipe
+        process.standardOutput = try FileHandle(forWritingTo: file)
         do {
             try process.run()
         } catch {
             throw ProcessFailure("\(program) cannot be started: \(FailureText.reason(error))")
         }
-        let data = try pipe.fileHandleForReading.readToEnd() ?? Data()
-        process.waitUntilExit()
+        while process.isRunning {
+            if shutdown.isRequested {
+                // A child of this thread has its signals blocked, all but this one.
+                kill(process.processIdentifier, SIGKILL)
+                process.waitUntilExit()
+                throw ProcessFailure("interrupted while llama.cpp was measured", exitCode: .interrupted)
+            }
+            Thread.sleep(forTimeInterval: 0.02)
+        }
         guard process.terminationStatus == 0 else {
             let command = ([program] + arguments).joined(separator: " ")
             throw ProcessFailure("\(command) ended with code \(process.terminationStatus)")
         }
-        return data
+        return try Data(contentsOf: file)
     }
 }
