@@ -23,6 +23,7 @@ struct App {
                 EvaluateTextPromptCommand.command,
                 EvaluateWorldCommand.command,
                 EncodeCommand.command,
+                EfficiencyCommand.command,
                 ReportCommand.command,
                 ExportCommand.command,
                 BundleCommand.command,

@@ -31,24 +31,31 @@ struct Chart: Sendable {
     var beginsAtZero = false
     /// Whether every point is drawn, because there are few.
     var showsPoints = false
+    /// What the x axis counts.
+    var horizontal = "steps"
+    /// Whether both axes are logarithmic; then all values are above 0, and the x axis has the points' own values.
+    var isLogarithmic = false
 
-    private static let width = 480.0
-    private static let height = 270.0
+    /// Width of the picture.
+    static let width = 480.0
+    /// Height of the picture.
+    static let height = 270.0
     /// Space for the numbers at the axes and at the ends of the curves.
     private static let margins = (left: 58.0, right: 62.0, top: 14.0, bottom: 42.0)
     /// More points than this are averaged, because more cannot be distinguished.
     private static let mostPoints = 240
 
     /// The chart, without title.
-    func svg() -> String {
+    ///
+    /// - Parameter place: further attributes, such as its place in another picture.
+    /// - Returns: an element that can stand in a page or in another picture.
+    func svg(_ place: String = "") -> String {
         let shown = curves.map { Self.thinned($0.points) }
         let all = shown.flatMap(\.self)
-        let x = Axis(steps: max(all.map(\.x).max() ?? 1, 1))
-        let lowest = beginsAtZero ? 0 : all.map(\.y).min() ?? 0
-        let y = Axis(lowest, all.map(\.y).max() ?? 1, ticks: 5)
-        let frame = Frame(x: x, y: y)
+        let frame = frame(of: all)
         let box = "0 0 \(Int(Self.width)) \(Int(Self.height))"
-        var svg = #"<svg viewBox="\#(box)" role="img" aria-label="\#(title.escapedForHTML)">"# + "\n"
+        let attributes = #"viewBox="\#(box)" role="img" aria-label="\#(title.escapedForHTML)""#
+        var svg = "<svg \(place.isEmpty ? "" : place + " ")\(attributes)>\n"
         svg += frame.grid()
         for (curve, points) in zip(curves, shown) where !points.isEmpty {
             let path = points.map { "\(frame.px($0.x).short),\(frame.py($0.y).short)" }.joined(separator: " ")
@@ -59,6 +66,22 @@ struct Chart: Sendable {
             if let best = curve.best { svg += frame.dot(best, curve, "best", radius: 5.2) }
         }
         return svg + endLabels(shown, frame) + "</svg>\n"
+    }
+
+    private func frame(of all: [Point]) -> Frame {
+        let (lowest, highest) = (all.map(\.y).min(), all.map(\.y).max())
+        guard !isLogarithmic else {
+            return Frame(
+                x: Axis(values: all.map(\.x)),
+                y: Axis(logarithmic: lowest ?? 1, highest ?? 10),
+                horizontal: horizontal
+            )
+        }
+        return Frame(
+            x: Axis(steps: max(all.map(\.x).max() ?? 1, 1)),
+            y: Axis(beginsAtZero ? 0 : lowest ?? 0, highest ?? 1, ticks: 5),
+            horizontal: horizontal
+        )
     }
 
     /// The last value of each curve at its end; labels are moved apart if they would overlap.
@@ -95,6 +118,7 @@ struct Chart: Sendable {
     private struct Frame {
         let x: Axis
         let y: Axis
+        let horizontal: String
 
         func px(_ value: Double) -> Double {
             let room = Chart.width - Chart.margins.left - Chart.margins.right
@@ -123,12 +147,12 @@ struct Chart: Sendable {
             }
             for tick in x.ticks { number("x", px(tick), bottom + 17, x.text(tick)) }
             line("axis", at: bottom)
-            number("x", (left + right) / 2, Chart.height - 6, "steps")
+            number("x", (left + right) / 2, Chart.height - 6, horizontal)
             return svg
         }
 
         func dot(_ point: Point, _ curve: Curve, _ kind: String, radius: Double) -> String {
-            let note = "\(curve.name): \(y.precise(point.y)) at step \(Int(point.x))".escapedForHTML
+            let note = "\(curve.name): \(y.precise(point.y)) at \(Int(point.x)) \(horizontal)".escapedForHTML
             return "<circle class=\"\(kind) c\(curve.index)\" cx=\"\(px(point.x).short)\" cy=\"\(py(point.y).short)\" "
                 + "r=\"\(radius.short)\"><title>\(note)</title></circle>\n"
         }
@@ -140,7 +164,8 @@ struct Axis: Sendable {
     /// The tick values, ascending.
     let ticks: [Double]
     private let ends: (low: Double, high: Double)
-    private let step: Double
+    /// The distance of two ticks; nil on a logarithmic axis, where it is what a tick is.
+    private let step: Double?
 
     /// Creates an axis of steps, from 0 to the last step, even if that is not a round number.
     init(steps: Double) {
@@ -167,6 +192,23 @@ struct Axis: Sendable {
         self.ticks = (0...Int(max(last - first, 1))).map { (first + Double($0)) * step }
     }
 
+    /// Creates a logarithmic axis with a tick at every value.
+    init(values: [Double]) {
+        ticks = Set(values).sorted()
+        let (low, high) = (ticks.first ?? 1, ticks.last ?? 10)
+        ends = low < high ? (low, high) : (low / 2, low * 2)
+        step = nil
+    }
+
+    /// Creates a logarithmic axis from a power of ten to a power of ten.
+    init(logarithmic low: Double, _ high: Double) {
+        let first = Int(floor(log10(low) + 1e-9))
+        let last = max(Int(ceil(log10(high) - 1e-9)), first + 1)
+        ticks = (first...last).map { pow(10, Double($0)) }
+        ends = (pow(10, Double(first)), pow(10, Double(last)))
+        step = nil
+    }
+
     /// Rounds up to the next 1, 2 or 5 times a power of ten.
     private static func nice(_ rough: Double) -> Double {
         let power = pow(10, floor(log10(rough)))
@@ -174,14 +216,18 @@ struct Axis: Sendable {
     }
 
     /// The relative position of a value between the ends, from 0 to 1.
-    func share(_ value: Double) -> Double { (value - ends.low) / (ends.high - ends.low) }
+    func share(_ value: Double) -> Double {
+        guard step == nil else { return (value - ends.low) / (ends.high - ends.low) }
+        return log(value / ends.low) / log(ends.high / ends.low)
+    }
 
     /// A tick as text.
-    func text(_ value: Double) -> String { Self.text(value, step: step) }
+    func text(_ value: Double) -> String { Self.text(value, step: step ?? value) }
 
     /// A value with two more digits than the ticks.
     func precise(_ value: Double) -> String {
-        abs(value) >= 10_000 ? Self.text(value, step: step / 10) : Self.text(value, step: step / 100)
+        guard let step else { return Self.text(value, step: value / 100) }
+        return abs(value) >= 10_000 ? Self.text(value, step: step / 10) : Self.text(value, step: step / 100)
     }
 
     private static func text(_ value: Double, step: Double) -> String {

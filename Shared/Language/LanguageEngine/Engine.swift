@@ -84,6 +84,7 @@ public final class Engine {
         metrics.pagesInUse = pool.usedCount
         metrics.pagesCached = pool.cachedCount
         metrics.pagesTotal = pool.capacity
+        metrics.multiplyAdds = runner.team.multiplyAdds
         return metrics
     }
 

@@ -8,6 +8,12 @@ extension EngineConfiguration {
     ///   - byteCount: the memory for keys and values.
     ///   - model: whose keys and values these are; the page's positions and format must be set before.
     public mutating func setPages(within byteCount: Int, for model: LanguageModelConfiguration) {
+        let perPage = pageByteCount(for: model)
+        pageCount = perPage <= 0 ? 1 : max(1, byteCount / perPage)
+    }
+
+    /// Number of bytes of one page of this model's keys and values in all layers; 0 for heads that are not supported.
+    public func pageByteCount(for model: LanguageModelConfiguration) -> Int {
         var layout = lk_cache_layout(
             format: cacheFormat.kernelFormat,
             kv_heads: Int32(clamping: model.keyValueHeads),
@@ -15,6 +21,6 @@ extension EngineConfiguration {
             page_positions: Int32(clamping: pagePositions)
         )
         let (perPage, overflows) = Int(lk_page_bytes(&layout)).multipliedReportingOverflow(by: model.layers)
-        pageCount = overflows || perPage <= 0 ? 1 : max(1, byteCount / perPage)
+        return overflows ? 0 : max(perPage, 0)
     }
 }

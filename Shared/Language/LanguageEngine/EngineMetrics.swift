@@ -25,6 +25,9 @@ public struct EngineMetrics: Sendable, Equatable {
     /// Positions that passes read; above prompt and answer tokens, positions that were read again after preemptions.
     public var positions = 0
 
+    /// Multiply-adds of products and attention, those with contexts included; half of the floating-point operations.
+    public var multiplyAdds = 0
+
     /// What an engine shows that has done nothing.
     public init() {}
 }

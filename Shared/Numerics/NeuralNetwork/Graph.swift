@@ -77,6 +77,9 @@ public final class Graph {
         randomCalls = 0
     }
 
+    /// Multiply-adds of all matrix products so far, attention's included.
+    package var multiplyAdds: Int { pool.multiplyAdds }
+
     /// How often memory was requested from the system so far; stays constant once steps are alike.
     public var allocationCount: Int { pool.allocationCount }
 

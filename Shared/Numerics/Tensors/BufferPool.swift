@@ -13,6 +13,7 @@ public final class BufferPool: Sendable {
     private let free = Mutex<[Int: [Address]]>([:])
     private let allocations = Atomic(0)
     private let allocated = Atomic(0)
+    private let products = Atomic(0)
 
     /// Makes an empty pool.
     public init() {}
@@ -37,6 +38,14 @@ public final class BufferPool: Sendable {
 
     /// How many bytes were requested from the system since the pool was made.
     var allocatedBytes: Int { allocated.load(ordering: .relaxed) }
+
+    /// Multiply-adds of the matrix products that took their memory here, since the pool was made.
+    ///
+    /// Attention counts what its blocks compute, masked scores included.
+    package var multiplyAdds: Int { products.load(ordering: .relaxed) }
+
+    /// Counts a matrix product.
+    func count(multiplyAdds: Int) { products.add(multiplyAdds, ordering: .relaxed) }
 
     /// Takes a buffer of a size class, or of one up to twice as large, and returns it with its capacity.
     ///

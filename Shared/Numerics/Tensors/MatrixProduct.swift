@@ -96,6 +96,7 @@ enum MatrixProduct {
         pool: BufferPool
     ) {
         guard m > 0, n > 0 else { return }
+        pool.count(multiplyAdds: m * n * k)
         guard let packed = b.packed, k > 0 else {
             // The product accumulates onto the bias; otherwise its first pass would write zeros there.
             if let bias { for row in 0..<m { fill(c.base + row * c.stride, bias, n, accumulate) } }

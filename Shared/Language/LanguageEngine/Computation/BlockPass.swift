@@ -10,6 +10,7 @@ struct BlockPass {
     private let parts: UnsafeBufferPointer<PassPlan.Part>
     private let crossRuns: UnsafeBufferPointer<Range<Int>>
     private let itemCount: Int
+    private let keyCount: Int
     private let hasWorkspace: Bool
     private let pages: UnsafeMutablePointer<UnsafeMutableRawPointer?>
     private let pageCount: Int
@@ -42,6 +43,7 @@ struct BlockPass {
         parts = UnsafeBufferPointer(start: plan.parts, count: plan.partCount)
         self.crossRuns = crossRuns
         itemCount = plan.itemCount
+        keyCount = plan.keyCount
         hasWorkspace = plan.workspaceByteCount > 0
         self.pages = pages
         pageCount = plan.pageCount
@@ -104,6 +106,7 @@ struct BlockPass {
                 guard let context = part.context else { continue }
                 let rows = part.rows.clamped(to: own)
                 context._withUnsafeGuaranteedRef { context in
+                    member.count(multiplyAdds: 2 * rows.count * context.rowCount * I)
                     lk_cross_attention(
                         attended + rows.lowerBound * I,
                         Int64(I),
@@ -207,6 +210,8 @@ struct BlockPass {
 
     /// Attention of all parts, a piece at a time by whoever is free.
     private func attend(layer: Int, _ member: ThreadTeam.Member) {
+        // Members share the pieces of attention as it comes; the first counts them all.
+        if member.index == 0 { member.count(multiplyAdds: 2 * keyCount * H * h) }
         var index = 0
         while true {
             let item = member.claim()

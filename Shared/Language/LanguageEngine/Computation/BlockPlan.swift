@@ -9,12 +9,14 @@ struct ProductPlan {
     let input: OpaquePointer
     let bias: UnsafePointer<Float>?
     let outputs: Int64
+    private let depth: Int
 
     init(_ matrix: WeightMatrix, _ inputs: ProductInputs, bias: WeightVector? = nil) throws(EngineError) {
         self.matrix = matrix.handle
         input = try inputs.input(for: matrix)
         self.bias = bias.map { UnsafePointer($0.base) }
         outputs = Int64(matrix.outputs)
+        depth = matrix.inputs
     }
 
     /// Multiplies rows by a member's share of the outputs.
@@ -35,6 +37,7 @@ struct ProductPlan {
         let (start, end) = (Int64(rows.lowerBound), Int64(rows.upperBound))
         let (first, last) = (share.lowerBound, share.upperBound)
         let status = lk_multiply(matrix, input, start, end, first, last, out, outputs, bias, adds ? 1 : 0)
+        member.count(multiplyAdds: rows.count * share.count * depth)
         precondition(status == LK_OK, "a product of \(rows.count) rows and \(outputs) outputs: status \(status)")
     }
 
@@ -50,6 +53,7 @@ struct ProductPlan {
         let (start, end) = (Int64(rows.lowerBound), Int64(rows.upperBound))
         let (first, last) = (share.lowerBound, share.upperBound)
         let status = lk_multiply_gated(matrix, other.matrix, input, start, end, first, last, out, outputs)
+        member.count(multiplyAdds: 2 * rows.count * share.count * depth)
         precondition(status == LK_OK, "a product of \(rows.count) rows and \(outputs) outputs: status \(status)")
     }
 

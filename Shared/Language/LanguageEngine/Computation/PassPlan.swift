@@ -30,6 +30,8 @@ final class PassPlan {
     private(set) var logitRows: [Int] = []
     private(set) var pageCount = 0
     private(set) var itemCount = 0
+    /// Keys that all rows together attend to in a layer.
+    private(set) var keyCount = 0
     private(set) var workspaceByteCount = 0
 
     /// The parts, in the order of their rows.
@@ -57,7 +59,7 @@ final class PassPlan {
     func fill(_ segments: [Segment], storage: PageStorage, layers: Int, shape: LanguageModelConfiguration) {
         crossRuns.removeAll(keepingCapacity: true)
         logitRows.removeAll(keepingCapacity: true)
-        (rows, partCount, itemCount, workspaceByteCount, pageCount) = (0, 0, 0, 0, 0)
+        (rows, partCount, itemCount, keyCount, workspaceByteCount, pageCount) = (0, 0, 0, 0, 0, 0)
         for segment in segments {
             for offset in 0..<segment.count { positions[rows + offset] = Int32(segment.firstPosition + offset) }
             append(segment, storage: storage, shape: shape)
@@ -103,6 +105,8 @@ final class PassPlan {
         }
         partCount += 1
         itemCount += items
+        // Row r sees the positions before its segment and r + 1 of the segment's own.
+        keyCount += segment.count * segment.firstPosition + segment.count * (segment.count + 1) / 2
         pageCount += segment.pages.count
         rows += segment.count
     }

@@ -7,6 +7,9 @@ final class ThreadTeam {
     private let team: OpaquePointer
     /// Number of threads, the caller included.
     let memberCount: Int
+    /// Multiply-adds of each member, far enough apart for members not to wait for each other's cache lines.
+    private let tallies: UnsafeMutablePointer<Int>
+    private static let tallyStride = 16
 
     /// Starts a team.
     ///
@@ -20,9 +23,17 @@ final class ThreadTeam {
         }
         self.team = team
         self.memberCount = memberCount
+        tallies = .allocate(capacity: memberCount * Self.tallyStride)
+        tallies.initialize(repeating: 0, count: memberCount * Self.tallyStride)
     }
 
-    deinit { lk_team_destroy(team) }
+    deinit {
+        lk_team_destroy(team)
+        tallies.deallocate()
+    }
+
+    /// Multiply-adds that members have counted since the team was started; not while a region runs.
+    var multiplyAdds: Int { (0..<memberCount).reduce(0) { $0 + tallies[$1 * Self.tallyStride] } }
 
     /// What a member of the team sees of it inside a region.
     struct Member {
@@ -31,6 +42,10 @@ final class ThreadTeam {
         let index: Int
         /// Number of members.
         let count: Int
+        fileprivate let tally: UnsafeMutablePointer<Int>
+
+        /// Counts work that this member has done.
+        func count(multiplyAdds: Int) { tally.pointee &+= multiplyAdds }
 
         /// Waits until every member has come here.
         func waitForAll() { lk_team_barrier(team) }
@@ -49,13 +64,18 @@ final class ThreadTeam {
     /// What members write must lie apart, or a wait between them.
     func run(_ body: (Member) -> Void) {
         withoutActuallyEscaping(body) { escaping in
-            var region = Region(team: team, body: escaping)
+            var region = Region(team: team, tallies: tallies, body: escaping)
             withUnsafeMutablePointer(to: &region) { pointer in
                 lk_team_run(
                     team,
                     { context, index, count in
                         guard let region = context?.assumingMemoryBound(to: Region.self) else { return }
-                        let member = Member(team: region.pointee.team, index: Int(index), count: Int(count))
+                        let member = Member(
+                            team: region.pointee.team,
+                            index: Int(index),
+                            count: Int(count),
+                            tally: region.pointee.tallies + Int(index) * ThreadTeam.tallyStride
+                        )
                         region.pointee.body(member)
                     },
                     pointer
@@ -66,6 +86,7 @@ final class ThreadTeam {
 
     private struct Region {
         let team: OpaquePointer
+        let tallies: UnsafeMutablePointer<Int>
         let body: (Member) -> Void
     }
 }

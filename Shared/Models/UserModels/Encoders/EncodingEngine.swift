@@ -46,6 +46,9 @@ public final class EncodingEngine {
         lanes = (0..<max(threads, 1)).map { _ in Lane() }
     }
 
+    /// Multiply-adds of all matrix products so far, attention's included.
+    package var multiplyAdds: Int { lanes.reduce(0) { $0 + $1.graph.withLock(\.multiplyAdds) } }
+
     /// Encodes timelines of any length; only the last events count, up to the model's maximum length.
     ///
     /// A user's values depend on the other timelines of the batch only by rounding, less than 1e-5.

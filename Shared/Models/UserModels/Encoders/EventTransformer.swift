@@ -37,15 +37,14 @@ struct EventEmbedding: Module, Sendable {
             decay: .never,
             &weights
         )
-        let widths = joins ? (d / 2, d / 4, d / 4) : (d, d, d)
+        let widths = configuration.featureWidths
         let categoryRows = max(configuration.categoryCount, 1)
         categories = table.parameter("categories.weight", [categoryRows, widths.0], decay: .never, &weights)
         ratings = table.parameter("ratings.weight", [features.ratingBuckets, widths.1], decay: .never, &weights)
         timeGaps = table.parameter("time_gaps.weight", [features.timeGapBuckets, widths.2], decay: .never, &weights)
-        let joined =
-            (features.usesItem ? d : 0) + (features.usesCategories ? widths.0 : 0)
-            + (features.usesRating ? widths.1 : 0) + (features.usesTimeGap ? widths.2 : 0)
-        fusion = joins ? Linear("fusion", from: joined, to: d, bias: true, decay: .joined, &weights) : nil
+        fusion =
+            joins
+            ? Linear("fusion", from: configuration.fusedWidth, to: d, bias: true, decay: .joined, &weights) : nil
         mask = configuration.kind == .masked ? table.parameter("mask.weight", [1, d], decay: .never, &weights) : nil
     }
 
@@ -185,6 +184,18 @@ struct EventTransformer: Module, Sendable {
 }
 
 extension EncoderConfiguration {
+    /// Widths of the vectors of categories, rating and time gap.
+    var featureWidths: (Int, Int, Int) {
+        fusion == .concatenate ? (width / 2, width / 4, width / 4) : (width, width, width)
+    }
+
+    /// Width of the vectors of all features in use, one after the other.
+    var fusedWidth: Int {
+        let widths = featureWidths
+        return (features.usesItem ? width : 0) + (features.usesCategories ? widths.0 : 0)
+            + (features.usesRating ? widths.1 : 0) + (features.usesTimeGap ? widths.2 : 0)
+    }
+
     /// Positions of a timeline: its events, plus one for the event to predict if events are masked.
     var positionCount: Int { kind == .masked ? length + 1 : length }
 }

@@ -1,5 +1,5 @@
 import Foundation
-import LanguageEngine
+package import LanguageEngine
 package import ModelFiles
 public import NeuralNetwork
 import Tensors
@@ -131,7 +131,9 @@ public final class UserAdapter: WeightedModel, Sendable {
     }
 
     /// The first token of a text on which the context acts.
-    func start(promptLength: Int) -> Int { configuration.contextFrom == .firstToken ? 0 : max(promptLength - 1, 0) }
+    package func start(promptLength: Int) -> Int {
+        configuration.contextFrom == .firstToken ? 0 : max(promptLength - 1, 0)
+    }
 
     /// Cross-attention before a block of the language model: `x + tanh(gate) * CrossAttention(norm(x), context)`.
     ///
@@ -181,7 +183,7 @@ public final class UserAdapter: WeightedModel, Sendable {
     ///
     /// - Parameter context: the Perceiver's output, shape [K, d].
     /// - Returns: shape [K, D].
-    func projected(_ context: [Float]) -> [Float] {
+    package func projected(_ context: [Float]) -> [Float] {
         let (d, D) = (configuration.perceiver.width, configuration.languageModelWidth)
         let weight = projection.weight.value.values
         let bias = projection.bias?.value.values ?? [Float](repeating: 0, count: D)
@@ -200,7 +202,7 @@ public final class UserAdapter: WeightedModel, Sendable {
     /// The layers of cross-attention, packed for inference; nil for a soft prompt.
     ///
     /// - Throws: `EngineError` or `LanguageModelWeightsError` naming what cannot be packed.
-    func weights() throws -> AdapterWeights? {
+    package func weights() throws -> AdapterWeights? {
         guard configuration.kind == .crossAttention else { return nil }
         var shape = AdapterWeights.Configuration(
             width: configuration.languageModelWidth,
