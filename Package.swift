@@ -349,7 +349,7 @@ let package = Package(
             "LLMResponderTests",
             [
                 "LLMResponder", "TestSupport", "Verification", "Bytes", "PostgresClient", "ServiceRuntime",
-                "LanguageEngine",
+                "LanguageEngine", "Catalogues",
                 "MessageLogs", "PostgresLogs", "Messages", "EmbeddingStore", "Flows", "Datasets", "UserModels",
             ]
         ),

@@ -1,4 +1,5 @@
 import Bytes
+import Catalogues
 import Messages
 import TestSupport
 import Testing
