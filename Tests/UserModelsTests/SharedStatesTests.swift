@@ -1,3 +1,4 @@
+import Catalogues
 import Bytes
 import Catalogues
 import Messages

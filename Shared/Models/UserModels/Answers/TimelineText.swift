@@ -62,9 +62,6 @@ public struct TimelineText: Sendable {
         categoryTokens = catalogue.items.map { format.answer(Self.text(ofCategories: $0.categories)) }
     }
 
-    /// How many items there are.
-    public var itemCount: Int { catalogue.count }
-
     /// Tokens of a prompt without events.
     ///
     /// - Parameter question: what is asked after the list.

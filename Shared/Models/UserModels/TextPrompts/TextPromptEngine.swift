@@ -47,8 +47,8 @@ public final class TextPromptEngine {
     private let text: TimelineText
     private let answers: KnownAnswers
     private let context: Int
-    /// The leaf of each item's title; -1 where a title is empty.
-    private let leafOfTitle: [Int]
+    /// The leaf of each item's title, if it is not empty.
+    private let leafOfTitle: [Int: Int]
 
     /// Makes an engine.
     ///
@@ -71,7 +71,7 @@ public final class TextPromptEngine {
         let longest = engine.maximumLength
         try require("context", context, context <= longest, "at most the language model's \(longest) tokens")
         (self.text, self.answers, self.context) = (text, answers, context)
-        var leaves = [Int](repeating: -1, count: text.itemCount)
+        var leaves: [Int: Int] = [:]
         for leaf in 0..<answers.titles.leafCount {
             for item in answers.titles.values(ofLeaf: leaf) { leaves[item] = leaf }
         }
@@ -163,7 +163,7 @@ public final class TextPromptEngine {
 
     /// The leaves of which no item is allowed.
     private func gone(_ question: Question) -> Set<Int> {
-        let leaves = Set(question.excluded.map { leafOfTitle[$0] }.filter { $0 >= 0 })
+        let leaves = Set(question.excluded.compactMap { leafOfTitle[$0] })
         return leaves.filter { answers.titles.values(ofLeaf: $0).allSatisfy(question.excluded.contains) }
     }
 
