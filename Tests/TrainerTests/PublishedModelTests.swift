@@ -67,20 +67,24 @@ struct PublishedModelTests {
         }
     }
 
-    @Test func aTunedModelIsWrittenWithItsTokenizer() throws {
+    @Test(arguments: [UserLanguageModel.Strategy.full, .lora])
+    func aTunedModelIsWrittenWithItsTokenizer(strategy: UserLanguageModel.Strategy) throws {
         try withEncoder { world, settings in
             var settings = settings
-            settings.strategy = .full
+            settings.strategy = strategy
             _ = try train(world, settings)
-            let bundle = try ExportCommand.export(
-                world.dataset,
-                run: world.folder + "/user-llm",
-                to: world.folder + "/bundle"
-            )
+            let run = world.folder + "/user-llm"
+            let saved = try SafeTensors(path: run + "/last/model.safetensors").names
+            // What low-rank updates are added to is in the published files.
+            #expect(saved.contains("model.embed_tokens.weight") == (strategy == .full))
+            #expect(saved.contains { $0.hasSuffix("self_attn.q_proj.lora_B.weight") } == (strategy == .lora))
+            let bundle = try ExportCommand.export(world.dataset, run: run, to: world.folder + "/bundle")
             #expect(bundle.languageModel.path.hasPrefix(world.folder + "/bundle/") && bundle.format.isChat)
             let published = try LanguageModel(LanguageModelSource.open(settings.languageModel))
             let (found, former) = (try weights(bundle.makeTrainableModel().languageModel), weights(published))
             #expect(found.keys == former.keys && found != former)
+            let table = "model.embed_tokens.weight"
+            #expect((found[table] == former[table]) == (strategy == .lora))
             let answerer = try bundle.makeAnsweringEngine(configuration: .evaluation(threads: 1))
             #expect(try answerer.answer(AnswerRequest(text: "Next?", form: .title), context: nil).items.count == 10)
         }
@@ -122,6 +126,12 @@ struct PublishedModelTests {
             #expect(try message { $0.languageModel = "/nowhere/a.gguf" }.contains("/nowhere/a.gguf: does not exist"))
             #expect(try message { $0.languageModel = publishedGGUF("qwen3-q4_1") }.contains("model_type is qwen3"))
             #expect(try message { $0.chatTemplate = "mine" }.contains("there is no chat template \"mine\""))
+            #expect(
+                try message {
+                    $0.strategy = .lora
+                    $0.lowRank.rank = 0
+                }.contains("rank is 0")
+            )
             #expect(try message { $0.adapter.first = 99 }.contains("adapter.crossAttentionFrom is 99"))
             let softPrompt = try message {
                 $0.adapter.kind = .softPrompt

@@ -52,7 +52,20 @@ import UserModels
 
     @Test(arguments: UserLanguageModel.Strategy.allCases)
     func frozenPartsKeepTheirBitsAndTheOthersLearn(strategy: UserLanguageModel.Strategy) throws {
-        let model = try TinyWorld.model(dropout: 0.1)
+        var model = try TinyWorld.model(dropout: 0.1)
+        if strategy == .lora {
+            var random = SeededRandom(seed: 1)
+            let updates = try LowRankAdapter(
+                configuration: LowRankAdapter.Configuration(),
+                base: model.languageModel.configuration,
+                using: &random
+            )
+            model = try UserLanguageModel(
+                encoder: model.encoder,
+                adapter: model.adapter,
+                languageModel: model.languageModel.adding(updates)
+            )
+        }
         let (answers, format) = try TinyWorld.answers()
         let batches = [try batch(answers, format, seed: 1), try batch(answers, format, seed: 2)]
         let groups = model.prepare(for: strategy)
@@ -67,21 +80,22 @@ import UserModels
         var weights = UserLanguageModel.LossWeights()
         weights.nextEvent = 0.5
         let chosen = weights
+        let trained = model
         for _ in 0..<3 {
             _ = try trainer.step(learningRate: 1e-3) { graph, shard in
-                model.loss(graph, batches[shard], answers: answers, weights: chosen, counts: counts).total
+                trained.loss(graph, batches[shard], answers: answers, weights: chosen, counts: counts).total
             }
         }
         let after = TinyWorld.bits(model.parameters)
         let learns: (encoder: Bool, adapter: Bool, languageModel: Bool) =
             switch strategy {
             case .full: (true, true, true)
-            case .enc: (true, true, false)
+            case .lora, .enc: (true, true, false)
             case .proj: (false, true, false)
             }
         for (part, isTrained) in [
             (model.encoder.parameters, learns.encoder), (model.adapter.parameters, learns.adapter),
-            (model.languageModel.parameters, learns.languageModel),
+            (model.languageModel.parameters, learns.languageModel), (model.languageModel.lowRank?.parameters ?? [], true),
         ] {
             for parameter in part {
                 // Nothing reads the rating head in this loss, and no item of these timelines is unknown.

@@ -187,10 +187,12 @@ extension RunFolder {
             if configuration.leavesPublishedWeights, let published = configuration.published {
                 let model = try UserLanguageModel(
                     configuration: configuration.shape,
+                    lowRank: configuration.lowRank,
                     weights: checkpoint.weights(),
                     languageModel: LanguageModel(published.open())
                 )
-                return (model, .named(published.path))
+                guard model.languageModel.lowRank != nil else { return (model, .named(published.path)) }
+                return (model, .tuned(model.languageModel.merged(), from: published.path))
             }
             let model = try UserLanguageModel(configuration: configuration.shape, weights: checkpoint.weights())
             if let published = configuration.published {

@@ -14,26 +14,7 @@ enum TrainTextPromptCommand {
         default: .lora,
         help: "What is trained: lora (low-rank updates) or full (every weight, at a tenth of --learning-rate)"
     )
-    private static let rank = ConfigurationKey<Int>("rank", default: 8, in: 1...1_024, help: "Rank of an update")
-    private static let alpha = ConfigurationKey<Double>(
-        "alpha",
-        default: 16,
-        in: 1e-6...1e6,
-        help: "An update counts this divided by its rank"
-    )
-    private static let layers = ConfigurationKey<String>(
-        "lora-layers",
-        default: LanguageModel.LinearLayer.allCases.map(\.rawValue).joined(separator: ","),
-        help: "The linear layers that have an update, separated by commas",
-        expectation: "some of " + LanguageModel.LinearLayer.allCases.map(\.rawValue).joined(separator: ",")
-    ) { chosenLayers($0) != nil }
     private static let validationUsers = TrainerKeys.validationUsers(default: 128)
-
-    private static func chosenLayers(_ text: String) -> [LanguageModel.LinearLayer]? {
-        let names = text.split(separator: ",", omittingEmptySubsequences: false)
-        let layers = names.compactMap { LanguageModel.LinearLayer(rawValue: String($0)) }
-        return layers.count == names.count && Set(layers).count == layers.count ? layers : nil
-    }
 
     static var command: Command {
         training.command(
@@ -42,22 +23,18 @@ enum TrainTextPromptCommand {
             work: "text prompt training",
             keys: [
                 strategy, TextPromptKeys.languageModel, TextPromptKeys.chatTemplate, TextPromptKeys.context,
-                TextPromptKeys.events, rank, alpha, layers, validationUsers,
-            ],
+                TextPromptKeys.events, validationUsers,
+            ] + LowRankKeys.all,
             metric: "validation_title_log_likelihood",
             train: { try train($0, $1, until: $2) }
         ) { values in
             let reader = values.reader
-            var lowRank = LowRankAdapter.Configuration()
-            lowRank.rank = try reader.value(of: rank)
-            lowRank.alpha = Float(try reader.value(of: alpha))
-            lowRank.layers = chosenLayers(try reader.value(of: layers)) ?? lowRank.layers
             return try Settings(
                 options: values.options,
                 languageModel: reader.value(of: TextPromptKeys.languageModel),
                 chatTemplate: reader.optionalValue(of: TextPromptKeys.chatTemplate),
                 strategy: reader.value(of: strategy),
-                lowRank: lowRank,
+                lowRank: LowRankKeys.configuration(reader),
                 context: reader.value(of: TextPromptKeys.context),
                 events: reader.optionalValue(of: TextPromptKeys.events),
                 batchCount: values.batchCount,

@@ -10,8 +10,8 @@ enum TrainUserLLMCommand {
     private static let training = TrainingCommand(minutes: 20, batchCount: 64, learningRate: 1e-3)
     private static let strategy = ConfigurationKey<String>(
         "strategy",
-        help: "What is trained: full (everything), enc (all but the language model), proj (what joins the two); by default "
-            + "proj for a published language model, else full",
+        help: "What is trained: full (everything), lora (the language model by low-rank updates), enc (all but the language "
+            + "model), proj (what joins the two); by default proj for a published language model, else full",
         expectation: UserLanguageModel.Strategy.allCases.map(\.rawValue).joined(separator: ", ")
     ) { UserLanguageModel.Strategy(rawValue: $0) != nil }
     private static let encoder = ConfigurationKey<String>("encoder", help: "The folder of the encoder's training")
@@ -50,7 +50,7 @@ enum TrainUserLLMCommand {
             work: "User-LLM training",
             keys: [
                 strategy, encoder, languageModel, chatTemplate, questions, guidance, nextEvent, validationUsers,
-            ] + AdapterKeys.all,
+            ] + AdapterKeys.all + LowRankKeys.all,
             metric: "validation_title_log_likelihood",
             train: { try train($0, $1, until: $2) }
         ) { values in
@@ -63,6 +63,7 @@ enum TrainUserLLMCommand {
                 strategy: reader.optionalValue(of: strategy).flatMap { UserLanguageModel.Strategy(rawValue: $0) },
                 batchCount: values.batchCount,
                 adapter: AdapterKeys.settings(reader),
+                lowRank: LowRankKeys.configuration(reader),
                 questionsPerWindow: reader.value(of: questions),
                 encoderGuidance: Float(reader.value(of: guidance)),
                 nextEventWeight: Float(reader.value(of: nextEvent)),
@@ -84,6 +85,8 @@ enum TrainUserLLMCommand {
         var strategy: UserLanguageModel.Strategy?
         var batchCount = 64
         var adapter = AdapterKeys.Settings()
+        /// The low-rank updates of the strategy `lora`.
+        var lowRank = LowRankAdapter.Configuration()
         var questionsPerWindow = 6
         var encoderGuidance: Float = 0.5
         var nextEventWeight: Float = 0.3
@@ -105,6 +108,12 @@ enum TrainUserLLMCommand {
         )
         let isPublished = start.published != nil
         let strategy = settings.strategy ?? (isPublished ? .proj : .full)
+        guard isPublished || strategy != .lora else {
+            throw ProcessFailure(
+                "strategy lora is for published language models, and \(settings.languageModel) is a training run: take full",
+                exitCode: .badInput
+            )
+        }
         let adapterConfiguration = UserAdapter.Configuration(
             settings.adapter,
             encoder: encoder.configuration,
@@ -117,13 +126,19 @@ enum TrainUserLLMCommand {
             adapter: adapterConfiguration,
             languageModel: start.model.configuration,
             strategy: strategy,
+            lowRank: strategy == .lora ? settings.lowRank : nil,
             published: start.published
         )
         var random = SeededRandom(seed: settings.options.seed)
         let model: UserLanguageModel
         do {
             let adapter = try UserAdapter(configuration: adapterConfiguration, using: &random)
-            model = try UserLanguageModel(encoder: encoder, adapter: adapter, languageModel: start.model)
+            var languageModel = start.model
+            if let lowRank = configuration.lowRank {
+                let updates = try LowRankAdapter(configuration: lowRank, base: languageModel.configuration, using: &random)
+                languageModel = try languageModel.adding(updates)
+            }
+            model = try UserLanguageModel(encoder: encoder, adapter: adapter, languageModel: languageModel)
         } catch {
             throw ProcessFailure("\(error)", exitCode: .badInput)
         }
@@ -157,8 +172,7 @@ enum TrainUserLLMCommand {
             batchCount: settings.batchCount,
             seed: settings.options.seed,
             weightDecay: settings.options.weightDecay,
-            parameters: configuration.leavesPublishedWeights
-                ? model.encoder.parameters + model.adapter.parameters : model.parameters
+            parameters: configuration.saved(model)
         )
         try requireRoom(start, answers: answers, adapterConfiguration)
         let run = try RunFolder(settings.options, kind: "user-llm", configuration: configuration, dataset: dataset)

@@ -57,6 +57,8 @@ public final class UserLanguageModel: WeightedModel, Sendable {
     public enum Strategy: String, Codable, Sendable, CaseIterable {
         /// Everything.
         case full
+        /// Encoder, adapter and low-rank updates of the language model, whose own weights are frozen.
+        case lora
         /// Encoder and adapter; the language model is frozen.
         case enc
         /// The adapter; encoder and language model are frozen.
@@ -132,8 +134,11 @@ public final class UserLanguageModel: WeightedModel, Sendable {
     public let languageModel: LanguageModel
     private let shared: SharedStates
 
-    /// Every weight of the encoder, the adapter and the language model; names are unique.
-    public var parameters: [Parameter] { encoder.parameters + adapter.parameters + languageModel.parameters }
+    /// Every weight of the encoder, the adapter and the language model with its low-rank updates; names are unique.
+    public var parameters: [Parameter] { encoder.parameters + adapter.parameters + languageModel.parameters + updates }
+
+    /// The language model's low-rank updates.
+    private var updates: [Parameter] { languageModel.lowRank?.parameters ?? [] }
 
     /// The shapes of all parts.
     public var configuration: Configuration {
@@ -157,24 +162,37 @@ public final class UserLanguageModel: WeightedModel, Sendable {
         )
     }
 
-    /// Makes encoder and adapter from the weights in a file, beside a language model whose weights are elsewhere.
+    /// Makes encoder, adapter and low-rank updates from the weights in a file, beside a language model whose own weights are
+    /// elsewhere.
     ///
+    /// - Parameters:
+    ///   - configuration: the shapes of all parts.
+    ///   - lowRank: the shape of the language model's updates; nil for none.
+    ///   - file: the weights.
+    ///   - languageModel: the language model, without updates.
     /// - Throws: `ModelConfigurationError` when the parts do not fit together, or `SafeTensorsError` naming the weight that
     ///   is missing, unexpected, of another shape or not finite.
     package convenience init(
         configuration: Configuration,
+        lowRank: LowRankAdapter.Configuration?,
         weights file: SafeTensors,
         languageModel: LanguageModel
     ) throws {
         try configuration.requireFit()
-        var stored = try StoredWeights(file) { (declared) throws(ModelConfigurationError) in
-            _ = try AutoregressiveEncoder(configuration: configuration.encoder, weights: &declared)
-            _ = try UserAdapter(configuration: configuration.adapter, weights: &declared)
+        func parts<Source: WeightSource>(
+            _ weights: inout Source
+        ) throws(ModelConfigurationError) -> (AutoregressiveEncoder, UserAdapter, LowRankAdapter?) {
+            let encoder = try AutoregressiveEncoder(configuration: configuration.encoder, weights: &weights)
+            let adapter = try UserAdapter(configuration: configuration.adapter, weights: &weights)
+            guard let lowRank else { return (encoder, adapter, nil) }
+            let base = configuration.languageModel
+            return (encoder, adapter, try LowRankAdapter(configuration: lowRank, base: base, weights: &weights))
         }
-        let encoder = try AutoregressiveEncoder(configuration: configuration.encoder, weights: &stored)
-        let adapter = try UserAdapter(configuration: configuration.adapter, weights: &stored)
+        var stored = try StoredWeights(file) { (declared) throws(ModelConfigurationError) in _ = try parts(&declared) }
+        let (encoder, adapter, updates) = try parts(&stored)
         try stored.finish()
-        try self.init(encoder: encoder, adapter: adapter, languageModel: languageModel)
+        let updated = try updates.map { try languageModel.adding($0) } ?? languageModel
+        try self.init(encoder: encoder, adapter: adapter, languageModel: updated)
     }
 
     /// Combines three parts.
@@ -197,11 +215,14 @@ public final class UserLanguageModel: WeightedModel, Sendable {
     }
 
     /// Freezes the parts that a strategy does not train, and returns the rest in groups for the optimizer.
+    ///
+    /// `lora` trains the updates that the language model was given.
     public func prepare(for strategy: Strategy) -> [ParameterGroup] {
         shared.reset()
         for parameter in encoder.parameters { parameter.isTrainable = strategy != .proj }
         for parameter in adapter.parameters { parameter.isTrainable = true }
         for parameter in languageModel.parameters { parameter.isTrainable = strategy == .full }
+        for parameter in updates { parameter.isTrainable = strategy == .lora }
         let gates = Set(adapter.gates.map(ObjectIdentifier.init))
         let others = parameters.filter { $0.isTrainable && !gates.contains(ObjectIdentifier($0)) }
         return [
