@@ -152,6 +152,9 @@ enum MatrixProduct {
             return
         }
         ComputeRuntime.useOneThreadPerProduct()
+        // A softmax that has become sure of something leaves probabilities and gradients this small, a whole matrix of them.
+        let control = ul_flush_subnormals()
+        defer { ul_restore_subnormals(control) }
         cblas_sgemm(
             CblasRowMajor,
             a.transposed ? CblasTrans : CblasNoTrans,

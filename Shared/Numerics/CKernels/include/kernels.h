@@ -111,3 +111,8 @@ void ul_from_float16(float *out, const uint16_t *x, int64_t n);
 
 // cpu.c: 0 baseline, 1 AVX2 with FMA, 2 AVX-512 (F, BW, DQ, VL), 3 AVX-512 with BF16.
 int ul_cpu_level(void);
+
+// Makes this thread's arithmetic take numbers below the normal range for 0, until the value that it returns is restored.
+// A processor multiplies such numbers a hundred times slower than others.
+uint64_t ul_flush_subnormals(void);
+void ul_restore_subnormals(uint64_t before);
