@@ -21,7 +21,8 @@ struct EfficiencyTests {
             encoder: world.folder + "/encoder",
             languageModel: publishedGGUF("qwen2-q4_0")
         )
-        (settings.latents, settings.first, settings.heads, settings.innerWidth) = (4, 1, 2, 16)
+        (settings.adapter.latents, settings.adapter.first) = (4, 1)
+        (settings.adapter.heads, settings.adapter.innerWidth) = (2, 16)
         change(&settings)
         try body(world, BundleCommand.write(world.dataset, settings, to: world.folder + "/bundle"))
     }
@@ -33,7 +34,7 @@ struct EfficiencyTests {
     }
 
     @Test func everyLineHasItsFigure() throws {
-        try withBundle({ $0.reach = .lastPromptToken }) { world, bundle in
+        try withBundle({ $0.adapter.reach = .lastPromptToken }) { world, bundle in
             let table = try measured(world, bundle, [2, 4, 500])
             #expect(table.columns.map(\.users) == [2, 2, 0])
             #expect(table.columns[0].availableUsers == world.dataset.users.count)
@@ -78,7 +79,7 @@ struct EfficiencyTests {
             #expect(table.columns[0].value(.knownRowFirst) == nil && table.columns[0].value(.rowFirst) != nil)
             #expect(table.text().contains("--context-from"))
         }
-        try withBundle({ $0.kind = .softPrompt }) { world, bundle in
+        try withBundle({ $0.adapter.kind = .softPrompt }) { world, bundle in
             let table = try measured(world, bundle, [3])
             #expect(table.columns[0].value(.knownRowFirst) == nil && table.columns[0].value(.row64) != nil)
         }

@@ -31,7 +31,7 @@ struct FuseCommandTests {
             )
         }
         var settings = BundleCommand.Settings(encoder: world.folder + "/encoder", languageModel: model)
-        (settings.latents, settings.heads, settings.innerWidth) = (4, 2, 16)
+        (settings.adapter.latents, settings.adapter.heads, settings.adapter.innerWidth) = (4, 2, 16)
         _ = try BundleCommand.write(world.dataset, settings, to: world.folder + "/bundle")
         try body(world, world.folder + "/bundle")
     }

@@ -95,7 +95,8 @@ import UserModels
             }
         for (part, isTrained) in [
             (model.encoder.parameters, learns.encoder), (model.adapter.parameters, learns.adapter),
-            (model.languageModel.parameters, learns.languageModel), (model.languageModel.lowRank?.parameters ?? [], true),
+            (model.languageModel.parameters, learns.languageModel),
+            (model.languageModel.lowRank?.parameters ?? [], true),
         ] {
             for parameter in part {
                 // Nothing reads the rating head in this loss, and no item of these timelines is unknown.

@@ -20,7 +20,8 @@ enum LowRankKeys {
     static let all: [any AnyConfigurationKey] = [rank, alpha, layers]
 
     /// Reads the settings.
-    static func configuration(_ reader: ConfigurationReader) throws(ConfigurationError) -> LowRankAdapter.Configuration {
+    static func configuration(_ reader: ConfigurationReader) throws(ConfigurationError) -> LowRankAdapter.Configuration
+    {
         var configuration = LowRankAdapter.Configuration()
         configuration.rank = try reader.value(of: rank)
         configuration.alpha = Float(try reader.value(of: alpha))

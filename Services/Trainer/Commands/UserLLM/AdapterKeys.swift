@@ -21,13 +21,13 @@ enum AdapterKeys {
     )
     private static let reach = ConfigurationKey<UserAdapter.Reach>(
         "context-from",
-        help: "From which token on the context acts; last-prompt-token lets all users share what a question computes, and "
-            + "is the default for cross-attention with a published language model, else first-token"
+        help: "From which token on the context acts; last-prompt-token lets all users share what a question computes, "
+            + "and is the default for cross-attention with a published language model, else first-token"
     )
     private static let first = ConfigurationKey<Int>(
         "from-block",
         in: 0...999,
-        help: "The first block with cross-attention before it; by default two thirds up a published language model, else 0"
+        help: "The first block with cross-attention before it; by default two thirds up a published model, else 0"
     )
     private static let every = ConfigurationKey<Int>(
         "every",
@@ -44,14 +44,14 @@ enum AdapterKeys {
     private static let width = ConfigurationKey<Int>(
         "inner-width",
         in: 1...65_536,
-        help: "Width of queries, keys and values of cross-attention; by default the language model's, at most 256 for a "
-            + "published one"
+        help: "Width of queries, keys and values of cross-attention; by default the language model's, of a published "
+            + "one at most 256"
     )
     private static let gate = ConfigurationKey<Double>(
         "gate",
         in: 0...0.99,
-        help: "How far the gates are open at the start; by default 0.7 where all of a language model of our own is trained "
-            + "along, and 0 otherwise, which leaves the language model's answers as they are"
+        help: "How far the gates are open at the start; by default 0.7 where all of a language model of our own is "
+            + "trained along, and 0 otherwise, which leaves the language model's answers as they are"
     )
 
     static let all: [any AnyConfigurationKey] = [

@@ -43,6 +43,8 @@ enum ExportCommand {
     ///   - run: the folder of the training.
     ///   - isCopied: whether the files of a published language model are copied.
     ///   - folder: the bundle's folder.
+    /// - Returns: the bundle as it was read back.
+    /// - Throws: when the run is of another data set or its language model's files have changed; `BundleError`.
     static func export(
         _ dataset: PreparedDataset,
         run: String,

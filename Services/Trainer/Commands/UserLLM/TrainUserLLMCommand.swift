@@ -10,14 +10,14 @@ enum TrainUserLLMCommand {
     private static let training = TrainingCommand(minutes: 20, batchCount: 64, learningRate: 1e-3)
     private static let strategy = ConfigurationKey<String>(
         "strategy",
-        help: "What is trained: full (everything), lora (the language model by low-rank updates), enc (all but the language "
-            + "model), proj (what joins the two); by default proj for a published language model, else full",
+        help: "What is trained: full (everything), lora (of the language model low-rank updates), enc (all but the "
+            + "language model), proj (what joins the two); by default proj for a published language model, else full",
         expectation: UserLanguageModel.Strategy.allCases.map(\.rawValue).joined(separator: ", ")
     ) { UserLanguageModel.Strategy(rawValue: $0) != nil }
     private static let encoder = ConfigurationKey<String>("encoder", help: "The folder of the encoder's training")
     private static let languageModel = ConfigurationKey<String>(
         "language-model",
-        help: "A published language model, a GGUF file or a folder in Hugging Face's format, or the folder of a training"
+        help: "A published language model (a GGUF file or a folder of Hugging Face's), or the folder of a training"
     )
     private static let chatTemplate = ConfigurationKey<String>(
         "chat-template",
@@ -110,7 +110,8 @@ enum TrainUserLLMCommand {
         let strategy = settings.strategy ?? (isPublished ? .proj : .full)
         guard isPublished || strategy != .lora else {
             throw ProcessFailure(
-                "strategy lora is for published language models, and \(settings.languageModel) is a training run: take full",
+                "strategy lora is for published language models, and \(settings.languageModel) is a training run: "
+                    + "take full",
                 exitCode: .badInput
             )
         }
@@ -135,7 +136,8 @@ enum TrainUserLLMCommand {
             let adapter = try UserAdapter(configuration: adapterConfiguration, using: &random)
             var languageModel = start.model
             if let lowRank = configuration.lowRank {
-                let updates = try LowRankAdapter(configuration: lowRank, base: languageModel.configuration, using: &random)
+                let base = languageModel.configuration
+                let updates = try LowRankAdapter(configuration: lowRank, base: base, using: &random)
                 languageModel = try languageModel.adding(updates)
             }
             model = try UserLanguageModel(encoder: encoder, adapter: adapter, languageModel: languageModel)

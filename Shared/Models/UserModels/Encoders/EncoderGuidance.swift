@@ -34,7 +34,8 @@ struct EncoderGuidance {
         return sums
     }
 
-    /// Adds to a row of logit weights, one for each of the tree's `branchTokens`, the terms that turn a sampled target into the mixture.
+    /// Adds the terms that turn a sampled target into the mixture to a row of logit weights, one for each of the tree's
+    /// `branchTokens`.
     ///
     /// Cross-entropy with the mixture is cross-entropy with the sample plus `share * sum((sample - encoder) * logits)`:
     /// the softmax's normalisation is the same in both.
@@ -60,7 +61,8 @@ struct EncoderGuidance {
         guard mass > 1e-5 else { return }
         for (token, child) in zip(tree.tokens(after: node), tree.nodes(after: node)) {
             let below = tree.leaves(below: child)
-            weights[start + Int(tree.branchColumn(token))] -= share * (sums[below.upperBound] - sums[below.lowerBound]) / mass
+            let part = (sums[below.upperBound] - sums[below.lowerBound]) / mass
+            weights[start + Int(tree.branchColumn(token))] -= share * part
         }
         weights[start + Int(tree.branchColumn(target))] += share
     }
