@@ -154,7 +154,8 @@ import Testing
         let weights = FusionWeights(branches: [.init(languageModel: 0.3, encoder: 3)])
         func ofTitles(_ model: UserLanguageModel, _ weights: FusionWeights?) throws -> Double {
             let context = TinyWorld.context(model, of: Self.users[0])
-            let items = try ranked(model, weights, context, count: 12, form: .known).items
+            // Wider than the tree has leaves, so that none is missing.
+            let items = try ranked(model, weights, context, count: 20, form: .known).items
             // Without the encoder, two items with one title have its probability each.
             return items.reduce(0) { $0 + ($1.id == "d2" && weights == nil ? 0 : exp(Double($1.score))) }
         }
