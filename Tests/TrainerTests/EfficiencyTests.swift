@@ -74,7 +74,7 @@ struct EfficiencyTests {
     }
 
     @Test func withoutASharedQuestionItSaysSo() throws {
-        try withBundle { world, bundle in
+        try withBundle({ $0.adapter.reach = .firstToken }) { world, bundle in
             let table = try measured(world, bundle, [3])
             #expect(table.columns[0].value(.knownRowFirst) == nil && table.columns[0].value(.rowFirst) != nil)
             #expect(table.text().contains("--context-from"))

@@ -202,7 +202,7 @@ struct TextPromptTests {
         let json = try report.json()
         let result = try #require(JSONSerialization.jsonObject(with: json) as? [String: Any])
         func number(_ key: String) throws -> Double { try #require(result[key] as? Double, "\(key)") }
-        print(String(decoding: json, as: UTF8.self))
+
         #expect(result["users"] as? Int == 24)
         #expect(result["strategy"] as? String == "full")
         #expect(result["seed"] as? Int == 9)

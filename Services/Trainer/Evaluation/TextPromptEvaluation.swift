@@ -80,9 +80,11 @@ struct TextPromptEvaluation: Sendable {
 
     private func subject(_ user: Int) -> Subject {
         let last = dataset.eventCount(ofUser: user) - 1
+        let target = dataset.item(user: user, last)
         return Subject(
-            target: dataset.item(user: user, last),
-            seen: Set((0..<last).map { dataset.item(user: user, $0) }),
+            target: target,
+            // An item that was had before can be the next one all the same, as in the encoder's ranking.
+            seen: Set((0..<last).map { dataset.item(user: user, $0) }).subtracting([target]),
             timeline: dataset.timeline(user: user, (events.map { max(last - $0, 0) } ?? 0)..<last)
         )
     }

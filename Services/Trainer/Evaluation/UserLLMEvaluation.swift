@@ -73,9 +73,11 @@ struct UserLLMEvaluation: Sendable {
         }
         return zip(users, encoder.encode(timelines)).map { user, encoded in
             let last = dataset.eventCount(ofUser: user) - 1
+            let target = dataset.item(user: user, last)
             return Subject(
-                target: dataset.item(user: user, last),
-                seen: Set((0..<last).map { dataset.item(user: user, $0) }),
+                target: target,
+                // An item that was had before can be the next one all the same, as in the encoder's ranking.
+                seen: Set((0..<last).map { dataset.item(user: user, $0) }).subtracting([target]),
                 favourites: favouriteCategories(user),
                 encoded: encoded
             )
