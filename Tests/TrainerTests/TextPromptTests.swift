@@ -184,8 +184,8 @@ struct TextPromptTests {
     }
 
     @Test func whatWasLearntIsAnswered() throws {
-        // Items follow one another in one order for everybody.
-        let dataset = try World.dataset(eventCounts: (0..<24).map { 12 + $0 % 12 })
+        // Items follow one another in one order for everybody, and nobody has had all of them.
+        let dataset = try World.dataset(eventCounts: (0..<24).map { 12 + $0 % 12 }, items: 30)
         let world = try World()
         defer { world.remove() }
         let languageSettings = TrainLanguageModelCommand.Settings(
@@ -195,8 +195,8 @@ struct TextPromptTests {
             layers: 2
         )
         _ = try TrainLanguageModelCommand.train(dataset, languageSettings, until: Shutdown())
-        var settings = settings(world, "text", steps: 250, strategy: .full)
-        settings.options.learningRate = 3e-2
+        var settings = settings(world, "text", steps: 1_200, strategy: .full)
+        settings.options.learningRate = 5e-2
         _ = try TrainTextPromptCommand.train(dataset, settings, until: Shutdown())
         let report = try EvaluateTextPromptCommand.evaluate(settings.options.folder, dataset, users: nil, threads: 2)
         let json = try report.json()
@@ -206,8 +206,9 @@ struct TextPromptTests {
         #expect(result["users"] as? Int == 24)
         #expect(result["strategy"] as? String == "full")
         #expect(result["seed"] as? Int == 9)
-        #expect(try number("recall_1_seen_unfiltered") > 0.9)
-        #expect(try number("recall_1_seen_unfiltered_low") > 0.7)
+        // The most popular item is right for a sixth of them, and a small model takes some of the 30 for others.
+        #expect(try number("recall_1_seen_unfiltered") > 0.6)
+        #expect(try number("recall_1_seen_unfiltered_low") > 0.4)
         #expect(try number("recall_1_without_user") < 0.5)
         #expect(try number("prompt_events") <= 8)
         #expect(try number("prompt_tokens") > 50)
