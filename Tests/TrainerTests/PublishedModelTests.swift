@@ -57,6 +57,7 @@ struct PublishedModelTests {
             #expect(bundle.adapter.gates.allSatisfy { $0.value[0] != 0 })
             let published = try LanguageModel(LanguageModelSource.open(settings.languageModel))
             #expect(try weights(bundle.makeTrainableModel().languageModel) == weights(published))
+            try requireTextAsPublished(bundle, world, settings)
             let copied = try ExportCommand.export(
                 world.dataset,
                 run: run,
@@ -65,6 +66,37 @@ struct PublishedModelTests {
             )
             #expect(copied.languageModel.path.hasPrefix(world.folder + "/copied/") && copied.version == bundle.version)
         }
+    }
+
+    /// Free text is that of the published model, whoever asks, while titles depend on the user.
+    private func requireTextAsPublished(
+        _ bundle: ModelBundle,
+        _ world: World,
+        _ settings: TrainUserLLMCommand.Settings
+    ) throws {
+        let untrained = try BundleCommand.write(
+            world.dataset,
+            BundleCommand.Settings(
+                encoder: settings.encoder,
+                languageModel: settings.languageModel,
+                adapter: settings.adapter
+            ),
+            to: world.folder + "/untrained"
+        )
+        let encoded = try bundle.makeEncodingEngine(threads: 1).encode([world.dataset.timeline(user: 0, 0..<5)])
+        let (own, plain) = (
+            try bundle.makeAnsweringEngine(configuration: .evaluation(threads: 1)),
+            try untrained.makeAnsweringEngine(configuration: .evaluation(threads: 1))
+        )
+        var request = AnswerRequest(text: "Next?", system: "Be brief.", form: .text)
+        request.maximumTokens = 8
+        let wanted = try plain.answer(request, context: nil)
+        #expect(wanted.answerTokens > 0)
+        #expect(try own.answer(request, context: UserContext(encoded[0])).text == wanted.text)
+        #expect(try own.answer(request, context: nil).text == wanted.text)
+        let titles = AnswerRequest(text: "Next?", form: .title)
+        let scores = try own.answer(titles, context: UserContext(encoded[0])).items.map(\.score)
+        #expect(try plain.answer(titles, context: nil).items.map(\.score) != scores)
     }
 
     @Test(arguments: [UserLanguageModel.Strategy.full, .lora])

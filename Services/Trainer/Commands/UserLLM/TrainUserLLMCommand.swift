@@ -115,13 +115,15 @@ enum TrainUserLLMCommand {
                 exitCode: .badInput
             )
         }
-        let adapterConfiguration = UserAdapter.Configuration(
+        var adapterConfiguration = UserAdapter.Configuration(
             settings.adapter,
             encoder: encoder.configuration,
             languageModel: start.model.configuration,
             isPublished: isPublished,
             isTuned: strategy == .full
         )
+        // What is asked in training is answered from the catalogue; a model of our own learns its facts as text, too.
+        adapterConfiguration.actsOnText = !isPublished
         let configuration = UserLLMConfiguration(
             encoder: encoder.configuration,
             adapter: adapterConfiguration,

@@ -37,6 +37,7 @@ extension AnsweringEngine {
         let request = state.request
         var sequence = SequenceRequest(tokens: state.prompt)
         switch adapter.configuration.kind {
+        case _ where request.form == .text && !adapter.configuration.actsOnText: break
         case .crossAttention:
             sequence.context = rows
             sequence.contextStart = adapter.start(promptLength: state.prompt.count)

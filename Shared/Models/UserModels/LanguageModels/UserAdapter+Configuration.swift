@@ -44,6 +44,11 @@ extension UserAdapter {
         /// 0 leaves a trained language model unchanged (strategies `enc` and `proj`). If the language model is trained
         /// too, start open: a gate at 0 hardly opens by itself.
         public var gateOpening: Float = 0
+        /// Whether the context acts on free text.
+        ///
+        /// An adapter that has learnt to answer with titles and categories alone would spoil it, so there the language model
+        /// answers as it does alone.
+        public var actsOnText = true
         /// Factor on the learning rate of the gates.
         public var gateLearningRateScale: Float = 10
 
@@ -72,6 +77,7 @@ extension UserAdapter {
             crossAttentionWidth = try values.decodeIfPresent(Int.self, forKey: .crossAttentionWidth)
             gateOpening = try values.decode(Float.self, forKey: .gateOpening)
             gateLearningRateScale = try values.decode(Float.self, forKey: .gateLearningRateScale)
+            actsOnText = try values.decodeIfPresent(Bool.self, forKey: .actsOnText) ?? actsOnText
         }
 
         /// Width of queries, keys and values of cross-attention, `I`.
