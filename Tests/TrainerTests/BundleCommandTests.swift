@@ -17,23 +17,7 @@ struct BundleCommandTests {
         let world = try World()
         defer { world.remove() }
         _ = try world.train("encoder", steps: 2)
-        let language = TrainLanguageModelCommand.Settings(
-            options: world.options("language-model", steps: 2),
-            batchCount: 4,
-            vocabularySize: 400,
-            width: 32,
-            layers: 3
-        )
-        _ = try TrainLanguageModelCommand.train(world.dataset, language, until: Shutdown())
-        let model = world.folder + "/model"
-        try FileManager.default.createDirectory(atPath: model, withIntermediateDirectories: true)
-        for file in ["best/config.json", "best/model.safetensors", "tokenizer.json"] {
-            let name = String(file.split(separator: "/").last ?? "")
-            try FileManager.default.copyItem(
-                atPath: "\(world.folder)/language-model/\(file)",
-                toPath: "\(model)/\(name)"
-            )
-        }
+        let model = try world.publishedModel(layers: 3)
         var settings = BundleCommand.Settings(encoder: world.folder + "/encoder", languageModel: model)
         (settings.adapter.latents, settings.adapter.first) = (4, 1)
         (settings.adapter.heads, settings.adapter.innerWidth) = (2, 16)

@@ -63,6 +63,27 @@ struct World {
 }
 
 extension World {
+    /// Trains a small language model, and writes it as somebody would publish it.
+    ///
+    /// - Returns: its folder, in Hugging Face's format.
+    func publishedModel(layers: Int) throws -> String {
+        let language = TrainLanguageModelCommand.Settings(
+            options: options("language-model", steps: 2),
+            batchCount: 4,
+            vocabularySize: 400,
+            width: 32,
+            layers: layers
+        )
+        _ = try TrainLanguageModelCommand.train(dataset, language, until: Shutdown())
+        let model = folder + "/model"
+        try FileManager.default.createDirectory(atPath: model, withIntermediateDirectories: true)
+        for file in ["best/config.json", "best/model.safetensors", "tokenizer.json"] {
+            let name = String(file.split(separator: "/").last ?? "")
+            try FileManager.default.copyItem(atPath: "\(folder)/language-model/\(file)", toPath: "\(model)/\(name)")
+        }
+        return model
+    }
+
     /// A data set of users who have so many events each, of all items in turn.
     static func dataset(eventCounts: [Int], items: Int = 12) throws -> PreparedDataset {
         let folder = FileManager.default.temporaryDirectory.appending(path: "trainer-\(UUID().uuidString)").path

@@ -151,6 +151,11 @@ import Testing
         let tight = SharedStates(model.languageModel, model.adapter.configuration, capacity: kept / 2)
         #expect(states(tight) == first && states(tight) == first)
         #expect(tight.keptBytes > 0 && tight.keptBytes <= kept / 2)
+        // What is kept of a text does not depend on what is read beside it.
+        let single = SharedStates(model.languageModel, model.adapter.configuration)
+        let graph = Graph(recording: false, seed: 0)
+        for title in titles.reversed() { _ = single.read(graph, [(prompt[...], title)]) }
+        #expect(single.keptBytes == kept && states(single) == first)
         // Other weights have other states, once they are announced.
         let table = model.languageModel.parameters[0]
         table.value.assign(table.value.values.map { $0 * 1.5 })

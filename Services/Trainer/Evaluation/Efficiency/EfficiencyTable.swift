@@ -90,23 +90,15 @@ struct EfficiencyTable: Sendable {
     private struct Length: Encodable, Sendable {
         let column: EfficiencyColumn
 
-        struct Key: CodingKey {
-            let stringValue: String
-            var intValue: Int? { nil }
-            init(_ name: String) { stringValue = name }
-            init?(stringValue: String) { self.init(stringValue) }
-            init?(intValue: Int) { nil }
-        }
-
         func encode(to encoder: any Encoder) throws {
-            var container = encoder.container(keyedBy: Key.self)
-            try container.encode(column.events, forKey: Key("events"))
-            try container.encode(column.users, forKey: Key("users"))
-            try container.encode(column.availableUsers, forKey: Key("users_with_as_many_events"))
-            try container.encode(column.isTextCut, forKey: Key("text_is_cut"))
+            var container = encoder.container(keyedBy: Report.Key.self)
+            try container.encode(column.events, forKey: Report.Key("events"))
+            try container.encode(column.users, forKey: Report.Key("users"))
+            try container.encode(column.availableUsers, forKey: Report.Key("users_with_as_many_events"))
+            try container.encode(column.isTextCut, forKey: Report.Key("text_is_cut"))
             for metric in EfficiencyMetric.allCases {
                 let value: Double? = column.value(metric)
-                try container.encode(value, forKey: Key(metric.rawValue))
+                try container.encode(value, forKey: Report.Key(metric.rawValue))
             }
         }
     }

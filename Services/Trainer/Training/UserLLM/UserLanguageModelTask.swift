@@ -95,7 +95,11 @@ final class UserLanguageModelTask: TrainingTask {
                 return UserQuestionBatch(timelines: NextEventBatch(windows: Array(events.prefix(1))), questions: facts)
             }
             // Questions with the same words are read together, so a shard uses one phrasing of each task.
-            let phrasings = prompts.mapValues { $0[random.below($0.count)] }
+            // They are drawn in a fixed order: a dictionary's own changes from one run to the next.
+            var phrasings: [UserTask: [Int32]] = [:]
+            for task in UserTask.allCases {
+                if let choices = prompts[task] { phrasings[task] = choices[random.below(choices.count)] }
+            }
             for (index, window) in events.enumerated() {
                 for _ in 0..<mixture.questionsPerWindow {
                     if let question = question(about: window, index: index, phrasings, using: &random) {

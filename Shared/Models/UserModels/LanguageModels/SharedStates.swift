@@ -219,12 +219,13 @@ final class SharedStates: Sendable {
             let known = state.answers[key] ?? [:]
             return Dictionary(uniqueKeysWithValues: wanted.compactMap { answer in known[answer].map { (answer, $0) } })
         }
-        // Sorted, so that the same step makes the same products however the set is ordered.
         let missing = wanted.filter { found[$0] == nil }.sorted { $0.lexicographicallyPrecedes($1) }
-        if !missing.isEmpty {
-            let values = graph.values(of: read(graph, missing.map { $0[...] }, after: prompt))
+        for pass in Self.passes(missing) {
+            let fillers = [[Int32]](repeating: [0], count: Self.rows(of: pass) - pass.reduce(0) { $0 + $1.count })
+            let texts = (pass + fillers).map { $0[...] }
+            let values = graph.values(of: read(graph, texts, after: prompt))
             var start = 0
-            for answer in missing {
+            for answer in pass {
                 let states = Array(values[start..<start + answer.count * D])
                 start += states.count
                 found[answer] = states
@@ -233,6 +234,33 @@ final class SharedStates: Sendable {
         }
         let values = answers.flatMap { found[Array($0)] ?? [] }
         return graph.constant(values, shape: [values.count / D, D])
+    }
+
+    /// Tokens that are read in one pass where states are kept.
+    ///
+    /// Always as many, because the rounding of a product depends on its number of rows: so what is kept of a text has the
+    /// same bits whichever texts were missing beside it, and a training that goes on does so bit for bit.
+    private static let passRows = 128
+
+    /// Divides answers into passes of up to `passRows` tokens; a longer one has a pass of its own.
+    private static func passes(_ answers: [[Int32]]) -> [[[Int32]]] {
+        var passes: [[[Int32]]] = []
+        var rows = 0
+        for answer in answers {
+            if passes.isEmpty || rows + answer.count > passRows {
+                passes.append([])
+                rows = 0
+            }
+            passes[passes.count - 1].append(answer)
+            rows += answer.count
+        }
+        return passes
+    }
+
+    /// The tokens of a pass with its fillers.
+    private static func rows(of pass: [[Int32]]) -> Int {
+        let count = pass.reduce(0) { $0 + $1.count }
+        return (count + passRows - 1) / passRows * passRows
     }
 
     /// Keeps something of this size unless it is too much.
