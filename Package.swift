@@ -167,6 +167,7 @@ let package = Package(
         // Dequantisation, optimised in debug builds too.
         .target(
             name: "CModelFiles",
+            dependencies: ["CKernels"],
             path: "Shared/Language/CModelFiles",
             cSettings: [.unsafeFlags(["-O3"] + (isFuzzing ? ["-fno-sanitize=all"] : []))]
         ),
@@ -230,7 +231,8 @@ let package = Package(
         service(
             "Trainer",
             [
-                "Concurrency", "Bytes", "JSON", "Files", "Messages", "Catalogues", "Tensors", "NeuralNetwork",
+                "Concurrency", "Failpoints", "Bytes", "JSON", "Files", "Messages", "Catalogues", "Tensors",
+                "NeuralNetwork",
                 "Tokenization", "ModelFiles", "LanguageEngine", "Datasets", "UserModels",
             ]
         ),

@@ -117,7 +117,8 @@ import Verification
         let (status, printed) = try await scaled
         #expect(status == .exited(ExitCode.unavailable.rawValue), "\(printed)")
         #expect(printed.contains("stopped") || printed.contains("ended"), "\(printed)")
-        #expect(kill(database, SIGCONT) == 0)
+        // On a slow machine the stop's own limit may have ended the database already.
+        kill(database, SIGCONT)
         #expect(await stopped == .exited(0), "\(system.printed)")
         #expect(WrongStartTests.processes(naming: folder) == [])
 

@@ -3,6 +3,7 @@ import Glibc
 import Messages
 import ServiceRuntime
 import MessageLogs
+import TestSupport
 import Testing
 import Verification
 
@@ -38,7 +39,7 @@ import Verification
         let folder = try LocalSystem.makeFolder()
         defer { try? FileManager.default.removeItem(atPath: folder) }
         let server = try SilentServer()
-        let address = "postgresql://me@127.0.0.1:\(server.port)/nowhere"
+        let address = "postgresql://me@127.0.0.1:\(server.port)/nowhere?connect_timeout=600"
         let process = try await ServiceProcess.start(
             ServiceProcess.Options(
                 "event-ingestor",
@@ -53,38 +54,5 @@ import Verification
         process.signal(number)
         try await process.waitUntilEnded()
         #expect(process.status == .exited(0), "\(process.printed)")
-    }
-
-    /// Takes connections and never says anything.
-    private final class SilentServer {
-        let port: UInt16
-        private let listener: Int32
-        private var connections: [Int32] = []
-
-        init() throws {
-            let kind = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_NONBLOCK.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
-            let listener = socket(AF_INET, kind, 0)
-            var address = sockaddr_in()
-            address.sin_family = sa_family_t(AF_INET)
-            address.sin_addr.s_addr = UInt32(INADDR_LOOPBACK).bigEndian
-            var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-            let isListening = withUnsafeMutablePointer(to: &address) { pointer in
-                pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                    bind(listener, $0, length) == 0 && getsockname(listener, $0, &length) == 0
-                }
-            }
-            guard isListening, listen(listener, 4) == 0 else { throw VerificationError("no port: errno \(errno)") }
-            self.listener = listener
-            port = UInt16(bigEndian: address.sin_port)
-        }
-
-        deinit { for descriptor in connections + [listener] { close(descriptor) } }
-
-        /// Whether somebody has connected since the last question.
-        func takesConnection() -> Bool {
-            let descriptor = accept(listener, nil, nil)
-            if descriptor >= 0 { connections.append(descriptor) }
-            return descriptor >= 0
-        }
     }
 }

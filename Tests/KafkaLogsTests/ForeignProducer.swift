@@ -19,7 +19,7 @@ actor ForeignProducer {
         let id = "foreign-\(UUID().uuidString)"
         client = try KafkaClient(
             configuration,
-            role: .transactional(id: id, timeout: .seconds(60)),
+            role: .transactional(id: id, timeout: .seconds(900)),
             name: id
         )
     }

@@ -17,7 +17,7 @@ import Testing
     }
 
     /// A value of each field that changes something.
-    private static func changed(_ field: Question.ChatField) -> Question {
+    private static func changed(_ field: Question.Field) -> Question {
         changed { question in
             switch field {
             case .system: question.system = "Be brief."
@@ -29,6 +29,7 @@ import Testing
             case .presencePenalty: question.presencePenalty = -0.7
             case .frequencyPenalty: question.frequencyPenalty = 0.3
             case .stop: question.stop = ["\n\n", "ü"]
+            default: Issue.record("\(field.rawValue) is no field of a chat")
             }
         }
     }
@@ -40,8 +41,8 @@ import Testing
 
     // MARK: - What is read again
 
-    @Test(arguments: Question.ChatField.allCases)
-    func eachFieldIsReadAgain(field: Question.ChatField) throws {
+    @Test(arguments: Question.chatFields)
+    func eachFieldIsReadAgain(field: Question.Field) throws {
         let question = Self.changed(field)
         #expect(question != Self.plain)
         #expect(try Question(decoding: question.encoded(), contentType: nil) == question)
@@ -210,16 +211,16 @@ import Testing
 
     private static let catalogueForms: [Question.AnswerForm] = [.known, .title, .category]
 
-    @Test(arguments: [Question.ChatField.system, .turns], catalogueForms)
-    func aConversationComesBeforeEveryForm(field: Question.ChatField, form: Question.AnswerForm) throws {
+    @Test(arguments: [Question.Field.system, .turns], catalogueForms)
+    func aConversationComesBeforeEveryForm(field: Question.Field, form: Question.AnswerForm) throws {
         var question = Self.changed(field)
         question.form = form
         #expect(try Question(decoding: question.encoded(), contentType: nil) == question)
         #expect(try Question(decoding: question.encodedJSON(), contentType: nil) == question)
     }
 
-    @Test(arguments: Question.ChatField.allCases.filter { $0 != .system && $0 != .turns }, catalogueForms)
-    func onlyFreeTextIsSampledAndStopped(field: Question.ChatField, form: Question.AnswerForm) throws {
+    @Test(arguments: Question.chatFields.filter { $0 != .system && $0 != .turns }, catalogueForms)
+    func onlyFreeTextIsSampledAndStopped(field: Question.Field, form: Question.AnswerForm) throws {
         var question = Self.changed(field)
         let bytes = try question.encoded()
         question.form = form

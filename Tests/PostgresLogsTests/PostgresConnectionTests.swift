@@ -88,6 +88,23 @@ import Testing
         #expect(error?.description.contains("s3cret") == false)
     }
 
+    @Test func theAddressSaysHowLongConnectingMayTake() async throws {
+        let server = try SilentServer()
+        let connection = try PostgresConnection(
+            PostgresAddress("postgresql://someone@127.0.0.1:\(server.port)/base?connect_timeout=1"),
+            PostgresSettings(connectTimeout: .seconds(3_600))
+        )
+        let error = await #expect(throws: PostgresError.self) { try await connection.connect() }
+        #expect(error?.description.contains("no answer within 1.0 seconds") == true, "\(String(describing: error))")
+    }
+
+    @Test(arguments: ["soon", "-1", "1.5", "99999999999999999999"])
+    func howLongConnectingMayTakeIsANumberOfSeconds(value: String) throws {
+        let address = "host=h connect_timeout=\(value)"
+        let error = #expect(throws: PostgresError.self) { try PostgresAddress(address) }
+        #expect(error?.description.contains("connect_timeout is a number of seconds") == true)
+    }
+
     @Test func missingDatabaseIsNamed() async throws {
         let connection = try PostgresConnection(address: PrivatePostgres.shared().address("absent"))
         let error = await #expect(throws: PostgresError.self) { try await connection.connect() }

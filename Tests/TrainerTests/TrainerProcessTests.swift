@@ -39,6 +39,7 @@ struct TrainerProcessTests {
     private func run(
         _ executable: String,
         _ arguments: [String],
+        failpoints: String = "",
         meanwhile: (ChildProcess, _ output: String) async throws -> Void = { _, _ in }
     ) async throws -> Ended {
         let path = "\(world.folder)/output-\(UUID().uuidString)"
@@ -46,7 +47,8 @@ struct TrainerProcessTests {
             ChildProcess.Specification(
                 executable: executable,
                 arguments: arguments,
-                environment: ProcessInfo.processInfo.environment.filter { !$0.key.hasPrefix("USERLLM_") },
+                environment: ProcessInfo.processInfo.environment.filter { !$0.key.hasPrefix("USERLLM_") }
+                    .merging(["USERLLM_FAILPOINT": failpoints]) { $1 },
                 outputFile: path
             )
         )
@@ -59,15 +61,17 @@ struct TrainerProcessTests {
         try await run(Self.program, arguments)
     }
 
-    /// Runs a training and presses Ctrl-C as soon as it has told of its first step.
+    /// Runs a training that stands still after its third step, presses Ctrl-C, and lets it go on.
     private func interrupted(_ arguments: [String]) async throws -> Ended {
-        try await run(Self.program, arguments) { child, output in
-            while child.status == nil, (try? String(contentsOfFile: output, encoding: .utf8))?.contains(" of ") != true
-            {
-                try await Task.sleep(for: .milliseconds(5))
-            }
+        try await run(Self.program, arguments, failpoints: "trainer.step:stop@3") { child, _ in
+            while child.status == nil, !isStopped(child) { try await Task.sleep(for: .milliseconds(5)) }
             child.signal(SIGINT)
+            child.signal(SIGCONT)
         }
+    }
+
+    private func isStopped(_ child: ChildProcess) -> Bool {
+        (try? String(contentsOfFile: "/proc/\(child.id)/stat", encoding: .utf8))?.contains(") T ") == true
     }
 
     private func lastStep(_ run: String) throws -> Int {

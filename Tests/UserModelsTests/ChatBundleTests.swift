@@ -167,7 +167,7 @@ import Tokenization
             let category = try engine.answer(AnswerRequest(text: "Next?", form: .category), context: context)
             #expect(TinyWorld.catalogue.categories.contains(category.text))
             var request = AnswerRequest(text: "Next?", system: "Be brief.", form: .text, maximumTokens: 40)
-            request.temperature = 1
+            request.sampling.temperature = 1
             let text = try engine.answer(request, context: context)
             #expect(!text.text.contains("<|") && (1...40).contains(text.answerTokens))
             // The gates are closed: who asks makes no difference.

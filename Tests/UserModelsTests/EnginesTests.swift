@@ -223,9 +223,9 @@ import Testing
         let turns = [Question.Turn(role: .user, text: "Hello")]
         refuses(AnswerRequest(text: "?", turns: turns, form: .text), context, "turns is 1 turns, expected none")
         var sampled = AnswerRequest(text: "?", form: .text)
-        sampled.topP = 0
+        sampled.sampling.topP = 0
         refuses(sampled, context, "top_p is 0.0")
-        sampled.topP = 1
+        sampled.sampling.topP = 1
         sampled.stop = [""]
         refuses(sampled, context, "stop is a text of 0 bytes")
     }

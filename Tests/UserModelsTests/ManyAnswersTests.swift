@@ -34,8 +34,9 @@ import Testing
                 seed: UInt64(index)
             )
             if request.form == .text {
-                (request.topK, request.topP, request.minP) = (index % 40, 0.95, 0.01)
-                (request.repetitionPenalty, request.presencePenalty, request.frequencyPenalty) = (1.1, 0.2, 0.1)
+                (request.sampling.topK, request.sampling.topP, request.sampling.minP) = (index % 40, 0.95, 0.01)
+                request.sampling.repetitionPenalty = 1.1
+                (request.sampling.presencePenalty, request.sampling.frequencyPenalty) = (0.2, 0.1)
                 if index % 3 == 0 { request.stop = ["e", "Qu"] }
             }
             if index % 5 == 0 { request.excludedItems = ["a1", "c4"] }

@@ -34,14 +34,7 @@ func publishedTemplate(_ name: String) -> URL {
                 $0.vocabularySize = tokenizer.vocabularySize
                 $0.maximumLength = 1_024
             },
-            catalogue: TinyWorld.catalogue,
-            features: TinyWorld.features,
-            answers: KnownAnswers(
-                catalogue: TinyWorld.catalogue,
-                categoryNames: TinyWorld.features.categoryNames,
-                format: format
-            ),
-            format: format,
+            sources: AnswerSources(catalogue: TinyWorld.catalogue, features: TinyWorld.features, format: format),
             configuration: TinyWorld.exact
         )
     }

@@ -101,13 +101,10 @@ enum TinyWorld {
         limits: AnswerLimits = .none,
         fusion: FusionWeights? = nil
     ) throws -> AnsweringEngine {
-        let (answers, format) = try answers()
+        let (_, format) = try answers()
         return try AnsweringEngine(
             model: model,
-            catalogue: catalogue,
-            features: features,
-            answers: answers,
-            format: format,
+            sources: AnswerSources(catalogue: catalogue, features: features, format: format),
             configuration: configuration,
             limits: limits,
             fusion: fusion

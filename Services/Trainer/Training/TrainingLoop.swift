@@ -1,6 +1,10 @@
+import Failpoints
 import Foundation
 import NeuralNetwork
 import ServiceRuntime
+
+/// A step has changed the weights and is not reported yet.
+private let stepDone = Failpoint("trainer.step")
 
 /// Trains until the budget is used up or the process is asked to stop.
 ///
@@ -72,6 +76,7 @@ struct TrainingLoop<Task: TrainingTask> {
                 )
             }
             state.step += 1
+            stepDone.reach()
             learner.average?.update(step: state.step)
             let stepTargets = shards.reduce(0) { $0 + task.targetCount($1) }
             state.targets += stepTargets

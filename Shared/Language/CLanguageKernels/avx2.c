@@ -39,20 +39,5 @@ static int runs(void) {
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
 }
 
-const lk_variant lk_avx2 = {
-    .name = "avx2",
-    .runs = runs,
-    .bf16_inputs = 0,
-    .prepare = prepare,
-    .multiply = multiply,
-    .rms_norm = rms_norm,
-    .rotary = rotary,
-    .silu_multiply = silu_multiply,
-    .add_scaled = add_scaled,
-    .segment = segment,
-    .cross_attention = cross_attention,
-    .maximum = maximum,
-    .exponentials = exponentials,
-    .find_at_least = find_at_least,
-};
+const lk_variant lk_avx2 = LK_VARIANT("avx2", runs, 0, prepare, multiply);
 #endif

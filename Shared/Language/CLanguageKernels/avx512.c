@@ -48,14 +48,6 @@ static int runs(void) {
 
 static int runs_bf16(void) { return runs() && __builtin_cpu_supports("avx512bf16"); }
 
-#define VARIANT(NAME, RUNS, BF16_INPUTS, PREPARE, MULTIPLY)                                                         \
-    {                                                                                                               \
-        .name = NAME, .runs = RUNS, .bf16_inputs = BF16_INPUTS, .prepare = PREPARE, .multiply = MULTIPLY,           \
-        .rms_norm = rms_norm, .rotary = rotary, .silu_multiply = silu_multiply, .add_scaled = add_scaled,           \
-        .segment = segment, .cross_attention = cross_attention, .maximum = maximum, .exponentials = exponentials,   \
-        .find_at_least = find_at_least                                                                              \
-    }
-
-const lk_variant lk_avx512 = VARIANT("avx512", runs, 0, prepare, multiply);
-const lk_variant lk_avx512bf16 = VARIANT("avx512bf16", runs_bf16, 1, prepare_bf16, multiply_bf16);
+const lk_variant lk_avx512 = LK_VARIANT("avx512", runs, 0, prepare, multiply);
+const lk_variant lk_avx512bf16 = LK_VARIANT("avx512bf16", runs_bf16, 1, prepare_bf16, multiply_bf16);
 #endif

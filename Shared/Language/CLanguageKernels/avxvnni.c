@@ -33,20 +33,5 @@ static int runs(void) {
            __builtin_cpu_supports("avxvnni");
 }
 
-const lk_variant lk_avxvnni = {
-    .name = "avxvnni",
-    .runs = runs,
-    .bf16_inputs = 0,
-    .prepare = prepare,
-    .multiply = multiply,
-    .rms_norm = rms_norm,
-    .rotary = rotary,
-    .silu_multiply = silu_multiply,
-    .add_scaled = add_scaled,
-    .segment = segment,
-    .cross_attention = cross_attention,
-    .maximum = maximum,
-    .exponentials = exponentials,
-    .find_at_least = find_at_least,
-};
+const lk_variant lk_avxvnni = LK_VARIANT("avxvnni", runs, 0, prepare, multiply);
 #endif

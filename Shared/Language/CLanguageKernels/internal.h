@@ -140,6 +140,15 @@ typedef struct {
     int64_t (*find_at_least)(const float *x, int64_t first, int64_t count, float floor);
 } lk_variant;
 
+// The table of a file that defines each function under its own name.
+#define LK_VARIANT(NAME, RUNS, BF16_INPUTS, PREPARE, MULTIPLY)                                                      \
+    {                                                                                                               \
+        .name = NAME, .runs = RUNS, .bf16_inputs = BF16_INPUTS, .prepare = PREPARE, .multiply = MULTIPLY,           \
+        .rms_norm = rms_norm, .rotary = rotary, .silu_multiply = silu_multiply, .add_scaled = add_scaled,           \
+        .segment = segment, .cross_attention = cross_attention, .maximum = maximum, .exponentials = exponentials,   \
+        .find_at_least = find_at_least                                                                              \
+    }
+
 extern const lk_variant lk_reference;
 #if defined(__x86_64__)
 extern const lk_variant lk_avx2, lk_avxvnni, lk_avx512, lk_avx512bf16;
@@ -148,6 +157,13 @@ extern const lk_variant lk_avx2, lk_avxvnni, lk_avx512, lk_avx512bf16;
 const lk_variant *lk_variant_in_use(void);
 
 // MARK: - Numbers
+
+// Rotates the pair (a, b) by an angle.
+INLINE void rotate(float *a, float *b, float cosine, float sine) {
+    float first = *a, second = *b;
+    *a = first * cosine - second * sine;
+    *b = second * cosine + first * sine;
+}
 
 INLINE float from_bits(uint32_t bits) {
     float x;

@@ -136,13 +136,11 @@ static void rotary(float *x, int64_t stride, const float *cosines, const float *
                    int64_t rows, int64_t heads, int64_t width) {
     int64_t half = width / 2;
     for (int64_t r = 0; r < rows; r++) {
-        const float *c = cosines + positions[r] * half, *s = sines + positions[r] * half;
         for (int64_t h = 0; h < heads; h++) {
-            float *a = x + r * stride + h * width, *b = a + half;
+            float *head = x + r * stride + h * width;
             for (int64_t i = 0; i < half; i++) {
-                float first = a[i], second = b[i];
-                a[i] = first * c[i] - second * s[i];
-                b[i] = second * c[i] + first * s[i];
+                int64_t angle = positions[r] * half + i;
+                rotate(head + i, head + half + i, cosines[angle], sines[angle]);
             }
         }
     }
@@ -273,19 +271,4 @@ static int64_t find_at_least(const float *x, int64_t first, int64_t count, float
     return count;
 }
 
-const lk_variant lk_reference = {
-    .name = "reference",
-    .runs = runs,
-    .bf16_inputs = 0,
-    .prepare = prepare,
-    .multiply = multiply,
-    .rms_norm = rms_norm,
-    .rotary = rotary,
-    .silu_multiply = silu_multiply,
-    .add_scaled = add_scaled,
-    .segment = segment,
-    .cross_attention = cross_attention,
-    .maximum = maximum,
-    .exponentials = exponentials,
-    .find_at_least = find_at_least,
-};
+const lk_variant lk_reference = LK_VARIANT("reference", runs, 0, prepare, multiply);

@@ -3,17 +3,10 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "kernel_clones.h"
+
 // Each product and each sum is rounded by itself, as ggml's own reader in Python does it.
 #pragma STDC FP_CONTRACT OFF
-
-// Each kernel is compiled for AVX-512, AVX2 and the baseline; the loader picks the clone for the CPU it runs on.
-#if defined(__x86_64__)
-#define KERNEL __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#else
-#define KERNEL
-#endif
-
-#define INLINE static inline __attribute__((always_inline))
 
 // Block layouts are those of ggml-org/ggml, `src/ggml-common.h`; a scale is an IEEE half.
 enum { HALF = 2, SMALL = 32, LARGE = 256 };

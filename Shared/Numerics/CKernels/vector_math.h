@@ -7,14 +7,7 @@
 #include <stdint.h>
 #include <string.h>
 
-// Each kernel is compiled for AVX-512, AVX2 and the baseline; the loader picks the clone for the CPU it runs on.
-#if defined(__x86_64__)
-#define KERNEL __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#else
-#define KERNEL
-#endif
-
-#define INLINE static inline __attribute__((always_inline))
+#include "kernel_clones.h"
 
 // Sixteen floats: one AVX-512 register, two of AVX2, four of SSE. Loads need no alignment.
 typedef float lanes __attribute__((vector_size(64), aligned(4), may_alias));

@@ -4,13 +4,16 @@ import Bytes
 /// Where a database is: a `postgresql://` URL or a `key=value` text, with the password kept out of every description.
 public struct PostgresAddress: Sendable, CustomStringConvertible {
     package let text: String
+    /// How long connecting may take where the address says so: libpq heeds its parameter only when it waits by itself.
+    package let connectTimeout: Duration?
     private let secrets: [String]
     /// Host, port, database and user, without the password.
     public let description: String
 
     /// Reads an address.
     ///
-    /// - Parameter text: as libpq takes it: `postgresql://user@host:5432/database` or `host=... dbname=...`.
+    /// - Parameter text: as libpq takes it: `postgresql://user@host:5432/database` or `host=... dbname=...`; its
+    ///   `connect_timeout`, in seconds, is how long connecting may take.
     /// - Throws: `PostgresError` that says what is wrong with it.
     public init(_ text: String) throws(PostgresError) {
         var message: UnsafeMutablePointer<CChar>?
@@ -32,6 +35,13 @@ public struct PostgresAddress: Sendable, CustomStringConvertible {
                 text,
                 "a port is a number, and in a user or password / is written %2F, @ %40, : %3A, ? %3F and % %25"
             )
+        }
+        connectTimeout = try values["connect_timeout"].flatMap { value throws(PostgresError) in
+            guard let seconds = Int32(value), seconds >= 0 else {
+                throw Self.unreadable(text, "connect_timeout is a number of seconds, or 0 for as long as it takes")
+            }
+            // As long as it takes is a day: no wait is without an end.
+            return .seconds(seconds == 0 ? 86_400 : min(seconds, 86_400))
         }
         self.text = text
         secrets = ["password", "sslpassword"].compactMap { values[$0] } + Redaction.secrets(in: text)

@@ -42,8 +42,7 @@ package final class PostgresLink {
             disconnect()
         }
         let started = start([
-            ("connect_timeout", "5"), ("keepalives_idle", "10"), ("keepalives_interval", "5"),
-            ("keepalives_count", "3"),
+            ("keepalives_idle", "10"), ("keepalives_interval", "5"), ("keepalives_count", "3"),
             ("tcp_user_timeout", "20000"), ("client_encoding", "UTF8"), ("application_name", settings.applicationName),
             ("dbname", address.text),
         ])
@@ -87,7 +86,8 @@ package final class PostgresLink {
 
     private func finishConnecting(_ connection: OpaquePointer) throws(PostgresError) {
         let operation = "connecting to \(address)"
-        let deadline = ContinuousClock.now + settings.connectTimeout
+        let limit = address.connectTimeout ?? settings.connectTimeout
+        let deadline = ContinuousClock.now + limit
         var state = PGRES_POLLING_WRITING
         while state != PGRES_POLLING_OK {
             guard state != PGRES_POLLING_FAILED, PQstatus(connection) != CONNECTION_BAD else {
@@ -95,7 +95,6 @@ package final class PostgresLink {
             }
             let events = state == PGRES_POLLING_READING ? POLLIN : POLLOUT
             guard waitForSocket(connection, events, until: deadline) else {
-                let limit = settings.connectTimeout
                 throw PostgresError(code: .none, message: "no answer within \(limit)", operation: operation)
             }
             state = PQconnectPoll(connection)

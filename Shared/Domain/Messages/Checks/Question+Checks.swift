@@ -23,13 +23,13 @@ extension Question {
     static func validate(turnCount: Int, stopCount: Int) throws(MessageError) {
         guard turnCount <= Limits.turnCount else {
             throw MessageError(
-                field: ChatField.turns.rawValue,
+                field: Field.turns.rawValue,
                 reason: "has \(turnCount) entries: send the last \(Limits.turnCount) at most"
             )
         }
         guard stopCount <= Limits.stopCount else {
             throw MessageError(
-                field: ChatField.stop.rawValue,
+                field: Field.stop.rawValue,
                 reason: "has \(stopCount) entries: send at most \(Limits.stopCount)"
             )
         }
@@ -37,20 +37,20 @@ extension Question {
 
     private func validateConversation() throws(MessageError) {
         try Self.validate(turnCount: turns.count, stopCount: stop.count)
-        if let system { try Check.text(system, ChatField.system.rawValue, limit: Limits.textByteCount) }
+        if let system { try Check.text(system, Field.system.rawValue, limit: Limits.textByteCount) }
         for (index, turn) in turns.enumerated() {
-            try Check.text(turn.text, "\(ChatField.turns.rawValue)[\(index)].text", limit: Limits.textByteCount)
+            try Check.text(turn.text, "\(Field.turns.rawValue)[\(index)].text", limit: Limits.textByteCount)
         }
         let byteCount = conversationByteCount
         guard byteCount <= Limits.conversationByteCount else {
             let limit = "send at most \(Limits.conversationByteCount) in all"
             throw turns.isEmpty
                 ? MessageError(
-                    field: ChatField.system.rawValue,
+                    field: Field.system.rawValue,
                     reason: "makes \(byteCount) bytes together with the text: \(limit), with a shorter prompt"
                 )
                 : MessageError(
-                    field: ChatField.turns.rawValue,
+                    field: Field.turns.rawValue,
                     reason: "make \(byteCount) bytes together with the system prompt and the text: \(limit), "
                         + "without the oldest turns"
                 )
@@ -58,19 +58,19 @@ extension Question {
     }
 
     private func validateSampling() throws(MessageError) {
-        try Check.range(topK, 0...Limits.topK, ChatField.topK.rawValue)
+        try Check.range(topK, 0...Limits.topK, Field.topK.rawValue)
         guard topP > 0, topP <= 1 else {
             throw MessageError(
-                field: ChatField.topP.rawValue,
+                field: Field.topP.rawValue,
                 reason: "\(topP) is out of range: send a number above 0, at most 1"
             )
         }
-        try Check.range(minP, 0...1, ChatField.minP.rawValue)
-        try Check.range(repetitionPenalty, 0.01...100, ChatField.repetitionPenalty.rawValue)
-        try Check.range(presencePenalty, -2...2, ChatField.presencePenalty.rawValue)
-        try Check.range(frequencyPenalty, -2...2, ChatField.frequencyPenalty.rawValue)
+        try Check.range(minP, 0...1, Field.minP.rawValue)
+        try Check.range(repetitionPenalty, 0.01...100, Field.repetitionPenalty.rawValue)
+        try Check.range(presencePenalty, -2...2, Field.presencePenalty.rawValue)
+        try Check.range(frequencyPenalty, -2...2, Field.frequencyPenalty.rawValue)
         for (index, text) in stop.enumerated() {
-            let field = "\(ChatField.stop.rawValue)[\(index)]"
+            let field = "\(Field.stop.rawValue)[\(index)]"
             guard !text.isEmpty else { throw MessageError(field: field, reason: "is empty: leave it out") }
             try Check.text(text, field, limit: Limits.stopByteCount)
         }
@@ -78,7 +78,7 @@ extension Question {
 
     private func validateForm() throws(MessageError) {
         guard form != .text else { return }
-        for field in ChatField.allCases {
+        for field in Self.chatFields {
             guard let value = valueShown(of: field) else { continue }
             throw MessageError(
                 field: field.rawValue,
@@ -87,11 +87,13 @@ extension Question {
         }
     }
 
-    /// The value of a field that needs free text, as an error shows it; nil when it changes nothing, and for the
-    /// conversation, which comes before answers of every form.
-    private func valueShown(of field: ChatField) -> String? {
+    /// The value of a field that needs free text, as an error shows it; nil when it changes nothing, and for
+    /// fields that answers of every form have.
+    private func valueShown(of field: Field) -> String? {
         switch field {
-        case .system, .turns: nil
+        case .id, .user, .text, .form, .itemCount, .maximumTokens, .temperature, .seed, .minimumEventCount, .askedAt:
+            nil
+        case .deadline, .system, .turns: nil
         case .topK: topK == 0 ? nil : "\(topK)"
         case .topP: topP == 1 ? nil : "\(topP)"
         case .minP: minP == 0 ? nil : "\(minP)"

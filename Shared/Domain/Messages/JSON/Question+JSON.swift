@@ -2,59 +2,10 @@ internal import Bytes
 public import JSON
 
 extension Question {
-    /// The fields of a conversation and of the sampling of free text, named as in a question's JSON form.
-    ///
-    /// A record of the log and the body of a request share them.
-    public enum ChatField: String, CaseIterable, Sendable {
-        /// The system prompt.
-        case system
-        /// The conversation before the question.
-        case turns
-        /// How many of the likeliest tokens are sampled from.
-        case topK = "top_k"
-        /// The probability of the tokens that are sampled from, together.
-        case topP = "top_p"
-        /// The least probability of a token, as a share of the likeliest one's.
-        case minP = "min_p"
-        /// What the logits of tokens that have occurred are divided by.
-        case repetitionPenalty = "repetition_penalty"
-        /// What is subtracted from the logits of tokens that have occurred.
-        case presencePenalty = "presence_penalty"
-        /// What is subtracted from a token's logit for each time it has occurred.
-        case frequencyPenalty = "frequency_penalty"
-        /// Where the answer ends.
-        case stop
-    }
-
-    /// Reads the value of a field of `ChatField`; `validate` checks its range.
-    ///
-    /// - Parameters:
-    ///   - name: the field's raw value; another name is a programmer's error.
-    ///   - scanner: stands before the value.
-    ///   - policy: how unknown fields of a turn are handled.
-    /// - Throws: `JSONError` for a value of another type.
-    public mutating func readChatField(
-        named name: String,
-        from scanner: inout JSONScanner,
-        unknown policy: UnknownFields.Policy
-    ) throws(JSONError) {
-        switch ChatField(rawValue: name) {
-        case nil: preconditionFailure("\(name) is no field of a chat")
-        case .system: system = try scanner.string()
-        case .turns:
-            turns = try scanner.readArray { scanner throws(JSONError) in try Turn(&scanner, unknown: policy) }
-        case .topK: topK = try scanner.integer()
-        case .topP: topP = try scanner.float()
-        case .minP: minP = try scanner.float()
-        case .repetitionPenalty: repetitionPenalty = try scanner.float()
-        case .presencePenalty: presencePenalty = try scanner.float()
-        case .frequencyPenalty: frequencyPenalty = try scanner.float()
-        case .stop: stop = try scanner.stopTexts()
-        }
-    }
-
-    enum Field: String, ObjectField {
-        static let object = "a question"
+    /// The fields of a question's JSON form; the body of a request shares those of `chatFields`.
+    public enum Field: String, ObjectField {
+        /// What the object is.
+        public static let object = "a question"
 
         case id, user, text, form
         case itemCount = "item_count"
@@ -71,7 +22,8 @@ extension Question {
         case frequencyPenalty = "frequency_penalty"
         case stop
 
-        var otherNames: [String] {
+        /// Other names that producers give the field.
+        public var otherNames: [String] {
             switch self {
             case .id: ["question_id", "questionId"]
             case .user: UserID.otherFieldNames
@@ -79,6 +31,38 @@ extension Question {
             case .itemCount: ["items"]
             default: []
             }
+        }
+    }
+
+    /// The fields of a conversation and of the sampling of free text.
+    public static let chatFields: [Field] = [
+        .system, .turns, .topK, .topP, .minP, .repetitionPenalty, .presencePenalty, .frequencyPenalty, .stop,
+    ]
+
+    /// Reads the value of a field of `chatFields`; `validate` checks its range.
+    ///
+    /// - Parameters:
+    ///   - name: the field's raw value; another name is a programmer's error.
+    ///   - scanner: stands before the value.
+    ///   - policy: how unknown fields of a turn are handled.
+    /// - Throws: `JSONError` for a value of another type.
+    public mutating func readChatField(
+        named name: String,
+        from scanner: inout JSONScanner,
+        unknown policy: UnknownFields.Policy
+    ) throws(JSONError) {
+        switch Field(rawValue: name) {
+        case .system: system = try scanner.string()
+        case .turns:
+            turns = try scanner.readArray { scanner throws(JSONError) in try Turn(&scanner, unknown: policy) }
+        case .topK: topK = try scanner.integer()
+        case .topP: topP = try scanner.float()
+        case .minP: minP = try scanner.float()
+        case .repetitionPenalty: repetitionPenalty = try scanner.float()
+        case .presencePenalty: presencePenalty = try scanner.float()
+        case .frequencyPenalty: frequencyPenalty = try scanner.float()
+        case .stop: stop = try scanner.stopTexts()
+        default: preconditionFailure("\(name) is no field of a chat")
         }
     }
 

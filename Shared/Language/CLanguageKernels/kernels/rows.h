@@ -50,11 +50,7 @@ static void rotary(float *x, int64_t stride, const float *cosines, const float *
                 STORE(a + i, first * cosine - second * sine);
                 STORE(b + i, second * cosine + first * sine);
             }
-            for (; i < half; i++) {
-                float first = a[i], second = b[i];
-                a[i] = first * c[i] - second * s[i];
-                b[i] = second * c[i] + first * s[i];
-            }
+            for (; i < half; i++) rotate(a + i, b + i, c[i], s[i]);
         }
     }
 }

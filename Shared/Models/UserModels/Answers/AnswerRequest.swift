@@ -1,4 +1,5 @@
 public import Bytes
+public import LanguageEngine
 public import Messages
 
 /// A question to an answering engine.
@@ -17,22 +18,10 @@ public struct AnswerRequest: Sendable, Equatable {
     public var itemCount: Int
     /// The most tokens of a text answer.
     public var maximumTokens: Int
-    /// 0 takes the most likely answer; greater values sample.
-    public var temperature: Float
-    /// Seed of the sampling.
-    public var seed: UInt64
-    /// Only this many of the likeliest tokens of a text are sampled from; 0 is all of them.
-    public var topK = 0
-    /// Only the fewest of the likeliest tokens whose probabilities together reach this; 1 is all of them.
-    public var topP: Float = 1
-    /// Only tokens at least this share as probable as the likeliest one; 0 is all of them.
-    public var minP: Float = 0
-    /// Divides the logits of tokens that occurred in prompt or answer; 1 changes nothing.
-    public var repetitionPenalty: Float = 1
-    /// Subtracted from the logits of tokens that occurred in the answer.
-    public var presencePenalty: Float = 0
-    /// Subtracted from a token's logit for each of its occurrences in the answer.
-    public var frequencyPenalty: Float = 0
+    /// How the tokens of a text answer are chosen.
+    ///
+    /// An answer from the catalogue is drawn by temperature and seed; the rest is for texts.
+    public var sampling = SamplingParameters()
     /// Texts at which a text answer ends, without them.
     public var stop: [String] = []
     /// Ids of items that may not be the answer, such as those the user has seen; nil allows all.
@@ -52,15 +41,11 @@ public struct AnswerRequest: Sendable, Equatable {
         seed: UInt64 = 0,
         excludedItems: Set<ItemID>? = nil
     ) {
-        self.text = text
-        self.system = system
-        self.turns = turns
-        self.form = form
-        self.itemCount = itemCount
-        self.maximumTokens = maximumTokens
-        self.temperature = temperature
-        self.seed = seed
+        (self.form, self.itemCount, self.maximumTokens) = (form, itemCount, maximumTokens)
+        (self.system, self.turns, self.text) = (system, turns, text)
         self.excludedItems = excludedItems
+        sampling.temperature = temperature
+        sampling.seed = seed
     }
 
     /// Takes what the engine needs from a question.
@@ -76,12 +61,12 @@ public struct AnswerRequest: Sendable, Equatable {
             seed: question.seed
         )
         askedAt = question.askedAt
-        topK = question.topK
-        topP = question.topP
-        minP = question.minP
-        repetitionPenalty = question.repetitionPenalty
-        presencePenalty = question.presencePenalty
-        frequencyPenalty = question.frequencyPenalty
+        sampling.topK = question.topK
+        sampling.topP = question.topP
+        sampling.minP = question.minP
+        sampling.repetitionPenalty = question.repetitionPenalty
+        sampling.presencePenalty = question.presencePenalty
+        sampling.frequencyPenalty = question.frequencyPenalty
         stop = question.stop
     }
 }

@@ -52,14 +52,7 @@ extension AnsweringEngine {
         }
         sequence.maximumTokens = request.maximumTokens
         sequence.stopStrings = request.stop
-        sequence.sampling.temperature = request.temperature
-        sequence.sampling.seed = request.seed
-        sequence.sampling.topK = request.topK
-        sequence.sampling.topP = request.topP
-        sequence.sampling.minP = request.minP
-        sequence.sampling.repetitionPenalty = request.repetitionPenalty
-        sequence.sampling.presencePenalty = request.presencePenalty
-        sequence.sampling.frequencyPenalty = request.frequencyPenalty
+        sequence.sampling = request.sampling
         for token in format.unwritable { sequence.sampling.logitBias[token] = -.infinity }
         return sequence
     }
@@ -91,8 +84,9 @@ extension AnsweringEngine {
         guard request.maximumTokens >= 1 else {
             throw .invalid(field: "maximumTokens", value: "\(request.maximumTokens)", expected: "at least 1")
         }
-        guard request.temperature.isFinite, request.temperature >= 0 else {
-            throw .invalid(field: "temperature", value: "\(request.temperature)", expected: "a number, at least 0")
+        let temperature = request.sampling.temperature
+        guard temperature.isFinite, temperature >= 0 else {
+            throw .invalid(field: "temperature", value: "\(temperature)", expected: "a number, at least 0")
         }
         if !format.isChat {
             let expected = "none: the language model of this bundle is no chat model"

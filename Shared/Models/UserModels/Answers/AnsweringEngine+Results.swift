@@ -26,13 +26,13 @@ extension AnsweringEngine {
         let (request, ranked) = (state.request, end.ranking)
         if let given = state.given { return [.finished(state.id, .success(read(given, state, tree, end)))] }
         guard !ranked.isEmpty else { return [.finished(state.id, .failure(.nothingLeft))] }
-        var generator = SeededRandom(seed: request.seed)
+        var generator = SeededRandom(seed: request.sampling.seed)
         let scores = ranked.map { leaf in
-            guard tree.prior != nil, request.temperature <= 0 else { return leaf.score }
+            guard tree.prior != nil, request.sampling.temperature <= 0 else { return leaf.score }
             // The likeliest item is given, which need not be of the likeliest title where several share one.
             return items(leaf, state).map(\.score).max() ?? leaf.score
         }
-        let pick = Self.draw(scores, temperature: request.temperature, using: &generator)
+        let pick = Self.draw(scores, temperature: request.sampling.temperature, using: &generator)
         var decoder = StreamingDecoder(format.tokenizer)
         let tokens = tree.tree.sequence(ofLeaf: ranked[pick].leaf).dropLast()
         let pieces = (tokens.map { decoder.append($0) } + [decoder.finish()]).filter { !$0.isEmpty }

@@ -1,4 +1,4 @@
-public import Catalogues
+import Catalogues
 public import LanguageEngine
 import Messages
 import ModelFiles
@@ -38,10 +38,7 @@ public final class AnsweringEngine {
     /// - Parameters:
     ///   - weights: the language model.
     ///   - adapter: reads the context.
-    ///   - catalogue: the items.
-    ///   - features: finds items by id.
-    ///   - answers: titles and categories of the catalogue.
-    ///   - format: the format of questions and answers.
+    ///   - sources: what is answered from.
     ///   - configuration: bounds and settings of the engine.
     ///   - limits: the limits of one answer.
     ///   - fusion: what the encoder has to say about titles; nil leaves them to the language model alone.
@@ -50,10 +47,7 @@ public final class AnsweringEngine {
     public init(
         weights: LanguageModelWeights,
         adapter: UserAdapter,
-        catalogue: Catalogue,
-        features: EventFeatures,
-        answers: KnownAnswers,
-        format: PromptFormat,
+        sources: AnswerSources,
         configuration: EngineConfiguration = EngineConfiguration(),
         limits: AnswerLimits = .none,
         fusion: AnswerFusion? = nil
@@ -61,9 +55,9 @@ public final class AnsweringEngine {
         self.limits = limits
         self.fusion = fusion
         self.adapter = adapter
-        self.features = features
-        self.answers = answers
-        self.format = format
+        features = sources.features
+        answers = sources.answers
+        format = sources.format
         engine = try Engine(
             weights: weights,
             adapter: adapter.weights(),
@@ -79,7 +73,7 @@ public final class AnsweringEngine {
             "room for a short question and the longest title's \(answers.longest) tokens"
         )
         rowsWithoutHistory = adapter.projected(adapter.perceiver.contextWithoutHistory)
-        self.catalogue = catalogue.items.map { Answer.Item(id: $0.id, title: $0.title, score: 0) }
+        catalogue = sources.catalogue.items.map { Answer.Item(id: $0.id, title: $0.title, score: 0) }
         leafOfTitle = Self.leaves(answers.titles, count: catalogue.count)
         leafOfTitleInAll = Self.leaves(answers.all, count: catalogue.count)
     }
@@ -88,20 +82,14 @@ public final class AnsweringEngine {
     ///
     /// - Parameters:
     ///   - model: provides the adapter and the language model that answer.
-    ///   - catalogue: the items.
-    ///   - features: finds items by id.
-    ///   - answers: titles and categories of the catalogue.
-    ///   - format: the format of questions and answers.
+    ///   - sources: what is answered from.
     ///   - configuration: bounds and settings of the engine.
     ///   - limits: the limits of one answer.
     ///   - fusion: how much the model's encoder has to say about titles; nil leaves them to the language model alone.
     /// - Throws: as the other initializer, and `ModelConfigurationError` naming a weight that is out of range.
     public convenience init(
         model: UserLanguageModel,
-        catalogue: Catalogue,
-        features: EventFeatures,
-        answers: KnownAnswers,
-        format: PromptFormat,
+        sources: AnswerSources,
         configuration: EngineConfiguration = EngineConfiguration(),
         limits: AnswerLimits = .none,
         fusion: FusionWeights? = nil
@@ -112,13 +100,10 @@ public final class AnsweringEngine {
         try self.init(
             weights: weights,
             adapter: model.adapter,
-            catalogue: catalogue,
-            features: features,
-            answers: answers,
-            format: format,
+            sources: sources,
             configuration: configuration,
             limits: limits,
-            fusion: fusion.map { try AnswerFusion($0, encoder: model.encoder, answers: answers) }
+            fusion: fusion.map { try AnswerFusion($0, encoder: model.encoder, answers: sources.answers) }
         )
     }
 

@@ -29,16 +29,19 @@ public struct ModelBundle: Sendable {
     public let languageModel: LanguageModelSource
     /// The tokenizer of the language model.
     public let tokenizer: Tokenizer
-    /// The items that the model knows.
-    public let catalogue: Catalogue
-    /// The event features that the encoder reads.
-    public let features: EventFeatures
-    /// The format of questions and answers.
-    public let format: PromptFormat
-    /// Titles and categories as prefix trees.
-    public let answers: KnownAnswers
+    /// What questions are answered from: catalogue, features of events, format, titles and categories.
+    public let sources: AnswerSources
     /// How much language model and encoder count in an answer; nil when the language model answers alone.
     public let fusion: FusionWeights?
+
+    /// The items that the model knows.
+    public var catalogue: Catalogue { sources.catalogue }
+    /// The event features that the encoder reads.
+    public var features: EventFeatures { sources.features }
+    /// The format of questions and answers.
+    public var format: PromptFormat { sources.format }
+    /// Titles and categories as prefix trees.
+    public var answers: KnownAnswers { sources.answers }
 
     /// The shapes of all parts.
     public var configuration: UserLanguageModel.Configuration {
@@ -70,12 +73,13 @@ public struct ModelBundle: Sendable {
         self.encoder = encoder
         self.adapter = adapter
         self.languageModel = languageModel
-        self.format = format
-        self.catalogue = catalogue
         self.fusion = fusion
         tokenizer = format.tokenizer
-        features = EventFeatures(configuration: encoder.configuration.features, catalogue: catalogue)
-        answers = KnownAnswers(catalogue: catalogue, categoryNames: features.categoryNames, format: format)
+        sources = AnswerSources(
+            catalogue: catalogue,
+            features: EventFeatures(configuration: encoder.configuration.features, catalogue: catalogue),
+            format: format
+        )
         try Self.requireFit(configuration, tokenizer: tokenizer, catalogue: catalogue)
     }
 
@@ -115,10 +119,7 @@ public struct ModelBundle: Sendable {
         try AnsweringEngine(
             weights: LanguageModelWeights(languageModel, format: weights, threads: configuration.threads),
             adapter: adapter,
-            catalogue: catalogue,
-            features: features,
-            answers: answers,
-            format: format,
+            sources: sources,
             configuration: configuration,
             limits: limits,
             fusion: (fusion ?? self.fusion).map { try AnswerFusion($0, encoder: encoder, answers: answers) }

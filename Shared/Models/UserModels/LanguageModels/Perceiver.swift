@@ -1,4 +1,4 @@
-public import ModelFiles
+package import ModelFiles
 public import NeuralNetwork
 import Tensors
 
@@ -10,7 +10,7 @@ import Tensors
 ///
 /// Shapes: `Q` prefixes of `B` encoded timelines of `L` positions, `K` latents, `d` width.
 /// - Source: Perceiver, arXiv 2103.03206; as adapter of User-LLM, arXiv 2402.13598.
-public final class Perceiver: Module, Sendable {
+public final class Perceiver: WeightedModel, Sendable {
     /// The shape, saved beside the weights.
     public struct Configuration: Codable, Sendable, Equatable {
         /// Number of latents, `K`.
@@ -69,7 +69,7 @@ public final class Perceiver: Module, Sendable {
         [latents] + layers.flatMap(\.parameters) + finalNorm.parameters + [noHistory]
     }
 
-    /// Makes a Perceiver with random weights.
+    /// Makes a Perceiver whose weights come from `weights`.
     ///
     /// | weight | drawn with standard deviation |
     /// |---|---|
@@ -79,17 +79,7 @@ public final class Perceiver: Module, Sendable {
     /// | norms | gain 1, bias 0; all other biases 0 |
     ///
     /// - Throws: `ModelConfigurationError` naming the value that is out of range.
-    public convenience init(
-        configuration: Configuration,
-        using generator: inout some RandomNumberGenerator
-    ) throws(ModelConfigurationError) {
-        var drawn = DrawnWeights(generator)
-        defer { generator = drawn.generator }
-        try self.init(configuration: configuration, weights: &drawn)
-    }
-
-    /// Makes a Perceiver whose weights come from `weights`.
-    init(
+    package init(
         configuration: Configuration,
         weights: inout some WeightSource
     ) throws(ModelConfigurationError) {

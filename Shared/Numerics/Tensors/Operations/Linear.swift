@@ -9,19 +9,8 @@ public enum Linear {
         precision: Precision = .float32,
         pool: BufferPool
     ) -> Tensor {
-        let (out, width) = (weight.shape[0], weight.shape[1])
         let y = pool.tensor(shape)
-        MatrixProduct.multiply(
-            MatrixView(x.base, stride: width),
-            MatrixView(weight.base, stride: width, transposed: true),
-            into: MatrixView(y.base, stride: out),
-            m: x.count / max(width, 1),
-            n: out,
-            k: width,
-            bias: bias,
-            precision: precision,
-            pool: pool
-        )
+        write(x, weight, to: y, accumulate: false, bias: bias, precision: precision, pool: pool)
         return y
     }
 
@@ -33,6 +22,18 @@ public enum Linear {
         precision: Precision = .float32,
         pool: BufferPool
     ) {
+        write(x, weight, to: y, accumulate: true, bias: nil, precision: precision, pool: pool)
+    }
+
+    private static func write(
+        _ x: Tensor,
+        _ weight: Tensor,
+        to y: Tensor,
+        accumulate: Bool,
+        bias: Tensor?,
+        precision: Precision,
+        pool: BufferPool
+    ) {
         let (out, width) = (weight.shape[0], weight.shape[1])
         MatrixProduct.multiply(
             MatrixView(x.base, stride: width),
@@ -41,7 +42,8 @@ public enum Linear {
             m: x.count / max(width, 1),
             n: out,
             k: width,
-            accumulate: true,
+            accumulate: accumulate,
+            bias: bias,
             precision: precision,
             pool: pool
         )

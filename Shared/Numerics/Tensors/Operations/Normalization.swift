@@ -67,16 +67,8 @@ public enum RMSNorm {
         accumulate: Bool,
         gainGradient: Tensor?
     ) {
-        ul_rms_norm_backward(
-            dx?.base,
-            gainGradient?.base,
-            x.base,
-            inverse.base,
-            gain.base,
-            gradient.base,
-            Int64(x.rows),
-            Int64(x.width),
-            accumulate ? 1 : 0
-        )
+        let (rows, d, parameter) = (Int64(x.rows), Int64(x.width), gainGradient?.base)
+        let (x, dy) = (x.base, gradient.base)
+        ul_rms_norm_backward(dx?.base, parameter, x, inverse.base, gain.base, dy, rows, d, accumulate ? 1 : 0)
     }
 }
