@@ -16,6 +16,7 @@ extension ReportPage {
     private func section(_ name: String, _ table: EfficiencyTable) -> String {
         let settings = table.settings.map { "\($0.name): \($0.value)" }.joined(separator: " · ")
         let heads = table.columns.map { "<th scope=\"col\">\($0.events.grouped) events</th>" }
+        let head = "<th scope=\"col\">a timeline of</th>\(heads.joined())"
         let users = table.columns.map { "<td>\($0.users.grouped)</td>" }
         var lines = ["<tr><th scope=\"row\">users measured</th>\(users.joined())</tr>"]
         for (title, metrics) in table.sections {
@@ -32,8 +33,7 @@ extension ReportPage {
             <div class="charts">
             \(EfficiencyPlot(table: table).charts.filter { !$0.curves.isEmpty }.map(card).joined(separator: "\n"))
             </div>
-            <br>
-            \(Self.table(caption: "medians", head: "<th scope=\"col\">timelines</th>\(heads.joined())", lines))
+            \(Self.table(["medians of all users and rounds"], head: head, lines, kind: "costs"))
             \(notes.joined(separator: "\n"))
             """
     }

@@ -92,25 +92,28 @@ extension ReportPage {
             }
         }
         let head = "<th scope=\"col\">model</th><th scope=\"col\" class=\"text\">ranked</th>\(heads.joined())"
-        return Self.table(caption: group, head: head, lines)
+        return Self.table([group], head: head, lines)
     }
 
+    /// Whether a value is the best of several that differ.
     private static func isTop(_ value: Double?, among values: [Double?]) -> Bool {
         let rivals = values.compactMap(\.self)
-        return rivals.count > 1 && value != nil && value == rivals.max()
+        guard let value, let least = rivals.min() else { return false }
+        return value > least && value == rivals.max()
     }
 
-    /// A table in a card under a line that says what it is about.
-    static func table(caption: String, head: String, _ lines: [String]) -> String {
-        """
-        <p class="small soft">\(caption.shownInHTML)</p>
-        <div class="card scroll"><table>
-        <thead><tr>\(head)</tr></thead>
-        <tbody>
-        \(lines.joined(separator: "\n"))
-        </tbody></table></div>
+    /// A table in a card under lines that say what it is about.
+    static func table(_ captions: [String], head: String, _ lines: [String], kind: String = "figures") -> String {
+        let captions = captions.map { "<p class=\"small soft\">\($0.shownInHTML)</p>" }
+        return """
+            \(captions.joined(separator: "\n"))
+            <div class="card scroll"><table class="\(kind)">
+            <thead><tr>\(head)</tr></thead>
+            <tbody>
+            \(lines.joined(separator: "\n"))
+            </tbody></table></div>
 
-        """
+            """
     }
 
     // MARK: - Answers
@@ -172,20 +175,26 @@ extension ReportPage {
             let recalls = EvaluationResult.cutoffs.map { cutoff in
                 row.cell(cutoff, isTop: Self.isTop(row.share(cutoff), among: rivals.map { $0.share(cutoff) }))
             }
-            let categories = ["favourite_category_accuracy", "favourite_category_most_frequent"].map { name in
-                row.suffix.isEmpty ? row.result.numbers[name]?.formatted(digits: 4) ?? "–" : ""
-            }
+            let category = row.suffix.isEmpty ? Self.category(row.result) : ""
             let head = "<th scope=\"row\">\(row.head)</th><td class=\"text soft\">\(row.ranking)</td>"
-            return "<tr>\(head)\(recalls.joined())"
-                + "<td class=\"edge\">\(categories[0])</td><td>\(categories[1])</td></tr>"
+            return "<tr>\(head)\(recalls.joined())<td class=\"edge\">\(category)</td></tr>"
         }
         let heads = EvaluationResult.cutoffs.map {
             "<th scope=\"col\" class=\"edge\">Recall@\($0)<span class=\"interval\">95 %</span></th>"
         }
         let head =
             "<th scope=\"col\">model</th><th scope=\"col\" class=\"text\">ranking</th>\(heads.joined())"
-            + "<th scope=\"col\" class=\"edge\">favourite category</th><th scope=\"col\">if the most frequent</th>"
-        return Self.table(caption: group, head: head, lines) + evaluations.map(Self.facts).joined()
+            + "<th scope=\"col\" class=\"edge\">category<span class=\"interval\">most frequent</span></th>"
+        return Self.table([group] + evaluations.map(Self.facts), head: head, lines)
+    }
+
+    /// The share of right favourite categories, and of those right if everybody is given the most frequent one.
+    private static func category(_ result: EvaluationResult) -> String {
+        guard let accuracy = result.numbers["favourite_category_accuracy"] else { return "–" }
+        let frequent = result.numbers["favourite_category_most_frequent"].map {
+            "<span class=\"interval\">\($0.formatted(digits: 3))</span>"
+        }
+        return accuracy.formatted(digits: 4) + (frequent ?? "")
     }
 
     /// What a result is of, and what it does not have.
@@ -200,7 +209,6 @@ extension ReportPage {
                 facts.append("no late fusion: the bundle has no weight for it")
             }
         }
-        let text = "\(evaluation.name): \(facts.joined(separator: ", "))"
-        return "<p class=\"small soft\">\(text.shownInHTML)</p>\n"
+        return "\(evaluation.name): \(facts.joined(separator: ", "))"
     }
 }
