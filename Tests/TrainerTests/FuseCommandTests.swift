@@ -1,3 +1,5 @@
+import Bytes
+import Catalogues
 import Datasets
 import Foundation
 import ServiceRuntime
@@ -24,11 +26,34 @@ struct FuseCommandTests {
         try #require(JSONSerialization.jsonObject(with: report.json()) as? [String: Any])
     }
 
+    /// What is kept of ten users: that they are spread over all, and that it is true of them.
+    private func check(_ examples: Any?, _ dataset: PreparedDataset, rankings: [String]) throws {
+        let examples = try #require(examples as? [[String: Any]])
+        let users = (0..<10).map { $0 * dataset.users.count / 10 }
+        #expect(examples.map { $0["user"] as? String } == users.map { dataset.users[$0].text })
+        for (example, user) in zip(examples, users) {
+            let last = dataset.eventCount(ofUser: user) - 1
+            let items = (0...last).map { dataset.catalogue.items[dataset.item(user: user, $0)] }
+            let truth = try #require(example["truth"] as? [String: String])
+            #expect(truth == ["id": items[last].id.text, "title": items[last].title])
+            let recent = try #require(example["recent"] as? [[String: String]])
+            #expect(recent.map { $0["id"] } == items[..<last].suffix(5).map(\.id.text))
+            let answers = try #require(example["answers"] as? [String: [[String: String]]])
+            #expect(answers.keys.sorted() == rankings)
+            for titles in answers.values {
+                let ids = titles.compactMap { $0["id"] }
+                let seen = Set(items[..<last].map(\.id.text)).subtracting([items[last].id.text])
+                #expect(ids.count == 5 && Set(ids).count == 5 && seen.isDisjoint(with: ids))
+            }
+        }
+    }
+
     @Test func weightsAreLearntOnValidationEventsAndEvaluated() throws {
         try withBundle { world, folder in
             let before = try ModelBundle.load(folder)
             let plain = try fields(EvaluateUserLLMCommand.evaluate(before, world.dataset, users: 20, threads: 2))
             #expect(plain["recall_10_fused"] == nil && plain["recall_10_late_fusion"] == nil)
+            try check(plain["examples"], world.dataset, rankings: ["encoder_head", "user_llm"])
             let report = try fields(
                 FuseCommand.fuse(folder, world.dataset, users: nil, kinds: 3, threads: 2, until: Shutdown())
             )
@@ -50,6 +75,11 @@ struct FuseCommandTests {
             #expect(fusion.branches[0].encoder > 0.2)
 
             let evaluated = try fields(EvaluateUserLLMCommand.evaluate(bundle, world.dataset, users: 20, threads: 2))
+            try check(evaluated["examples"], world.dataset, rankings: ["encoder_head", "fused", "user_llm"])
+            // The same users are shown, and the same is said of them, however many are asked.
+            let few = try fields(EvaluateUserLLMCommand.evaluate(bundle, world.dataset, users: 3, threads: 2))
+            #expect(few["users"] as? Int == 3)
+            #expect(try #require(few["examples"] as? NSArray) == (try #require(evaluated["examples"] as? NSArray)))
             for name in ["recall_10", "recall_10_seen_unfiltered", "recall_10_without_user", "recall_10_encoder_head"] {
                 #expect(evaluated[name] as? Double == plain[name] as? Double, "\(name)")
             }
@@ -115,6 +145,10 @@ struct FuseCommandTests {
             for cutoff in [1, 5, 10] {
                 let head = try #require(report["recall_\(cutoff)_encoder_head"] as? Double)
                 #expect(report["recall_\(cutoff)_fused"] as? Double == head)
+            }
+            for example in try #require(report["examples"] as? [[String: Any]]) {
+                let answers = try #require(example["answers"] as? [String: NSArray])
+                #expect(answers["fused"] == answers["encoder_head"])
             }
             #expect(report["recall_10_late_fusion"] == nil)
         }

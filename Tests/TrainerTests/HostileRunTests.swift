@@ -14,7 +14,7 @@ import Testing
     private let good = #"{"step":10,"seconds":1.5,"loss":2.5,"tokensPerSecond":1000,"metric":"HR@10","value":0.25}"#
 
     /// A run with one line of a log, one evaluation, and a checkpoint's numbers.
-    private func write(line: String? = nil, evaluation: String = "{}", training: String? = nil) throws {
+    private func write(line: String? = nil, evaluation: String = #"{"hr_10": 0.25}"#, training: String? = nil) throws {
         let description = RunDescription(kind: "encoder", dataHash: "h", seed: 1, threads: 1)
         try description.write(to: folder)
         try Data(((line ?? good) + "\n").utf8).write(to: URL(filePath: folder + "/training.jsonl"))
@@ -58,7 +58,9 @@ import Testing
         #expect(message.contains("training.jsonl:1") && message.contains("is no line of a training's log"))
     }
 
-    @Test(arguments: [#"{"users": 1e300}"#, #"{"hr_10": -1e16}"#])
+    @Test(arguments: [
+        #"{"hr_10": 0.25, "users": 1e300}"#, #"{"hr_10": -1e16}"#, #"{"hr_10": 0.25, "seconds": 1e16}"#, "{}",
+    ])
     func aNumberThatNoEvaluationFindsIsNamed(evaluation: String) throws {
         try write(evaluation: evaluation)
         #expect(message().contains("evaluation-test.json"))

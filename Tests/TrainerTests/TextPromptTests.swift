@@ -221,6 +221,12 @@ struct TextPromptTests {
                 #expect(try number("recall_\(cutoff)\(suffix)_high") >= value)
             }
         }
+        let examples = try #require(result["examples"] as? [[String: Any]])
+        #expect(examples.map { $0["user"] as? String } == (0..<10).map { dataset.users[$0 * 24 / 10].text })
+        for example in examples {
+            let answers = try #require(example["answers"] as? [String: [[String: String]]])
+            #expect(answers.keys.sorted() == ["text_prompt"] && answers["text_prompt"]?.count == 5)
+        }
         let kept = try Data(
             contentsOf: URL(filePath: settings.options.folder + "/evaluation-test-leave-one-out.json")
         )
@@ -245,6 +251,9 @@ struct TextPromptTests {
         let before = try #require(JSONSerialization.jsonObject(with: untrained.json()) as? [String: Any])
         #expect(before["users"] as? Int == 12)
         #expect(before["seed"] is NSNull)
+        // Ten users are shown, though not all of them are among the twelve.
+        let users = try #require(before["examples"] as? [[String: Any]]).map { $0["user"] as? String }
+        #expect(users == examples.map { $0["user"] as? String })
         #expect(try #require(before["recall_1_seen_unfiltered"] as? Double) < 0.5)
     }
 

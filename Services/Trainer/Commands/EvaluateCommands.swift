@@ -127,10 +127,13 @@ enum EvaluateUserLLMCommand {
         let start = ContinuousClock.now
         let histories = Histories(dataset, features: bundle.encoder.configuration.features)
         try histories.checkEvaluable()
-        let all = histories.evaluatedUsers
-        let count = min(limit ?? all.count, all.count)
-        let users = (0..<count).map { all[$0 * all.count / count] }
-        let result = try UserLLMEvaluation(bundle: bundle, dataset: dataset, threads: threads).evaluate(users: users)
+        let users = histories.evaluatedUsers(atMost: limit)
+        let result = try UserLLMEvaluation(
+            bundle: bundle,
+            dataset: dataset,
+            threads: threads,
+            shownUsers: histories.evaluatedUsers(atMost: AnswerExample.userCount)
+        ).evaluate(users: users)
         let head = EncoderEvaluation(encoder: bundle.encoder, histories: histories, threads: threads)
             .ranks(.test, users: users)
         let popular = EncoderEvaluation.mostPopular(histories, .test, users: users)
@@ -155,6 +158,7 @@ enum EvaluateUserLLMCommand {
         report.addRecall(result.titlesWithoutUser, "_without_user")
         report.addRecall(head.filtered, "_encoder_head")
         report.addRecall(popular.filtered, "_most_popular")
+        report.add("examples", AnswerExamples(users: result.examples))
         report.add("seconds", (ContinuousClock.now - start).inSeconds)
         report.add("commit", SourceCommit.current)
         return report

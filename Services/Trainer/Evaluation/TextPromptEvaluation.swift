@@ -12,6 +12,8 @@ struct TextPromptEvaluation: Sendable {
     let dataset: PreparedDataset
     /// The most events of a text; nil for as many as fit.
     let events: Int?
+    /// Users whose first answers are kept, whether or not they count.
+    var shownUsers: [Int] = []
 
     /// The results.
     struct Result: Sendable {
@@ -30,6 +32,8 @@ struct TextPromptEvaluation: Sendable {
         var first = Cost()
         /// Of further questions about the same users, whose prompts are mostly in the cache.
         var further = Cost()
+        /// What was answered about the shown users, in their order.
+        var examples: [AnswerExample] = []
 
         /// Share of correct favourite categories.
         var categoryAccuracy: Double { Double(rightCategories) / Double(max(categoryCount, 1)) }
@@ -56,6 +60,7 @@ struct TextPromptEvaluation: Sendable {
 
     /// What is known of a user.
     private struct Subject {
+        let user: Int
         let target: Int
         let seen: Set<Int>
         let timeline: [TimelineEvent]
@@ -64,17 +69,28 @@ struct TextPromptEvaluation: Sendable {
     /// Evaluates some users.
     func evaluate(users: [Int], with engine: TextPromptEngine) throws -> Result {
         let withoutUser = try rankingWithoutUser(engine)
-        var result = Result()
-        var favourites: [Int32: Int] = [:]
-        for start in stride(from: 0, to: users.count, by: Self.batchCount) {
-            let subjects = users[start..<min(start + Self.batchCount, users.count)].map(subject)
-            try ask(subjects, engine, &result, &favourites)
-            for subject in subjects {
-                let unseen = withoutUser.lazy.filter { !subject.seen.contains($0) }.prefix(Self.depth)
-                result.titlesWithoutUser.add(rank: rank(Array(unseen), of: subject.target))
+        var shown: [Int: [Int]] = [:]
+        func asked(_ users: [Int]) throws -> Result {
+            var result = Result()
+            var favourites: [Int32: Int] = [:]
+            for start in stride(from: 0, to: users.count, by: Self.batchCount) {
+                let subjects = users[start..<min(start + Self.batchCount, users.count)].map(subject)
+                try ask(subjects, engine, &result, &favourites, &shown)
+                for subject in subjects {
+                    let unseen = withoutUser.lazy.filter { !subject.seen.contains($0) }.prefix(Self.depth)
+                    result.titlesWithoutUser.add(rank: rank(Array(unseen), of: subject.target))
+                }
             }
+            result.rightMostFrequent = favourites.values.max() ?? 0
+            return result
         }
-        result.rightMostFrequent = favourites.values.max() ?? 0
+        var result = try asked(users)
+        // Who is shown without being counted is asked as well; these ranks and costs are nobody's.
+        _ = try asked(shownUsers.filter { shown[$0] == nil })
+        result.examples = shownUsers.map { user in
+            let titles = (shown[user] ?? []).map { AnswerExample.Title(dataset.catalogue.items[$0]) }
+            return AnswerExample(dataset, user: user, answers: [.textPrompt: titles])
+        }
         return result
     }
 
@@ -82,6 +98,7 @@ struct TextPromptEvaluation: Sendable {
         let last = dataset.eventCount(ofUser: user) - 1
         let target = dataset.item(user: user, last)
         return Subject(
+            user: user,
             target: target,
             // An item that was had before can be the next one all the same, as in the encoder's ranking.
             seen: Set((0..<last).map { dataset.item(user: user, $0) }).subtracting([target]),
@@ -93,7 +110,8 @@ struct TextPromptEvaluation: Sendable {
         _ subjects: [Subject],
         _ engine: TextPromptEngine,
         _ result: inout Result,
-        _ favourites: inout [Int32: Int]
+        _ favourites: inout [Int32: Int],
+        _ shown: inout [Int: [Int]]
     ) throws {
         let first = subjects.map { TextPromptEngine.Question($0.timeline, count: Self.depth) }
         let unfiltered = try timed(first, engine, &result.first)
@@ -108,6 +126,7 @@ struct TextPromptEvaluation: Sendable {
             let (titles, category) = (others[2 * index], others[2 * index + 1])
             result.titlesUnfiltered.add(rank: rank(unfiltered[index].ranking, of: subject.target))
             result.titles.add(rank: rank(titles.ranking, of: subject.target))
+            if shownUsers.contains(subject.user) { shown[subject.user] = titles.ranking }
             // Of the events that were asked about, whether or not all of them fit.
             let asked = subject.timeline.suffix(events ?? category.eventCount)
             let right = UserTask.favouriteCategories(of: features.indexed(asked))

@@ -10,6 +10,8 @@ struct UserLLMEvaluation: Sendable {
     let bundle: ModelBundle
     let dataset: PreparedDataset
     let threads: Int
+    /// Users whose first answers are kept, whether or not they count.
+    var shownUsers: [Int] = []
 
     /// The results.
     struct Result: Sendable {
@@ -28,6 +30,8 @@ struct UserLLMEvaluation: Sendable {
         var rightCategories = 0
         /// Correct answers if every user is given the category that is most often the favourite.
         var rightMostFrequent = 0
+        /// What was answered about the shown users, in their order.
+        var examples: [AnswerExample] = []
 
         /// Share of correct favourite categories.
         var categoryAccuracy: Double { Double(rightCategories) / Double(max(categoryCount, 1)) }
@@ -40,6 +44,7 @@ struct UserLLMEvaluation: Sendable {
 
     /// What is known of a user.
     private struct Subject {
+        let user: Int
         let target: Int
         let seen: Set<Int>
         let favourites: Set<TextKey>
@@ -49,6 +54,15 @@ struct UserLLMEvaluation: Sendable {
     /// What an answer says about its user.
     private enum Aspect {
         case unfilteredTitles, titles, fusedTitles, lateTitles, category
+
+        /// The ranking that is kept of a shown user.
+        var ranking: AnswerRanking? {
+            switch self {
+            case .titles: .userLLM
+            case .fusedTitles: .fused
+            case .unfilteredTitles, .lateTitles, .category: nil
+            }
+        }
     }
 
     /// Evaluates some users.
@@ -57,12 +71,20 @@ struct UserLLMEvaluation: Sendable {
         let answerer = try bundle.makeAnsweringEngine(configuration: .evaluation(threads: threads))
         let withoutUser = try rankingWithoutUser(answerer)
         let scorer = ItemScorer(bundle.encoder)
-        var result = Result()
-        for start in stride(from: 0, to: users.count, by: Self.batchCount) {
-            let batch = Array(users[start..<min(start + Self.batchCount, users.count)])
-            try ask(subjects(batch, encoder), answerer, scorer, withoutUser, &result)
+        var shown: [Int: [AnswerRanking: [AnswerExample.Title]]] = [:]
+        func asked(_ users: [Int]) throws -> Result {
+            var result = Result()
+            for start in stride(from: 0, to: users.count, by: Self.batchCount) {
+                let batch = Array(users[start..<min(start + Self.batchCount, users.count)])
+                try ask(subjects(batch, encoder), answerer, scorer, withoutUser, &result, &shown)
+            }
+            return result
         }
+        var result = try asked(users)
         result.rightMostFrequent = rightMostFrequent(users)
+        // Who is shown without being counted is asked as well; these ranks are nobody's.
+        _ = try asked(shownUsers.filter { shown[$0] == nil })
+        result.examples = shownUsers.map { AnswerExample(dataset, user: $0, answers: shown[$0] ?? [:]) }
         return result
     }
 
@@ -75,6 +97,7 @@ struct UserLLMEvaluation: Sendable {
             let last = dataset.eventCount(ofUser: user) - 1
             let target = dataset.item(user: user, last)
             return Subject(
+                user: user,
                 target: target,
                 // An item that was had before can be the next one all the same, as in the encoder's ranking.
                 seen: Set((0..<last).map { dataset.item(user: user, $0) }).subtracting([target]),
@@ -90,10 +113,12 @@ struct UserLLMEvaluation: Sendable {
         _ answerer: AnsweringEngine,
         _ scorer: ItemScorer,
         _ withoutUser: [Int],
-        _ result: inout Result
+        _ result: inout Result,
+        _ shown: inout [Int: [AnswerRanking: [AnswerExample.Title]]]
     ) throws {
         var asked: [AnswerID: (subject: Int, aspect: Aspect)] = [:]
         for (index, subject) in subjects.enumerated() {
+            if shownUsers.contains(subject.user) { shown[subject.user] = [.encoderHead: headTitles(subject, scorer)] }
             func submit(_ request: AnswerRequest, _ aspect: Aspect) throws {
                 // Without the pooled vector the language model answers alone.
                 let pooled = aspect == .fusedTitles ? subject.encoded.pooled : []
@@ -123,6 +148,9 @@ struct UserLLMEvaluation: Sendable {
             for case .finished(let id, let end) in try answerer.step() {
                 guard let (index, aspect) = asked.removeValue(forKey: id) else { continue }
                 let (answer, subject) = (try end.get(), subjects[index])
+                if let ranking = aspect.ranking {
+                    shown[subject.user]?[ranking] = answer.items.map { AnswerExample.Title($0.id, $0.title) }
+                }
                 switch aspect {
                 case .unfilteredTitles: result.titlesUnfiltered.add(rank: rank(answer, of: subject.target))
                 case .titles: result.titles.add(rank: rank(answer, of: subject.target))
@@ -134,6 +162,13 @@ struct UserLLMEvaluation: Sendable {
                 }
             }
         }
+    }
+
+    /// The first titles by the encoder's own head.
+    private func headTitles(_ subject: Subject, _ scorer: ItemScorer) -> [AnswerExample.Title] {
+        let scores = scorer.scores(subject.encoded.pooled)
+        return Ranking.top(AnswerExample.titleCount, scores: scores, excluding: subject.seen)
+            .map { AnswerExample.Title(bundle.catalogue.items[$0]) }
     }
 
     private func rank(_ answer: GeneratedAnswer, of target: Int) -> Int? {

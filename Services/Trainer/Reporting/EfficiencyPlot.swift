@@ -61,22 +61,31 @@ struct EfficiencyPlot: Sendable {
     private static let legendHeight = 18.0
     private static let gap = 32.0
 
+    /// A chart for each quantity, without its legend.
+    var charts: [Chart] {
+        Self.panels.map { panel in
+            var chart = Chart(title: panel.title, subtitle: panel.unit, curves: curves(panel))
+            (chart.horizontal, chart.isLogarithmic, chart.showsPoints) = ("events of the timeline", true, true)
+            return chart
+        }
+    }
+
     /// The picture.
     func svg() -> String {
-        let panels = Self.panels.map { panel in (panel, curves(panel)) }
-        let legendRows = panels.map(\.1.count).max() ?? 0
+        let charts = charts
+        let legendRows = charts.map(\.curves.count).max() ?? 0
         let cell = 46 + Double(legendRows) * Self.legendHeight + Chart.height
         let width = 2 * Chart.width + 3 * Self.gap
-        let rows = (panels.count + 1) / 2
+        let rows = (charts.count + 1) / 2
         let height = Double(rows) * (cell + Self.gap) + Self.gap
         var svg =
             "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"\(Int(width))\" height=\"\(Int(height))\" "
             + "viewBox=\"0 0 \(Int(width)) \(Int(height))\" font-family=\"system-ui, 'DejaVu Sans', sans-serif\">\n"
             + "<style>\n\(Self.style)\n</style>\n<rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n"
-        for (index, (panel, curves)) in panels.enumerated() {
+        for (index, chart) in charts.enumerated() {
             let x = Self.gap + Double(index % 2) * (Chart.width + Self.gap)
             let y = Self.gap + Double(index / 2) * (cell + Self.gap)
-            svg += draw(panel, curves, x: x, y: y, legendRows: legendRows)
+            svg += draw(chart, x: x, y: y, legendRows: legendRows)
         }
         return svg + "</svg>\n"
     }
@@ -97,16 +106,14 @@ struct EfficiencyPlot: Sendable {
         }
     }
 
-    private func draw(_ panel: Panel, _ curves: [Chart.Curve], x: Double, y: Double, legendRows: Int) -> String {
-        var svg = "<text class=\"title\" x=\"\(x)\" y=\"\(y + 6)\">\(panel.title)</text>\n"
-        svg += "<text class=\"unit\" x=\"\(x)\" y=\"\(y + 24)\">\(panel.unit)</text>\n"
-        for (row, curve) in curves.enumerated() {
+    private func draw(_ chart: Chart, x: Double, y: Double, legendRows: Int) -> String {
+        var svg = "<text class=\"title\" x=\"\(x)\" y=\"\(y + 6)\">\(chart.title)</text>\n"
+        svg += "<text class=\"unit\" x=\"\(x)\" y=\"\(y + 24)\">\(chart.subtitle)</text>\n"
+        for (row, curve) in chart.curves.enumerated() {
             let place = y + 46 + Double(row) * Self.legendHeight
             svg += "<line class=\"curve c\(curve.index)\" x1=\"\(x)\" x2=\"\(x + 22)\" y1=\"\(place - 4)\" "
             svg += "y2=\"\(place - 4)\"/><text x=\"\(x + 30)\" y=\"\(place)\">\(curve.name.escapedForHTML)</text>\n"
         }
-        var chart = Chart(title: panel.title, subtitle: panel.unit, curves: curves)
-        (chart.horizontal, chart.isLogarithmic, chart.showsPoints) = ("events of the timeline", true, true)
         let top = y + 46 + Double(legendRows) * Self.legendHeight
         let size = "width=\"\(Int(Chart.width))\" height=\"\(Int(Chart.height))\""
         return svg + chart.svg("x=\"\(Int(x))\" y=\"\(Int(top))\" \(size)")

@@ -1,20 +1,51 @@
+import Bytes
 import Foundation
 import Tensors
 
-/// A report of training runs as one self-contained HTML page.
+/// A report of training runs and results as one self-contained HTML page.
 struct ReportPage: Sendable {
+    /// An evaluation, and how it is called.
+    struct Evaluation: Sendable {
+        /// In a table, as HTML.
+        let head: String
+        /// In a sentence.
+        let name: String
+        let result: EvaluationResult
+    }
+
     let records: [TrainingRecord]
+    /// Evaluations that are not in a run's folder, by name.
+    var results: [(name: String, result: EvaluationResult)] = []
+    /// Results of `trainer efficiency`, by name.
+    var costs: [(name: String, table: EfficiencyTable)] = []
     /// The commit of the program that writes it.
     let commit: String
     let date: Date
 
-    private static let measures = [("hr", "HR"), ("ndcg", "NDCG"), ("mrr", "MRR")]
-    private static let cutoffs = [1, 5, 10]
-    private static let baseline = "most popular"
+    /// All evaluations, those in the runs' folders first.
+    var evaluations: [Evaluation] {
+        records.enumerated().flatMap { index, record in
+            record.evaluations.map {
+                Evaluation(head: swatch(index) + record.name.shownInHTML, name: record.name, result: $0)
+            }
+        } + results.map { Evaluation(head: $0.name.shownInHTML, name: $0.name, result: $0.result) }
+    }
+
+    /// Those of models that answer.
+    var answering: [Evaluation] { evaluations.filter { $0.result.kind != .encoder } }
+
+    private var title: String {
+        let names = results.map(\.name) + costs.map(\.name)
+        let runs = records.count == 1 ? "training of \(records[0].name)" : "\(records.count) trainings"
+        let found = names.count == 1 ? "results of \(names[0])" : "\(names.count) results"
+        let parts = (records.isEmpty ? [] : [runs]) + (names.isEmpty ? [] : [found])
+        return parts.joined(separator: ", ").capitalizedFirst
+    }
 
     /// The page.
     func html() -> String {
-        let title = records.count == 1 ? "Training of \(records[0].name)" : "\(records.count) trainings"
+        let title = title.shownInHTML
+        let colourCount = max(records.count, costs.isEmpty ? 0 : ReportStyle.colourCount)
         return """
             <!DOCTYPE html>
             <html lang="en">
@@ -22,20 +53,21 @@ struct ReportPage: Sendable {
             <meta charset="utf-8">
             <meta name="viewport" content="width=device-width, initial-scale=1">
             <meta name="color-scheme" content="light dark">
-            <title>\(title.escapedForHTML)</title>
+            <title>\(title)</title>
             <style>
             \(ReportStyle.css)
-            \(ReportStyle.colours(records.count))
+            \(ReportStyle.colours(colourCount))
             </style>
             </head>
             <body>
             <main>
-            <h1>\(title.escapedForHTML)</h1>
+            <h1>\(title)</h1>
             <p class="soft small">UserLLM trainer, \(date.formatted(.iso8601)), commit <code>\(commit.escapedForHTML)</code></p>
-            \(summary())
-            \(curves())
-            \(results())
-            \(settings())
+            \(records.isEmpty ? "" : summary() + "\n" + curves())
+            \(resultTables())
+            \(answerCards())
+            \(costTables())
+            \(records.isEmpty ? "" : settings())
             </main>
             </body>
             </html>
@@ -123,88 +155,6 @@ struct ReportPage: Sendable {
             """
     }
 
-    // MARK: - Results
-
-    /// One row of the result table.
-    private struct Row {
-        let group: String
-        let head: String
-        let note: String
-        let values: [Double?]
-    }
-
-    private func results() -> String {
-        let rows = resultRows()
-        guard !rows.isEmpty else {
-            return """
-                <h2>Results</h2>
-                <p class="soft">No run has been evaluated yet: <code>trainer evaluate encoder PREPARED RUN</code> leaves its result \
-                in the run's folder.</p>
-                """
-        }
-        let groups = rows.map(\.group).withoutRepetitions
-        return "<h2>Results</h2>\n" + groups.map { group in table(group, rows.filter { $0.group == group }) }.joined()
-    }
-
-    private func resultRows() -> [Row] {
-        var rows: [Row] = []
-        for (index, record) in records.enumerated() {
-            for evaluation in record.evaluations {
-                let texts = evaluation.texts
-                let (items, users) = (evaluation.numbers["items"], evaluation.numbers["users"])
-                let group =
-                    "\(texts["split"] ?? "?"), \(texts["protocol"] ?? "?"), "
-                    + "\(users.map { Int($0).grouped } ?? "?") users, all \(items.map { Int($0).grouped } ?? "?") items, "
-                    + "data \(texts["data_hash"].map { String($0.prefix(12)) } ?? "?")"
-                func row(_ head: String, _ note: String, _ suffix: String) -> Row {
-                    let values = Self.measures.flatMap { measure in
-                        Self.cutoffs.map { evaluation.numbers["\(measure.0)_\($0)\(suffix)"] }
-                    }
-                    return Row(group: group, head: head, note: note, values: values)
-                }
-                let head = swatch(index) + record.name.escapedForHTML
-                rows.append(row(head, "seen items left out", ""))
-                rows.append(row(head, "all items", "_seen_unfiltered"))
-                guard !rows.contains(where: { $0.group == group && $0.head == Self.baseline }) else { continue }
-                rows.append(row(Self.baseline, "seen items left out", "_most_popular"))
-                rows.append(row(Self.baseline, "all items", "_most_popular_seen_unfiltered"))
-            }
-        }
-        return rows
-    }
-
-    /// A table of one kind of evaluation; the best value of each metric is bold, with seen items left out.
-    private func table(_ group: String, _ rows: [Row]) -> String {
-        // Separates filtered and unfiltered metrics, with the baseline last in each.
-        let order = rows.enumerated().map { index, row in
-            (row.note == "all items" ? 1 : 0, row.head == Self.baseline ? 1 : 0, index)
-        }
-        let rows = order.sorted(by: <).map { rows[$0.2] }
-        let heads = Self.measures.flatMap { measure in
-            Self.cutoffs.map { "<th scope=\"col\"\($0 == 1 ? " class=\"edge\"" : "")>\(measure.1)@\($0)</th>" }
-        }
-        let lines = rows.map { row in
-            let cells = row.values.enumerated().map { column, value in
-                let rivals = rows.filter { $0.note == row.note }.compactMap { $0.values[column] }
-                let isTop = rivals.count > 1 && value != nil && value == rivals.max()
-                let classes = [column % 3 == 0 ? "edge" : "", isTop ? "top" : ""].filter { !$0.isEmpty }
-                let text = value?.formatted(digits: 4) ?? "–"
-                return #"<td class="\#(classes.joined(separator: " "))">\#(text)</td>"#
-            }
-            let head = #"<th scope="row">\#(row.head)</th><td class="text soft">\#(row.note)</td>"#
-            return "<tr>\(head)\(cells.joined())</tr>"
-        }
-        return """
-            <p class="small soft">\(group.escapedForHTML)</p>
-            <div class="card scroll"><table>
-            <thead><tr><th scope="col">model</th><th scope="col" class="text">ranked</th>\(heads.joined())</tr></thead>
-            <tbody>
-            \(lines.joined(separator: "\n"))
-            </tbody></table></div>
-
-            """
-    }
-
     // MARK: - Settings
 
     private func settings() -> String {
@@ -243,7 +193,7 @@ struct ReportPage: Sendable {
 
     // MARK: - Pieces
 
-    private func swatch(_ index: Int) -> String {
+    func swatch(_ index: Int) -> String {
         records.count > 1 ? "<span class=\"swatch c\(index)\"></span>" : ""
     }
 
@@ -257,7 +207,7 @@ struct ReportPage: Sendable {
 
 extension Int {
     /// The number with commas between thousands.
-    fileprivate var grouped: String {
+    var grouped: String {
         var text = ""
         for (index, digit) in String(magnitude).reversed().enumerated() {
             if index > 0, index % 3 == 0 { text.append(",") }
@@ -270,12 +220,15 @@ extension Int {
 extension String {
     /// The text with its first letter in upper case.
     fileprivate var capitalizedFirst: String { prefix(1).uppercased() + dropFirst() }
+
+    /// The text from outside as a page shows it: escaped, without characters that change how others are shown.
+    var shownInHTML: String { ControlCharacters.escaped(self).escapedForHTML }
 }
 
-extension [String] {
-    /// Each text once, at its first position.
-    fileprivate var withoutRepetitions: [String] {
-        var seen: Set<String> = []
+extension Array where Element: Hashable {
+    /// Each element once, at its first position.
+    var withoutRepetitions: [Element] {
+        var seen: Set<Element> = []
         return filter { seen.insert($0).inserted }
     }
 }

@@ -34,6 +34,14 @@ enum ReportStyle {
         .edge { border-left: 1px solid var(--line); }
         .differs { background: var(--mark); }
         .top { font-weight: 700; }
+        .interval { font-weight: 400; font-size: 13px; color: var(--soft); margin-left: 8px; }
+        .charts + p { margin-top: 20px; }
+        .costs td, .costs th { padding: 4px 12px; } .costs tbody th { font-weight: 400; }
+        .costs .part th { padding-top: 14px; font-weight: 600; }
+        .example { padding: 14px 16px 0; margin-bottom: 16px; } .example p { margin: 4px 0; } .example .scroll { margin: 0; }
+        .titles { table-layout: fixed; min-width: 640px; } .titles .interval { margin: 0; }
+        .titles td, .titles th { padding: 5px 10px; white-space: normal; overflow-wrap: anywhere; }
+        .titles tr > :first-child { width: 30px; padding-left: 0; } .right { background: var(--mark); font-weight: 600; }
         code { font: 13px/1.4 ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace; }
         svg { display: block; width: 100%; height: auto; margin-top: 4px; overflow: visible; }
         svg text { font-size: 12px; fill: var(--soft); } svg .y { text-anchor: end; } svg .x { text-anchor: middle; }

@@ -1,21 +1,8 @@
 import Foundation
-import JSON
 import NeuralNetwork
-import ServiceRuntime
-import Tensors
 
 /// The record of a training run in its folder: its settings, its progress, and its evaluations.
 struct TrainingRecord: Sendable {
-    /// An evaluation of the best checkpoint.
-    struct Evaluation: Sendable {
-        /// The file's name, for errors about its content.
-        var file: String
-        /// Text values, such as `protocol`.
-        var texts: [String: String]
-        /// Numeric values, such as `hr_10`.
-        var numbers: [String: Double]
-    }
-
     /// A metric of the validation.
     struct Validation: Sendable {
         var step: Int
@@ -26,7 +13,8 @@ struct TrainingRecord: Sendable {
     var name: String
     var description: RunDescription
     var lines: [TrainingLogLine]
-    var evaluations: [Evaluation]
+    /// Evaluations of the best checkpoint.
+    var evaluations: [EvaluationResult]
     /// The planned number of steps; nil if no checkpoint has it yet.
     var plannedSteps: Int?
 
@@ -37,7 +25,9 @@ struct TrainingRecord: Sendable {
         name = URL(fileURLWithPath: folder).lastPathComponent
         description = try RunDescription(folder: folder)
         lines = try TrainingLog.read(folder)
-        evaluations = try RunFolder.evaluations(in: folder).map { try Self.evaluation("\(folder)/\($0)") }
+        evaluations = try RunFolder.evaluations(in: folder).map {
+            try EvaluationResult(ResultFields(contentsOf: "\(folder)/\($0)"))
+        }
         let last = folder + "/last"
         plannedSteps =
             FileManager.default.fileExists(atPath: last)
@@ -95,32 +85,5 @@ struct TrainingRecord: Sendable {
         validations(metric).reduce(nil as Validation?) { best, found in
             best.map { $0.value >= found.value } == true ? best : found
         }
-    }
-
-    private static func evaluation(_ path: String) throws -> Evaluation {
-        guard let data = try? FileBytes.contents(path, atMost: 1 << 20),
-            case .object(let object)? = try? JSONValue(parsing: Array(data), maximumCount: 10_000)
-        else {
-            throw ProcessFailure(
-                "\(path) is not what `trainer evaluate` writes; evaluate again, or remove the file",
-                exitCode: .badInput
-            )
-        }
-        var evaluation = Evaluation(file: path, texts: [:], numbers: [:])
-        for (name, value) in object.fields {
-            switch value {
-            case .string(let text): evaluation.texts[name] = text
-            case .number(let text):
-                guard let number = text.double, TrainingLogLine.possibleValues.contains(number) else {
-                    throw ProcessFailure(
-                        "\(path): \(name) is \(text.text), which no evaluation finds",
-                        exitCode: .badInput
-                    )
-                }
-                evaluation.numbers[name] = number
-            default: break
-            }
-        }
-        return evaluation
     }
 }

@@ -42,8 +42,7 @@ struct Histories: Sendable {
             dataset.eventCount(ofUser: $0) >= evaluationProtocol.leastEvents
         }
         evaluatedUsers = evaluated
-        let count = validationUsers == 0 ? evaluated.count : min(validationUsers, evaluated.count)
-        validatedUsers = (0..<count).map { evaluated[$0 * evaluated.count / count] }
+        validatedUsers = Self.spread(validationUsers == 0 ? evaluated.count : validationUsers, evaluated)
     }
 
     /// The number of training events of each user.
@@ -104,6 +103,16 @@ struct Histories: Sendable {
                 exitCode: .badInput
             )
         }
+    }
+
+    /// So many of the users with an event to predict, spread over all; all of them by default.
+    func evaluatedUsers(atMost limit: Int?) -> [Int] {
+        Self.spread(limit ?? evaluatedUsers.count, evaluatedUsers)
+    }
+
+    private static func spread(_ limit: Int, _ users: [Int]) -> [Int] {
+        let count = min(limit, users.count)
+        return (0..<count).map { users[$0 * users.count / count] }
     }
 
     /// Up to `length` events of a user that come just before the given one.

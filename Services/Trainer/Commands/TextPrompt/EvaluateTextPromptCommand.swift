@@ -117,15 +117,14 @@ enum EvaluateTextPromptCommand {
         let start = ContinuousClock.now
         let histories = Histories(dataset, features: EventFeatures.Configuration())
         try histories.checkEvaluable()
-        let all = histories.evaluatedUsers
-        let count = min(limit ?? all.count, all.count)
-        let users = (0..<count).map { all[$0 * all.count / count] }
+        let users = histories.evaluatedUsers(atMost: limit)
         let evaluation = TextPromptEvaluation(
             text: model.text,
             answers: model.answers,
             features: histories.features,
             dataset: dataset,
-            events: model.events
+            events: model.events,
+            shownUsers: histories.evaluatedUsers(atMost: AnswerExample.userCount)
         )
         let engine = try TextPromptEngine(
             model: model.model,
@@ -152,6 +151,7 @@ enum EvaluateTextPromptCommand {
         report.addRecall(result.titlesUnfiltered, "_seen_unfiltered")
         report.addRecall(result.titlesWithoutUser, "_without_user")
         report.addRecall(popular.filtered, "_most_popular")
+        report.add("examples", AnswerExamples(users: result.examples))
         report.add("prompt_tokens", result.first.mean(result.first.promptTokens))
         report.add("prompt_events", result.first.mean(result.first.events))
         report.add("milliseconds_per_question", result.first.milliseconds)

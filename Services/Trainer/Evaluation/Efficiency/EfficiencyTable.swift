@@ -6,8 +6,8 @@ struct EfficiencyTable: Sendable {
     var settings: [(name: String, value: String)] = []
     /// A column for each length, in the order in which they were asked for.
     var columns: [EfficiencyColumn] = []
-    /// The longest timeline of the data set.
-    var longestTimeline = 0
+    /// The longest timeline of the data set; nil when a result does not say it.
+    var longestTimeline: Int?
     /// One more than the last position that the language model reads.
     var context = 0
 
@@ -27,24 +27,30 @@ struct EfficiencyTable: Sendable {
         }
         line("events of a timeline", columns.map { "\($0.events)" })
         line("users measured", columns.map { "\($0.users)" })
-        for (title, metrics) in EfficiencyMetric.sections {
-            let shown = metrics.filter { metric in columns.contains { $0.value(metric) != nil } }
-            if shown.isEmpty { continue }
+        for (title, metrics) in sections {
             lines += ["", title]
-            for metric in shown { line("  " + metric.label, columns.map { Self.cell(metric, in: $0) }) }
+            for metric in metrics { line("  " + metric.label, columns.map { Self.cell(metric, in: $0) }) }
         }
         return (lines + notes).joined(separator: "\n")
     }
 
+    /// The parts of the table with the lines that have a value.
+    var sections: [(title: String, metrics: [EfficiencyMetric])] {
+        EfficiencyMetric.sections.map { title, metrics in
+            (title, metrics.filter { metric in columns.contains { $0.value(metric) != nil } })
+        }.filter { !$0.metrics.isEmpty }
+    }
+
     /// What the marks mean, and why cells are empty.
-    private var notes: [String] {
+    var notes: [String] {
         var notes: [String] = []
         if columns.contains(where: \.isTextCut) {
             notes.append("* the last events that fit into the language model's \(context) positions, answer included")
             notes.append("~ not measured: operations counted for all events; time in proportion to operations")
         }
         for column in columns where column.users == 0 {
-            notes.append("\(column.events) events: nobody has so many; the longest timeline has \(longestTimeline)")
+            let longest = longestTimeline.map { "; the longest timeline has \($0)" } ?? ""
+            notes.append("\(column.events) events: nobody has so many\(longest)")
         }
         if columns.allSatisfy({ $0.value(.knownRowFirst) == nil }) {
             notes.append("a known question: none, for the context acts from the first token (--context-from)")
@@ -52,7 +58,8 @@ struct EfficiencyTable: Sendable {
         return notes.isEmpty ? [] : [""] + notes
     }
 
-    private static func cell(_ metric: EfficiencyMetric, in column: EfficiencyColumn) -> String {
+    /// A value as it is shown, with its mark.
+    static func cell(_ metric: EfficiencyMetric, in column: EfficiencyColumn) -> String {
         guard let value = column.value(metric) else { return "-" }
         let mark = metric.isExtrapolated ? "~" : column.isTextCut && metric.concernsText ? "*" : ""
         return mark + shown(value, metric.unit)
@@ -83,6 +90,7 @@ struct EfficiencyTable: Sendable {
     func add(to report: inout Report) {
         for (name, value) in settings { report.add(name.replacing(" ", with: "_"), value) }
         report.add("context", context)
+        if let longestTimeline { report.add("longest_timeline", longestTimeline) }
         report.add("lengths", columns.map(Length.init))
     }
 
