@@ -10,6 +10,8 @@ struct UserLLMEvaluation: Sendable {
     let bundle: ModelBundle
     let dataset: PreparedDataset
     let threads: Int
+    /// Which of titles and categories are asked for.
+    var tasks = AnswerTasks()
 
     /// The results.
     struct Result: Sendable {
@@ -55,7 +57,7 @@ struct UserLLMEvaluation: Sendable {
     func evaluate(users: [Int]) throws -> Result {
         let encoder = try bundle.makeEncodingEngine(threads: threads)
         let answerer = try bundle.makeAnsweringEngine(configuration: .evaluation(threads: threads))
-        let withoutUser = try rankingWithoutUser(answerer)
+        let withoutUser = tasks.contains(.nextTitle) ? try rankingWithoutUser(answerer) : []
         let scorer = ItemScorer(bundle.encoder)
         var result = Result()
         for start in stride(from: 0, to: users.count, by: Self.batchCount) {
@@ -100,22 +102,24 @@ struct UserLLMEvaluation: Sendable {
                 let context = UserContext(rows: subject.encoded.context, pooled: pooled)
                 asked[try answerer.submit(request, context: context)] = (index, aspect)
             }
-            var request = AnswerRequest(
-                text: UserTask.nextTitle.trainingPhrasings[0],
-                form: .title,
-                itemCount: Self.depth
-            )
-            try submit(request, .unfilteredTitles)
-            request.excludedItems = Set(subject.seen.map { dataset.catalogue.items[$0].id })
-            try submit(request, .titles)
-            if bundle.fusion != nil { try submit(request, .fusedTitles) }
-            if bundle.fusion?.late != nil {
-                request.itemCount = min(FusionLearning.lateCount, dataset.catalogue.count)
-                try submit(request, .lateTitles)
+            if tasks.contains(.nextTitle) {
+                var request = AnswerRequest(
+                    text: UserTask.nextTitle.trainingPhrasings[0],
+                    form: .title,
+                    itemCount: Self.depth
+                )
+                try submit(request, .unfilteredTitles)
+                request.excludedItems = Set(subject.seen.map { dataset.catalogue.items[$0].id })
+                try submit(request, .titles)
+                if bundle.fusion != nil { try submit(request, .fusedTitles) }
+                if bundle.fusion?.late != nil {
+                    request.itemCount = min(FusionLearning.lateCount, dataset.catalogue.count)
+                    try submit(request, .lateTitles)
+                }
+                let unseen = Array(withoutUser.lazy.filter { !subject.seen.contains($0) }.prefix(Self.depth))
+                result.titlesWithoutUser.add(rank: unseen.firstIndex(of: subject.target).map { $0 + 1 })
             }
-            let unseen = Array(withoutUser.lazy.filter { !subject.seen.contains($0) }.prefix(Self.depth))
-            result.titlesWithoutUser.add(rank: unseen.firstIndex(of: subject.target).map { $0 + 1 })
-            guard !subject.favourites.isEmpty else { continue }
+            guard tasks.contains(.favouriteCategory), !subject.favourites.isEmpty else { continue }
             let question = UserTask.favouriteCategory.trainingPhrasings[0]
             try submit(AnswerRequest(text: question, form: .category), .category)
         }
