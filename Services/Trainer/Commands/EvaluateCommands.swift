@@ -100,43 +100,40 @@ enum EvaluateUserLLMCommand {
     static var command: Command {
         Command(
             "evaluate user-llm",
-            summary: "Ask a bundle for every user's next title and favourite category",
+            summary: "Ask a bundle for every user's next title, favourite category or review",
             arguments: [
                 TrainerKeys.prepared,
                 CommandArgument("bundle", help: "The folder of a model bundle"),
             ],
-            keys: [TrainerKeys.threads, users],
+            keys: [TrainerKeys.threads, users] + AnswerTasks.keys,
             work: "User-LLM evaluation"
         ) { context in
             let reader = context.configuration
             let (prepared, folder) = (try context.required("prepared"), try context.required("bundle"))
             let threads = try reader.value(of: TrainerKeys.threads)
             let limit = try reader.optionalValue(of: users)
+            let tasks = try AnswerTasks(reader)
             return { _ in
                 let dataset = try PreparedDataset(contentsOf: prepared)
                 let bundle = try ModelBundle.load(folder)
-                return try evaluate(bundle, dataset, users: limit, threads: threads)
+                return try evaluate(bundle, dataset, users: limit, tasks: tasks, threads: threads)
             }
         }
     }
 
     /// Asks about users and reports the metrics, along with the baselines on the same users.
-    static func evaluate(_ bundle: ModelBundle, _ dataset: PreparedDataset, users limit: Int?, threads: Int) throws
-        -> Report
-    {
+    static func evaluate(
+        _ bundle: ModelBundle,
+        _ dataset: PreparedDataset,
+        users limit: Int?,
+        tasks: AnswerTasks = AnswerTasks(),
+        threads: Int
+    ) throws -> Report {
         let start = ContinuousClock.now
+        try tasks.check(dataset)
         let histories = Histories(dataset, features: bundle.encoder.configuration.features)
         try histories.checkEvaluable()
         let users = histories.evaluatedUsers(atMost: limit)
-        let result = try UserLLMEvaluation(
-            bundle: bundle,
-            dataset: dataset,
-            threads: threads,
-            shownUsers: histories.evaluatedUsers(atMost: AnswerExample.userCount)
-        ).evaluate(users: users)
-        let head = EncoderEvaluation(encoder: bundle.encoder, histories: histories, threads: threads)
-            .ranks(.test, users: users)
-        let popular = EncoderEvaluation.mostPopular(histories, .test, users: users)
         var report = Report()
         report.add("protocol", EvaluationProtocol.leaveOneOut.name.rawValue)
         report.add("split", Split.test.rawValue)
@@ -146,11 +143,42 @@ enum EvaluateUserLLMCommand {
         // A bundle does not record the seed of its training, and asking uses no randomness.
         report.addUnknown("seed")
         report.add("users", users.count)
-        report.add("favourite_category_accuracy", result.categoryAccuracy)
-        report.add(
-            "favourite_category_most_frequent",
-            Double(result.rightMostFrequent) / Double(max(result.categoryCount, 1))
-        )
+        try addKnownAnswers(to: &report, bundle, histories, users: users, tasks: tasks, threads: threads)
+        if tasks.contains(.review) {
+            try addReviews(to: &report, bundle, dataset, users: users, tokens: tasks.reviewTokens, threads: threads)
+        }
+        report.add("seconds", (ContinuousClock.now - start).inSeconds)
+        report.add("commit", SourceCommit.current)
+        return report
+    }
+
+    private static func addKnownAnswers(
+        to report: inout Report,
+        _ bundle: ModelBundle,
+        _ histories: Histories,
+        users: [Int],
+        tasks: AnswerTasks,
+        threads: Int
+    ) throws {
+        guard tasks.contains(.nextTitle) || tasks.contains(.favouriteCategory) else { return }
+        let result = try UserLLMEvaluation(
+            bundle: bundle,
+            dataset: histories.dataset,
+            threads: threads,
+            shownUsers: histories.evaluatedUsers(atMost: AnswerExample.userCount),
+            tasks: tasks
+        ).evaluate(users: users)
+        if tasks.contains(.favouriteCategory) {
+            report.add("favourite_category_accuracy", result.categoryAccuracy)
+            report.add(
+                "favourite_category_most_frequent",
+                Double(result.rightMostFrequent) / Double(max(result.categoryCount, 1))
+            )
+        }
+        guard tasks.contains(.nextTitle) else { return }
+        let head = EncoderEvaluation(encoder: bundle.encoder, histories: histories, threads: threads)
+            .ranks(.test, users: users)
+        let popular = EncoderEvaluation.mostPopular(histories, .test, users: users)
         report.addRecall(result.titles, "")
         if result.titlesFused.count > 0 { report.addRecall(result.titlesFused, "_fused") }
         if result.titlesLate.count > 0 { report.addRecall(result.titlesLate, "_late_fusion") }
@@ -159,9 +187,25 @@ enum EvaluateUserLLMCommand {
         report.addRecall(head.filtered, "_encoder_head")
         report.addRecall(popular.filtered, "_most_popular")
         report.add("examples", AnswerExamples(users: result.examples))
-        report.add("seconds", (ContinuousClock.now - start).inSeconds)
-        report.add("commit", SourceCommit.current)
-        return report
+    }
+
+    private static func addReviews(
+        to report: inout Report,
+        _ bundle: ModelBundle,
+        _ dataset: PreparedDataset,
+        users: [Int],
+        tokens: Int,
+        threads: Int
+    ) throws {
+        let encoder = try bundle.makeEncodingEngine(threads: threads)
+        let answerer = try bundle.makeAnsweringEngine(configuration: .evaluation(threads: threads))
+        let evaluation = ReviewEvaluation(dataset: dataset, format: bundle.format, tokens: tokens)
+        let result = try evaluation.evaluate(users: users) { questions in
+            try ReviewEvaluation.answers(to: questions, bundle, dataset, tokens: tokens, encoder, answerer)
+        }
+        // Where reviews were not trained, free text is the language model's alone, whoever asks.
+        report.add("review_reads_user", bundle.adapter.configuration.actsOnText)
+        report.add(result, tokens: tokens)
     }
 }
 

@@ -39,9 +39,24 @@ enum PrepareCommand {
         help: "Of events of one user, item and time keep the first in the file, whatever its rating; else all count"
     )
 
+    static let reviews = ConfigurationKey<Bool>(
+        "reviews",
+        default: false,
+        help: "Keep what users wrote about items, for training the task review; else it is not read"
+    )
+
+    static let reviewBytes = ConfigurationKey<Int>(
+        "review-bytes",
+        default: 2_000,
+        in: 16...65_536,
+        unit: "bytes",
+        help: "How much of a review is kept, with --reviews"
+    )
+
     /// Keys that decide which data are read, and how; also keys of `trainer all`.
     static let keys: [any AnyConfigurationKey] = [
-        format, metadata, minimumUserEvents, minimumItemEvents, dropDuplicates, TrainerKeys.skipBadLines,
+        format, metadata, minimumUserEvents, minimumItemEvents, dropDuplicates, TrainerKeys.skipBadLines, reviews,
+        reviewBytes,
     ]
 
     static var command: Command {
@@ -81,6 +96,11 @@ enum PrepareCommand {
             options.minimumUserEvents = try reader.value(of: PrepareCommand.minimumUserEvents)
             options.minimumItemEvents = try reader.value(of: PrepareCommand.minimumItemEvents)
             options.dropsDuplicates = try reader.value(of: PrepareCommand.dropDuplicates)
+            let keepsReviews = try reader.value(of: PrepareCommand.reviews)
+            guard keepsReviews || !reader.isSet(reviewBytes) else {
+                throw ConfigurationError.usage("--\(reviewBytes.name) goes with --\(PrepareCommand.reviews.name)")
+            }
+            options.reviewByteCount = keepsReviews ? try reader.value(of: reviewBytes) : nil
         }
     }
 
@@ -144,6 +164,7 @@ enum PrepareCommand {
         report.add("users", dataset.users.count)
         report.add("items", dataset.catalogue.count)
         report.add("events", dataset.eventCount)
+        if dataset.hasReviews { report.add("reviews", dataset.reviewCount) }
         report.add("categories", dataset.catalogue.categories.count)
         report.add("skipped_lines", dataset.skippedLines)
         report.add("removed_users", origin.removedUsers)

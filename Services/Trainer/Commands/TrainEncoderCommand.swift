@@ -40,7 +40,7 @@ enum TrainEncoderCommand {
             keys: [
                 width, layers, heads, length, dropout, features, TrainerKeys.evaluationProtocol, validationUsers,
             ] + EncoderSettings.keys,
-            metric: "validation_hr_10",
+            metric: { _ in "validation_hr_10" },
             train: { try train($0, $1, until: $2) }
         ) { values in
             let reader = values.reader

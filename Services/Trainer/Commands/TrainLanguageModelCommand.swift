@@ -30,7 +30,7 @@ enum TrainLanguageModelCommand {
             summary: "Train a tokenizer and a small language model on the catalogue's titles and categories",
             work: "language model training",
             keys: [vocabulary, width, layers],
-            metric: "validation_log_likelihood",
+            metric: { _ in "validation_log_likelihood" },
             train: { try train($0, $1, until: $2) }
         ) { values in
             try Settings(

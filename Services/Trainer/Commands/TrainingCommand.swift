@@ -44,7 +44,7 @@ struct TrainingCommand: Sendable {
     ///   - summary: one line for `--help`.
     ///   - work: what the process does, in messages.
     ///   - keys: the keys that only this training has.
-    ///   - metric: what the best validation is called in the report.
+    ///   - metric: what the best validation is called in the report, by the settings.
     ///   - train: trains with the settings.
     ///   - settings: reads the settings.
     /// - Returns: the command.
@@ -53,7 +53,7 @@ struct TrainingCommand: Sendable {
         summary: String,
         work: String,
         keys: [any AnyConfigurationKey],
-        metric: String,
+        metric: @escaping @Sendable (Settings) -> String,
         train: @escaping @Sendable (PreparedDataset, Settings, Shutdown) throws -> TrainingOutcome,
         settings: @escaping @Sendable (Values) throws -> Settings
     ) -> Command {
@@ -82,7 +82,7 @@ struct TrainingCommand: Sendable {
                 try await context.compute(work) { shutdown in
                     let dataset = try PreparedDataset(contentsOf: prepared)
                     let outcome = try train(dataset, settings, shutdown)
-                    try outcome.report(metric: metric, dataset: dataset).print(json: json)
+                    try outcome.report(metric: metric(settings), dataset: dataset).print(json: json)
                     try outcome.checkInterruption(folder: folder)
                 }
             }

@@ -12,6 +12,8 @@ struct UserLLMEvaluation: Sendable {
     let threads: Int
     /// Users whose first answers are kept, whether or not they count.
     var shownUsers: [Int] = []
+    /// Which of titles and categories are asked for.
+    var tasks = AnswerTasks()
 
     /// The results.
     struct Result: Sendable {
@@ -69,7 +71,7 @@ struct UserLLMEvaluation: Sendable {
     func evaluate(users: [Int]) throws -> Result {
         let encoder = try bundle.makeEncodingEngine(threads: threads)
         let answerer = try bundle.makeAnsweringEngine(configuration: .evaluation(threads: threads))
-        let withoutUser = try rankingWithoutUser(answerer)
+        let withoutUser = tasks.contains(.nextTitle) ? try rankingWithoutUser(answerer) : []
         let scorer = ItemScorer(bundle.encoder)
         var shown: [Int: [AnswerRanking: [AnswerExample.Title]]] = [:]
         func asked(_ users: [Int]) throws -> Result {
@@ -125,22 +127,24 @@ struct UserLLMEvaluation: Sendable {
                 let context = UserContext(rows: subject.encoded.context, pooled: pooled)
                 asked[try answerer.submit(request, context: context)] = (index, aspect)
             }
-            var request = AnswerRequest(
-                text: UserTask.nextTitle.trainingPhrasings[0],
-                form: .title,
-                itemCount: Self.depth
-            )
-            try submit(request, .unfilteredTitles)
-            request.excludedItems = Set(subject.seen.map { dataset.catalogue.items[$0].id })
-            try submit(request, .titles)
-            if bundle.fusion != nil { try submit(request, .fusedTitles) }
-            if bundle.fusion?.late != nil {
-                request.itemCount = min(FusionLearning.lateCount, dataset.catalogue.count)
-                try submit(request, .lateTitles)
+            if tasks.contains(.nextTitle) {
+                var request = AnswerRequest(
+                    text: UserTask.nextTitle.trainingPhrasings[0],
+                    form: .title,
+                    itemCount: Self.depth
+                )
+                try submit(request, .unfilteredTitles)
+                request.excludedItems = Set(subject.seen.map { dataset.catalogue.items[$0].id })
+                try submit(request, .titles)
+                if bundle.fusion != nil { try submit(request, .fusedTitles) }
+                if bundle.fusion?.late != nil {
+                    request.itemCount = min(FusionLearning.lateCount, dataset.catalogue.count)
+                    try submit(request, .lateTitles)
+                }
+                let unseen = Array(withoutUser.lazy.filter { !subject.seen.contains($0) }.prefix(Self.depth))
+                result.titlesWithoutUser.add(rank: unseen.firstIndex(of: subject.target).map { $0 + 1 })
             }
-            let unseen = Array(withoutUser.lazy.filter { !subject.seen.contains($0) }.prefix(Self.depth))
-            result.titlesWithoutUser.add(rank: unseen.firstIndex(of: subject.target).map { $0 + 1 })
-            guard !subject.favourites.isEmpty else { continue }
+            guard tasks.contains(.favouriteCategory), !subject.favourites.isEmpty else { continue }
             let question = UserTask.favouriteCategory.trainingPhrasings[0]
             try submit(AnswerRequest(text: question, form: .category), .category)
         }

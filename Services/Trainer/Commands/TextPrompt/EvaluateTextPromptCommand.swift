@@ -28,7 +28,7 @@ enum EvaluateTextPromptCommand {
     static var command: Command {
         Command(
             "evaluate text-prompt",
-            summary: "Ask for every user's next title and favourite category, with the timeline as text",
+            summary: "Ask for every user's next title, favourite category or review, with the timeline as text",
             arguments: [
                 TrainerKeys.prepared,
                 CommandArgument(
@@ -40,7 +40,7 @@ enum EvaluateTextPromptCommand {
             keys: [
                 TrainerKeys.threads, users, zeroShot, TextPromptKeys.languageModel, TextPromptKeys.chatTemplate,
                 TextPromptKeys.context, TextPromptKeys.events,
-            ],
+            ] + AnswerTasks.keys,
             work: "text prompt evaluation"
         ) { context in
             let reader = context.configuration
@@ -48,10 +48,12 @@ enum EvaluateTextPromptCommand {
             let subject = try subject(reader, run: context.argument("run"))
             let threads = try reader.value(of: TrainerKeys.threads)
             let limit = try reader.optionalValue(of: users)
+            let tasks = try AnswerTasks(reader)
             return { _ in
                 let dataset = try PreparedDataset(contentsOf: prepared)
                 switch subject {
-                case .run(let folder): return try evaluate(folder, dataset, users: limit, threads: threads)
+                case .run(let folder):
+                    return try evaluate(folder, dataset, users: limit, tasks: tasks, threads: threads)
                 case .published(let path, let template, let context, let events):
                     let start = try StartingLanguageModel(path, chatTemplate: template, dataset: dataset)
                     let model = try TextPromptModel(
@@ -61,7 +63,15 @@ enum EvaluateTextPromptCommand {
                         context: context,
                         events: events
                     )
-                    return try report(model, strategy: "zero-shot", seed: nil, dataset, users: limit, threads: threads)
+                    return try report(
+                        model,
+                        strategy: "zero-shot",
+                        seed: nil,
+                        dataset,
+                        users: limit,
+                        tasks: tasks,
+                        threads: threads
+                    )
                 }
             }
         }
@@ -95,11 +105,25 @@ enum EvaluateTextPromptCommand {
     /// Evaluates a training run, and saves the results in its folder.
     ///
     /// - Throws: if the run or the data set cannot be used, or the result cannot be saved.
-    static func evaluate(_ run: String, _ dataset: PreparedDataset, users: Int?, threads: Int) throws -> Report {
+    static func evaluate(
+        _ run: String,
+        _ dataset: PreparedDataset,
+        users: Int?,
+        tasks: AnswerTasks = AnswerTasks(),
+        threads: Int
+    ) throws -> Report {
         let (model, configuration) = try RunFolder.textPrompt(run, dataset: dataset)
         let seed = try RunDescription(folder: run).seed
         let strategy = configuration.strategy.rawValue
-        let report = try report(model, strategy: strategy, seed: seed, dataset, users: users, threads: threads)
+        let report = try report(
+            model,
+            strategy: strategy,
+            seed: seed,
+            dataset,
+            users: users,
+            tasks: tasks,
+            threads: threads
+        )
         let path = "\(run)/evaluation-\(Split.test.rawValue)-\(EvaluationProtocol.Name.leaveOneOut.rawValue).json"
         try (report.json() + [0x0A]).write(to: URL(fileURLWithPath: path), options: .atomic)
         return report
@@ -112,20 +136,15 @@ enum EvaluateTextPromptCommand {
         seed: UInt64?,
         _ dataset: PreparedDataset,
         users limit: Int?,
+        tasks: AnswerTasks = AnswerTasks(),
         threads: Int
     ) throws -> Report {
         let start = ContinuousClock.now
+        try tasks.check(dataset)
         let histories = Histories(dataset, features: EventFeatures.Configuration())
         try histories.checkEvaluable()
         let users = histories.evaluatedUsers(atMost: limit)
-        let evaluation = TextPromptEvaluation(
-            text: model.text,
-            answers: model.answers,
-            features: histories.features,
-            dataset: dataset,
-            events: model.events,
-            shownUsers: histories.evaluatedUsers(atMost: AnswerExample.userCount)
-        )
+        if tasks.contains(.review) { try model.requireRoom(reviewTokens: tasks.reviewTokens, dataset) }
         let engine = try TextPromptEngine(
             model: model.model,
             format: .bfloat16,
@@ -134,8 +153,6 @@ enum EvaluateTextPromptCommand {
             context: model.context,
             configuration: .evaluation(threads: threads)
         )
-        let result = try evaluation.evaluate(users: users, with: engine)
-        let popular = EncoderEvaluation.mostPopular(histories, .test, users: users)
         var report = Report()
         report.add("protocol", EvaluationProtocol.leaveOneOut.name.rawValue)
         report.add("split", Split.test.rawValue)
@@ -145,6 +162,45 @@ enum EvaluateTextPromptCommand {
         report.add("data_hash", dataset.dataHash)
         if let seed { report.add("seed", seed) } else { report.addUnknown("seed") }
         report.add("users", users.count)
+        if tasks.contains(.nextTitle) || tasks.contains(.favouriteCategory) {
+            try addKnownAnswers(to: &report, model, histories, users: users, engine)
+        }
+        if tasks.contains(.review) {
+            let evaluation = ReviewEvaluation(dataset: dataset, format: model.text.format, tokens: tasks.reviewTokens)
+            let result = try evaluation.evaluate(users: users) { questions in
+                try ReviewEvaluation.answers(
+                    to: questions,
+                    engine,
+                    dataset,
+                    tokens: tasks.reviewTokens,
+                    events: model.events
+                )
+            }
+            report.add(result, tokens: tasks.reviewTokens)
+        }
+        report.add("seconds", (ContinuousClock.now - start).inSeconds)
+        report.add("commit", SourceCommit.current)
+        return report
+    }
+
+    /// Titles and favourite categories, which are asked for together.
+    private static func addKnownAnswers(
+        to report: inout Report,
+        _ model: TextPromptModel,
+        _ histories: Histories,
+        users: [Int],
+        _ engine: TextPromptEngine
+    ) throws {
+        let evaluation = TextPromptEvaluation(
+            text: model.text,
+            answers: model.answers,
+            features: histories.features,
+            dataset: histories.dataset,
+            events: model.events,
+            shownUsers: histories.evaluatedUsers(atMost: AnswerExample.userCount)
+        )
+        let result = try evaluation.evaluate(users: users, with: engine)
+        let popular = EncoderEvaluation.mostPopular(histories, .test, users: users)
         report.add("favourite_category_accuracy", result.categoryAccuracy)
         report.add("favourite_category_most_frequent", result.mostFrequentAccuracy)
         report.addRecall(result.titles, "")
@@ -157,8 +213,5 @@ enum EvaluateTextPromptCommand {
         report.add("milliseconds_per_question", result.first.milliseconds)
         report.add("milliseconds_per_further_question", result.further.milliseconds)
         report.add("cached_tokens_of_further_question", result.further.mean(result.further.cachedTokens))
-        report.add("seconds", (ContinuousClock.now - start).inSeconds)
-        report.add("commit", SourceCommit.current)
-        return report
     }
 }

@@ -24,8 +24,8 @@ enum TrainTextPromptCommand {
             keys: [
                 strategy, TextPromptKeys.languageModel, TextPromptKeys.chatTemplate, TextPromptKeys.context,
                 TextPromptKeys.events, validationUsers,
-            ] + LowRankKeys.all,
-            metric: "validation_title_log_likelihood",
+            ] + AnswerTasks.trainingKeys + LowRankKeys.all,
+            metric: { $0.tasks.metricField },
             train: { try train($0, $1, until: $2) }
         ) { values in
             let reader = values.reader
@@ -37,6 +37,7 @@ enum TrainTextPromptCommand {
                 lowRank: LowRankKeys.configuration(reader),
                 context: reader.value(of: TextPromptKeys.context),
                 events: reader.optionalValue(of: TextPromptKeys.events),
+                tasks: AnswerTasks(training: reader),
                 batchCount: values.batchCount,
                 validationUsers: reader.value(of: validationUsers)
             )
@@ -56,6 +57,8 @@ enum TrainTextPromptCommand {
         var context = 1_024
         /// The most events of a text; nil for as many as fit.
         var events: Int?
+        /// What is asked.
+        var tasks = AnswerTasks()
         var batchCount = 4
         /// The number of users for validation; 0 is all.
         var validationUsers = 128
@@ -67,6 +70,7 @@ enum TrainTextPromptCommand {
         _ settings: Settings,
         until shutdown: Shutdown
     ) throws -> TrainingOutcome {
+        try settings.tasks.check(dataset)
         let start = try StartingLanguageModel(
             settings.languageModel,
             chatTemplate: settings.chatTemplate,
@@ -93,9 +97,16 @@ enum TrainTextPromptCommand {
             context: settings.context,
             events: settings.events
         )
+        var reviews: Reviews?
+        if settings.tasks.contains(.review) {
+            try prompt.requireRoom(reviewTokens: settings.tasks.reviewTokens, dataset)
+            reviews = try Reviews(histories, format: start.format, tokens: settings.tasks.reviewTokens)
+        }
         let task = TextPromptTask(
             prompt: prompt,
             histories: histories,
+            tasks: settings.tasks,
+            reviews: reviews,
             strategy: settings.strategy,
             parameters: configuration.saved(prompt.model),
             batchCount: settings.batchCount,

@@ -50,8 +50,8 @@ enum TrainUserLLMCommand {
             work: "User-LLM training",
             keys: [
                 strategy, encoder, languageModel, chatTemplate, questions, guidance, nextEvent, validationUsers,
-            ] + AdapterKeys.all + LowRankKeys.all,
-            metric: "validation_title_log_likelihood",
+            ] + AnswerTasks.trainingKeys + AdapterKeys.all + LowRankKeys.all,
+            metric: { $0.tasks.metricField },
             train: { try train($0, $1, until: $2) }
         ) { values in
             let reader = values.reader
@@ -62,6 +62,7 @@ enum TrainUserLLMCommand {
                 chatTemplate: reader.optionalValue(of: chatTemplate),
                 strategy: reader.optionalValue(of: strategy).flatMap { UserLanguageModel.Strategy(rawValue: $0) },
                 batchCount: values.batchCount,
+                tasks: AnswerTasks(training: reader),
                 adapter: AdapterKeys.settings(reader),
                 lowRank: LowRankKeys.configuration(reader),
                 questionsPerWindow: reader.value(of: questions),
@@ -84,6 +85,8 @@ enum TrainUserLLMCommand {
         /// What is trained; nil for the language model's default.
         var strategy: UserLanguageModel.Strategy?
         var batchCount = 64
+        /// What is asked.
+        var tasks = AnswerTasks()
         var adapter = AdapterKeys.Settings()
         /// The low-rank updates of the strategy `lora`.
         var lowRank = LowRankAdapter.Configuration()
@@ -100,6 +103,7 @@ enum TrainUserLLMCommand {
         _ settings: Settings,
         until shutdown: Shutdown
     ) throws -> TrainingOutcome {
+        try settings.tasks.check(dataset)
         let encoder = try RunFolder.autoregressiveEncoder(settings.encoder, dataset: dataset)
         let start = try StartingLanguageModel(
             settings.languageModel,
@@ -122,8 +126,8 @@ enum TrainUserLLMCommand {
             isPublished: isPublished,
             isTuned: strategy == .full
         )
-        // What is asked in training is answered from the catalogue; a model of our own learns its facts as text, too.
-        adapterConfiguration.actsOnText = !isPublished
+        // Titles and categories are from the catalogue; reviews are text, and a model of our own learns its facts as text.
+        adapterConfiguration.actsOnText = !isPublished || settings.tasks.contains(.review)
         let configuration = UserLLMConfiguration(
             encoder: encoder.configuration,
             adapter: adapterConfiguration,
@@ -152,8 +156,12 @@ enum TrainUserLLMCommand {
             validationUsers: settings.validationUsers
         )
         try histories.checkTrainable()
+        let reviews =
+            settings.tasks.contains(.review)
+            ? try Reviews(histories, format: start.format, tokens: settings.tasks.reviewTokens) : nil
         var mixture = UserLanguageModelTask.Mixture()
         mixture.questionsPerWindow = settings.questionsPerWindow
+        mixture.tasks = settings.tasks
         // A language model that is not trained cannot learn facts.
         if strategy != .full { mixture.stepsPerFactStep = nil }
         var weights = UserLanguageModel.LossWeights()
@@ -170,6 +178,7 @@ enum TrainUserLLMCommand {
             histories: histories,
             answers: answers,
             format: start.format,
+            reviews: reviews,
             mixture: mixture,
             weights: weights,
             strategy: strategy,
@@ -178,7 +187,7 @@ enum TrainUserLLMCommand {
             weightDecay: settings.options.weightDecay,
             parameters: configuration.saved(model)
         )
-        try requireRoom(start, answers: answers, adapterConfiguration)
+        try requireRoom(start, answers: answers, reviews, adapterConfiguration)
         let run = try RunFolder(settings.options, kind: "user-llm", configuration: configuration, dataset: dataset)
         if !isPublished { try start.tokenizer.save(to: run.tokenizerPath) }
         let loop = try TrainingLoop(task: task, options: settings.options, run: run, name: "user-llm")
@@ -189,18 +198,22 @@ enum TrainUserLLMCommand {
     private static func requireRoom(
         _ start: StartingLanguageModel,
         answers: KnownAnswers,
+        _ reviews: Reviews?,
         _ adapter: UserAdapter.Configuration
     ) throws {
         let phrasings = UserTask.allCases.filter { $0 != .titleCategories }.flatMap(\.trainingPhrasings)
         let longest = phrasings.map { start.format.prompt($0).count }.max() ?? 0
-        let needed = longest + answers.longest + adapter.contextPositions
         let room = start.model.configuration.maximumLength
-        guard needed <= room else {
+        func require(question: Int, answer: Int) throws {
+            let needed = question + answer + adapter.contextPositions
+            guard needed > room else { return }
             throw ProcessFailure(
                 "max_position_embeddings of the language model is \(room), expected at least \(needed): a question takes "
-                    + "\(longest) tokens, the longest answer \(answers.longest) and the context \(adapter.contextPositions)",
+                    + "\(question) tokens, the longest answer \(answer) and the context \(adapter.contextPositions)",
                 exitCode: .badInput
             )
         }
+        try require(question: longest, answer: answers.longest)
+        if let reviews { try require(question: reviews.longestPrompt(), answer: reviews.tokens) }
     }
 }

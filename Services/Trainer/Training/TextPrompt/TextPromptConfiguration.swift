@@ -94,13 +94,37 @@ struct TextPromptModel {
         return count == 0 ? 2 : max(2, room * count / max(tokens, 1))
     }
 
-    /// Refuses a context into which some event does not fit, before anything is computed.
-    private func requireRoom(_ dataset: PreparedDataset) throws {
+    /// The event whose line is the longest.
+    private func longestEvent(_ dataset: PreparedDataset) -> (tokens: Int, title: String) {
         var longest = (tokens: 0, title: "")
         for item in dataset.catalogue.items {
             let tokens = text.tokenCount(of: .init(item: item.id, rating: Self.longestRating, time: 0))
             if tokens > longest.tokens { longest = (tokens, item.title) }
         }
+        return longest
+    }
+
+    /// Refuses a context into which some question about a review does not fit, with one event, before anything is computed.
+    func requireRoom(reviewTokens: Int, _ dataset: PreparedDataset) throws {
+        let phrasings = ReviewQuestion.trainingPhrasings + ReviewQuestion.heldOutPhrasings
+        let phrasing = phrasings.max { $0.utf8.count < $1.utf8.count } ?? ""
+        let question =
+            dataset.catalogue.items.map {
+                text.line(of: ReviewQuestion.text(phrasing, title: $0.title, rating: Self.longestRating)).count
+            }.max() ?? 0
+        let (task, event) = (text.overhead(of: .nextTitle), longestEvent(dataset).tokens)
+        let needed = task + event + question + reviewTokens
+        guard needed > context else { return }
+        throw ProcessFailure(
+            "--context is \(context), expected at least \(needed): the task takes \(task) tokens, an event up to \(event), "
+                + "a question about a review up to \(question) and the review \(reviewTokens) (--review-tokens)",
+            exitCode: .badInput
+        )
+    }
+
+    /// Refuses a context into which some event does not fit, before anything is computed.
+    private func requireRoom(_ dataset: PreparedDataset) throws {
+        let longest = longestEvent(dataset)
         guard longest.tokens <= room else {
             throw ProcessFailure(
                 "--context is \(context), expected at least \(context - room + longest.tokens): question and answer take "

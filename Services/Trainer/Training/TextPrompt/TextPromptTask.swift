@@ -12,6 +12,10 @@ final class TextPromptTask: TrainingTask {
     /// The weight of all favourite categories together, as a share of the loss.
     private static let categoryShare: Float = 0.15
 
+    /// What is asked.
+    let tasks: AnswerTasks
+    /// Reviews to ask for; nil where they are not among the tasks.
+    let reviews: Reviews?
     let prompt: TextPromptModel
     let histories: Histories
     let strategy: TextPromptStrategy
@@ -22,12 +26,14 @@ final class TextPromptTask: TrainingTask {
     let parameters: [Parameter]
     private let schedule: Mutex<WindowSchedule>
 
-    let metricName = "validation log-likelihood of the next title"
+    var metricName: String { tasks.metricName }
 
     /// Prepares a training; what is not trained is frozen.
     init(
         prompt: TextPromptModel,
         histories: Histories,
+        tasks: AnswerTasks = AnswerTasks(),
+        reviews: Reviews? = nil,
         strategy: TextPromptStrategy,
         parameters: [Parameter],
         batchCount: Int,
@@ -36,6 +42,7 @@ final class TextPromptTask: TrainingTask {
     ) {
         self.prompt = prompt
         self.histories = histories
+        (self.tasks, self.reviews) = (tasks, reviews)
         self.strategy = strategy
         self.parameters = parameters
         self.batchCount = batchCount
@@ -66,26 +73,63 @@ final class TextPromptTask: TrainingTask {
     func shards(ofStep step: Int, count: Int) throws -> [[TrainingText]] {
         let windows = schedule.withLock { $0.windows(step * batchCount..<(step + 1) * batchCount) }
         return try (0..<count).map { shard in
-            try windows[shard * batchCount / count..<(shard + 1) * batchCount / count].map { window in
+            let part = windows[shard * batchCount / count..<(shard + 1) * batchCount / count]
+            if let reviews, tasks.asksForReviews(step) {
+                var random = SeededRandom(seed: SeededRandom.mix(seed, 2, UInt64(step), UInt64(shard)))
+                return try part.compactMap { try reviewText($0, reviews, using: &random) }
+            }
+            return try part.map { window in
                 try prompt.text.trainingText(
                     histories.dataset.timeline(user: window.user, window.range),
                     answers: prompt.answers,
                     features: histories.features,
                     tokens: prompt.context
-                )
+                ).learning(titles: tasks.contains(.nextTitle), category: tasks.contains(.favouriteCategory))
             }
         }
     }
 
+    /// One review of a window's user, after the events before it.
+    private func reviewText(
+        _ window: WindowSchedule.Window,
+        _ reviews: Reviews,
+        using random: inout SeededRandom
+    ) throws -> TrainingText? {
+        guard let event = reviews.draw(window, using: &random) else { return nil }
+        return try reviewText(window.user, event, reviews.drawPhrasing(using: &random), reviews)
+            // The lines of the list are there, so the next title is learnt from them as well.
+            .learning(titles: tasks.contains(.nextTitle), category: false)
+    }
+
+    private func reviewText(
+        _ user: Int,
+        _ event: Int,
+        _ phrasing: String,
+        _ reviews: Reviews
+    ) throws -> TrainingText {
+        let start = prompt.events.map { max(event - $0, 0) } ?? 0
+        return try prompt.text.reviewText(
+            histories.dataset.timeline(user: user, start..<event),
+            asking: reviews.question(phrasing, user: user, event),
+            review: reviews.target(user: user, event) ?? [],
+            answers: prompt.answers,
+            features: histories.features,
+            tokens: prompt.context
+        )
+    }
+
     func targetCount(_ shard: [TrainingText]) -> Int {
-        shard.reduce(0) { $0 + $1.titles.answerCount + $1.category.answerCount }
+        shard.reduce(0) {
+            $0 + $1.titles.answerCount + $1.category.answerCount + ($1.review.positions.isEmpty ? 0 : 1)
+        }
     }
 
     func loss(_ graph: Graph, _ shard: [TrainingText], of shards: [[TrainingText]]) -> Variable? {
         let titles = shards.joined().reduce(0) { $0 + $1.titles.answerCount }
         let categories = shards.joined().reduce(0) { $0 + $1.category.answerCount }
+        let words = shards.joined().reduce(0) { $0 + $1.review.targets.count }
         var total: Variable?
-        for text in shard where !text.titles.positions.isEmpty || !text.category.positions.isEmpty {
+        for text in shard where !text.isEmpty {
             // The pass back through a text comes before the next one is read, so that the memory of one serves all.
             let before = total.map { graph.values(of: $0)[0] } ?? 0
             if let total { graph.backward(total) }
@@ -93,15 +137,32 @@ final class TextPromptTask: TrainingTask {
             var terms = [(graph.constant([before], shape: []), Float(1))]
             if let sum = loss.titles { terms.append((sum, (1 - Self.categoryShare) / Float(titles))) }
             if let sum = loss.category { terms.append((sum, Self.categoryShare / Float(categories))) }
+            if let sum = loss.review { terms.append((sum, 1 / Float(words))) }
             total = graph.sum(terms)
         }
         return total
     }
 
     func validate(threads: Int) throws -> Double {
-        let users = histories.validatedUsers
-        let sums = Mutex([Double](repeating: 0, count: users.count))
-        let texts = try users.map { user in
+        var logLikelihood = 0.0
+        if tasks.contains(.nextTitle) {
+            let texts = try titleTexts()
+            logLikelihood -= sum(of: texts, threads: threads) { $0.titles } / Double(max(texts.count, 1))
+        }
+        if let reviews {
+            let texts = try reviews.validatedUsers.map { user in
+                let event = histories.target(.validation, user: user)
+                return try reviewText(user, event, ReviewQuestion.trainingPhrasings[0], reviews)
+                    .learning(titles: false, category: false)
+            }
+            let words = texts.reduce(0) { $0 + $1.review.targets.count }
+            logLikelihood -= sum(of: texts, threads: threads) { $0.review } / Double(max(words, 1))
+        }
+        return logLikelihood
+    }
+
+    private func titleTexts() throws -> [TrainingText] {
+        try histories.validatedUsers.map { user in
             let target = histories.target(.validation, user: user)
             let start = prompt.events.map { max(target - $0, 0) } ?? 0
             return try prompt.text.questionText(
@@ -111,15 +172,24 @@ final class TextPromptTask: TrainingTask {
                 tokens: prompt.context
             )
         }
+    }
+
+    /// The summed loss of one term over texts.
+    private func sum(
+        of texts: [TrainingText],
+        threads: Int,
+        _ term: @Sendable (LanguageModel.TextLoss) -> Variable?
+    ) -> Double {
+        let sums = Mutex([Double](repeating: 0, count: texts.count))
         BlockingExecutor.concurrently(threads) { thread in
             let graph = Graph(recording: false, seed: 0)
             for index in stride(from: thread, to: texts.count, by: threads) {
-                let loss = prompt.model.loss(graph, texts[index], answers: prompt.answers).titles
-                let sum = loss.map { graph.values(of: $0)[0] } ?? 0
+                let loss = prompt.model.loss(graph, texts[index], answers: prompt.answers)
+                let sum = term(loss).map { graph.values(of: $0)[0] } ?? 0
                 sums.withLock { $0[index] = Double(sum) }
                 graph.reset()
             }
         }
-        return -sums.withLock { $0.reduce(0, +) } / Double(max(users.count, 1))
+        return sums.withLock { $0.reduce(0, +) }
     }
 }

@@ -22,12 +22,16 @@ final class UserLanguageModelTask: TrainingTask {
         ///
         /// Such questions are long; mixed with the others, they would make all of them be padded to that length.
         var stepsPerFactStep: Int? = 40
+        /// What is asked for.
+        var tasks = AnswerTasks()
     }
 
     let model: UserLanguageModel
     let histories: Histories
     let answers: KnownAnswers
     let format: PromptFormat
+    /// Reviews to ask for; nil where they are not among the tasks.
+    let reviews: Reviews?
     let mixture: Mixture
     let weights: UserLanguageModel.LossWeights
     let strategy: UserLanguageModel.Strategy
@@ -39,13 +43,14 @@ final class UserLanguageModelTask: TrainingTask {
     private let schedule: Mutex<WindowSchedule>
     private let prompts: [UserTask: [[Int32]]]
 
-    let metricName = "validation log-likelihood of the next title"
+    var metricName: String { mixture.tasks.metricName }
 
     init(
         model: UserLanguageModel,
         histories: Histories,
         answers: KnownAnswers,
         format: PromptFormat,
+        reviews: Reviews?,
         mixture: Mixture,
         weights: UserLanguageModel.LossWeights,
         strategy: UserLanguageModel.Strategy,
@@ -59,6 +64,7 @@ final class UserLanguageModelTask: TrainingTask {
         self.histories = histories
         self.answers = answers
         self.format = format
+        self.reviews = reviews
         self.mixture = mixture
         self.weights = weights
         self.strategy = strategy
@@ -94,6 +100,9 @@ final class UserLanguageModelTask: TrainingTask {
                 let facts = part.compactMap { _ in fact(using: &random) }
                 return UserQuestionBatch(timelines: NextEventBatch(windows: Array(events.prefix(1))), questions: facts)
             }
+            if let reviews, mixture.tasks.asksForReviews(step) {
+                return reviewBatch(part, events, reviews, using: &random)
+            }
             // Questions with the same words are read together, so a shard uses one phrasing of each task.
             // They are drawn in a fixed order: a dictionary's own changes from one run to the next.
             var phrasings: [UserTask: [Int32]] = [:]
@@ -111,6 +120,32 @@ final class UserLanguageModelTask: TrainingTask {
         }
     }
 
+    /// One review of each window's user.
+    private func reviewBatch(
+        _ windows: ArraySlice<WindowSchedule.Window>,
+        _ events: [ArraySlice<IndexedEvent>],
+        _ reviews: Reviews,
+        using random: inout SeededRandom
+    ) -> UserQuestionBatch {
+        var questions: [TrainingQuestion] = []
+        for (index, window) in windows.enumerated() {
+            guard let event = reviews.draw(window, using: &random),
+                let target = reviews.target(user: window.user, event)
+            else { continue }
+            let phrasing = reviews.drawPhrasing(using: &random)
+            let isWithoutHistory = random.uniform() < mixture.withoutHistoryShare
+            questions.append(
+                TrainingQuestion(
+                    prompt: format.prompt(reviews.question(phrasing, user: window.user, event)),
+                    text: target,
+                    timeline: index,
+                    prefix: isWithoutHistory ? 0 : event - window.range.lowerBound
+                )
+            )
+        }
+        return UserQuestionBatch(timelines: NextEventBatch(windows: events), questions: questions)
+    }
+
     private func question(
         about window: ArraySlice<IndexedEvent>,
         index: Int,
@@ -121,10 +156,13 @@ final class UserLanguageModelTask: TrainingTask {
         // The longer of two draws, because timelines in production are mostly full.
         let prefix = 1 + max(random.below(window.count - 1), random.below(window.count - 1))
         let next = Int(window[window.startIndex + prefix].item)
-        if draw < mixture.withoutHistoryShare {
+        let (asksForTitle, asksForCategory) = (
+            mixture.tasks.contains(.nextTitle), mixture.tasks.contains(.favouriteCategory)
+        )
+        if asksForTitle, draw < mixture.withoutHistoryShare {
             return titleQuestion(next, index: index, prefix: 0, phrasings)
         }
-        if draw < mixture.withoutHistoryShare + mixture.categoryShare {
+        if asksForCategory, !asksForTitle || draw < mixture.withoutHistoryShare + mixture.categoryShare {
             let favourites = UserTask.favouriteCategories(of: window.prefix(prefix))
             guard let favourite = favourites.first else { return nil }
             return TrainingQuestion(
@@ -177,33 +215,76 @@ final class UserLanguageModelTask: TrainingTask {
     }
 
     func validate(threads: Int) -> Double {
-        let users = histories.validatedUsers
-        let batches = stride(from: 0, to: users.count, by: 32).map { Array(users[$0..<min($0 + 32, users.count)]) }
+        var logLikelihood = 0.0
+        if mixture.tasks.contains(.nextTitle) {
+            let users = histories.validatedUsers
+            let batches = Self.parts(of: users, 32).map(validationBatch)
+            logLikelihood -= sum(of: .title, batches, threads: threads) / Double(max(users.count, 1))
+        }
+        if let reviews {
+            let batches = Self.parts(of: reviews.validatedUsers, 8).map { validationBatch($0, reviews) }
+            let tokens = UserLanguageModel.Counts(batches).textTokens
+            logLikelihood -= sum(of: .text, batches, threads: threads) / Double(max(tokens, 1))
+        }
+        return logLikelihood
+    }
+
+    private static func parts(of users: [Int], _ count: Int) -> [[Int]] {
+        stride(from: 0, to: users.count, by: count).map { Array(users[$0..<min($0 + count, users.count)]) }
+    }
+
+    /// The summed loss of one term, which all questions have.
+    private func sum(
+        of choice: TrainingQuestion.Choice,
+        _ batches: [UserQuestionBatch],
+        threads: Int
+    ) -> Double {
         let sums = Mutex([Double](repeating: 0, count: batches.count))
-        // Only the title's part of the loss is read.
+        // Only one term of the loss is read.
         let weights = UserLanguageModel.LossWeights()
         BlockingExecutor.concurrently(threads) { thread in
             let graph = Graph(recording: false, seed: 0)
             for index in stride(from: thread, to: batches.count, by: threads) {
-                let batch = validationBatch(batches[index])
                 // Counts of one make the mean a sum.
                 var counts = UserLanguageModel.Counts([])
-                counts.knownAnswers = 1
-                let loss = model.loss(graph, batch, answers: answers, weights: weights, counts: counts)
-                let sum = loss.parts.first { $0.name == "title" }.map { graph.values(of: $0.value)[0] } ?? 0
+                (counts.knownAnswers, counts.textTokens) = (1, 1)
+                let loss = model.loss(graph, batches[index], answers: answers, weights: weights, counts: counts)
+                let sum = loss.parts.first { $0.name == choice.rawValue }.map { graph.values(of: $0.value)[0] } ?? 0
                 sums.withLock { $0[index] = Double(sum) }
                 graph.reset()
             }
         }
-        return -sums.withLock { $0.reduce(0, +) } / Double(max(users.count, 1))
+        return sums.withLock { $0.reduce(0, +) }
     }
 
-    private func validationBatch(_ users: [Int]) -> UserQuestionBatch {
+    /// Each user's events up to the one that validates.
+    private func validationWindows(_ users: [Int]) -> [ArraySlice<IndexedEvent>] {
         let length = model.encoder.configuration.length
-        let windows = users.map { user in
+        return users.map { user in
             let target = histories.target(.validation, user: user)
             return histories.events[user][max(target - length, 0)...target]
         }
+    }
+
+    private func validationBatch(_ users: [Int], _ reviews: Reviews) -> UserQuestionBatch {
+        let windows = validationWindows(users)
+        let questions = zip(users, windows).enumerated().compactMap { index, pair -> TrainingQuestion? in
+            let (user, window) = pair
+            let event = histories.target(.validation, user: user)
+            return reviews.target(user: user, event).map { target in
+                TrainingQuestion(
+                    prompt: format.prompt(reviews.question(ReviewQuestion.trainingPhrasings[0], user: user, event)),
+                    text: target,
+                    timeline: index,
+                    prefix: window.count - 1
+                )
+            }
+        }
+        return UserQuestionBatch(timelines: NextEventBatch(windows: windows), questions: questions)
+    }
+
+    private func validationBatch(_ users: [Int]) -> UserQuestionBatch {
+        let windows = validationWindows(users)
         let questions = windows.enumerated().compactMap { index, window in
             window.last.flatMap { next in
                 TrainingQuestion(

@@ -8,18 +8,22 @@ public struct PreparationOptions: Sendable {
     public var minimumItemEvents: Int
     /// Whether only the first of several events of one user, item and time is kept, regardless of rating and type.
     public var dropsDuplicates: Bool
+    /// How many bytes are kept of what a user wrote about an event; nil keeps none of it.
+    public var reviewByteCount: Int?
 
     /// Makes options; by default nothing is left out.
     public init(
         skipsBadLines: Bool = false,
         minimumUserEvents: Int = 1,
         minimumItemEvents: Int = 1,
-        dropsDuplicates: Bool = false
+        dropsDuplicates: Bool = false,
+        reviewByteCount: Int? = nil
     ) {
         self.skipsBadLines = skipsBadLines
         self.dropsDuplicates = dropsDuplicates
         self.minimumUserEvents = minimumUserEvents
         self.minimumItemEvents = minimumItemEvents
+        self.reviewByteCount = reviewByteCount
     }
 }
 
@@ -50,6 +54,13 @@ extension DatasetFolder {
         _ options: PreparationOptions = PreparationOptions(),
         progress: (PreparationProgress) -> Void = { _ in }
     ) throws(DatasetError) -> PreparedDataset {
+        guard options.reviewByteCount == nil || hasReviews else {
+            throw DatasetError(
+                file: eventsPath,
+                reason: "has no reviews, as \(format.rawValue) has none; amazon and google-local have them, and events "
+                    + "in ndjson may have a text: leave --reviews out"
+            )
+        }
         var builder = PreparedDatasetBuilder(options)
         try knowCatalogue(&builder)
         builder.counts[.filesPassedOver] = passedOver.count
@@ -63,7 +74,15 @@ extension DatasetFolder {
         }
         try builder.keepCore(file: eventsPath)
         if let metadataPath, !hasCompleteCatalogue { try describe(&builder, metadataPath, progress) }
-        return try builder.build(format: format.rawValue)
+        let dataset = try builder.build(format: format.rawValue)
+        guard !dataset.hasReviews || dataset.reviewCount > 0 else {
+            throw DatasetError(
+                file: eventsPath,
+                reason: "has no review: nobody wrote a text about any of the \(dataset.eventCount) events that are "
+                    + "kept; leave --reviews out"
+            )
+        }
+        return dataset
     }
 
     /// Whether the items file lists all items and is read before the events.
@@ -92,7 +111,11 @@ extension DatasetFolder {
         _ builder: inout PreparedDatasetBuilder,
         _ progress: (PreparationProgress) -> Void
     ) throws(DatasetError) -> DatasetError? {
-        var reader = try events(skipsBadLines: builder.options.skipsBadLines, readsText: false)
+        var reader = try events(
+            skipsBadLines: builder.options.skipsBadLines,
+            readsText: builder.options.reviewByteCount != nil,
+            readsSummary: false
+        )
         var state = PreparationProgress(
             stage: "reading \(eventsPath.split(separator: "/").last ?? "events")",
             bytesRead: 0,

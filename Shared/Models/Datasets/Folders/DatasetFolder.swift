@@ -56,23 +56,33 @@ public struct DatasetFolder: Sendable {
         }
     }
 
+    /// Whether its events may have the texts that users wrote.
+    public var hasReviews: Bool {
+        switch kind {
+        case .amazon2014Reviews, .amazon2023Reviews, .googleLocalReviews, .events: true
+        default: false
+        }
+    }
+
     /// A reader of the events, in the file's order.
     ///
     /// - Parameters:
     ///   - position: where to resume.
     ///   - skipsBadLines: whether bad lines are skipped and counted.
     ///   - readsText: whether the text that users wrote is read too.
+    ///   - readsSummary: whether that text begins with the summary that some data sets have.
     /// - Returns: the reader, at the first event after the position.
     /// - Throws: `DatasetError` when the file cannot be opened.
     public func events(
         from position: ReadPosition = .start,
         skipsBadLines: Bool = false,
-        readsText: Bool = true
+        readsText: Bool = true,
+        readsSummary: Bool = true
     ) throws(DatasetError) -> any EventReader {
         func reviews(_ fields: ReviewParser.Fields) throws(DatasetError) -> any EventReader {
             try EventLines(
                 eventsPath,
-                ReviewParser(fields, readsText: readsText),
+                ReviewParser(fields, readsText: readsText, readsSummary: readsSummary),
                 from: position,
                 skipsBadLines: skipsBadLines
             )

@@ -1,7 +1,8 @@
 /// Collects events in any order and returns them grouped by user, sorted by time.
 ///
 /// An event takes 13 bytes while it is collected (17 if times are not whole seconds) and 9 (13) afterwards; columns are
-/// moved one at a time, so that at most one of them exists twice. Users and items come on top.
+/// moved one at a time, so that at most one of them exists twice. Users and items come on top, and where reviews are kept
+/// their bytes, 8 bytes each and, while they are moved, all of it twice.
 struct EventGatherer {
     /// Events in order of arrival; growing one long array would hold it twice.
     private struct Chunk {
@@ -13,6 +14,8 @@ struct EventGatherer {
         var items: [Int32] = []
         var ratings = RatingColumn()
         var times = TimeColumn()
+        /// Empty unless reviews are kept.
+        var reviews = ReviewColumn()
 
         init() {
             users.reserveCapacity(Self.capacity)
@@ -36,16 +39,20 @@ struct EventGatherer {
     /// How many events there are.
     var count = 0
 
+    /// Whether the texts of reviews are kept.
+    private let keepsReviews: Bool
     private var chunks: [Chunk] = []
     private var current = Chunk()
     /// In most files the events of one user are contiguous.
     private var lastUser: [UInt8] = []
     private var lastUserNumber = -1
 
-    /// Adds an event of an item that already has a number.
+    init(keepsReviews: Bool = false) { self.keepsReviews = keepsReviews }
+
+    /// Adds an event of an item that already has a number, with what is kept of its review.
     ///
     /// - Throws: `DatasetError` when the user's id is invalid.
-    mutating func add(_ row: EventRow, item: Int) throws(DatasetError) {
+    mutating func add(_ row: EventRow, item: Int, review: ArraySlice<UInt8> = []) throws(DatasetError) {
         if lastUserNumber < 0 || row.user != lastUser {
             let id = 0..<row.user.count
             if let number = users.knownNumber(of: row.user, id) {
@@ -61,6 +68,7 @@ struct EventGatherer {
         current.items.append(Int32(item))
         current.ratings.append(row.rating)
         current.times.append(row.time)
+        if keepsReviews { current.reviews.append(review) }
         count += 1
         if current.users.count == Chunk.capacity {
             chunks.append(current)
@@ -127,6 +135,8 @@ struct EventGatherer {
         var items: [Int32] = []
         var ratings = RatingColumn()
         var times = TimeColumn()
+        /// Nil unless reviews are kept.
+        var reviews: ReviewColumn?
     }
 
     /// Groups the events and renumbers items by `newItems`; this gatherer is empty afterwards.
@@ -161,9 +171,29 @@ struct EventGatherer {
         } thenDrop: {
             $0.times = TimeColumn()
         }
+        // Texts have different lengths, so they are moved last, when their order is known.
+        var places = keepsReviews ? places(starts) : []
+        grouped.sortByTime(&places)
+        if keepsReviews { grouped.reviews = reviews(at: places) }
         chunks = []
-        grouped.sortByTime()
         return grouped
+    }
+
+    /// The position, in order of arrival, of each of the grouped events.
+    private func places(_ starts: [Int]) -> [Int] {
+        var next = starts
+        var places = [Int](repeating: 0, count: count)
+        forEachEvent { user, place in
+            places[next[user]] = place
+            next[user] += 1
+        }
+        return places
+    }
+
+    private func reviews(at places: [Int]) -> ReviewColumn {
+        var column = ReviewColumn()
+        for place in places { column.append(chunks[place / Chunk.capacity].reviews[place % Chunk.capacity]) }
+        return column
     }
 
     /// Calls `move` with each event's place in its chunk and among the grouped events, and frees what was moved.
@@ -208,12 +238,15 @@ struct EventGatherer {
 
 extension EventGatherer.Grouped {
     /// Sorts each user's events; most files have them in order, and then nothing is moved.
-    fileprivate mutating func sortByTime() {
+    ///
+    /// - Parameter places: moved along, one for each event; empty where there is nothing else to move.
+    fileprivate mutating func sortByTime(_ places: inout [Int]) {
         for (start, end) in zip(offsets, offsets.dropFirst()) {
             guard (start..<end).dropFirst().contains(where: { times[$0] < times[$0 - 1] }) else { continue }
             // Swift's sort is stable, so events with equal times keep their order.
             let order = (start..<end).map { (place: $0, time: times[$0]) }.sorted { $0.time < $1.time }
             let (items, ratings) = (order.map { self.items[$0.place] }, order.map { self.ratings[$0.place] })
+            if !places.isEmpty { places.replaceSubrange(start..<end, with: order.map { places[$0.place] }) }
             for (index, place) in (start..<end).enumerated() {
                 self.items[place] = items[index]
                 self.ratings[place] = ratings[index]

@@ -3,7 +3,8 @@ internal import Bytes
 internal import Catalogues
 internal import JSON
 
-/// A prepared folder: `catalogue.json`, `sequences.bin` and `prepared.json`, with the format and the data's hash.
+/// A prepared folder: `catalogue.json`, `sequences.bin` and `prepared.json`, with the format and the data's hash; and
+/// `reviews.bin` where reviews were asked for.
 extension PreparedDataset {
     private struct Manifest: Codable {
         var format: Int
@@ -15,10 +16,13 @@ extension PreparedDataset {
         var split: String
         /// Missing in folders prepared before this field existed.
         var origin: Origin?
+        /// Events with a review; missing where reviews were not kept.
+        var reviews: Int?
     }
 
     private static let formatVersion = 1
     private static let mark = Array("ULLMSEQ1".utf8)
+    private static let reviewsMark = Array("ULLMREV1".utf8)
 
     /// Writes the data set into a folder, which is created if missing.
     ///
@@ -32,7 +36,8 @@ extension PreparedDataset {
             events: eventCount,
             skippedLines: skippedLines,
             split: "leave-one-out",
-            origin: origin
+            origin: origin,
+            reviews: reviews?.textCount
         )
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
@@ -40,25 +45,41 @@ extension PreparedDataset {
             try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
             // Removed first, so that a partially overwritten folder is not mistaken for the previous one.
             let path = folder + "/prepared.json"
-            if FileManager.default.fileExists(atPath: path) { try FileManager.default.removeItem(atPath: path) }
+            for old in [path, folder + "/reviews.bin"] where FileManager.default.fileExists(atPath: old) {
+                try FileManager.default.removeItem(atPath: old)
+            }
             try catalogue.write(to: folder + "/catalogue.json")
-            try writeSequences(to: folder + "/sequences.bin")
+            try Self.write(folder + "/sequences.bin", Self.mark) { body in
+                try Self.forEachPiece(
+                    users: users,
+                    offsets: offsets,
+                    items: items,
+                    ratings: ratings,
+                    times: times,
+                    body
+                )
+            }
+            if let reviews {
+                try Self.write(folder + "/reviews.bin", Self.reviewsMark) { try reviews.forEachPiece($0) }
+            }
             // Written last, so that a folder with a manifest is complete.
             try encoder.encode(manifest).write(to: URL(fileURLWithPath: path), options: .atomic)
         }
     }
 
     /// Writes in pieces: holding the whole file would take more memory than the data set itself.
-    private func writeSequences(to path: String) throws {
+    private static func write(
+        _ path: String,
+        _ mark: [UInt8],
+        _ forEachPiece: (([UInt8]) throws -> Void) throws -> Void
+    ) throws {
         let temporary = path + ".partial"
         guard FileManager.default.createFile(atPath: temporary, contents: nil),
             let file = FileHandle(forWritingAtPath: temporary)
         else { throw DatasetError(file: temporary, reason: "cannot be written; may this user write there?") }
         do {
-            try file.write(contentsOf: Data(Self.mark))
-            try Self.forEachPiece(users: users, offsets: offsets, items: items, ratings: ratings, times: times) {
-                try file.write(contentsOf: Data($0))
-            }
+            try file.write(contentsOf: Data(mark))
+            try forEachPiece { try file.write(contentsOf: Data($0)) }
             try file.synchronize()
             try file.close()
             if FileManager.default.fileExists(atPath: path) { try FileManager.default.removeItem(atPath: path) }
@@ -91,9 +112,17 @@ extension PreparedDataset {
             throw DatasetError(file: folder, reason: "is of another format; prepare the data set again")
         }
         let catalogue = try Catalogue(contentsOf: folder + "/catalogue.json")
-        let (users, events) = try reader.events()
+        let (users, read) = try reader.events()
+        var events = read
         guard events.items.allSatisfy({ catalogue.items.indices.contains(Int($0)) }) else {
             throw DatasetError(file: folder + "/sequences.bin", reason: "is damaged; prepare the data set again")
+        }
+        if manifest.reviews != nil {
+            var texts = try SequenceFileReader(folder + "/reviews.bin")
+            guard try texts.takesMark(Self.reviewsMark) else {
+                throw DatasetError(file: folder + "/reviews.bin", reason: "is damaged; prepare the data set again")
+            }
+            events.reviews = try texts.reviews(ofEvents: events.items.count)
         }
         var origin = manifest.origin ?? Origin()
         origin.skippedLines = manifest.skippedLines
@@ -147,7 +176,7 @@ extension PreparedDataset {
 }
 
 /// A buffer of bytes that is flushed whenever it is full enough.
-private struct BytePiece {
+struct BytePiece {
     var bytes: [UInt8] = []
 
     mutating func append<Value: FixedWidthInteger>(_ value: Value) {

@@ -62,7 +62,7 @@ public struct PreparedDataset: Sendable, Equatable {
     public let catalogue: Catalogue
     /// Ids of the users, in order of first occurrence.
     public let users: [UserID]
-    /// Hash of the catalogue and all events: equal hashes mean equal data.
+    /// Hash of the catalogue, all events and the reviews that are kept: equal hashes mean equal data.
     public let dataHash: String
     /// Where the data came from, and what was left out.
     public let origin: Origin
@@ -73,6 +73,8 @@ public struct PreparedDataset: Sendable, Equatable {
     /// NaN where there is none.
     let ratings: RatingColumn
     let times: TimeColumn
+    /// What users wrote; nil when it was not kept.
+    let reviews: ReviewColumn?
 
     init(
         catalogue: Catalogue,
@@ -87,6 +89,7 @@ public struct PreparedDataset: Sendable, Equatable {
         items = events.items
         ratings = events.ratings
         times = events.times
+        reviews = events.reviews
         guard users.count <= UInt32.max, items.count <= UInt32.max else {
             throw DatasetError(
                 value: "\(items.count)",
@@ -100,6 +103,7 @@ public struct PreparedDataset: Sendable, Equatable {
         Self.forEachPiece(users: users, offsets: offsets, items: items, ratings: ratings, times: times) {
             hash.update($0)
         }
+        reviews?.forEachPiece { hash.update($0) }
         dataHash = hash.hexDigest()
     }
 
@@ -147,6 +151,18 @@ public struct PreparedDataset: Sendable, Equatable {
 
     /// The item of one event of a user.
     public func item(user: Int, _ index: Int) -> Int { Int(items[offsets[user] + index]) }
+
+    /// Whether it was prepared with what users wrote.
+    public var hasReviews: Bool { reviews != nil }
+
+    /// How many events have a review; 0 when they were not kept.
+    public var reviewCount: Int { reviews?.textCount ?? 0 }
+
+    /// What a user wrote about one event, counted from 0; nil when there is nothing, or it was not kept.
+    public func review(user: Int, _ index: Int) -> String? {
+        guard let text = reviews?[offsets[user] + index], !text.isEmpty else { return nil }
+        return String(decoding: text, as: UTF8.self)
+    }
 
     /// Some of a user's events in the form that a model takes.
     public func timeline(user: Int, _ range: Range<Int>) -> [TimelineEvent] {

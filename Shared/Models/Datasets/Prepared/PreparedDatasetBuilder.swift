@@ -7,14 +7,17 @@ struct PreparedDatasetBuilder {
     /// Counts of what was left out, decoded or assumed.
     var counts = ReadingCounts()
 
-    private var gatherer = EventGatherer()
+    private var gatherer: EventGatherer
     /// The complete catalogue, if known; item numbers are indices into it.
     private var known: KnownItems?
     private var metadata: ItemMetadata?
     private var removal = EventGatherer.Removal()
     private var readEvents = 0
 
-    init(_ options: PreparationOptions) { self.options = options }
+    init(_ options: PreparationOptions) {
+        self.options = options
+        gatherer = EventGatherer(keepsReviews: options.reviewByteCount != nil)
+    }
 
     /// How many events there are.
     var eventCount: Int { gatherer.count }
@@ -33,13 +36,13 @@ struct PreparedDatasetBuilder {
 
     /// Adds an event.
     ///
-    /// - Throws: `DatasetError` for an item that is not in a complete catalogue and for an invalid id, unless bad lines
-    ///   are skipped.
+    /// - Throws: `DatasetError` for an item that is not in a complete catalogue, an invalid id and an invalid text, unless
+    ///   bad lines are skipped.
     mutating func add(_ row: EventRow, file: String?, line: Int) throws(DatasetError) {
         readEvents += 1
         do throws(DatasetError) {
             guard let item = try itemNumber(row) else { return }
-            try gatherer.add(row, item: item)
+            try gatherer.add(row, item: item, review: options.review(row.text, &counts))
         } catch {
             guard !options.skipsBadLines else {
                 counts[.badLines] += 1

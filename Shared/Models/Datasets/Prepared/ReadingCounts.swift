@@ -45,6 +45,10 @@ public struct ReadingCounts: Sendable, Equatable, Codable, CustomStringConvertib
         case decimalCommas
         /// Files next to the data that could hold events but are not read.
         case filesPassedOver
+        /// Events whose user wrote nothing, where reviews are kept.
+        case withoutReview
+        /// Reviews above the length that is kept, cut there.
+        case reviewsCut
 
         /// The name in reports and prepared folders, in snake case.
         public var name: String {
@@ -69,6 +73,8 @@ public struct ReadingCounts: Sendable, Equatable, Codable, CustomStringConvertib
             case .recordsOfSeveralLines: "records_of_several_lines"
             case .decimalCommas: "decimal_commas"
             case .filesPassedOver: "files_passed_over"
+            case .withoutReview: "events_without_review"
+            case .reviewsCut: "reviews_cut"
             }
         }
 
@@ -95,6 +101,8 @@ public struct ReadingCounts: Sendable, Equatable, Codable, CustomStringConvertib
             case .recordsOfSeveralLines: "records with a line break in quotes"
             case .decimalCommas: "numbers with a decimal comma"
             case .filesPassedOver: "files beside the events passed over"
+            case .withoutReview: "events without the text of a review"
+            case .reviewsCut: "reviews cut at their first --review-bytes"
             }
         }
     }

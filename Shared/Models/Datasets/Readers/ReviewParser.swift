@@ -63,13 +63,13 @@ struct ReviewParser: LineParser {
         case user, item, rating, time, text, summary
     }
 
-    /// Makes a parser for the lines of one data set, which skips the review text unless it is wanted.
-    init(_ fields: Fields, readsText: Bool) {
+    /// Makes a parser for the lines of one data set, which skips the review's text, and its summary, unless it is wanted.
+    init(_ fields: Fields, readsText: Bool, readsSummary: Bool) {
         self.fields = fields
         self.readsText = readsText
         times = TimeReader(fields.timeUnit)
         var names = [fields.user, fields.item, fields.rating, fields.time]
-        if readsText { names += [fields.text] + (fields.summary.map { [$0] } ?? []) }
+        if readsText { names += [fields.text] + (readsSummary ? fields.summary.map { [$0] } ?? [] : []) }
         self.names = names.map { Array($0.utf8) }
     }
 

@@ -47,6 +47,30 @@ struct SequenceFileReader {
         return (users, events)
     }
 
+    /// What users wrote about as many events.
+    mutating func reviews(ofEvents count: Int) throws(DatasetError) -> ReviewColumn {
+        guard Int(try integer(UInt32.self)) == count else {
+            throw DatasetError(file: file.path, reason: "is damaged; prepare the data set again")
+        }
+        guard count * 4 <= file.byteCount else { throw truncated }
+        var (lengths, total) = ([Int](), 0)
+        lengths.reserveCapacity(count)
+        for _ in 0..<count {
+            lengths.append(Int(try integer(UInt32.self)))
+            total += lengths[lengths.count - 1]
+            guard total <= file.byteCount else { throw truncated }
+        }
+        var texts: [UInt8] = []
+        texts.reserveCapacity(total)
+        while texts.count < total {
+            if position == end { try fill(1) }
+            let next = position + min(end - position, total - texts.count)
+            texts.append(contentsOf: bytes[position..<next])
+            position = next
+        }
+        return ReviewColumn(lengths: lengths, bytes: texts)
+    }
+
     private mutating func integer<Value: FixedWidthInteger>(_: Value.Type) throws(DatasetError) -> Value {
         let size = Value.bitWidth / 8
         if end - position < size { try fill(size) }

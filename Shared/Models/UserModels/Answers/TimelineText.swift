@@ -106,7 +106,33 @@ public struct TimelineText: Sendable {
         question: Question = .nextTitle,
         tokens limit: Int
     ) throws(ModelConfigurationError) -> Prompt {
-        let tail = tail(question)
+        try prompt(events, tail: tail(question), tokens: limit)
+    }
+
+    /// The prompt with as many of the latest events as fit, and a line with any question after them.
+    ///
+    /// - Parameters:
+    ///   - events: the timeline, oldest first; none gives a prompt without a list.
+    ///   - text: the question.
+    ///   - limit: the most tokens of the prompt.
+    /// - Returns: the prompt; its list is in the order of time.
+    /// - Throws: `ModelConfigurationError` naming `context` when not even the latest event fits.
+    public func prompt(
+        _ events: some BidirectionalCollection<TimelineEvent>,
+        asking text: String,
+        tokens limit: Int
+    ) throws(ModelConfigurationError) -> Prompt {
+        try prompt(events, tail: line(of: text), tokens: limit)
+    }
+
+    /// Tokens of a line with a question.
+    public func line(of question: String) -> [Int32] { format.answer(Self.oneLine(question) + "\n") }
+
+    private func prompt(
+        _ events: some BidirectionalCollection<TimelineEvent>,
+        tail: [Int32],
+        tokens limit: Int
+    ) throws(ModelConfigurationError) -> Prompt {
         var room = limit - head.count - tail.count
         var lines: [(title: [Int32], rest: [Int32])] = []
         for event in events.reversed() {

@@ -8,8 +8,13 @@ public struct TrainingQuestion: Sendable {
         case category
         /// Titles and names of categories.
         case known
-        /// The whole vocabulary: plain language modelling.
+        /// The whole vocabulary: plain language modelling of what is asked about the catalogue.
         case vocabulary
+        /// The whole vocabulary too: a text that a user wrote.
+        case text
+
+        /// Whether the answer is one of those in a tree, of which there are few.
+        var isKnown: Bool { self != .vocabulary && self != .text }
     }
 
     /// The index of its timeline in the batch; ignored without history.
@@ -24,7 +29,7 @@ public struct TrainingQuestion: Sendable {
     public let positions: [Int32]
     /// The next token at each of `positions`.
     public let targets: [Int32]
-    /// The tree node at each of `positions`; empty for `vocabulary`.
+    /// The tree node at each of `positions`; empty where the choice is the whole vocabulary.
     public let nodes: [PrefixTree.Node]
     /// The set from which the answer's tokens are chosen.
     public let choice: Choice
@@ -72,6 +77,23 @@ public struct TrainingQuestion: Sendable {
         positions = learnt.map { Int32(prompt.count - 1 + $0) }
         targets = learnt.map { sequence[$0] }
     }
+
+    /// Makes a question whose answer is a text that a user wrote, of which every token is learnt, and none of the prompt's.
+    ///
+    /// - Parameters:
+    ///   - prompt: tokens of the question, at least one.
+    ///   - text: tokens of the text, at least one; with the end token if it is learnt that the text ends there.
+    ///   - timeline: the index of its timeline in the batch.
+    ///   - prefix: how many of its events the answer may depend on; 0 asks without history.
+    public init(prompt: [Int32], text: [Int32], timeline: Int = 0, prefix: Int) {
+        precondition(!prompt.isEmpty && !text.isEmpty, "\(prompt.count) tokens of a question, \(text.count) of a text")
+        (self.timeline, self.prefix) = (timeline, prefix)
+        (choice, asksForNextItem, nodes) = (.text, false, [])
+        tokens = prompt + text.dropLast()
+        promptLength = prompt.count
+        positions = text.indices.map { Int32(prompt.count - 1 + $0) }
+        targets = text
+    }
 }
 
 extension TrainingQuestion {
@@ -79,17 +101,17 @@ extension TrainingQuestion {
     var answer: ArraySlice<Int32> { tokens[promptLength...] }
 
     /// Whether the encoder's predictions can guide this question.
-    var isGuided: Bool { asksForNextItem && prefix > 0 && choice != .vocabulary }
+    var isGuided: Bool { asksForNextItem && prefix > 0 && choice.isKnown }
 }
 
 extension KnownAnswers {
-    /// The tree of a choice; nil for the whole vocabulary.
+    /// The tree of a choice; nil where it is the whole vocabulary.
     public func tree(_ choice: TrainingQuestion.Choice) -> PrefixTree? {
         switch choice {
         case .title: titles
         case .category: categories
         case .known: all
-        case .vocabulary: nil
+        case .vocabulary, .text: nil
         }
     }
 }

@@ -23,10 +23,10 @@ extension LanguageModel {
         var rows: Int { lengths.reduce(0) { $0 + Int($1) } }
     }
 
-    /// Keys and values of tokens that stand before texts.
+    /// Keys and values of tokens that stand before texts: one prefix, or several of them end to end.
     struct Prefix {
-        /// Number of tokens, `P`.
-        let length: Int
+        /// Number of tokens of each, `P` together.
+        let lengths: [Int]
         /// For each block that reads on, keys with their rotation and values, both of shape [P, key width].
         let layers: [(key: Variable, value: Variable)]
     }
@@ -59,7 +59,7 @@ extension LanguageModel {
     ///   - x: hidden states before the first of the blocks, shape [N, D].
     ///   - packing: which rows are whose.
     ///   - range: the blocks.
-    ///   - prefixes: what `packing` refers to, read by the same blocks.
+    ///   - prefixes: what `packing` refers to, counted through all of them; read by the same blocks.
     ///   - beforeBlock: runs before each block; nil does nothing.
     /// - Returns: hidden states, and the keys and values of `x` alone.
     func read(
@@ -118,11 +118,11 @@ extension LanguageModel {
                 return
             }
             var starts: [Int32] = [0]
-            for prefix in prefixes { starts.append(starts[starts.count - 1] + Int32(prefix.length)) }
+            for length in prefixes.flatMap(\.lengths) { starts.append(starts[starts.count - 1] + Int32(length)) }
             var (lengths, positions, rows) = ([Int32](), [Int32](), [Int32]())
-            var own = starts[prefixes.count]
+            var own = starts[starts.count - 1]
             for (length, prefix) in zip(packing.lengths, chosen) {
-                let before = Int32(prefixes[prefix].length)
+                let before = starts[prefix + 1] - starts[prefix]
                 lengths.append(before + length)
                 positions += before..<before + length
                 rows += starts[prefix]..<starts[prefix + 1]

@@ -81,7 +81,7 @@ final class SharedStates: Sendable {
     /// How many bytes are kept.
     var keptBytes: Int { kept.withLock { $0.bytes } }
 
-    /// Reads texts up to where the context enters.
+    /// Reads texts up to where the context enters, where many have the same prompt and there are few of them.
     ///
     /// - Parameters:
     ///   - graph: records the operations that have trained weights behind them.
@@ -127,7 +127,7 @@ final class SharedStates: Sendable {
                 row += length
                 (chosen[text], starts[text]) = (group, prompt.start)
             }
-            prefixes.append(LanguageModel.Prefix(length: prompt.start, layers: prompt.upper))
+            prefixes.append(LanguageModel.Prefix(lengths: [prompt.start], layers: prompt.upper))
         }
         let lengths = pieces.map { $0.reduce(0) { $0 + Int32($1.count) } }
         return Texts(
@@ -135,6 +135,42 @@ final class SharedStates: Sendable {
             packing: startsAtPrompt
                 ? LanguageModel.Packing(lengths: lengths, after: chosen) : LanguageModel.Packing(lengths: lengths),
             prefixes: startsAtPrompt ? prefixes : [],
+            starts: starts
+        )
+    }
+
+    /// Reads texts that have nothing in common up to where the context enters: all in one pass, of which nothing is kept.
+    ///
+    /// - Parameters:
+    ///   - graph: records the operations that have trained weights behind them.
+    ///   - texts: prompts and the tokens after them.
+    /// - Returns: the states of all tokens on which the context acts; the same as by `read`.
+    func readApart(_ graph: Graph, _ texts: [(prompt: ArraySlice<Int32>, answer: ArraySlice<Int32>)]) -> Texts {
+        let starts = texts.map { start($0.prompt.count) }
+        let lengths = texts.map { Int32($0.prompt.count + $0.answer.count) }
+        let packing = LanguageModel.Packing(lengths: lengths)
+        let embedded = model.embedded(graph, texts.flatMap { $0.prompt + $0.answer })
+        let hidden = model.read(graph, embedded, packing, blocks: 0..<first).hidden
+        guard startsAtPrompt else { return Texts(states: hidden, packing: packing, prefixes: [], starts: starts) }
+        var (before, after, row) = ([Int32](), [Int32](), Int32(0))
+        for (start, length) in zip(starts, lengths) {
+            before += row..<row + Int32(start)
+            after += row + Int32(start)..<row + length
+            row += length
+        }
+        let upper = model.read(
+            graph,
+            graph.gatherRows(hidden, before),
+            LanguageModel.Packing(lengths: starts.map(Int32.init)),
+            blocks: first..<model.configuration.layers
+        )
+        return Texts(
+            states: graph.gatherRows(hidden, after),
+            packing: LanguageModel.Packing(
+                lengths: zip(lengths, starts).map { $0 - Int32($1) },
+                after: Array(texts.indices)
+            ),
+            prefixes: [LanguageModel.Prefix(lengths: starts, layers: upper.layers)],
             starts: starts
         )
     }
@@ -166,7 +202,7 @@ final class SharedStates: Sendable {
 
     /// Reads answers with the blocks below the first with cross-attention: [sum of tokens, D].
     private func read(_ graph: Graph, _ answers: [ArraySlice<Int32>], after prompt: Prompt) -> Variable {
-        let prefix = LanguageModel.Prefix(length: prompt.hidden.shape[0], layers: prompt.lower)
+        let prefix = LanguageModel.Prefix(lengths: [prompt.hidden.shape[0]], layers: prompt.lower)
         let packing = LanguageModel.Packing(
             lengths: answers.map { Int32($0.count) },
             after: [Int](repeating: 0, count: answers.count)

@@ -39,9 +39,11 @@ extension UserLanguageModel {
                     terms.append((term, weights.knownAnswers / Float(max(counts.knownAnswers, 1))))
                 }
             }
-            if choice == .vocabulary {
+            switch choice {
+            case .vocabulary:
                 add(choice.rawValue, sum, weight: weights.vocabulary, count: counts.vocabularyTokens)
-            } else {
+            case .text: add(choice.rawValue, sum, weight: weights.text, count: counts.textTokens)
+            case .title, .category, .known:
                 add(choice.rawValue, sum, weight: weights.knownAnswers, count: counts.knownAnswers)
             }
         }
@@ -63,7 +65,10 @@ extension UserLanguageModel {
             prefixes: questions.map { Int32($0.prefix) }
         )
         if adapter.configuration.kind == .softPrompt { return statesAfterSoftPrompt(graph, contexts, questions) }
-        let texts = shared.read(graph, questions.map { ($0.tokens[..<$0.promptLength], $0.answer) })
+        let parts = questions.map { (prompt: $0.tokens[..<$0.promptLength], answer: $0.answer) }
+        // Where no answer is a known one, each question has words of its own.
+        let isShared = questions.contains { $0.choice.isKnown }
+        let texts = isShared ? shared.read(graph, parts) : shared.readApart(graph, parts)
         let context = adapter.prepare(graph, contexts: contexts, promptLengths: nil, lengths: texts.packing.lengths)
         let hidden = languageModel.read(
             graph,

@@ -71,6 +71,8 @@ public final class UserLanguageModel: WeightedModel, Sendable {
         public var knownAnswers: Float = 1
         /// Plain language modelling over the whole vocabulary; per token.
         public var vocabulary: Float = 0.2
+        /// Texts that users wrote; per token.
+        public var text: Float = 1
         /// The encoder's own next-event loss; per event; 0 disables it.
         public var nextEvent: Float = 0
         /// Share of the encoder's own predictions in the target of questions that ask for the next item, 0 to 1.
@@ -87,8 +89,10 @@ public final class UserLanguageModel: WeightedModel, Sendable {
     public struct Counts: Sendable, Equatable {
         /// Questions whose answer is chosen from a tree.
         public var knownAnswers = 0
-        /// Target tokens of the other questions.
+        /// Target tokens of questions about the catalogue, learnt over the whole vocabulary.
         public var vocabularyTokens = 0
+        /// Target tokens of texts that users wrote.
+        public var textTokens = 0
         /// Events with a next event.
         public var nextEvents = 0
 
@@ -97,10 +101,10 @@ public final class UserLanguageModel: WeightedModel, Sendable {
             for batch in batches {
                 nextEvents += batch.timelines.targetCount
                 for question in batch.questions {
-                    if question.choice == .vocabulary {
-                        vocabularyTokens += question.targets.count
-                    } else {
-                        knownAnswers += 1
+                    switch question.choice {
+                    case .vocabulary: vocabularyTokens += question.targets.count
+                    case .text: textTokens += question.targets.count
+                    case .title, .category, .known: knownAnswers += 1
                     }
                 }
             }
@@ -112,7 +116,7 @@ public final class UserLanguageModel: WeightedModel, Sendable {
         /// The weighted sum to minimize.
         public let total: Variable
         /// Each term before weighting, divided by the step's counts: `title`, `category`, `known`, `vocabulary`,
-        /// `next-event`.
+        /// `text`, `next-event`.
         public let parts: [(name: String, value: Variable)]
     }
 

@@ -43,10 +43,10 @@ public final class TextPromptEngine {
         public var cachedTokens: Int
     }
 
-    private let engine: Engine
-    private let text: TimelineText
+    let engine: Engine
+    let text: TimelineText
     private let answers: KnownAnswers
-    private let context: Int
+    let context: Int
     /// The leaf of each item's title, if it is not empty.
     private let leafOfTitle: [Int: Int]
 
@@ -122,11 +122,7 @@ public final class TextPromptEngine {
         while !asked.isEmpty {
             for case .finished(let id, let end) in try engine.step() {
                 guard let (index, events) = asked.removeValue(forKey: id) else { continue }
-                switch end.reason {
-                case .stop, .length: break
-                case .failed(let reason): throw AnswerError.failed(reason)
-                case .deadline, .cancelled: throw AnswerError.cancelled
-                }
+                try requireEnd(end.reason)
                 found[index] = Answer(
                     ranking: ranking(questions[index], end.ranking),
                     promptTokens: end.promptTokens,

@@ -32,18 +32,55 @@ public struct TrainingText: Sendable {
         }
     }
 
+    /// The tokens of what a user wrote, each learnt over the whole vocabulary.
+    public struct Written: Sendable, Equatable {
+        /// Positions of the text whose next token is learnt.
+        public private(set) var positions: [Int32] = []
+        /// The next token at each of them.
+        public private(set) var targets: [Int32] = []
+
+        /// Nothing is learnt.
+        init() {}
+
+        /// A text's own tokens, the first of which stands at `start`.
+        init(_ tokens: [Int32], at start: Int) {
+            positions = tokens.indices.map { Int32(start - 1 + $0) }
+            targets = tokens
+        }
+    }
+
     /// The text up to the last token from which something is learnt.
     public let tokens: [Int32]
     /// Titles, in the list or as the answer.
     public let titles: Choices
     /// The favourite category, if it is asked for.
     public let category: Choices
+    /// The user's review, if it is asked for.
+    public let review: Written
+
+    /// Whether there is anything to be learnt.
+    public var isEmpty: Bool { titles.positions.isEmpty && category.positions.isEmpty && review.positions.isEmpty }
 
     /// Makes a text; what follows the last position is not read.
-    init(_ tokens: [Int32], titles: Choices = Choices(), category: Choices = Choices()) {
-        let last = max(titles.positions.last ?? 0, category.positions.last ?? 0)
+    init(
+        _ tokens: [Int32],
+        titles: Choices = Choices(),
+        category: Choices = Choices(),
+        review: Written = Written()
+    ) {
+        let last = max(titles.positions.last ?? 0, category.positions.last ?? 0, review.positions.last ?? 0)
         self.tokens = Array(tokens.prefix(Int(last) + 1))
-        (self.titles, self.category) = (titles, category)
+        (self.titles, self.category, self.review) = (titles, category, review)
+    }
+
+    /// The same text, of which some is read and not learnt.
+    public func learning(titles isTitle: Bool, category isCategory: Bool) -> TrainingText {
+        TrainingText(
+            tokens,
+            titles: isTitle ? titles : Choices(),
+            category: isCategory ? category : Choices(),
+            review: review
+        )
     }
 }
 
@@ -73,10 +110,7 @@ extension TimelineText {
         let room = limit - answers.categories.depth
         let prompt = try prompt(events, question: .favouriteCategory, tokens: room)
         let listed = features.indexed(Array(events.suffix(prompt.eventCount)))
-        var titles = TrainingText.Choices()
-        for (place, event) in zip(prompt.titles, listed) where event.item >= 0 && isWhole(title: Int(event.item)) {
-            titles.add(answers.tokens(ofTitle: Int(event.item)), at: place.lowerBound, in: answers.titles)
-        }
+        let titles = titles(of: listed, in: prompt, answers)
         var category = TrainingText.Choices()
         var tokens = prompt.tokens
         if let favourite = UserTask.favouriteCategories(of: listed).first {
@@ -85,6 +119,47 @@ extension TimelineText {
             tokens += answer
         }
         return TrainingText(tokens, titles: titles, category: category)
+    }
+
+    /// The titles of a list, each of which the one pass over a text learns.
+    private func titles(
+        of listed: [IndexedEvent],
+        in prompt: Prompt,
+        _ answers: KnownAnswers
+    ) -> TrainingText.Choices {
+        var titles = TrainingText.Choices()
+        for (place, event) in zip(prompt.titles, listed) where event.item >= 0 && isWhole(title: Int(event.item)) {
+            titles.add(answers.tokens(ofTitle: Int(event.item)), at: place.lowerBound, in: answers.titles)
+        }
+        return titles
+    }
+
+    /// A text that asks for what its user wrote after the events of its list.
+    ///
+    /// - Parameters:
+    ///   - events: the timeline before what is asked about, oldest first; as many of the latest as fit.
+    ///   - question: what is asked.
+    ///   - review: tokens of what the user wrote, as `PromptFormat.target` gives them.
+    ///   - answers: the tree of titles; those of the list are learnt, too.
+    ///   - features: finds the items of events.
+    ///   - limit: the most tokens.
+    /// - Returns: the text.
+    /// - Throws: `ModelConfigurationError` naming `context` when not even the latest event fits.
+    public func reviewText(
+        _ events: some BidirectionalCollection<TimelineEvent>,
+        asking question: String,
+        review: [Int32],
+        answers: KnownAnswers,
+        features: EventFeatures,
+        tokens limit: Int
+    ) throws(ModelConfigurationError) -> TrainingText {
+        let prompt = try prompt(events, asking: question, tokens: limit - review.count)
+        let listed = features.indexed(Array(events.suffix(prompt.eventCount)))
+        return TrainingText(
+            prompt.tokens + review,
+            titles: titles(of: listed, in: prompt, answers),
+            review: TrainingText.Written(review, at: prompt.tokens.count)
+        )
     }
 
     /// A text that asks for the title after its list alone, as a user is asked about.
