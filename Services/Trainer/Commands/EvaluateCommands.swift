@@ -125,6 +125,7 @@ enum EvaluateUserLLMCommand {
         -> Report
     {
         let start = ContinuousClock.now
+        try bundle.checkItems(of: dataset)
         let histories = Histories(dataset, features: bundle.encoder.configuration.features)
         try histories.checkEvaluable()
         let all = histories.evaluatedUsers
