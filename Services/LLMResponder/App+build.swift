@@ -68,7 +68,7 @@ extension App {
     }
 
     /// Loads the bundle and packs its language model; the rest of the bundle is given back.
-    private static func makeResponder(
+    static func makeResponder(
         _ configuration: LLMResponderConfiguration,
         _ logger: Logger
     ) throws -> (Responder, modelVersion: String) {

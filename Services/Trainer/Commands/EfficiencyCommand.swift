@@ -95,6 +95,7 @@ enum EfficiencyCommand {
         _ settings: EfficiencySettings,
         until shutdown: Shutdown
     ) throws -> EfficiencyTable {
+        try bundle.checkItems(of: dataset)
         var measurement = try EfficiencyMeasurement(bundle, dataset, settings, until: shutdown)
         var table = try measurement.run()
         let shape = bundle.configuration

@@ -130,6 +130,7 @@ enum EvaluateUserLLMCommand {
         threads: Int
     ) throws -> Report {
         let start = ContinuousClock.now
+        try bundle.checkItems(of: dataset)
         try tasks.check(dataset)
         let histories = Histories(dataset, features: bundle.encoder.configuration.features)
         try histories.checkEvaluable()

@@ -29,6 +29,20 @@ enum LowRankKeys {
         return configuration
     }
 
+    /// Refuses settings of updates where none are trained.
+    ///
+    /// - Parameters:
+    ///   - reader: what was set.
+    ///   - strategy: what is trained, other than `lora`; nil for a default that is not.
+    /// - Throws: `ConfigurationError` naming the first that was set.
+    static func refuse(_ reader: ConfigurationReader, strategy: String?) throws(ConfigurationError) {
+        let chosen = strategy.map { "--strategy is \($0)" } ?? "--strategy is not set"
+        for key in all where reader.isSet(key) {
+            let value = reader.shownValues[key.name] ?? ""
+            throw .conflict("--\(key.name) \(value) is for --strategy lora, and \(chosen): leave it out, or take lora")
+        }
+    }
+
     private static func chosenLayers(_ text: String) -> [LanguageModel.LinearLayer]? {
         let names = text.split(separator: ",", omittingEmptySubsequences: false)
         let layers = names.compactMap { LanguageModel.LinearLayer(rawValue: String($0)) }

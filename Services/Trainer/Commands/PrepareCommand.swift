@@ -1,3 +1,4 @@
+import Bytes
 import Catalogues
 import Datasets
 import Foundation
@@ -132,9 +133,7 @@ enum PrepareCommand {
     }
 
     /// Prints a message for people.
-    static func say(_ text: String) {
-        FileHandle.standardError.write(Data("prepare: \(text)\n".utf8))
-    }
+    static func say(_ text: String) { Notice.say("prepare: \(text)") }
 
     /// A progress bar for each file that is read.
     private struct StageBars {
@@ -171,9 +170,16 @@ enum PrepareCommand {
         report.add("removed_items", origin.removedItems)
         report.add("removed_events", origin.removedEvents)
         report.add("items_without_title", origin.untitledItems)
+        report.add("items_of_shared_titles", sharedTitleItems(dataset.catalogue))
         report.add("users_without_test", dataset.users.count - dataset.evaluatedUsers.count)
         report.add("data_hash", dataset.dataHash)
         report.add("reading", origin.counts)
         return report
+    }
+    /// How many items have a title that another item has too; an answer that is such a title names all of them.
+    static func sharedTitleItems(_ catalogue: Catalogue) -> Int {
+        Dictionary(grouping: catalogue.items) { TextKey($0.title) }.values.reduce(0) { count, items in
+            count + (items.count > 1 ? items.count : 0)
+        }
     }
 }

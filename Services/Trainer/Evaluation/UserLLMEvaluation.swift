@@ -205,7 +205,8 @@ struct UserLLMEvaluation: Sendable {
         let last = dataset.eventCount(ofUser: user) - 1
         let events = dataset.timeline(user: user, max(last - bundle.timelineLength, 0)..<last)
         let favourites = UserTask.favouriteCategories(of: bundle.features.indexed(events))
-        return Set(favourites.map { TextKey(bundle.features.categoryNames[Int($0)]) })
+        // As an answer says them, which a tokenizer's normalizer may have changed.
+        return Set(favourites.map { TextKey(bundle.format.text(bundle.answers.tokens(ofCategory: Int($0)))) })
     }
 
     private func rightMostFrequent(_ users: [Int]) -> Int {

@@ -1,4 +1,3 @@
-import Catalogues
 import Datasets
 import ServiceRuntime
 import UserModels
@@ -62,13 +61,7 @@ enum FuseCommand {
     ) throws -> Report {
         let start = ContinuousClock.now
         let bundle = try ModelBundle.load(folder)
-        guard bundle.catalogue == dataset.catalogue else {
-            throw ProcessFailure(
-                "the bundle \(bundle.version) knows \(bundle.catalogue.count) items, and they are not the "
-                    + "\(dataset.catalogue.count) of the data set: give the data set it was trained on",
-                exitCode: .badInput
-            )
-        }
+        try bundle.checkItems(of: dataset)
         let histories = Histories(
             dataset,
             features: bundle.encoder.configuration.features,

@@ -33,6 +33,8 @@ struct LanguageModelTask: TrainingTask {
 
     /// A question and its answer: mostly about a title's categories, otherwise with a title or a category as the
     /// answer.
+    ///
+    /// Of a text that is longer than the model reads, its beginning.
     private func text(
         phrasings: KeyPath<UserTask, [String]>,
         using random: inout SeededRandom
@@ -53,7 +55,9 @@ struct LanguageModelTask: TrainingTask {
         }
         let choices = task[keyPath: phrasings]
         let question = choices[random.below(choices.count)].replacing("{title}", with: item.title)
-        return format.prompt(question) + format.answer(answer) + [format.end]
+        let text = format.prompt(question) + format.answer(answer) + [format.end]
+        // The last token is only a target.
+        return Array(text.prefix(model.configuration.maximumLength + 1))
     }
 
     func targetCount(_ shard: Shard) -> Int { shard.texts.reduce(0) { $0 + $1.count - 1 } }

@@ -5,7 +5,7 @@ internal import Messages
 /// A `catalogue.json`: `{"items": [{"id": ..., "title": ..., "categories": [...]}]}`, or the array alone.
 ///
 /// People write such files too, so the reader is lenient. An id may be a number: its digits are the id. An item without
-/// a title, or with `null`, uses its id as title. Categories are a string, an array of strings, or an array of paths.
+/// a title, or with `null` or white space alone, uses its id as title. Categories are a string, an array of strings, or an array of paths.
 /// Other fields are ignored.
 public struct CatalogueFile: Sendable {
     /// The items.
@@ -185,14 +185,14 @@ private struct Reader {
 
     // MARK: - What is kept
 
-    /// A title; nil when there is none, or it is too long to be one.
+    /// A title; nil when there is none but white space, or it is too long to be one.
     private mutating func kept(title: String) -> String? {
         let text = Self.withoutLineBreaks(title)
         guard text.utf8.count <= Limits.titleByteCount else {
             longTitles += 1
             return nil
         }
-        return text.isEmpty ? nil : text
+        return text.allSatisfy(\.isWhitespace) ? nil : text
     }
 
     /// Categories, each once, without those that are too long to be one.

@@ -29,11 +29,13 @@ enum TrainTextPromptCommand {
             train: { try train($0, $1, until: $2) }
         ) { values in
             let reader = values.reader
+            let chosen = try reader.value(of: strategy)
+            if chosen != .lora { try LowRankKeys.refuse(reader, strategy: chosen.rawValue) }
             return try Settings(
                 options: values.options,
                 languageModel: reader.value(of: TextPromptKeys.languageModel),
                 chatTemplate: reader.optionalValue(of: TextPromptKeys.chatTemplate),
-                strategy: reader.value(of: strategy),
+                strategy: chosen,
                 lowRank: LowRankKeys.configuration(reader),
                 context: reader.value(of: TextPromptKeys.context),
                 events: reader.optionalValue(of: TextPromptKeys.events),
@@ -76,6 +78,7 @@ enum TrainTextPromptCommand {
             chatTemplate: settings.chatTemplate,
             dataset: dataset
         )
+        try start.checkResumes(settings.options)
         let configuration = TextPromptConfiguration(
             languageModel: start.model.configuration,
             strategy: settings.strategy,
@@ -97,6 +100,7 @@ enum TrainTextPromptCommand {
             context: settings.context,
             events: settings.events
         )
+        try prompt.answers.checkTrainable(dataset.catalogue)
         var reviews: Reviews?
         if settings.tasks.contains(.review) {
             try prompt.requireRoom(reviewTokens: settings.tasks.reviewTokens, dataset)

@@ -71,19 +71,50 @@ enum AdapterKeys {
         var gateOpening: Float?
     }
 
+    /// What only cross-attention has.
+    private static let ofCrossAttention: [any AnyConfigurationKey] = [first, every, heads, width, gate]
+
     /// Reads the settings.
+    ///
+    /// - Throws: `ConfigurationError` naming a value that is not allowed, or that a soft prompt makes no use of.
     static func settings(_ reader: ConfigurationReader) throws(ConfigurationError) -> Settings {
-        Settings(
+        let kind = try reader.value(of: integration)
+        let wanted = try reader.optionalValue(of: reach)
+        if kind == .softPrompt {
+            let name = "--\(integration.name) \(kind.rawValue)"
+            for key in ofCrossAttention where reader.isSet(key) {
+                let value = reader.shownValues[key.name] ?? ""
+                throw .conflict("--\(key.name) \(value) is for cross-attention, and there is \(name): leave one out")
+            }
+            if let wanted, wanted != .firstToken {
+                let own = UserAdapter.Reach.firstToken.rawValue
+                throw .conflict("--\(reach.name) is \(wanted.rawValue), expected \(own) with \(name)")
+            }
+        }
+        return Settings(
             latents: try reader.value(of: latents),
             perceiverLayers: try reader.value(of: layers),
-            kind: try reader.value(of: integration),
-            reach: try reader.optionalValue(of: reach),
+            kind: kind,
+            reach: wanted,
             first: try reader.optionalValue(of: first),
             every: try reader.value(of: every),
             heads: try reader.value(of: heads),
             innerWidth: try reader.optionalValue(of: width),
             gateOpening: try reader.optionalValue(of: gate).map { Float($0) }
         )
+    }
+
+    /// The names of values that the settings decide, as a model's configuration calls them.
+    private static let names = [
+        "adapter.perceiver.latents": latents.name, "adapter.perceiver.layers": layers.name,
+        "adapter.contextFrom": reach.name, "adapter.crossAttentionFrom": first.name,
+        "adapter.crossAttentionEvery": every.name, "adapter.crossAttentionHeads": heads.name,
+        "adapter.crossAttentionWidth": width.name, "adapter.gateOpening": gate.name,
+    ]
+
+    /// What is wrong with a configuration that was made by settings, with the name of the setting.
+    static func failure(_ error: ModelConfigurationError) -> ProcessFailure {
+        ProcessFailure((names[error.key].map { "--\($0): " } ?? "") + error.description, exitCode: .badInput)
     }
 }
 

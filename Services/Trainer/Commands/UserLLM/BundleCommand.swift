@@ -52,6 +52,7 @@ enum BundleCommand {
                     report.add("version", bundle.version)
                     report.add("language_model", bundle.languageModel.path)
                     report.add("chat", bundle.format.isChat)
+                    report.add(bundle.answers)
                     try report.print(json: json)
                 }
             }
@@ -83,10 +84,10 @@ enum BundleCommand {
         )
         var random = SeededRandom(seed: settings.seed)
         let adapter: UserAdapter
-        do {
+        do throws(ModelConfigurationError) {
             adapter = try UserAdapter(configuration: configuration, using: &random)
         } catch {
-            throw ProcessFailure("\(error)", exitCode: .badInput)
+            throw AdapterKeys.failure(error)
         }
         _ = try ModelBundle.write(
             encoder: encoder,

@@ -31,6 +31,7 @@ enum ExportCommand {
                 var report = Report()
                 report.add("bundle", folder)
                 report.add("version", bundle.version)
+                report.add(bundle.answers)
                 return report
             }
         }
@@ -62,5 +63,13 @@ enum ExportCommand {
             to: folder
         )
         return try ModelBundle.load(folder)
+    }
+}
+
+extension Report {
+    /// Adds how many items are never an answer, and how many are never the only one.
+    mutating func add(_ answers: KnownAnswers) {
+        add("items_never_answered", answers.untitledItemCount)
+        add("items_of_shared_titles", answers.sharedTitleItemCount)
     }
 }

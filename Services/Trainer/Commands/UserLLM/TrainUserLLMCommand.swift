@@ -1,3 +1,4 @@
+import Catalogues
 import Datasets
 import ModelFiles
 import NeuralNetwork
@@ -38,9 +39,9 @@ enum TrainUserLLMCommand {
     private static let validationUsers = TrainerKeys.validationUsers(default: 1_024)
     private static let nextEvent = ConfigurationKey<Double>(
         "next-event-weight",
-        default: 0.3,
         in: 0...100,
-        help: "Weight of the encoder's own loss, so that it goes on to know what it teaches"
+        help: "Weight of the encoder's own loss, so that it goes on to know what it teaches; by default 0.3, and 0 "
+            + "with --strategy proj, which does not train it"
     )
 
     static var command: Command {
@@ -55,19 +56,21 @@ enum TrainUserLLMCommand {
             train: { try train($0, $1, until: $2) }
         ) { values in
             let reader = values.reader
+            let chosen = try reader.optionalValue(of: strategy).flatMap { UserLanguageModel.Strategy(rawValue: $0) }
+            if chosen != .lora { try LowRankKeys.refuse(reader, strategy: chosen?.rawValue) }
             return try Settings(
                 options: values.options,
                 encoder: reader.value(of: encoder),
                 languageModel: reader.value(of: languageModel),
                 chatTemplate: reader.optionalValue(of: chatTemplate),
-                strategy: reader.optionalValue(of: strategy).flatMap { UserLanguageModel.Strategy(rawValue: $0) },
+                strategy: chosen,
                 batchCount: values.batchCount,
                 tasks: AnswerTasks(training: reader),
                 adapter: AdapterKeys.settings(reader),
                 lowRank: LowRankKeys.configuration(reader),
                 questionsPerWindow: reader.value(of: questions),
                 encoderGuidance: Float(reader.value(of: guidance)),
-                nextEventWeight: Float(reader.value(of: nextEvent)),
+                nextEventWeight: reader.optionalValue(of: nextEvent).map { Float($0) },
                 validationUsers: reader.value(of: validationUsers)
             )
         }
@@ -92,7 +95,8 @@ enum TrainUserLLMCommand {
         var lowRank = LowRankAdapter.Configuration()
         var questionsPerWindow = 6
         var encoderGuidance: Float = 0.5
-        var nextEventWeight: Float = 0.3
+        /// Nil for the default, which is 0 where the encoder is not trained.
+        var nextEventWeight: Float?
         /// The number of users for validation; 0 is all.
         var validationUsers = 1_024
     }
@@ -119,6 +123,13 @@ enum TrainUserLLMCommand {
                 exitCode: .badInput
             )
         }
+        if let weight = settings.nextEventWeight, strategy == .proj, weight != 0 {
+            throw ProcessFailure(
+                "--next-event-weight is \(weight), expected 0 or none: the strategy proj does not train the encoder",
+                exitCode: .badInput
+            )
+        }
+        try start.checkResumes(settings.options)
         var adapterConfiguration = UserAdapter.Configuration(
             settings.adapter,
             encoder: encoder.configuration,
@@ -138,7 +149,7 @@ enum TrainUserLLMCommand {
         )
         var random = SeededRandom(seed: settings.options.seed)
         let model: UserLanguageModel
-        do {
+        do throws(ModelConfigurationError) {
             let adapter = try UserAdapter(configuration: adapterConfiguration, using: &random)
             var languageModel = start.model
             if let lowRank = configuration.lowRank {
@@ -148,7 +159,7 @@ enum TrainUserLLMCommand {
             }
             model = try UserLanguageModel(encoder: encoder, adapter: adapter, languageModel: languageModel)
         } catch {
-            throw ProcessFailure("\(error)", exitCode: .badInput)
+            throw AdapterKeys.failure(error)
         }
         let histories = Histories(
             dataset,
@@ -166,13 +177,13 @@ enum TrainUserLLMCommand {
         if strategy != .full { mixture.stepsPerFactStep = nil }
         var weights = UserLanguageModel.LossWeights()
         weights.encoderGuidance = settings.encoderGuidance
-        // Nor an encoder that is not.
-        weights.nextEvent = strategy == .proj ? 0 : settings.nextEventWeight
+        weights.nextEvent = settings.nextEventWeight ?? (strategy == .proj ? 0 : 0.3)
         let answers = KnownAnswers(
             catalogue: dataset.catalogue,
             categoryNames: histories.features.categoryNames,
             format: start.format
         )
+        try answers.checkTrainable(dataset.catalogue)
         let task = UserLanguageModelTask(
             model: model,
             histories: histories,
@@ -188,6 +199,10 @@ enum TrainUserLLMCommand {
             parameters: configuration.saved(model)
         )
         try requireRoom(start, answers: answers, reviews, adapterConfiguration)
+        if mixture.stepsPerFactStep != nil, task.factItems.count < dataset.catalogue.count {
+            let count = dataset.catalogue.count - task.factItems.count
+            Notice.say("train user-llm: the categories of \(count) items are too long a text, and are not asked about")
+        }
         let run = try RunFolder(settings.options, kind: "user-llm", configuration: configuration, dataset: dataset)
         if !isPublished { try start.tokenizer.save(to: run.tokenizerPath) }
         let loop = try TrainingLoop(task: task, options: settings.options, run: run, name: "user-llm")

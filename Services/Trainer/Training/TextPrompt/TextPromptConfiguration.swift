@@ -134,8 +134,8 @@ struct TextPromptModel {
         }
     }
 
-    /// A rating whose text is as long as any of a data set's.
-    private static let longestRating: Float = 4.123456
+    /// No rating is a longer text.
+    private static let longestRating = -Float.leastNormalMagnitude
 }
 
 extension RunFolder {

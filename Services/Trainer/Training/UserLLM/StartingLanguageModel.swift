@@ -1,6 +1,7 @@
 import Datasets
 import Foundation
 import ModelFiles
+import NeuralNetwork
 import ServiceRuntime
 import Tokenization
 import UserModels
@@ -39,6 +40,35 @@ struct StartingLanguageModel {
         model = try naming(path) { try LanguageModel(source) }
         published = files
     }
+
+    /// What a checkpoint says about the language model that its training began with.
+    private struct Beginning: Decodable {
+        var published: PublishedModel?
+    }
+
+    /// Refuses to go on with a training that began with other files at the same path.
+    ///
+    /// Whatever else differs is found when the checkpoint is read, and would be named as a setting that nobody changed.
+    /// Another tokenizer would not be found at all.
+    ///
+    /// - Throws: `ProcessFailure` naming the language model or the tokenizer.
+    func checkResumes(_ options: TrainingOptions) throws {
+        let last = options.folder + "/last"
+        guard options.resumes, FileManager.default.fileExists(atPath: last) else { return }
+        if let published {
+            let begun = try Checkpoint(folder: last).configuration(as: Beginning.self).published
+            if let begun, begun.path == published.path { try begun.check(published.contents) }
+            return
+        }
+        let path = options.folder + "/tokenizer.json"
+        let begun = FileManager.default.contents(atPath: path)
+        guard let begun, begun != Data(tokenizer.json().utf8) else { return }
+        throw ProcessFailure(
+            "the training in \(options.folder) began with the tokenizer \(path), which is not the one of --language-model "
+                + "any more: give the language model that it began with, or train into another folder",
+            exitCode: .badInput
+        )
+    }
 }
 
 /// The files of a published language model, as a checkpoint names them in place of their weights.
@@ -62,15 +92,20 @@ struct PublishedModel: Codable, Sendable, Equatable {
     /// - Throws: `ProcessFailure` when they have changed.
     func open() throws -> LanguageModelSource {
         let source = try LanguageModelSource.open(path)
-        let found = try source.contentHash()
-        guard found == contents else {
-            throw ProcessFailure(
-                "the language model \(path) is not the one that was trained on: its hash is \(found), expected \(contents); "
-                    + "put the former files back, or train again",
-                exitCode: .badInput
-            )
-        }
+        try check(source.contentHash())
         return source
+    }
+
+    /// Refuses files with another hash.
+    ///
+    /// - Throws: `ProcessFailure` with both hashes.
+    func check(_ found: String) throws {
+        guard found != contents else { return }
+        throw ProcessFailure(
+            "the language model \(path) is not the one that was trained on: its hash is \(found), expected \(contents); "
+                + "put the former files back, or train again",
+            exitCode: .badInput
+        )
     }
 
     /// The tokenizer and the format of questions.

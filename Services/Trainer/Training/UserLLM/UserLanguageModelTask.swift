@@ -1,6 +1,7 @@
 import Catalogues
 import Datasets
 import Concurrency
+import ModelFiles
 import NeuralNetwork
 import Synchronization
 import UserModels
@@ -40,6 +41,8 @@ final class UserLanguageModelTask: TrainingTask {
     let weightDecay: Float
     /// Everything a checkpoint holds; what is left out is in files of its own.
     let parameters: [Parameter]
+    /// The numbers of the items whose categories are asked about: all whose question and answer the language model can read.
+    let factItems: [Int]
     private let schedule: Mutex<WindowSchedule>
     private let prompts: [UserTask: [[Int32]]]
 
@@ -71,6 +74,11 @@ final class UserLanguageModelTask: TrainingTask {
         self.batchCount = batchCount
         self.seed = seed
         self.weightDecay = weightDecay
+        factItems = Self.factItems(
+            histories.dataset.catalogue,
+            format,
+            room: model.languageModel.configuration.maximumLength - model.adapter.configuration.contextPositions
+        )
         schedule = Mutex(histories.schedule(length: model.encoder.configuration.length, seed: seed))
         prompts = Dictionary(
             uniqueKeysWithValues: [UserTask.nextTitle, .favouriteCategory].map { task in
@@ -194,9 +202,22 @@ final class UserLanguageModelTask: TrainingTask {
         )
     }
 
+    private static func factItems(_ catalogue: Catalogue, _ format: PromptFormat, room: Int) -> [Int] {
+        let phrasings = UserTask.titleCategories.trainingPhrasings
+        let overhead = format.prompt("").count + (phrasings.map(\.utf8.count).max() ?? 0)
+        return catalogue.items.indices.filter { index in
+            let item = catalogue.items[index]
+            let answer = UserTask.categoriesAnswer(item.categories)
+            // A token is at least a byte of the text, and composing makes no text three times as long.
+            if overhead + 3 * (item.title.utf8.count + answer.utf8.count) <= room { return true }
+            let left = room - format.answer(answer).count
+            return phrasings.allSatisfy { format.prompt($0.replacing("{title}", with: item.title)).count <= left }
+        }
+    }
+
     private func fact(using random: inout SeededRandom) -> TrainingQuestion? {
-        let catalogue = histories.dataset.catalogue
-        let item = catalogue.items[random.below(catalogue.count)]
+        guard !factItems.isEmpty else { return nil }
+        let item = histories.dataset.catalogue.items[factItems[random.below(factItems.count)]]
         return TrainingQuestion(
             prompt: format.prompt(UserTask.titleCategories.question(title: item.title, using: &random)),
             answer: format.answer(UserTask.categoriesAnswer(item.categories)),
@@ -245,6 +266,8 @@ final class UserLanguageModelTask: TrainingTask {
         BlockingExecutor.concurrently(threads) { thread in
             let graph = Graph(recording: false, seed: 0)
             for index in stride(from: thread, to: batches.count, by: threads) {
+                // Whoever went on with an item without a title cannot be asked for it.
+                if batches[index].questions.isEmpty { continue }
                 // Counts of one make the mean a sum.
                 var counts = UserLanguageModel.Counts([])
                 (counts.knownAnswers, counts.textTokens) = (1, 1)

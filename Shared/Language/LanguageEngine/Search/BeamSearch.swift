@@ -24,6 +24,8 @@ struct BeamSearch {
     private(set) var beams: [Beam]
     /// The tokens allowed after each beam, in ascending order.
     private(set) var allowed: [[(token: Int32, node: Int32)]]
+    /// The outlook of each beam.
+    private var outlooks: [Float] = [0]
 
     /// Starts a search for at most `width` answers.
     init(_ tree: any TokenTree, width: Int) {
@@ -41,27 +43,33 @@ struct BeamSearch {
     ///
     /// - Parameter logs: for each beam, the logarithms of the probabilities of its allowed tokens among themselves.
     mutating func advance(_ logs: [[Float]]) {
-        var next: [Beam] = []
+        var next: [(beam: Beam, outlook: Float)] = []
         for (index, beam) in beams.enumerated() {
+            // An only child has the leaves of its parent: a long beginning of many titles is not added up at each token.
+            let known = allowed[index].count == 1 ? outlooks[index] : nil
             for (child, log) in zip(allowed[index], logs[index]) {
-                next.append(Beam(parent: index, token: child.token, node: child.node, score: beam.score + log))
+                let beam = Beam(parent: index, token: child.token, node: child.node, score: beam.score + log)
+                next.append((beam, known ?? tree.outlook(of: child.node)))
             }
         }
-        let ranked = next.map { (beam: $0, promise: $0.score + tree.outlook(of: $0.node)) }
-            .sorted { ($0.promise, $1.beam.node) > ($1.promise, $0.beam.node) }
-        var open: [Beam] = []
-        for (beam, _) in ranked {
+        let ranked = next.sorted {
+            ($0.beam.score + $0.outlook, $1.beam.node) > ($1.beam.score + $1.outlook, $0.beam.node)
+        }
+        var open: [(beam: Beam, outlook: Float)] = []
+        for (beam, outlook) in ranked {
             if done.count >= width, beam.score <= done[width - 1].score { continue }
             if let leaf = tree.onlyLeaf(below: beam.node) {
                 let place = done.firstIndex { $0.score < beam.score } ?? done.count
                 done.insert(RankedLeaf(leaf: leaf, score: beam.score), at: place)
                 if done.count > width { done.removeLast() }
             } else if open.count < width {
-                open.append(beam)
+                open.append((beam, outlook))
             }
         }
         // Answers that were found after a beam may be better than all that is below it.
-        beams = open.filter { done.count < width || $0.score >= done[width - 1].score }
+        open.removeAll { done.count >= width && $0.beam.score < done[width - 1].score }
+        beams = open.map(\.beam)
+        outlooks = open.map(\.outlook)
         allowed = beams.map { tree.children(of: $0.node) }
     }
 
@@ -72,7 +80,6 @@ struct BeamSearch {
 
     private mutating func finish(_ leaf: RankedLeaf) {
         done = [leaf]
-        beams = []
-        allowed = []
+        (beams, allowed, outlooks) = ([], [], [])
     }
 }

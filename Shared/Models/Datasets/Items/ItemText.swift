@@ -17,14 +17,14 @@ struct ItemText {
 
     init(_ form: Form) { self.form = form }
 
-    /// Makes a title; nil when it is empty or too long.
+    /// Makes a title; nil when it is nothing but white space, or too long.
     mutating func title(_ bytes: [UInt8]) throws(DatasetError) -> String? {
         let text = try text(bytes, "title")
         guard text.utf8.count <= Limits.titleByteCount else {
             counts[.longTitles] += 1
             return nil
         }
-        return text.isEmpty ? nil : text
+        return text.allSatisfy(\.isWhitespace) ? nil : text
     }
 
     /// Makes categories, without duplicates and without those that are too long.

@@ -65,7 +65,7 @@ public final class AnsweringEngine {
             configuration: configuration,
             now: limits.now
         )
-        let needed = answers.longest + 8 + adapter.configuration.contextPositions
+        let needed = answers.leastPositions + adapter.configuration.contextPositions
         try require(
             "max_position_embeddings",
             engine.maximumLength,

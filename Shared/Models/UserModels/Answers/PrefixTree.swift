@@ -3,7 +3,7 @@ import LanguageEngine
 /// A prefix tree (trie) of token sequences: every answer that constrained decoding may give.
 ///
 /// Each sequence ends with the end-of-answer token, so one may be a prefix of another. Equal sequences share a leaf,
-/// which then has several values.
+/// which then has several values, in ascending order.
 public struct PrefixTree: Sendable {
     /// A node of the tree; `root` is before the first token.
     public typealias Node = Int32
@@ -40,7 +40,7 @@ public struct PrefixTree: Sendable {
     /// Builds a tree.
     ///
     /// - Parameters:
-    ///   - sequences: tokens of each answer, without the end token; empty ones are skipped.
+    ///   - sequences: tokens of each answer, without the end token, which is in none of them; empty ones are skipped.
     ///   - end: the end-of-answer token.
     ///
     /// A sequence's value is its position in `sequences`.
@@ -116,7 +116,8 @@ public struct PrefixTree: Sendable {
         firstLeaves = firsts
         self.leafNodes = leafNodes
         self.leafSequences = leafSequences
-        self.leafValues = leafValues
+        // Sorting promises no order of equal sequences.
+        self.leafValues = leafValues.map { $0.sorted() }
     }
 
     /// Number of distinct sequences.
@@ -177,7 +178,7 @@ public struct PrefixTree: Sendable {
     /// The tokens of a leaf, including the end token.
     public func sequence(ofLeaf leaf: Int) -> [Int32] { leafSequences[leaf] }
 
-    /// Positions, in the list the tree was built from, of the answers with a leaf's tokens.
+    /// Positions, in the list the tree was built from, of the answers with a leaf's tokens, ascending.
     public func values(ofLeaf leaf: Int) -> [Int] { leafValues[leaf] }
 
     /// The nodes at which each token of an answer is chosen.

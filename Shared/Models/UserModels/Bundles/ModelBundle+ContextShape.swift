@@ -1,4 +1,5 @@
 import Bytes
+import ModelFiles
 
 extension ModelBundle {
     /// The shape of a model's user embeddings: enough to tell whether an embedding can come from it.
@@ -15,7 +16,8 @@ extension ModelBundle {
 extension ModelBundle.ContextShape {
     /// Reads the shape from a bundle without reading its weights.
     ///
-    /// - Throws: `BundleError` when the folder is not a bundle, or the file with the shape was altered.
+    /// - Throws: `BundleError` when the folder is not a bundle, the file with the shape was altered, or a number in it is
+    ///   out of range.
     public init(ofBundle folder: String) throws(BundleError) {
         let manifest = try ModelBundle.readManifest(folder)
         let file = ModelBundle.adapterConfiguration
@@ -25,6 +27,11 @@ extension ModelBundle.ContextShape {
             throw .altered(folder: folder, file: file, expected: expected, found: found)
         }
         let adapter = try ModelBundle.decoded(UserAdapter.Configuration.self, folder, file)
+        do {
+            try adapter.validate()
+        } catch {
+            throw .unreadable(folder: folder, file: file, reason: error.description)
+        }
         self.init(version: manifest.version, rows: adapter.perceiver.latents, columns: adapter.perceiver.width)
     }
 }

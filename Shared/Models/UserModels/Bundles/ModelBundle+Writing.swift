@@ -150,26 +150,32 @@ extension ModelBundle {
         _ catalogue: Catalogue,
         _ chatTemplate: String?
     ) throws {
-        func check(_ configuration: LanguageModelConfiguration, _ tokenizer: Tokenizer) throws {
+        func check(
+            _ configuration: LanguageModelConfiguration,
+            _ tokenizer: Tokenizer,
+            _ format: () throws -> PromptFormat
+        ) throws {
             let shape = UserLanguageModel.Configuration(
                 encoder: encoder.configuration,
                 adapter: adapter.configuration,
                 languageModel: configuration
             )
             try requireFit(shape, tokenizer: tokenizer, catalogue: catalogue)
+            let answers = KnownAnswers(catalogue: catalogue, categoryNames: catalogue.categories, format: try format())
+            try requireRoom(shape, answers: answers)
         }
         switch languageModel {
         case .trained(let model, let tokenizer):
-            try check(model.configuration, tokenizer)
-            _ = try PromptFormat(tokenizer: tokenizer)
+            try check(model.configuration, tokenizer) { try PromptFormat(tokenizer: tokenizer) }
         case .tuned(_, let path), .copied(let path), .named(let path):
             let source = try LanguageModelSource.open(path)
             guard let tokenizer = try source.tokenizer() else {
                 throw ModelConfigurationError(key: path, value: "without a tokenizer", expected: source.tokenizerAdvice)
             }
-            try check(source.configuration, tokenizer)
+            try check(source.configuration, tokenizer) {
+                try PromptFormat(tokenizer: tokenizer, text: source.text, template: chatTemplate)
+            }
             try source.checkIsFinite()
-            _ = try PromptFormat(tokenizer: tokenizer, text: source.text, template: chatTemplate)
         }
     }
 

@@ -81,6 +81,7 @@ public struct ModelBundle: Sendable {
             format: format
         )
         try Self.requireFit(configuration, tokenizer: tokenizer, catalogue: catalogue)
+        try Self.requireRoom(configuration, answers: answers)
     }
 
     /// An engine that encodes timelines.
@@ -168,6 +169,21 @@ public struct ModelBundle: Sendable {
             tokens,
             tokens >= tokenizer.vocabularySize,
             "at least the tokenizer's \(tokenizer.vocabularySize)"
+        )
+    }
+
+    /// Throws when a language model's context is too short for the longest answer, so that no engine could be made.
+    static func requireRoom(
+        _ shape: UserLanguageModel.Configuration,
+        answers: KnownAnswers
+    ) throws(ModelConfigurationError) {
+        let room = shape.languageModel.maximumLength
+        let needed = answers.leastPositions + shape.adapter.contextPositions
+        try require(
+            "language-model max_position_embeddings",
+            room,
+            room >= needed,
+            "at least \(needed), for a short question and the longest title or category of \(answers.longest) tokens"
         )
     }
 }

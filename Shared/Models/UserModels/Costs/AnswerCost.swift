@@ -3,7 +3,7 @@ package import ModelFiles
 /// What the first token of an answer costs, in multiply-adds counted from the shapes of a model's parts.
 ///
 /// A multiply-add is two floating-point operations. Products and attention are counted, as `EngineMetrics.multiplyAdds`
-/// and `EncodingEngine.multiplyAdds` count what is executed.
+/// and `EncodingEngine.multiplyAdds` count what is executed. A count that an integer cannot hold is the greatest integer.
 package struct AnswerCost: Sendable, Equatable {
     /// Encoder and Perceiver: from events to a row.
     package var encoding = 0
@@ -15,9 +15,9 @@ package struct AnswerCost: Sendable, Equatable {
     package var languageModel = 0
 
     /// All of it.
-    package var total: Int { encoding + context + crossAttention + languageModel }
+    package var total: Int { CappedCount.sum(encoding, withoutEncoding) }
     /// Without the encoder's work: what an answer costs whose user's row is there.
-    package var withoutEncoding: Int { total - encoding }
+    package var withoutEncoding: Int { CappedCount.sum(context, crossAttention, languageModel) }
 
     /// The cost of a prompt that a language model reads alone.
     ///
@@ -38,10 +38,11 @@ package struct AnswerCost: Sendable, Equatable {
     ///   - model: the shapes of all parts.
     package init(tokens: Int, known: Int = 0, events: Int, model: UserLanguageModel.Configuration) {
         let (adapter, languageModel) = (model.adapter, model.languageModel)
-        encoding =
-            model.encoder.multiplyAdds(events: events)
-            + adapter.perceiver.multiplyAdds(events: min(events, model.encoder.length))
-        context = adapter.projectionMultiplyAdds + adapter.contextMultiplyAdds
+        encoding = CappedCount.sum(
+            model.encoder.multiplyAdds(events: events),
+            adapter.perceiver.multiplyAdds(events: min(events, model.encoder.length))
+        )
+        context = CappedCount.sum(adapter.projectionMultiplyAdds, adapter.contextMultiplyAdds)
         let first = adapter.contextFrom == .firstToken ? 0 : max(tokens - 1, 0)
         crossAttention = adapter.crossAttentionMultiplyAdds(positions: tokens - max(first, known))
         let all = adapter.contextPositions + tokens
@@ -52,16 +53,19 @@ package struct AnswerCost: Sendable, Equatable {
 
 extension UserAdapter.Configuration {
     /// Multiply-adds of projecting a row.
-    package var projectionMultiplyAdds: Int { perceiver.latents * perceiver.width * languageModelWidth }
+    package var projectionMultiplyAdds: Int {
+        CappedCount.product(perceiver.latents, perceiver.width, languageModelWidth)
+    }
 
     /// Multiply-adds of a row's keys and values in every layer of cross-attention.
     package var contextMultiplyAdds: Int {
-        2 * crossAttentionBlocks.count * perceiver.latents * languageModelWidth * innerWidth
+        CappedCount.product(2, crossAttentionBlocks.count, perceiver.latents, languageModelWidth, innerWidth)
     }
 
     /// Multiply-adds of cross-attention for positions of a text, once a row's keys and values are there.
     package func crossAttentionMultiplyAdds(positions: Int) -> Int {
-        crossAttentionBlocks.count * positions * 2 * innerWidth * (languageModelWidth + perceiver.latents)
+        let perPosition = CappedCount.product(2, innerWidth, languageModelWidth + perceiver.latents)
+        return CappedCount.product(crossAttentionBlocks.count, positions, perPosition)
     }
 }
 
@@ -75,9 +79,9 @@ extension LanguageModelConfiguration {
     package func multiplyAdds(positions: Range<Int>, logits: Int) -> Int {
         let (D, q, kv) = (width, heads * headWidth, keyValueHeads * headWidth)
         let products = 2 * D * q + 2 * D * kv + 3 * D * feedForwardWidth
-        // A position attends to itself and to all before it.
-        let (first, end) = (positions.lowerBound, positions.upperBound)
-        let keys = (end * (end + 1) - first * (first + 1)) / 2
-        return layers * (positions.count * products + 2 * keys * q) + logits * D * vocabularySize
+        // A position attends to itself and to all before it, so this is twice the number of keys.
+        let keys = CappedCount.product(positions.count, positions.lowerBound + positions.upperBound + 1)
+        let blocks = CappedCount.sum(CappedCount.product(positions.count, products), CappedCount.product(keys, q))
+        return CappedCount.sum(CappedCount.product(layers, blocks), CappedCount.product(logits, D, vocabularySize))
     }
 }

@@ -20,7 +20,10 @@ extension EncoderConfiguration {
             case .attention: 4 * d * d + 2 * d * feedForwardWidth
             case .hstu: 5 * d * d
             }
-        return L * (fusion + layers * products) + layers * 2 * scoreCount(L) * d
+        return CappedCount.sum(
+            CappedCount.product(L, fusion + layers * products),
+            CappedCount.product(layers, 2, scoreCount(L), d)
+        )
     }
 
     /// Scores of one head of one block, over queries and the keys that are computed with them.
@@ -40,6 +43,11 @@ extension Perceiver.Configuration {
     package func multiplyAdds(events: Int) -> Int {
         guard events > 0 else { return 0 }
         let (K, d, L) = (latents, width, events)
-        return layers * (2 * K * d * d + 2 * L * d * d + 2 * K * L * d + 2 * K * d * feedForwardWidth)
+        let perLayer = CappedCount.sum(
+            CappedCount.product(2, K + L, d, d),
+            CappedCount.product(2, K, L, d),
+            CappedCount.product(2, K, d, feedForwardWidth)
+        )
+        return CappedCount.product(layers, perLayer)
     }
 }
