@@ -299,7 +299,8 @@ import Testing
         ("recall_1", "null", "recall_1 is missing"), ("users", "-3", "users is -3, expected a whole number"),
         ("items", "3000000000", "items is 3000000000, expected a whole number"),
         ("protocol", "[]", "protocol is an array, expected a text"),
-        ("data_hash", "null", "data_hash is missing"), ("seconds", "3000000000000000", "seconds is 3000000000000000, expected a number"),
+        ("data_hash", "null", "data_hash is missing"),
+        ("seconds", "3000000000000000", "seconds is 3000000000000000, expected a number"),
         ("examples", "7", "examples: 7 must be an array"), ("examples", "[{}]", "examples[0]: user is missing"),
         (
             "examples", #"[{"user": "a", "recent": [], "truth": {"id": 5, "title": "t"}, "answers": {}}]"#,
