@@ -1,6 +1,5 @@
 import Catalogues
 import Datasets
-import LanguageEngine
 import Messages
 import ServiceRuntime
 import UserModels
