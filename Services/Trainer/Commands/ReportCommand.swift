@@ -62,9 +62,8 @@ enum ReportCommand {
 
     /// Whether a path names a result, or would if it were there.
     private static func isFile(_ path: String) -> Bool {
-        var isFolder: ObjCBool = false
-        let exists = FileManager.default.fileExists(atPath: path, isDirectory: &isFolder)
-        return exists ? !isFolder.boolValue : path.hasSuffix(".json")
+        let values = try? URL(fileURLWithPath: path).resourceValues(forKeys: [.isDirectoryKey])
+        return values?.isDirectory.map { !$0 } ?? path.hasSuffix(".json")
     }
 
     /// How results are called: as their files without `.json`, those of one name by their paths.
