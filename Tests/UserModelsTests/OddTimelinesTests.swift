@@ -84,11 +84,7 @@ import Tokenization
             specialTokens: Self.marks
         )
         let format = try PromptFormat(tokenizer: tokenizer, text: LanguageModelText(), template: "chatml")
-        let answers = KnownAnswers(
-            catalogue: TinyWorld.catalogue,
-            categoryNames: TinyWorld.features.categoryNames,
-            format: format
-        )
+        let sources = AnswerSources(catalogue: TinyWorld.catalogue, features: TinyWorld.features, format: format)
         for kind in UserAdapter.Kind.allCases {
             let model = try TinyWorld.model(
                 languageModel: { ($0.vocabularySize, $0.maximumLength) = (tokenizer.vocabularySize, 256) },
@@ -96,10 +92,7 @@ import Tokenization
             )
             let engine = try AnsweringEngine(
                 model: model,
-                catalogue: TinyWorld.catalogue,
-                features: TinyWorld.features,
-                answers: answers,
-                format: format,
+                sources: sources,
                 configuration: TinyWorld.exact
             )
             let context = TinyWorld.context(model, of: ["a1"])
@@ -122,7 +115,7 @@ import Tokenization
                 ]
             }
             for form in [Question.AnswerForm.title, .text] {
-                let expected = room - (form == .text ? 8 : answers.longest)
+                let expected = room - (form == .text ? 8 : sources.answers.longest)
                 var request = AnswerRequest(text: "Next?", form: form, maximumTokens: 8)
                 #expect(try limit(request) == nil)
                 request.system = long

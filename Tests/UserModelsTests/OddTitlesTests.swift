@@ -73,10 +73,7 @@ import Tokenization
         ) throws -> GeneratedAnswer {
             let engine = try AnsweringEngine(
                 model: model,
-                catalogue: catalogue,
-                features: features,
-                answers: answers,
-                format: format,
+                sources: AnswerSources(catalogue: catalogue, features: features, format: format),
                 configuration: TinyWorld.exact,
                 fusion: weights
             )
