@@ -163,6 +163,7 @@ struct OddDataTests {
             histories: histories,
             answers: answers,
             format: format,
+            reviews: nil,
             mixture: .init(),
             weights: .init(),
             strategy: .full,
