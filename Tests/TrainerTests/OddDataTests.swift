@@ -211,8 +211,9 @@ struct OddDataTests {
         )
         (settings.adapter.latents, settings.adapter.heads, settings.adapter.innerWidth) = (4, 2, 16)
         let bundle = try BundleCommand.write(world.dataset, settings, to: world.folder + "/bundle")
-        let expected = "and they are not the 12 of the data set: give the data set it was trained on"
         let other = try World.dataset(eventCounts: [5, 6, 7])
+        let expected =
+            "and they are not the \(other.catalogue.count) of the data set: give the data set it was trained on"
         let evaluated = message { _ = try EvaluateUserLLMCommand.evaluate(bundle, other, users: nil, threads: 1) }
         #expect(evaluated.contains(expected), "\(evaluated)")
         var efficiency = EfficiencySettings()

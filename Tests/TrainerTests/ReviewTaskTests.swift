@@ -91,7 +91,7 @@ struct ReviewTaskTests {
         func number(_ key: String) throws -> Double { try #require(found[key] as? Double, "\(key)") }
         #expect(found["review_users"] as? Int == 24 && found["review_tokens"] as? Int == 32)
         #expect(found["review_reads_user"] as? Bool == true)
-        #expect(try number("rouge_1") > 0.8 && number("rouge_l") > 0.8)
+        #expect(try number("rouge_1") > 0.8 && number("rouge_l") > 0.8, "\(found)")
         // The two kinds have no word in common, so what does not know the user is half right at best.
         #expect(try number("rouge_1_without_user") < 0.75)
         #expect(try number("rouge_1_previous_review") == 1 && number("rouge_l_previous_review_low") == 1)
