@@ -8,7 +8,7 @@ import UserModels
 
 @Suite("The task review", .serialized)
 struct ReviewTaskTests {
-    /// Users of two kinds, told apart by their first item alone; each kind writes the same about everything.
+    /// Users of two kinds, told apart by their items; each kind writes the same about everything.
     private static let words = ["very loud and solid", "warm but too quiet"]
 
     private func dataset(_ world: World) throws -> PreparedDataset {
@@ -22,7 +22,7 @@ struct ReviewTaskTests {
         for user in 0..<24 {
             let kind = user % 2
             for index in 0..<5 {
-                let item = index == 0 ? items[kind] : items[2 + (user / 2 + index) % 4]
+                let item = items[kind + 2 * ((user / 2 + index) % 3)]
                 let time = 1_700_000_000_000 + 1_000 * index
                 events += #"{"user":"u\#(user)","item":"\#(item)","rating":4,"time":\#(time),"#
                 events += #""text":"\#(Self.words[kind])"}"# + "\n"
