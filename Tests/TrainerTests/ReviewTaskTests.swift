@@ -8,7 +8,7 @@ import UserModels
 
 @Suite("The task review", .serialized)
 struct ReviewTaskTests {
-    /// Users of two kinds, told apart by their items; each kind writes the same about everything.
+    /// Users of two kinds, told apart by every second item; each kind writes the same about everything.
     private static let words = ["very loud and solid", "warm but too quiet"]
 
     private func dataset(_ world: World) throws -> PreparedDataset {
@@ -21,8 +21,8 @@ struct ReviewTaskTests {
         var events = ""
         for user in 0..<24 {
             let kind = user % 2
-            for index in 0..<5 {
-                let item = items[kind + 2 * ((user / 2 + index) % 3)]
+            for index in 0..<8 {
+                let item = index % 2 == 0 ? items[kind] : items[2 + (user / 2 + index) % 4]
                 let time = 1_700_000_000_000 + 1_000 * index
                 events += #"{"user":"u\#(user)","item":"\#(item)","rating":4,"time":\#(time),"#
                 events += #""text":"\#(Self.words[kind])"}"# + "\n"
