@@ -13,6 +13,10 @@ actor FaultsInjector {
         let reason: String
     }
 
+    /// A stop waits for the outcome of a commit, and so for a broker that was killed: on a busy machine one takes half a
+    /// minute to be back.
+    private static let endPatience: Duration = .seconds(120)
+
     private let system: LocalSystem
     private let broker: KafkaBroker?
     private let link: FaultsLink
@@ -171,9 +175,9 @@ actor FaultsInjector {
         guard !ProcessTable.isStopped(pid) else { throw NotNow(reason: "\(fault.target) is stopped") }
         _ = Glibc.kill(pid, SIGTERM)
         do {
-            try await poll("it has ended", within: .seconds(40)) { !ProcessTable.isAlive(pid) }
+            try await poll("it has ended", within: Self.endPatience) { !ProcessTable.isAlive(pid) }
         } catch is VerificationError {
-            problems.append("\(fault.target) \(fault.instance) did not end within 40 s of SIGTERM")
+            problems.append("\(fault.target) \(fault.instance) did not end within \(Self.endPatience) of SIGTERM")
         }
     }
 
@@ -211,9 +215,9 @@ actor FaultsInjector {
     private func end(_ process: ServiceProcess) async {
         let wasRunning = process.status == nil
         process.signal(SIGCONT)
-        let status = await process.stop(patience: .seconds(40))
+        let status = await process.stop(patience: Self.endPatience)
         if wasRunning, status == .signalled(SIGKILL) {
-            problems.append("\(process.name) did not end within 40 s of SIGTERM")
+            problems.append("\(process.name) did not end within \(Self.endPatience) of SIGTERM")
         }
     }
 
@@ -237,7 +241,7 @@ actor FaultsInjector {
         _ = try? await process.waitUntilEnded(within: .seconds(fault.duration))
         process.signal(SIGCONT)
         guard process.status == nil else { return }
-        await process.stop(patience: .seconds(40))
+        await process.stop(patience: Self.endPatience)
         throw NotNow(reason: "it did not come to that place")
     }
 
