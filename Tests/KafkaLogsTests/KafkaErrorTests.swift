@@ -48,4 +48,25 @@ import Testing
             return
         }
     }
+
+    /// A broker that the controller has not heard of for a moment is none of the operator's mistakes.
+    @Test func brokersThatAreFencedAreNotAvailable() {
+        func kind(_ message: String) -> StreamError {
+            KafkaError(RD_KAFKA_RESP_ERR_INVALID_REPLICATION_FACTOR, message: message, operation: "create topic t")
+                .streamError(brokers: "host:9092")
+        }
+        let fenced = "Unable to replicate the partition 1 time(s): All brokers are currently fenced."
+        guard case .unavailable(let text) = kind(fenced) else {
+            Issue.record("\(kind(fenced))")
+            return
+        }
+        #expect(text.contains("create topic t") && text.contains("fenced"))
+        let tooMany =
+            "Unable to replicate the partition 3 time(s): The target replication factor of 3 cannot be reached because "
+            + "only 1 broker(s) are registered."
+        guard case .configuration = kind(tooMany) else {
+            Issue.record("\(kind(tooMany))")
+            return
+        }
+    }
 }

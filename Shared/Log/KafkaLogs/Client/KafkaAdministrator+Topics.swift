@@ -10,7 +10,11 @@ extension KafkaAdministrator {
         }
         _ = try checkCleanup(of: topics.filter { !missing.contains($0) }.cleanups)
         guard !missing.isEmpty else { return }
-        try create(missing)
+        let deadline = ContinuousClock.now + configuration.connectTimeout
+        while let error = try create(missing) {
+            guard ContinuousClock.now < deadline else { throw error }
+            KafkaClient.pause(milliseconds: 100)
+        }
         // A topic that another process created at the same time must also match, and all must be ready for records.
         for topic in missing {
             guard try waitForLeaders(of: topic) else { throw .unknownTopic(topic.name) }
@@ -34,7 +38,10 @@ extension KafkaAdministrator {
         return false
     }
 
-    private func create(_ topics: [TopicSpecification]) throws(StreamError) {
+    /// Creates topics, or leaves those that another process has created.
+    ///
+    /// - Returns: the reason to ask again in a moment: a broker that was slow is heard of again by its next heartbeat.
+    private func create(_ topics: [TopicSpecification]) throws(StreamError) -> StreamError? {
         let client = try client()
         var requests: [OpaquePointer?] = []
         defer { for request in requests { rd_kafka_NewTopic_destroy(request) } }
@@ -43,6 +50,7 @@ extension KafkaAdministrator {
         }
         let options = rd_kafka_AdminOptions_new(client.handle, RD_KAFKA_ADMIN_OP_CREATETOPICS)
         defer { rd_kafka_AdminOptions_destroy(options) }
+        var passing: StreamError?
         try answer(
             to: "create topics",
             options: options,
@@ -59,10 +67,12 @@ extension KafkaAdministrator {
                         operation: "create topic \(name)"
                     )
                     guard error.code != .noError, error.code != .topicAlreadyExists else { continue }
-                    throw client.streamError(error)
+                    guard error.saysThatBrokersAreFenced else { throw client.streamError(error) }
+                    passing = client.streamError(error)
                 }
             }
         )
+        return passing
     }
 
     private func request(for topic: TopicSpecification) throws(StreamError) -> OpaquePointer? {

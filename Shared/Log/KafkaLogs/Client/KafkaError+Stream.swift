@@ -5,7 +5,7 @@ extension KafkaError {
     ///
     /// The brokers' addresses are named when they could not be reached.
     func streamError(brokers: String) -> StreamError {
-        if KafkaError.Code.configurationFaults.contains(code) {
+        if KafkaError.Code.configurationFaults.contains(code), !saysThatBrokersAreFenced {
             return .configuration("Kafka at \(brokers) refused: \(description); check the settings and credentials")
         }
         switch code {

@@ -54,6 +54,14 @@ public struct KafkaError: Error, Sendable, Equatable, CustomStringConvertible {
         self.operation = operation
     }
 
+    /// Whether a topic was refused because no broker has been heard of by the controller lately.
+    ///
+    /// Such brokers are "fenced" until their next heartbeat. The controller gives them the code of a replication factor that
+    /// is too high, and tells them apart in the text alone.
+    var saysThatBrokersAreFenced: Bool {
+        code == Code(RD_KAFKA_RESP_ERR_INVALID_REPLICATION_FACTOR) && message.contains("are currently fenced")
+    }
+
     /// Takes over an error object of librdkafka; nil stands for success.
     init?(taking error: OpaquePointer?, operation: String) {
         guard let error else { return nil }
