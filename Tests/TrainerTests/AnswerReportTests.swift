@@ -106,6 +106,53 @@ import Testing
         #expect(html.contains("lora: seed 7, commit c0, context of 2048 tokens"))
     }
 
+    // MARK: - Reviews
+
+    private func reviews(_ fields: Fields, _ share: Double) -> Fields {
+        var fields = fields.filter { !$0.key.hasPrefix("recall_") && !$0.key.hasPrefix("favourite_") }
+        (fields["review_users"], fields["review_tokens"]) = (900, 64)
+        for (index, suffix) in ["", "_held_out_phrasing", "_without_user", "_previous_review"].enumerated() {
+            for (name, less) in [("rouge_1", 0.0), ("rouge_l", 0.05)] {
+                let value = share - Double(index) / 100 - less
+                fields[name + suffix] = value
+                (fields[name + suffix + "_low"], fields[name + suffix + "_high"]) = (value - 0.01, value + 0.01)
+            }
+        }
+        return fields
+    }
+
+    @Test func reviewsHaveATableOfTheirOwn() throws {
+        let html = try page(
+            write("a.json", reviews(userLLM(), 0.25)),
+            write("b.json", reviews(textPrompt(), 0.2)),
+            write("titles.json", userLLM())
+        )
+        func row(_ name: String, _ writer: String, _ one: String, _ longest: String) -> Bool {
+            html.contains("<th scope=\"row\">\(name)</th><td class=\"text soft\">\(writer)</td>\(one)\(longest)</tr>")
+        }
+        func cell(_ share: String, _ interval: String, isTop: Bool = false) -> String {
+            "<td class=\"edge\(isTop ? " top" : "")\">\(share)<span class=\"interval\">\(interval)</span></td>"
+        }
+        let best = (cell("0.2500", "0.240–0.260", isTop: true), cell("0.2000", "0.190–0.210", isTop: true))
+        #expect(row("a", "User-LLM alone", best.0, best.1), "\(html)")
+        let copied = (cell("0.1700", "0.160–0.180"), cell("0.1200", "0.110–0.130"))
+        #expect(row("b", "the user's review before, copied", copied.0, copied.1))
+        #expect(
+            html.contains(
+                "b: seed 7, commit c0, context of 2048 tokens, 900 users with a review, 64 tokens of each compared"
+            )
+        )
+        // Nobody was asked for titles there: no row of recalls, no answers, and nothing said to be missing.
+        #expect(html.components(separatedBy: "Recall@10").count == 2)
+        #expect(!html.contains("No answers are kept in a,") && html.contains("No answers are kept in titles,"))
+    }
+
+    @Test func categoriesMayStandAlone() throws {
+        let html = try page(write("c.json", userLLM().filter { !$0.key.hasPrefix("recall_") }))
+        #expect(html.contains("0.7680<span class=\"interval\">0.338</span>"))
+        #expect(!html.contains("not fused"))
+    }
+
     @Test func othersUsersHaveATableOfTheirOwn() throws {
         let html = try page(write("a.json", userLLM()), write("b.json", userLLM(["users": 20])))
         #expect(html.contains("1,000 users, all") && html.contains(" 20 users, all"))
@@ -278,7 +325,7 @@ import Testing
     // MARK: - Errors
 
     @Test(arguments: [
-        (#"{"a": 1}"#, "has neither hr_10, nor recall_10 with bundle or strategy, nor lengths"),
+        (#"{"a": 1}"#, "has neither hr_10, nor recall_10, favourite_category_accuracy or rouge_1 with bundle"),
         (#"{"recall_10": 0.5}"#, "has neither hr_10"),
         ("{", "is not what `trainer evaluate` or `trainer efficiency` writes with --json: "),
         ("[]", "an array must be an object"), ("bundle: 5", "is not valid JSON"),

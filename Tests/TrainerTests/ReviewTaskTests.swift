@@ -156,6 +156,14 @@ struct ReviewTaskTests {
         let found = try fields(report)
         #expect(found["review_users"] as? Int == 8 && found["rouge_1"] is Double && found["recall_1"] == nil)
         #expect(found["rouge_1_previous_review"] as? Double == 1)
+        // It stands beside what an evaluation of titles leaves, and a report shows it.
+        let kept = try FileManager.default.contentsOfDirectory(atPath: settings.options.folder)
+        #expect(kept.contains("evaluation-test-leave-one-out-review.json"))
+        _ = try ReportCommand.write([settings.options.folder], to: world.folder + "/report.html")
+        let page = try String(contentsOfFile: world.folder + "/report.html", encoding: .utf8)
+        #expect(
+            page.contains("ROUGE-L") && page.contains("8 users with a review, \(settings.tasks.reviewTokens) tokens")
+        )
         settings.tasks.reviewTokens = 255
         let short = message { _ = try TrainTextPromptCommand.train(dataset, settings, until: Shutdown()) }
         #expect(short.contains("--context is 256, expected at least") && short.contains("--review-tokens"), "\(short)")

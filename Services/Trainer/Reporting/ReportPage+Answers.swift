@@ -43,6 +43,7 @@ extension ReportPage {
     }
 
     func answerCards() -> String {
+        let answering = answering.filter(\.result.hasTitles)
         if answering.isEmpty { return "" }
         let shown = answering.filter { !$0.result.examples.isEmpty }
         let silent = answering.filter { $0.result.examples.isEmpty }.map(\.name.shownInHTML)

@@ -6,19 +6,20 @@ extension ReportPage {
     func resultTables() -> String {
         let encoders = evaluations.filter { $0.result.kind == .encoder }
         let tables = Self.grouped(encoders).map(encoderTable).joined()
-        let recalls = Self.grouped(answering).map(recallTable).joined()
+        let recalls = Self.grouped(answering.filter(\.result.hasKnownAnswers)).map(recallTable).joined()
+        let reviews = reviewTables(Self.grouped(answering.filter(\.result.hasReviews)))
         let meaning = """
             <p class="soft small">Recall@k: how many users' next title is among the first k of all, seen items left out. \
             Category: how many favourite categories are right, and how many would be if everybody were given the most frequent \
             one.</p>
 
             """
-        let all = tables + (recalls.isEmpty ? "" : meaning + recalls) + notEvaluated()
+        let all = tables + (recalls.isEmpty ? "" : meaning + recalls) + reviews + notEvaluated()
         return all.isEmpty ? "" : "<h2>Results</h2>\n" + all
     }
 
     /// Evaluations of the same users and items under what they have in common.
-    private static func grouped(_ evaluations: [Evaluation]) -> [(group: String, evaluations: [Evaluation])] {
+    static func grouped(_ evaluations: [Evaluation]) -> [(group: String, evaluations: [Evaluation])] {
         let groups = evaluations.map { group($0.result) }
         return groups.withoutRepetitions.map { group in
             (group, zip(groups, evaluations).filter { $0.0 == group }.map(\.1))
@@ -30,6 +31,15 @@ extension ReportPage {
         return "\(texts["split"] ?? "?"), \(texts["protocol"] ?? "?"), "
             + "\(users.map { Int($0).grouped } ?? "?") users, all \(items.map { Int($0).grouped } ?? "?") items, "
             + "data \(texts["data_hash"].map { String($0.prefix(12)) } ?? "?")"
+    }
+
+    /// A share with its interval, in a cell.
+    static func cell(_ share: EvaluationResult.Share?, isTop: Bool) -> String {
+        guard let share else { return "<td class=\"edge\">–</td>" }
+        let interval = share.interval.map { low, high in
+            "<span class=\"interval\">\(low.formatted(digits: 3))–\(high.formatted(digits: 3))</span>"
+        }
+        return "<td class=\"\(isTop ? "edge top" : "edge")\">\(share.share.formatted(digits: 4))\(interval ?? "")</td>"
     }
 
     /// How runs that have no result get one.
@@ -102,7 +112,7 @@ extension ReportPage {
     }
 
     /// Whether a value is the best of several that differ.
-    private static func isTop(_ value: Double?, among values: [Double?]) -> Bool {
+    static func isTop(_ value: Double?, among values: [Double?]) -> Bool {
         let rivals = values.compactMap(\.self)
         guard let value, let least = rivals.min() else { return false }
         return value > least && value == rivals.max()
@@ -134,24 +144,20 @@ extension ReportPage {
 
         /// Nil where the result does not have this ranking.
         init?(_ head: String, _ ranking: String, _ result: EvaluationResult, _ suffix: String) {
-            guard result.recall(at: 10, suffix) != nil else { return nil }
+            // Favourite categories may have been asked for alone; they stand in the model's own row.
+            guard result.recall(at: 10, suffix) != nil || suffix.isEmpty else { return nil }
             (self.head, self.ranking, self.result, self.suffix) = (head, ranking, result, suffix)
         }
 
         func share(_ cutoff: Int) -> Double? { result.recall(at: cutoff, suffix)?.share }
 
         func cell(_ cutoff: Int, isTop: Bool) -> String {
-            guard let recall = result.recall(at: cutoff, suffix) else { return "<td class=\"edge\">–</td>" }
-            let interval = recall.interval.map { low, high in
-                "<span class=\"interval\">\(low.formatted(digits: 3))–\(high.formatted(digits: 3))</span>"
-            }
-            let classes = isTop ? "edge top" : "edge"
-            return "<td class=\"\(classes)\">\(recall.share.formatted(digits: 4))\(interval ?? "")</td>"
+            ReportPage.cell(result.recall(at: cutoff, suffix), isTop: isTop)
         }
     }
 
     /// How the model's own ranking is called.
-    private static func own(_ result: EvaluationResult) -> String {
+    static func own(_ result: EvaluationResult) -> String {
         guard result.kind == .textPrompt else { return "User-LLM alone" }
         return "text prompt" + (result.texts["strategy"].map { ", " + $0.shownInHTML } ?? "")
     }
@@ -204,11 +210,11 @@ extension ReportPage {
     }
 
     /// What a result is of, and what it does not have.
-    private static func facts(_ evaluation: Evaluation) -> String {
+    static func facts(_ evaluation: Evaluation) -> String {
         let result = evaluation.result
         var facts = ["bundle", "seed", "commit"].compactMap { name in result.texts[name].map { "\(name) \($0)" } }
         if let context = result.numbers["context"] { facts.append("context of \(Int(context)) tokens") }
-        if result.kind == .userLLM {
+        if result.kind == .userLLM, result.hasTitles {
             if result.recall(at: 10, "_fused") == nil {
                 facts.append("not fused: the bundle has no weights, which trainer fuse PREPARED BUNDLE learns")
             } else if result.recall(at: 10, "_late_fusion") == nil {

@@ -124,7 +124,9 @@ enum EvaluateTextPromptCommand {
             tasks: tasks,
             threads: threads
         )
-        let path = "\(run)/evaluation-\(Split.test.rawValue)-\(EvaluationProtocol.Name.leaveOneOut.rawValue).json"
+        let name =
+            "evaluation-\(Split.test.rawValue)-\(EvaluationProtocol.Name.leaveOneOut.rawValue)\(tasks.fileSuffix)"
+        let path = "\(run)/\(name).json"
         try (report.json() + [0x0A]).write(to: URL(fileURLWithPath: path), options: .atomic)
         return report
     }

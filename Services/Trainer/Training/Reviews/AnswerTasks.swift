@@ -47,6 +47,11 @@ struct AnswerTasks: Sendable, Equatable {
         return "validation log-likelihood of the " + parts.joined(separator: " and of a ")
     }
 
+    /// How the name of a result in a run's folder ends: one of other tasks does not replace that of titles.
+    var fileSuffix: String {
+        contains(.nextTitle) ? "" : Name.allCases.filter(contains).map { "-" + $0.rawValue }.joined()
+    }
+
     /// The same as the name of a field.
     var metricField: String {
         let parts = [contains(.nextTitle) ? "title" : nil, contains(.review) ? "review_token" : nil]
