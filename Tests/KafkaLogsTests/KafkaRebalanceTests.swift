@@ -86,6 +86,35 @@ struct KafkaRebalanceTests {
         await log.close()
     }
 
+    /// One that is closed while it is told of a rebalance that it has not read leaves too, and its close ends.
+    @Test(arguments: KafkaConfiguration.AssignmentStrategy.allCases)
+    func aMemberIsClosedWithARebalanceUnread(strategy: KafkaConfiguration.AssignmentStrategy) async throws {
+        var settings = settings(strategy)
+        settings["heartbeat.interval.ms"] = "50"
+        let (log, topic) = try await openLog(partitions: 2, settings: settings)
+        let group = "group-\(UUID().uuidString)"
+        var member = try await log.subscribe(groupOptions(topic, group: group, member: "worker-0"))
+        guard case .assigned = try await member.next() else { return }
+        for number in 1...10 {
+            let next = try await log.subscribe(groupOptions(topic, group: group, member: "worker-\(number)"))
+            async let event = withLimit("the partitions", within: .seconds(300)) {
+                var taken: Set<TopicPartition> = []
+                while taken.count < 2, case .assigned(let partitions) = try await next.next() {
+                    taken.formUnion(partitions)
+                }
+                return taken
+            }
+            // Several heartbeats, of which one brings the news.
+            try await Task.sleep(for: .milliseconds(50 * number))
+            let leaving = member
+            try await withLimit("the close", within: .seconds(300)) { await leaving.close() }
+            #expect(try await event.count == 2)
+            member = next
+        }
+        await member.close()
+        await log.close()
+    }
+
     /// Each member answers what it is given, also nothing, or the group waits for it at the next rebalance.
     @Test(arguments: KafkaConfiguration.AssignmentStrategy.allCases)
     func aMemberWithoutAShareTakesPartInTheNextRebalance(strategy: KafkaConfiguration.AssignmentStrategy) async throws {

@@ -33,6 +33,8 @@ struct SmolLM2Tests {
             var prompt: String
             var tokens: [Int32]
             var float32: [Int32]
+            /// How far the largest logit was above the second one, of each token of `float32`.
+            var float32Margins: [Double]
         }
 
         var northangerAbbey: Novel
@@ -83,7 +85,10 @@ struct SmolLM2Tests {
         #expect(worst < 4e-4 && worstSum < 4e-4 && worstNats < 1e-4 && worstSquares < 1e-4)
     }
 
-    /// Greedy text with bfloat16 weights; Float32 activations, as those of the golden text.
+    /// Greedy text with bfloat16 weights, beside the golden one of Float32 activations.
+    ///
+    /// A processor with products of bfloat16 rounds activations to it too. `transformers` in bfloat16 parts from its own
+    /// Float32 text at 35 of the 100 prompts, each time where the second token is less than 0.18 behind.
     @Test func greedyTextIsTransformers() throws {
         let golden = try Self.golden().prompts
         var configuration = EngineConfiguration()
@@ -101,13 +106,19 @@ struct SmolLM2Tests {
             )
         }
         let answers = try engine.runToEnd()
-        let different = zip(golden, ids).filter { prompt, id in
+        var parted: [String] = []
+        for (prompt, id) in zip(golden, ids) {
             // The golden texts have their end token; an answer leaves it out.
             let wanted = prompt.float32.last == 2 ? Array(prompt.float32.dropLast()) : prompt.float32
-            return answers[id]?.tokens != wanted
+            let found = try #require(answers[id]).tokens
+            guard found != wanted else { continue }
+            parted.append(prompt.prompt)
+            let place = zip(found, wanted).prefix { $0 == $1 }.count
+            // Even where a text is the other's beginning, a token was chosen at `place` that is another one.
+            #expect(prompt.float32Margins[place] < 0.18, "\(prompt.prompt), token \(place)")
         }
-        print("SmolLM2: \(golden.count - different.count) of \(golden.count) greedy texts equal")
-        #expect(different.count <= 5, "\(different.map(\.0.prompt))")
+        print("SmolLM2: \(golden.count - parted.count) of \(golden.count) greedy texts equal")
+        #expect(parted.count <= 35, "\(parted)")
     }
 
     /// Perplexity of the novel against the model's own in Float32.

@@ -248,10 +248,10 @@ struct TrainingTests {
         #expect(bundle.timelineLength == 12)
         let result = try UserLLMEvaluation(bundle: bundle, dataset: world.dataset, threads: 2)
             .evaluate(users: world.dataset.evaluatedUsers)
-        #expect(result.titles.count == 60)
-        #expect(result.categoryCount == 60)
+        #expect(result.known.titles.count == 60)
+        #expect(result.known.categoryCount == 60)
         // Ten of 48 films at random would be 0.21; the popular ones alone give more, so this asks for very little.
-        #expect(result.titles.hitRate(at: 10) > 0.15)
+        #expect(result.known.titles.hitRate(at: 10) > 0.15)
 
         let drift = try WorldEvaluation(
             bundle: bundle,

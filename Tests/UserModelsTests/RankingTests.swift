@@ -35,8 +35,16 @@ import UserModels
             let found = interval(hits: hits, of: count)
             #expect(abs(found.lowerBound - low) < 1e-9 && abs(found.upperBound - high) < 1e-9, "\(found)")
         }
-        #expect(interval(hits: 0, of: 10).lowerBound == 0)
         #expect(interval(hits: 0, of: 0) == 0...1)
+        // Whatever rounding does: the rate lies within, and is the end where nobody or everybody has a hit.
+        for count in 1...200 {
+            for hits in [0, 1, count / 2, count - 1, count] {
+                let (found, rate) = (interval(hits: hits, of: count), Double(hits) / Double(count))
+                #expect(found.contains(rate) && found.lowerBound >= 0 && found.upperBound <= 1, "\(hits) of \(count)")
+            }
+            #expect(interval(hits: 0, of: count).lowerBound == 0)
+            #expect(interval(hits: count, of: count).upperBound == 1)
+        }
     }
 
     @Test func ranksWithoutWhatIsExcluded() {

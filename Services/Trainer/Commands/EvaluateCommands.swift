@@ -169,25 +169,14 @@ enum EvaluateUserLLMCommand {
             shownUsers: histories.evaluatedUsers(atMost: AnswerExample.userCount),
             tasks: tasks
         ).evaluate(users: users)
-        if tasks.contains(.favouriteCategory) {
-            report.add("favourite_category_accuracy", result.categoryAccuracy)
-            report.add(
-                "favourite_category_most_frequent",
-                Double(result.rightMostFrequent) / Double(max(result.categoryCount, 1))
-            )
-        }
+        if tasks.contains(.favouriteCategory) { report.addCategories(result.known) }
         guard tasks.contains(.nextTitle) else { return }
         let head = EncoderEvaluation(encoder: bundle.encoder, histories: histories, threads: threads)
             .ranks(.test, users: users)
-        let popular = EncoderEvaluation.mostPopular(histories, .test, users: users)
-        report.addRecall(result.titles, "")
+        report.addTitles(result.known, histories, users: users)
         if result.titlesFused.count > 0 { report.addRecall(result.titlesFused, "_fused") }
         if result.titlesLate.count > 0 { report.addRecall(result.titlesLate, "_late_fusion") }
-        report.addRecall(result.titlesUnfiltered, "_seen_unfiltered")
-        report.addRecall(result.titlesWithoutUser, "_without_user")
         report.addRecall(head.filtered, "_encoder_head")
-        report.addRecall(popular.filtered, "_most_popular")
-        report.add("examples", AnswerExamples(users: result.examples))
     }
 
     private static func addReviews(

@@ -15,30 +15,16 @@ struct TextPromptEvaluation: Sendable {
     /// Users whose first answers are kept, whether or not they count.
     var shownUsers: [Int] = []
 
+    /// Which of titles and categories are asked for.
+    var tasks = AnswerTasks()
+
     /// The results.
     struct Result: Sendable {
-        /// Ranks of the next title; items the user has already had cannot be the answer.
-        var titles = RankingMetrics()
-        /// Ranks of the next title among all titles.
-        var titlesUnfiltered = RankingMetrics()
-        /// The same model asked without the user; seen items are left out.
-        var titlesWithoutUser = RankingMetrics()
-        /// Users asked for their favourite category.
-        var categoryCount = 0
-        var rightCategories = 0
-        /// Correct answers if every user is given the category that is most often the favourite.
-        var rightMostFrequent = 0
+        var known = KnownAnswerMetrics()
         /// Of questions whose prompt nothing is known of: how many, what they took, and what they read.
         var first = Cost()
         /// Of further questions about the same users, whose prompts are mostly in the cache.
         var further = Cost()
-        /// What was answered about the shown users, in their order.
-        var examples: [AnswerExample] = []
-
-        /// Share of correct favourite categories.
-        var categoryAccuracy: Double { Double(rightCategories) / Double(max(categoryCount, 1)) }
-        /// The same for the most frequent favourite.
-        var mostFrequentAccuracy: Double { Double(rightMostFrequent) / Double(max(categoryCount, 1)) }
     }
 
     /// What questions took.
@@ -53,8 +39,6 @@ struct TextPromptEvaluation: Sendable {
         var milliseconds: Double { seconds * 1_000 / Double(max(questions, 1)) }
     }
 
-    /// How many titles are ranked; a title further down counts as not found.
-    private static let depth = 10
     /// Users who are asked about at the same time.
     private static let batchCount = 8
 
@@ -68,7 +52,7 @@ struct TextPromptEvaluation: Sendable {
 
     /// Evaluates some users.
     func evaluate(users: [Int], with engine: TextPromptEngine) throws -> Result {
-        let withoutUser = try rankingWithoutUser(engine)
+        let withoutUser = tasks.contains(.nextTitle) ? try rankingWithoutUser(engine) : []
         var shown: [Int: [Int]] = [:]
         func asked(_ users: [Int]) throws -> Result {
             var result = Result()
@@ -76,18 +60,18 @@ struct TextPromptEvaluation: Sendable {
             for start in stride(from: 0, to: users.count, by: Self.batchCount) {
                 let subjects = users[start..<min(start + Self.batchCount, users.count)].map(subject)
                 try ask(subjects, engine, &result, &favourites, &shown)
-                for subject in subjects {
-                    let unseen = withoutUser.lazy.filter { !subject.seen.contains($0) }.prefix(Self.depth)
-                    result.titlesWithoutUser.add(rank: rank(Array(unseen), of: subject.target))
+                for subject in subjects where tasks.contains(.nextTitle) {
+                    result.known.addWithoutUser(withoutUser, seen: subject.seen, target: subject.target)
                 }
             }
-            result.rightMostFrequent = favourites.values.max() ?? 0
+            result.known.rightMostFrequent = favourites.values.max() ?? 0
             return result
         }
         var result = try asked(users)
+        guard tasks.contains(.nextTitle) else { return result }
         // Who is shown without being counted is asked as well; these ranks and costs are nobody's.
         _ = try asked(shownUsers.filter { shown[$0] == nil })
-        result.examples = shownUsers.map { user in
+        result.known.examples = shownUsers.map { user in
             let titles = (shown[user] ?? []).map { AnswerExample.Title(dataset.catalogue.items[$0]) }
             return AnswerExample(dataset, user: user, answers: [.textPrompt: titles])
         }
@@ -113,26 +97,53 @@ struct TextPromptEvaluation: Sendable {
         _ favourites: inout [Int32: Int],
         _ shown: inout [Int: [Int]]
     ) throws {
-        let first = subjects.map { TextPromptEngine.Question($0.timeline, count: Self.depth) }
-        let unfiltered = try timed(first, engine, &result.first)
-        let further = subjects.flatMap { subject in
-            [
-                TextPromptEngine.Question(subject.timeline, excluding: subject.seen, count: Self.depth),
-                TextPromptEngine.Question(subject.timeline, .favouriteCategory),
-            ]
+        if tasks.contains(.nextTitle) { try askTitles(subjects, engine, &result, &shown) }
+        if tasks.contains(.favouriteCategory) { try askCategories(subjects, engine, &result, &favourites) }
+    }
+
+    private func askTitles(
+        _ subjects: [Subject],
+        _ engine: TextPromptEngine,
+        _ result: inout Result,
+        _ shown: inout [Int: [Int]]
+    ) throws {
+        func questions(_ excluded: (Subject) -> Set<Int>) -> [TextPromptEngine.Question] {
+            subjects.map {
+                TextPromptEngine.Question($0.timeline, excluding: excluded($0), count: KnownAnswerMetrics.depth)
+            }
         }
-        let others = try timed(further, engine, &result.further)
+        let unfiltered = try timed(questions { _ in [] }, engine, &result.first)
+        let filtered = try timed(questions(\.seen), engine, &result.further)
         for (index, subject) in subjects.enumerated() {
-            let (titles, category) = (others[2 * index], others[2 * index + 1])
-            result.titlesUnfiltered.add(rank: rank(unfiltered[index].ranking, of: subject.target))
-            result.titles.add(rank: rank(titles.ranking, of: subject.target))
-            if shownUsers.contains(subject.user) { shown[subject.user] = titles.ranking }
+            let ranking = filtered[index].ranking
+            let rank = KnownAnswerMetrics.rank
+            result.known.titlesUnfiltered.add(rank: rank(unfiltered[index].ranking, subject.target))
+            result.known.titles.add(rank: rank(ranking, subject.target))
+            if shownUsers.contains(subject.user) { shown[subject.user] = ranking }
+        }
+    }
+
+    private func askCategories(
+        _ subjects: [Subject],
+        _ engine: TextPromptEngine,
+        _ result: inout Result,
+        _ favourites: inout [Int32: Int]
+    ) throws {
+        let questions = subjects.map { TextPromptEngine.Question($0.timeline, .favouriteCategory) }
+        // Where titles were asked for, most of these prompts is in the cache by now.
+        let answers =
+            if tasks.contains(.nextTitle) {
+                try timed(questions, engine, &result.further)
+            } else {
+                try timed(questions, engine, &result.first)
+            }
+        for (subject, answer) in zip(subjects, answers) {
             // Of the events that were asked about, whether or not all of them fit.
-            let asked = subject.timeline.suffix(events ?? category.eventCount)
+            let asked = subject.timeline.suffix(events ?? answer.eventCount)
             let right = UserTask.favouriteCategories(of: features.indexed(asked))
             guard !right.isEmpty else { continue }
-            result.categoryCount += 1
-            if category.ranking.first.map({ right.contains(Int32($0)) }) ?? false { result.rightCategories += 1 }
+            result.known.categoryCount += 1
+            if answer.ranking.first.map({ right.contains(Int32($0)) }) ?? false { result.known.rightCategories += 1 }
             for category in right { favourites[category, default: 0] += 1 }
         }
     }
@@ -154,12 +165,9 @@ struct TextPromptEvaluation: Sendable {
         return answers
     }
 
-    private func rank(_ ranking: [Int], of target: Int) -> Int? { ranking.firstIndex(of: target).map { $0 + 1 } }
-
     /// The best titles without a user, enough that ten unseen ones are left for every user.
     private func rankingWithoutUser(_ engine: TextPromptEngine) throws -> [Int] {
-        let most = dataset.users.indices.map { dataset.eventCount(ofUser: $0) }.max() ?? 0
-        let count = min(most + Self.depth, dataset.catalogue.count, 1_000)
+        let count = KnownAnswerMetrics.countWithoutUser(dataset)
         return try engine.answers(to: [TextPromptEngine.Question([], count: count)])[0].ranking
     }
 }

@@ -17,30 +17,14 @@ struct UserLLMEvaluation: Sendable {
 
     /// The results.
     struct Result: Sendable {
-        /// Ranks of the next title by the language model alone; items the user has already had cannot be the answer.
-        var titles = RankingMetrics()
-        /// The same by language model and encoder together; nobody is asked when the bundle does not say how.
+        /// What the language model alone answered.
+        var known = KnownAnswerMetrics()
+        /// Ranks of the next title by language model and encoder together; nobody is asked when the bundle does not say how.
         var titlesFused = RankingMetrics()
         /// The same where their scores of whole titles are added; nobody is asked when the bundle does not say how.
         var titlesLate = RankingMetrics()
-        /// Ranks of the next title among all titles.
-        var titlesUnfiltered = RankingMetrics()
-        /// The same model asked without the user; seen items are left out.
-        var titlesWithoutUser = RankingMetrics()
-        /// Users asked for their favourite category.
-        var categoryCount = 0
-        var rightCategories = 0
-        /// Correct answers if every user is given the category that is most often the favourite.
-        var rightMostFrequent = 0
-        /// What was answered about the shown users, in their order.
-        var examples: [AnswerExample] = []
-
-        /// Share of correct favourite categories.
-        var categoryAccuracy: Double { Double(rightCategories) / Double(max(categoryCount, 1)) }
     }
 
-    /// How many titles are ranked; a title further down counts as not found.
-    private static let depth = 10
     /// Users who are asked about at the same time.
     private static let batchCount = 16
 
@@ -83,10 +67,10 @@ struct UserLLMEvaluation: Sendable {
             return result
         }
         var result = try asked(users)
-        result.rightMostFrequent = rightMostFrequent(users)
+        result.known.rightMostFrequent = rightMostFrequent(users)
         // Who is shown without being counted is asked as well; these ranks are nobody's.
         _ = try asked(shownUsers.filter { shown[$0] == nil })
-        result.examples = shownUsers.map { AnswerExample(dataset, user: $0, answers: shown[$0] ?? [:]) }
+        result.known.examples = shownUsers.map { AnswerExample(dataset, user: $0, answers: shown[$0] ?? [:]) }
         return result
     }
 
@@ -131,7 +115,7 @@ struct UserLLMEvaluation: Sendable {
                 var request = AnswerRequest(
                     text: UserTask.nextTitle.trainingPhrasings[0],
                     form: .title,
-                    itemCount: Self.depth
+                    itemCount: KnownAnswerMetrics.depth
                 )
                 try submit(request, .unfilteredTitles)
                 request.excludedItems = Set(subject.seen.map { dataset.catalogue.items[$0].id })
@@ -141,8 +125,7 @@ struct UserLLMEvaluation: Sendable {
                     request.itemCount = min(FusionLearning.lateCount, dataset.catalogue.count)
                     try submit(request, .lateTitles)
                 }
-                let unseen = Array(withoutUser.lazy.filter { !subject.seen.contains($0) }.prefix(Self.depth))
-                result.titlesWithoutUser.add(rank: unseen.firstIndex(of: subject.target).map { $0 + 1 })
+                result.known.addWithoutUser(withoutUser, seen: subject.seen, target: subject.target)
             }
             guard tasks.contains(.favouriteCategory), !subject.favourites.isEmpty else { continue }
             let question = UserTask.favouriteCategory.trainingPhrasings[0]
@@ -156,13 +139,13 @@ struct UserLLMEvaluation: Sendable {
                     shown[subject.user]?[ranking] = answer.items.map { AnswerExample.Title($0.id, $0.title) }
                 }
                 switch aspect {
-                case .unfilteredTitles: result.titlesUnfiltered.add(rank: rank(answer, of: subject.target))
-                case .titles: result.titles.add(rank: rank(answer, of: subject.target))
+                case .unfilteredTitles: result.known.titlesUnfiltered.add(rank: rank(answer, of: subject.target))
+                case .titles: result.known.titles.add(rank: rank(answer, of: subject.target))
                 case .fusedTitles: result.titlesFused.add(rank: rank(answer, of: subject.target))
                 case .lateTitles: result.titlesLate.add(rank: lateRank(answer, subject, scorer))
                 case .category:
-                    result.categoryCount += 1
-                    if subject.favourites.contains(TextKey(answer.text)) { result.rightCategories += 1 }
+                    result.known.categoryCount += 1
+                    if subject.favourites.contains(TextKey(answer.text)) { result.known.rightCategories += 1 }
                 }
             }
         }
@@ -191,11 +174,10 @@ struct UserLLMEvaluation: Sendable {
 
     /// The best titles without a user, enough that ten unseen ones are left for every user.
     private func rankingWithoutUser(_ answerer: AnsweringEngine) throws -> [Int] {
-        let most = dataset.users.indices.map { dataset.eventCount(ofUser: $0) }.max() ?? 0
         let request = AnswerRequest(
             text: UserTask.nextTitle.trainingPhrasings[0],
             form: .title,
-            itemCount: min(most + Self.depth, dataset.catalogue.count, 1_000)
+            itemCount: KnownAnswerMetrics.countWithoutUser(dataset)
         )
         let answer = try answerer.answer(request, context: nil)
         return answer.items.compactMap { dataset.catalogue.index(of: $0.id) }

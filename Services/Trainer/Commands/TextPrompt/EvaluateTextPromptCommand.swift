@@ -165,7 +165,7 @@ enum EvaluateTextPromptCommand {
         if let seed { report.add("seed", seed) } else { report.addUnknown("seed") }
         report.add("users", users.count)
         if tasks.contains(.nextTitle) || tasks.contains(.favouriteCategory) {
-            try addKnownAnswers(to: &report, model, histories, users: users, engine)
+            try addKnownAnswers(to: &report, model, histories, users: users, tasks: tasks, engine)
         }
         if tasks.contains(.review) {
             let evaluation = ReviewEvaluation(dataset: dataset, format: model.text.format, tokens: tasks.reviewTokens)
@@ -191,6 +191,7 @@ enum EvaluateTextPromptCommand {
         _ model: TextPromptModel,
         _ histories: Histories,
         users: [Int],
+        tasks: AnswerTasks,
         _ engine: TextPromptEngine
     ) throws {
         let evaluation = TextPromptEvaluation(
@@ -199,17 +200,12 @@ enum EvaluateTextPromptCommand {
             features: histories.features,
             dataset: histories.dataset,
             events: model.events,
-            shownUsers: histories.evaluatedUsers(atMost: AnswerExample.userCount)
+            shownUsers: histories.evaluatedUsers(atMost: AnswerExample.userCount),
+            tasks: tasks
         )
         let result = try evaluation.evaluate(users: users, with: engine)
-        let popular = EncoderEvaluation.mostPopular(histories, .test, users: users)
-        report.add("favourite_category_accuracy", result.categoryAccuracy)
-        report.add("favourite_category_most_frequent", result.mostFrequentAccuracy)
-        report.addRecall(result.titles, "")
-        report.addRecall(result.titlesUnfiltered, "_seen_unfiltered")
-        report.addRecall(result.titlesWithoutUser, "_without_user")
-        report.addRecall(popular.filtered, "_most_popular")
-        report.add("examples", AnswerExamples(users: result.examples))
+        if tasks.contains(.favouriteCategory) { report.addCategories(result.known) }
+        if tasks.contains(.nextTitle) { report.addTitles(result.known, histories, users: users) }
         report.add("prompt_tokens", result.first.mean(result.first.promptTokens))
         report.add("prompt_events", result.first.mean(result.first.events))
         report.add("milliseconds_per_question", result.first.milliseconds)

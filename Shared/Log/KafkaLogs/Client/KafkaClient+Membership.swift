@@ -11,14 +11,17 @@ extension KafkaClient {
         guard !hasEnded else { return }
         guard isMember else { return end() }
         answerWhatIsOwed()
+        // What was answered before it was read would be answered again after the close, when librdkafka may be done: its
+        // main thread drops requests that come as it leaves, and whoever made them waits for ever.
+        while answerNext(within: 0), ContinuousClock.now < deadline {}
         // librdkafka 2.0.2 may crash when it is closed before its first assignment.
         while rebalanceProtocol == .none, ContinuousClock.now < deadline - .seconds(5) {
-            answerNext()
+            answerNext(within: 100)
         }
         guard rebalanceProtocol != .none else { return end() }
         _ = KafkaError(taking: rd_kafka_consumer_close_queue(handle, queue), operation: "leave the group")
         while rd_kafka_consumer_closed(handle) == 0, ContinuousClock.now < deadline {
-            answerNext()
+            answerNext(within: 100)
         }
         end(isHanging: rd_kafka_consumer_closed(handle) == 0)
     }
@@ -29,15 +32,22 @@ extension KafkaClient {
         return !PartitionList(taking: list).elements.isEmpty
     }
 
-    /// Answers a rebalance with the one call that it waits for.
+    /// Reads one event, and answers it when it is a rebalance.
     ///
-    /// While the membership ends, librdkafka is done once it has its answer: a further call would wait for ever.
-    private func answerNext() {
-        var kind: rd_kafka_resp_err_t?
-        _ = poll(100) { event in
-            if rd_kafka_event_type(event) == RD_KAFKA_EVENT_REBALANCE { kind = rd_kafka_event_error(event) }
+    /// While the membership ends, librdkafka waits for the answer to each rebalance that it tells of, and is done then.
+    ///
+    /// - Returns: whether there was an event within the milliseconds.
+    @discardableResult
+    private func answerNext(within milliseconds: Int32) -> Bool {
+        let error = poll(milliseconds) { event -> rd_kafka_resp_err_t? in
+            rd_kafka_event_type(event) == RD_KAFKA_EVENT_REBALANCE ? rd_kafka_event_error(event) : nil
         }
-        guard let kind else { return }
+        guard let error else { return false }
+        if let kind = error { answer(kind) }
+        return true
+    }
+
+    private func answer(_ kind: rd_kafka_resp_err_t) {
         guard rebalanceProtocol == .cooperative else {
             rd_kafka_assign(handle, nil)
             return

@@ -60,7 +60,8 @@ public struct RankingMetrics: Sendable, Equatable {
         let (z, n, rate) = (1.959963984540054, Double(count), hitRate(at: cutoff))
         let middle = (rate + z * z / (2 * n)) / (1 + z * z / n)
         let half = z / (1 + z * z / n) * (rate * (1 - rate) / n + z * z / (4 * n * n)).squareRoot()
-        return max(middle - half, 0)...min(middle + half, 1)
+        // Where nobody or everybody has a hit, an end is the rate itself, and rounding must not put it on the other side.
+        return max(min(middle - half, rate), 0)...min(max(middle + half, rate), 1)
     }
 
     /// Normalised discounted cumulative gain at a cut-off; 0 without users.
