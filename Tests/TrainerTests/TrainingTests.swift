@@ -246,8 +246,8 @@ struct TrainingTests {
             to: world.folder + "/bundle"
         )
         #expect(bundle.timelineLength == 12)
-        let result = try UserLLMEvaluation(bundle: bundle, dataset: world.dataset, threads: 2)
-            .evaluate(users: world.dataset.evaluatedUsers)
+        let test = try TestQuestions(world.dataset)
+        let result = try UserLLMEvaluation(bundle: bundle, test: test, threads: 2).evaluate()
         #expect(result.known.titles.count == 60)
         #expect(result.known.categoryCount == 60)
         // Ten of 48 films at random would be 0.21; the popular ones alone give more, so this asks for very little.

@@ -129,51 +129,30 @@ enum EvaluateUserLLMCommand {
         tasks: AnswerTasks = AnswerTasks(),
         threads: Int
     ) throws -> Report {
-        let start = ContinuousClock.now
         try bundle.checkItems(of: dataset)
-        try tasks.check(dataset)
-        let histories = Histories(dataset, features: bundle.encoder.configuration.features)
-        try histories.checkEvaluable()
-        let users = histories.evaluatedUsers(atMost: limit)
-        var report = Report()
-        report.add("protocol", EvaluationProtocol.leaveOneOut.name.rawValue)
-        report.add("split", Split.test.rawValue)
-        report.add("items", dataset.catalogue.count)
-        report.add("bundle", bundle.version)
-        report.add("data_hash", dataset.dataHash)
-        // A bundle does not record the seed of its training, and asking uses no randomness.
-        report.addUnknown("seed")
-        report.add("users", users.count)
-        try addKnownAnswers(to: &report, bundle, histories, users: users, tasks: tasks, threads: threads)
-        if tasks.contains(.review) {
-            try addReviews(to: &report, bundle, dataset, users: users, tokens: tasks.reviewTokens, threads: threads)
+        let features = bundle.encoder.configuration.features
+        let test = try TestQuestions(dataset, features: features, users: limit, tasks: tasks)
+        return try test.report { report in
+            report.add("bundle", bundle.version)
+            // A bundle does not record the seed of its training, and asking uses no randomness.
+            report.addUnknown("seed")
+            if test.asksForKnownAnswers { try addKnownAnswers(to: &report, bundle, test, threads: threads) }
+            if tasks.contains(.review) { try addReviews(to: &report, bundle, test, threads: threads) }
         }
-        report.add("seconds", (ContinuousClock.now - start).inSeconds)
-        report.add("commit", SourceCommit.current)
-        return report
     }
 
     private static func addKnownAnswers(
         to report: inout Report,
         _ bundle: ModelBundle,
-        _ histories: Histories,
-        users: [Int],
-        tasks: AnswerTasks,
+        _ test: TestQuestions,
         threads: Int
     ) throws {
-        guard tasks.contains(.nextTitle) || tasks.contains(.favouriteCategory) else { return }
-        let result = try UserLLMEvaluation(
-            bundle: bundle,
-            dataset: histories.dataset,
-            threads: threads,
-            shownUsers: histories.evaluatedUsers(atMost: AnswerExample.userCount),
-            tasks: tasks
-        ).evaluate(users: users)
-        if tasks.contains(.favouriteCategory) { report.addCategories(result.known) }
-        guard tasks.contains(.nextTitle) else { return }
-        let head = EncoderEvaluation(encoder: bundle.encoder, histories: histories, threads: threads)
-            .ranks(.test, users: users)
-        report.addTitles(result.known, histories, users: users)
+        let result = try UserLLMEvaluation(bundle: bundle, test: test, threads: threads).evaluate()
+        if test.tasks.contains(.favouriteCategory) { report.addCategories(result.known) }
+        guard test.tasks.contains(.nextTitle) else { return }
+        let head = EncoderEvaluation(encoder: bundle.encoder, histories: test.histories, threads: threads)
+            .ranks(.test, users: test.users)
+        report.addTitles(result.known, test)
         if result.titlesFused.count > 0 { report.addRecall(result.titlesFused, "_fused") }
         if result.titlesLate.count > 0 { report.addRecall(result.titlesLate, "_late_fusion") }
         report.addRecall(head.filtered, "_encoder_head")
@@ -182,15 +161,14 @@ enum EvaluateUserLLMCommand {
     private static func addReviews(
         to report: inout Report,
         _ bundle: ModelBundle,
-        _ dataset: PreparedDataset,
-        users: [Int],
-        tokens: Int,
+        _ test: TestQuestions,
         threads: Int
     ) throws {
+        let (dataset, tokens) = (test.dataset, test.tasks.reviewTokens)
         let encoder = try bundle.makeEncodingEngine(threads: threads)
         let answerer = try bundle.makeAnsweringEngine(configuration: .evaluation(threads: threads))
         let evaluation = ReviewEvaluation(dataset: dataset, format: bundle.format, tokens: tokens)
-        let result = try evaluation.evaluate(users: users) { questions in
+        let result = try evaluation.evaluate(users: test.users) { questions in
             try ReviewEvaluation.answers(to: questions, bundle, dataset, tokens: tokens, encoder, answerer)
         }
         // Where reviews were not trained, free text is the language model's alone, whoever asks.

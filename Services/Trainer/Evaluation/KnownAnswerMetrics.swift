@@ -52,8 +52,8 @@ extension Report {
     }
 
     /// Adds the recall of next titles, and that of the most popular ones for the same users.
-    mutating func addTitles(_ metrics: KnownAnswerMetrics, _ histories: Histories, users: [Int]) {
-        let popular = EncoderEvaluation.mostPopular(histories, .test, users: users)
+    mutating func addTitles(_ metrics: KnownAnswerMetrics, _ test: TestQuestions) {
+        let popular = EncoderEvaluation.mostPopular(test.histories, .test, users: test.users)
         addRecall(metrics.titles, "")
         addRecall(metrics.titlesUnfiltered, "_seen_unfiltered")
         addRecall(metrics.titlesWithoutUser, "_without_user")

@@ -8,15 +8,11 @@ import UserModels
 struct TextPromptEvaluation: Sendable {
     let text: TimelineText
     let answers: KnownAnswers
-    let features: EventFeatures
-    let dataset: PreparedDataset
+    let test: TestQuestions
     /// The most events of a text; nil for as many as fit.
     let events: Int?
-    /// Users whose first answers are kept, whether or not they count.
-    var shownUsers: [Int] = []
 
-    /// Which of titles and categories are asked for.
-    var tasks = AnswerTasks()
+    private var dataset: PreparedDataset { test.dataset }
 
     /// The results.
     struct Result: Sendable {
@@ -50,9 +46,9 @@ struct TextPromptEvaluation: Sendable {
         let timeline: [TimelineEvent]
     }
 
-    /// Evaluates some users.
-    func evaluate(users: [Int], with engine: TextPromptEngine) throws -> Result {
-        let withoutUser = tasks.contains(.nextTitle) ? try rankingWithoutUser(engine) : []
+    /// Asks about all users.
+    func evaluate(with engine: TextPromptEngine) throws -> Result {
+        let withoutUser = test.tasks.contains(.nextTitle) ? try rankingWithoutUser(engine) : []
         var shown: [Int: [Int]] = [:]
         func asked(_ users: [Int]) throws -> Result {
             var result = Result()
@@ -60,18 +56,18 @@ struct TextPromptEvaluation: Sendable {
             for start in stride(from: 0, to: users.count, by: Self.batchCount) {
                 let subjects = users[start..<min(start + Self.batchCount, users.count)].map(subject)
                 try ask(subjects, engine, &result, &favourites, &shown)
-                for subject in subjects where tasks.contains(.nextTitle) {
+                for subject in subjects where test.tasks.contains(.nextTitle) {
                     result.known.addWithoutUser(withoutUser, seen: subject.seen, target: subject.target)
                 }
             }
             result.known.rightMostFrequent = favourites.values.max() ?? 0
             return result
         }
-        var result = try asked(users)
-        guard tasks.contains(.nextTitle) else { return result }
+        var result = try asked(test.users)
+        guard test.tasks.contains(.nextTitle) else { return result }
         // Who is shown without being counted is asked as well; these ranks and costs are nobody's.
-        _ = try asked(shownUsers.filter { shown[$0] == nil })
-        result.known.examples = shownUsers.map { user in
+        _ = try asked(test.shownUsers.filter { shown[$0] == nil })
+        result.known.examples = test.shownUsers.map { user in
             let titles = (shown[user] ?? []).map { AnswerExample.Title(dataset.catalogue.items[$0]) }
             return AnswerExample(dataset, user: user, answers: [.textPrompt: titles])
         }
@@ -79,13 +75,11 @@ struct TextPromptEvaluation: Sendable {
     }
 
     private func subject(_ user: Int) -> Subject {
-        let last = dataset.eventCount(ofUser: user) - 1
-        let target = dataset.item(user: user, last)
+        let last = test.heldOutEvent(of: user)
         return Subject(
             user: user,
-            target: target,
-            // An item that was had before can be the next one all the same, as in the encoder's ranking.
-            seen: Set((0..<last).map { dataset.item(user: user, $0) }).subtracting([target]),
+            target: test.target(of: user),
+            seen: test.seen(by: user),
             timeline: dataset.timeline(user: user, (events.map { max(last - $0, 0) } ?? 0)..<last)
         )
     }
@@ -97,8 +91,8 @@ struct TextPromptEvaluation: Sendable {
         _ favourites: inout [Int32: Int],
         _ shown: inout [Int: [Int]]
     ) throws {
-        if tasks.contains(.nextTitle) { try askTitles(subjects, engine, &result, &shown) }
-        if tasks.contains(.favouriteCategory) { try askCategories(subjects, engine, &result, &favourites) }
+        if test.tasks.contains(.nextTitle) { try askTitles(subjects, engine, &result, &shown) }
+        if test.tasks.contains(.favouriteCategory) { try askCategories(subjects, engine, &result, &favourites) }
     }
 
     private func askTitles(
@@ -119,7 +113,7 @@ struct TextPromptEvaluation: Sendable {
             let rank = KnownAnswerMetrics.rank
             result.known.titlesUnfiltered.add(rank: rank(unfiltered[index].ranking, subject.target))
             result.known.titles.add(rank: rank(ranking, subject.target))
-            if shownUsers.contains(subject.user) { shown[subject.user] = ranking }
+            if test.shownUsers.contains(subject.user) { shown[subject.user] = ranking }
         }
     }
 
@@ -132,7 +126,7 @@ struct TextPromptEvaluation: Sendable {
         let questions = subjects.map { TextPromptEngine.Question($0.timeline, .favouriteCategory) }
         // Where titles were asked for, most of these prompts is in the cache by now.
         let answers =
-            if tasks.contains(.nextTitle) {
+            if test.tasks.contains(.nextTitle) {
                 try timed(questions, engine, &result.further)
             } else {
                 try timed(questions, engine, &result.first)
@@ -140,7 +134,7 @@ struct TextPromptEvaluation: Sendable {
         for (subject, answer) in zip(subjects, answers) {
             // Of the events that were asked about, whether or not all of them fit.
             let asked = subject.timeline.suffix(events ?? answer.eventCount)
-            let right = UserTask.favouriteCategories(of: features.indexed(asked))
+            let right = UserTask.favouriteCategories(of: test.histories.features.indexed(asked))
             guard !right.isEmpty else { continue }
             result.known.categoryCount += 1
             if answer.ranking.first.map({ right.contains(Int32($0)) }) ?? false { result.known.rightCategories += 1 }

@@ -8,12 +8,10 @@ import UserModels
 /// Asks a finished bundle about every user's held-out event, with the engines used for serving.
 struct UserLLMEvaluation: Sendable {
     let bundle: ModelBundle
-    let dataset: PreparedDataset
+    let test: TestQuestions
     let threads: Int
-    /// Users whose first answers are kept, whether or not they count.
-    var shownUsers: [Int] = []
-    /// Which of titles and categories are asked for.
-    var tasks = AnswerTasks()
+
+    private var dataset: PreparedDataset { test.dataset }
 
     /// The results.
     struct Result: Sendable {
@@ -51,11 +49,11 @@ struct UserLLMEvaluation: Sendable {
         }
     }
 
-    /// Evaluates some users.
-    func evaluate(users: [Int]) throws -> Result {
+    /// Asks about all users.
+    func evaluate() throws -> Result {
         let encoder = try bundle.makeEncodingEngine(threads: threads)
         let answerer = try bundle.makeAnsweringEngine(configuration: .evaluation(threads: threads))
-        let withoutUser = tasks.contains(.nextTitle) ? try rankingWithoutUser(answerer) : []
+        let withoutUser = test.tasks.contains(.nextTitle) ? try rankingWithoutUser(answerer) : []
         let scorer = ItemScorer(bundle.encoder)
         var shown: [Int: [AnswerRanking: [AnswerExample.Title]]] = [:]
         func asked(_ users: [Int]) throws -> Result {
@@ -66,27 +64,24 @@ struct UserLLMEvaluation: Sendable {
             }
             return result
         }
-        var result = try asked(users)
-        result.known.rightMostFrequent = rightMostFrequent(users)
+        var result = try asked(test.users)
+        result.known.rightMostFrequent = rightMostFrequent()
         // Who is shown without being counted is asked as well; these ranks are nobody's.
-        _ = try asked(shownUsers.filter { shown[$0] == nil })
-        result.known.examples = shownUsers.map { AnswerExample(dataset, user: $0, answers: shown[$0] ?? [:]) }
+        _ = try asked(test.shownUsers.filter { shown[$0] == nil })
+        result.known.examples = test.shownUsers.map { AnswerExample(dataset, user: $0, answers: shown[$0] ?? [:]) }
         return result
     }
 
     private func subjects(_ users: [Int], _ encoder: EncodingEngine) -> [Subject] {
         let timelines = users.map { user in
-            let last = dataset.eventCount(ofUser: user) - 1
+            let last = test.heldOutEvent(of: user)
             return dataset.timeline(user: user, max(last - bundle.timelineLength, 0)..<last)
         }
         return zip(users, encoder.encode(timelines)).map { user, encoded in
-            let last = dataset.eventCount(ofUser: user) - 1
-            let target = dataset.item(user: user, last)
-            return Subject(
+            Subject(
                 user: user,
-                target: target,
-                // An item that was had before can be the next one all the same, as in the encoder's ranking.
-                seen: Set((0..<last).map { dataset.item(user: user, $0) }).subtracting([target]),
+                target: test.target(of: user),
+                seen: test.seen(by: user),
                 favourites: favouriteCategories(user),
                 encoded: encoded
             )
@@ -104,14 +99,16 @@ struct UserLLMEvaluation: Sendable {
     ) throws {
         var asked: [AnswerID: (subject: Int, aspect: Aspect)] = [:]
         for (index, subject) in subjects.enumerated() {
-            if shownUsers.contains(subject.user) { shown[subject.user] = [.encoderHead: headTitles(subject, scorer)] }
+            if test.shownUsers.contains(subject.user) {
+                shown[subject.user] = [.encoderHead: headTitles(subject, scorer)]
+            }
             func submit(_ request: AnswerRequest, _ aspect: Aspect) throws {
                 // Without the pooled vector the language model answers alone.
                 let pooled = aspect == .fusedTitles ? subject.encoded.pooled : []
                 let context = UserContext(rows: subject.encoded.context, pooled: pooled)
                 asked[try answerer.submit(request, context: context)] = (index, aspect)
             }
-            if tasks.contains(.nextTitle) {
+            if test.tasks.contains(.nextTitle) {
                 var request = AnswerRequest(
                     text: UserTask.nextTitle.trainingPhrasings[0],
                     form: .title,
@@ -127,7 +124,7 @@ struct UserLLMEvaluation: Sendable {
                 }
                 result.known.addWithoutUser(withoutUser, seen: subject.seen, target: subject.target)
             }
-            guard tasks.contains(.favouriteCategory), !subject.favourites.isEmpty else { continue }
+            guard test.tasks.contains(.favouriteCategory), !subject.favourites.isEmpty else { continue }
             let question = UserTask.favouriteCategory.trainingPhrasings[0]
             try submit(AnswerRequest(text: question, form: .category), .category)
         }
@@ -184,16 +181,16 @@ struct UserLLMEvaluation: Sendable {
     }
 
     private func favouriteCategories(_ user: Int) -> Set<TextKey> {
-        let last = dataset.eventCount(ofUser: user) - 1
+        let last = test.heldOutEvent(of: user)
         let events = dataset.timeline(user: user, max(last - bundle.timelineLength, 0)..<last)
         let favourites = UserTask.favouriteCategories(of: bundle.features.indexed(events))
         // As an answer says them, which a tokenizer's normalizer may have changed.
         return Set(favourites.map { TextKey(bundle.format.text(bundle.answers.tokens(ofCategory: Int($0)))) })
     }
 
-    private func rightMostFrequent(_ users: [Int]) -> Int {
+    private func rightMostFrequent() -> Int {
         var counts: [TextKey: Int] = [:]
-        for user in users {
+        for user in test.users {
             for category in favouriteCategories(user) { counts[category, default: 0] += 1 }
         }
         return counts.values.max() ?? 0

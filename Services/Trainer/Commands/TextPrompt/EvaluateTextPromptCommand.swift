@@ -141,11 +141,7 @@ enum EvaluateTextPromptCommand {
         tasks: AnswerTasks = AnswerTasks(),
         threads: Int
     ) throws -> Report {
-        let start = ContinuousClock.now
-        try tasks.check(dataset)
-        let histories = Histories(dataset, features: EventFeatures.Configuration())
-        try histories.checkEvaluable()
-        let users = histories.evaluatedUsers(atMost: limit)
+        let test = try TestQuestions(dataset, users: limit, tasks: tasks)
         if tasks.contains(.review) { try model.requireRoom(reviewTokens: tasks.reviewTokens, dataset) }
         let engine = try TextPromptEngine(
             model: model.model,
@@ -155,57 +151,45 @@ enum EvaluateTextPromptCommand {
             context: model.context,
             configuration: .evaluation(threads: threads)
         )
-        var report = Report()
-        report.add("protocol", EvaluationProtocol.leaveOneOut.name.rawValue)
-        report.add("split", Split.test.rawValue)
-        report.add("items", dataset.catalogue.count)
-        report.add("strategy", strategy)
-        report.add("context", model.context)
-        report.add("data_hash", dataset.dataHash)
-        if let seed { report.add("seed", seed) } else { report.addUnknown("seed") }
-        report.add("users", users.count)
-        if tasks.contains(.nextTitle) || tasks.contains(.favouriteCategory) {
-            try addKnownAnswers(to: &report, model, histories, users: users, tasks: tasks, engine)
+        return try test.report { report in
+            report.add("strategy", strategy)
+            report.add("context", model.context)
+            if let seed { report.add("seed", seed) } else { report.addUnknown("seed") }
+            if test.asksForKnownAnswers { try addKnownAnswers(to: &report, model, test, engine) }
+            if tasks.contains(.review) { try addReviews(to: &report, model, test, engine) }
         }
-        if tasks.contains(.review) {
-            let evaluation = ReviewEvaluation(dataset: dataset, format: model.text.format, tokens: tasks.reviewTokens)
-            let result = try evaluation.evaluate(users: users) { questions in
-                try ReviewEvaluation.answers(
-                    to: questions,
-                    engine,
-                    dataset,
-                    tokens: tasks.reviewTokens,
-                    events: model.events
-                )
-            }
-            report.add(result, tokens: tasks.reviewTokens)
-        }
-        report.add("seconds", (ContinuousClock.now - start).inSeconds)
-        report.add("commit", SourceCommit.current)
-        return report
     }
 
-    /// Titles and favourite categories, which are asked for together.
+    private static func addReviews(
+        to report: inout Report,
+        _ model: TextPromptModel,
+        _ test: TestQuestions,
+        _ engine: TextPromptEngine
+    ) throws {
+        let (dataset, tokens) = (test.dataset, test.tasks.reviewTokens)
+        let evaluation = ReviewEvaluation(dataset: dataset, format: model.text.format, tokens: tokens)
+        let result = try evaluation.evaluate(users: test.users) { questions in
+            try ReviewEvaluation.answers(to: questions, engine, dataset, tokens: tokens, events: model.events)
+        }
+        report.add(result, tokens: tokens)
+    }
+
+    /// Titles and favourite categories, and what asking for them cost.
     private static func addKnownAnswers(
         to report: inout Report,
         _ model: TextPromptModel,
-        _ histories: Histories,
-        users: [Int],
-        tasks: AnswerTasks,
+        _ test: TestQuestions,
         _ engine: TextPromptEngine
     ) throws {
         let evaluation = TextPromptEvaluation(
             text: model.text,
             answers: model.answers,
-            features: histories.features,
-            dataset: histories.dataset,
-            events: model.events,
-            shownUsers: histories.evaluatedUsers(atMost: AnswerExample.userCount),
-            tasks: tasks
+            test: test,
+            events: model.events
         )
-        let result = try evaluation.evaluate(users: users, with: engine)
-        if tasks.contains(.favouriteCategory) { report.addCategories(result.known) }
-        if tasks.contains(.nextTitle) { report.addTitles(result.known, histories, users: users) }
+        let result = try evaluation.evaluate(with: engine)
+        if test.tasks.contains(.favouriteCategory) { report.addCategories(result.known) }
+        if test.tasks.contains(.nextTitle) { report.addTitles(result.known, test) }
         report.add("prompt_tokens", result.first.mean(result.first.promptTokens))
         report.add("prompt_events", result.first.mean(result.first.events))
         report.add("milliseconds_per_question", result.first.milliseconds)
