@@ -81,6 +81,15 @@ import Testing
         #expect(properties["retry.backoff.ms"] == "5")
     }
 
+    /// More would lose records that were acknowledged: `ImplicitAcknowledgementTests`.
+    @Test func producersHaveOneRequestUnderWay() throws {
+        let configuration = try KafkaConfiguration(address: "kafka://host")
+        for role in [.appender, .transactional(id: "g-m", timeout: .seconds(8))] as [KafkaConfiguration.Role] {
+            let properties = configuration.properties(for: role, clientName: "m")
+            #expect(properties["max.in.flight.requests.per.connection"] == "1")
+        }
+    }
+
     /// A broker may forget to end the session of a member that is gone; what bounds the wait is this.
     @Test func aRebalanceWaitsAMinuteAtMost() throws {
         let configuration = try KafkaConfiguration(address: "kafka://one:9092")

@@ -107,6 +107,11 @@ extension KafkaConfiguration {
             "batch.size": "262144",
             "compression.codec": "lz4",
             "enable.idempotence": "true",
+            // A broker takes any sequence number from a producer that it does not know yet. With a second request under
+            // way it may accept that one after refusing the first, as when a leader moves, and librdkafka concludes from
+            // its acceptance that the first has arrived too (confluentinc/confluent-kafka-go#921): a lost record would be
+            // acknowledged.
+            "max.in.flight.requests.per.connection": "1",
             "message.max.bytes": "1048576",
             "message.timeout.ms": "\(timeout.milliseconds)",
             // As Java's producers do, so that every producer of a topic puts a key into the same partition.
