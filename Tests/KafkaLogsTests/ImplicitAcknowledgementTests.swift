@@ -6,28 +6,34 @@ import Testing
 
 /// A partition whose leader moves while a producer sends its first records there.
 @Suite(.timeLimit(.minutes(2))) struct ImplicitAcknowledgementTests {
-    /// A broker takes any sequence number from a producer that it does not know yet. So a later request may be accepted
-    /// although the one before was refused, and librdkafka concludes that the earlier records have arrived too
-    /// (confluentinc/confluent-kafka-go#921): whoever appended them was told that they were durable, and they were lost.
+    /// A broker takes any sequence number from a producer that it does not know yet.
+    ///
+    /// So a later request may be accepted although the one before was refused, and librdkafka concludes that the earlier
+    /// records have arrived too (confluentinc/confluent-kafka-go#921): whoever appended them was told that they were
+    /// durable, and they were lost.
     @Test func aRequestThatWasRefusedIsNotTakenForDone() async throws {
         let cluster = try MockedCluster(brokers: 1)
         let log = try await KafkaLog(address: cluster.address)
-        let partition = TopicPartition("events", 0)
+        func append(_ value: String, to partition: Int32) async throws {
+            try await log.append([
+                OutgoingRecord(topic: "events", partition: partition, key: nil, value: Array(value.utf8))
+            ])
+        }
+        // Later requests find the producer open, and its leaders known.
+        try await append("before", to: 1)
         cluster.refuseAppends(with: [RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION])
         cluster.delay(1, by: 300)
         let values = (0..<5).map { "\($0)" }
         try await withThrowingTaskGroup(of: Void.self) { group in
             for value in values {
-                group.addTask {
-                    try await log.append([OutgoingRecord(topic: "events", partition: 0, key: nil, value: Array(value.utf8))])
-                }
+                group.addTask { try await append(value, to: 0) }
                 // Long enough that it has a request of its own, and less than an answer takes.
                 try await Task.sleep(for: .milliseconds(50))
             }
             try await group.waitForAll()
         }
         cluster.delay(1, by: 0)
-        #expect(try await replayed(log, partition).map { text($0.value) } == values)
+        #expect(try await replayed(log, TopicPartition("events", 0)).map { text($0.value) } == values)
         await log.close()
     }
 }

@@ -19,7 +19,7 @@ final class MockedCluster {
         }
         self.client = client
         self.cluster = cluster
-        rd_kafka_mock_topic_create(cluster, "events", 1, 1)
+        rd_kafka_mock_topic_create(cluster, "events", 2, 1)
     }
 
     deinit {
