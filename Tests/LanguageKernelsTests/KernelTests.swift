@@ -1,9 +1,10 @@
 import CLanguageKernels
+import Dispatch
+import Foundation
+import Synchronization
 import Testing
 
-/// All tests of the kernels.
-///
-/// The variant in use belongs to the process, so they run one after another.
+/// All tests of the kernels, one after another: each keeps both cores busy.
 @Suite(.serialized) struct KernelTests {
     /// The variants that this processor runs, the plain loops first.
     ///
@@ -21,6 +22,43 @@ import Testing
         }
         #expect(lk_select_variant(nil) == LK_OK)
         #expect(String(cString: lk_variant_name()) == Self.variants.last)
+    }
+
+    /// Other tests compute with the best variant meanwhile.
+    @Test func aSelectionIsOfItsThreadAndOfTheTeamsItRuns() throws {
+        let team = try #require(lk_team_create(4))
+        defer { lk_team_destroy(team) }
+        let found = UnsafeMutablePointer<UnsafePointer<CChar>?>.allocate(capacity: 4)
+        defer { found.deallocate() }
+        func names() -> Set<String?> {
+            found.initialize(repeating: nil, count: 4)
+            lk_team_run(
+                team,
+                { context, member, _ in
+                    let found = context?.assumingMemoryBound(to: UnsafePointer<CChar>?.self)
+                    found?[Int(member)] = lk_variant_name()
+                },
+                found
+            )
+            return Set((0..<4).map { member in found[member].map { String(cString: $0) } })
+        }
+        func nameInAnotherThread() -> String {
+            let name = Mutex("")
+            let isDone = DispatchSemaphore(value: 0)
+            Thread {
+                name.withLock { $0 = String(cString: lk_variant_name()) }
+                isDone.signal()
+            }.start()
+            isDone.wait()
+            return name.withLock { $0 }
+        }
+        let best = try #require(Self.variants.last)
+        #expect(names() == [best])
+        withEachVariant { name in
+            #expect(names() == [name])
+            #expect(nameInAnotherThread() == best)
+        }
+        #expect(names() == [best])
     }
 }
 

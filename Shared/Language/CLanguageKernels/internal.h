@@ -156,6 +156,10 @@ extern const lk_variant lk_avx2, lk_avxvnni, lk_avx512, lk_avx512bf16;
 
 const lk_variant *lk_variant_in_use(void);
 
+// The variant that the calling thread was told to use, or NULL; and telling it.
+const lk_variant *lk_selected_variant(void);
+void lk_use_variant(const lk_variant *variant);
+
 // MARK: - Numbers
 
 // Rotates the pair (a, b) by an angle.

@@ -33,6 +33,8 @@ struct lk_team {
     int32_t members;
     lk_region region;
     void *context;
+    // What the thread that runs the region was told to use.
+    const lk_variant *variant;
     _Alignas(64) atomic_uint generation;
     _Alignas(64) atomic_int finished;
     _Alignas(64) atomic_int arrived;
@@ -129,6 +131,7 @@ static void *work(void *argument) {
     for (;;) {
         seen = wait_for_generation(team, seen);
         if (atomic_load_explicit(&team->ends, memory_order_acquire)) return NULL;
+        lk_use_variant(team->variant);
         team->region(team->context, self->member, team->members);
         if (atomic_fetch_add(&team->finished, 1) == team->members - 2) wake_resting(team);
     }
@@ -198,6 +201,7 @@ void lk_team_run(lk_team *team, lk_region region, void *context) {
     }
     team->region = region;
     team->context = context;
+    team->variant = lk_selected_variant();
     atomic_store_explicit(&team->finished, 0, memory_order_relaxed);
     start_generation(team);
     region(context, 0, team->members);

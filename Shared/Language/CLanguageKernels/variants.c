@@ -15,14 +15,26 @@ static const lk_variant *const variants[] = {
 
 enum { variant_count = sizeof variants / sizeof variants[0] };
 
-static _Atomic(const lk_variant *) in_use;
+static _Atomic(const lk_variant *) best;
+
+// What a thread was told to use instead.
+static _Thread_local const lk_variant *selected;
 
 const lk_variant *lk_variant_in_use(void) {
-    const lk_variant *variant = atomic_load_explicit(&in_use, memory_order_acquire);
+    if (selected) return selected;
+    const lk_variant *variant = atomic_load_explicit(&best, memory_order_acquire);
     if (variant) return variant;
-    lk_select_variant(NULL);
-    return atomic_load_explicit(&in_use, memory_order_acquire);
+    // The last one runs everywhere.
+    for (int i = 0; i < variant_count && !variant; i++) {
+        if (variants[i]->runs()) variant = variants[i];
+    }
+    atomic_store_explicit(&best, variant, memory_order_release);
+    return variant;
 }
+
+const lk_variant *lk_selected_variant(void) { return selected; }
+
+void lk_use_variant(const lk_variant *variant) { selected = variant; }
 
 const char *lk_variant_name(void) { return lk_variant_in_use()->name; }
 
@@ -34,11 +46,11 @@ int lk_variant_runs(const char *name) {
 }
 
 int lk_select_variant(const char *name) {
-    for (int i = 0; i < variant_count; i++) {
-        if (name && strcmp(variants[i]->name, name) != 0) continue;
-        if (!variants[i]->runs()) continue;
-        atomic_store_explicit(&in_use, variants[i], memory_order_release);
-        return LK_OK;
+    const lk_variant *variant = NULL;
+    for (int i = 0; i < variant_count && name; i++) {
+        if (strcmp(variants[i]->name, name) == 0 && variants[i]->runs()) variant = variants[i];
     }
-    return LK_ERROR_UNSUPPORTED;
+    if (name && !variant) return LK_ERROR_UNSUPPORTED;
+    selected = variant;
+    return LK_OK;
 }

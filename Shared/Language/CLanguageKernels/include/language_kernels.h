@@ -36,15 +36,15 @@ enum {
 
 // MARK: - Variants
 
-/// Name of the variant in use: "reference", "avx2", "avxvnni", "avx512" (with VNNI) or "avx512bf16". The best that the
+/// Name of the variant that the calling thread uses: "reference", "avx2", "avxvnni", "avx512" (with VNNI) or "avx512bf16". The best that the
 /// processor runs is taken by itself.
 const char *lk_variant_name(void);
 
 /// Whether this processor runs the variant of that name: 1 or 0.
 int lk_variant_runs(const char *name);
 
-/// Takes the named variant for the whole process, or the best one for NULL. For tests: matrices stay valid, prepared
-/// inputs do not. Not to be called while another thread computes. LK_ERROR_UNSUPPORTED if it does not run here.
+/// Takes the named variant for the calling thread and for the teams that it runs, or the best one again for NULL. For
+/// tests: matrices stay valid, prepared inputs do not. LK_ERROR_UNSUPPORTED if it does not run here.
 int lk_select_variant(const char *name);
 
 // MARK: - A team of threads
