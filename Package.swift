@@ -206,8 +206,8 @@ let package = Package(
         service(
             "EncoderWorker",
             [
-                "Concurrency", "Failpoints", "Bytes", "MessageLogs", "LogAddresses", "Messages", "UserTimelines",
-                "Flows", "Tensors", "UserModels",
+                "Concurrency", "Failpoints", "Bytes", "MessageLogs", "LogAddresses", "Messages", "Catalogues",
+                "UserTimelines", "Flows", "Tensors", "UserModels",
             ]
         ),
         service(
@@ -313,7 +313,8 @@ let package = Package(
             "EncoderWorkerTests",
             [
                 "EncoderWorker", "TestSupport", "Verification", "Bytes", "PostgresClient", "ServiceRuntime",
-                "MessageLogs", "PostgresLogs", "Messages", "UserTimelines", "Flows", "Datasets", "UserModels",
+                "MessageLogs", "PostgresLogs", "Messages", "Catalogues", "UserTimelines", "Flows", "Datasets",
+                "UserModels",
             ]
         ),
         tests(
@@ -339,7 +340,8 @@ let package = Package(
             "IntegrationTests",
             [
                 "TestSupport", "Verification", "Bytes", "HTTPClient", "PostgresClient", "ServiceRuntime", "MessageLogs",
-                "LogAddresses", "Messages", "EmbeddingStore", "Flows", "SystemClient", "Datasets",
+                "LogAddresses", "Messages", "Catalogues", "EmbeddingStore", "Flows", "SystemClient", "Datasets",
+                "UserModels",
             ]
         ),
         tests("JSONTests", ["TestSupport", "RandomNumbers", "JSON"]),

@@ -41,6 +41,7 @@ extension App {
             timelineLength: bundle.timelineLength,
             contextRows: bundle.contextRows,
             contextColumns: bundle.contextColumns,
+            catalogue: bundle.catalogue,
             rejectionRate: configuration.member.rejectionRate
         )
         try await context.run([

@@ -1,4 +1,5 @@
 import Bytes
+import Catalogues
 import Messages
 import ServiceRuntime
 import Flows
@@ -23,9 +24,15 @@ struct EncodedBatch: Sendable {
     ///   - modelVersion: the bundle's version.
     ///   - rows: the rows of a context.
     ///   - columns: the columns of a context.
+    ///   - catalogue: the bundle's items, whose numbers the seen ones get.
     /// - Returns: the records; a user's deletion comes before anything that followed it.
     /// - Throws: `MessageError` for marks, or a user, that cannot be written as records.
-    func outputs(modelVersion: String, rows: Int, columns: Int) throws -> [OutgoingRecord] {
+    func outputs(
+        modelVersion: String,
+        rows: Int,
+        columns: Int,
+        catalogue: Catalogue
+    ) throws -> [OutgoingRecord] {
         var outputs: [OutgoingRecord] = []
         outputs.reserveCapacity(
             2 * (update.changed.count + update.deleted.count) + update.forgotten.count + update.reroutes.count
@@ -54,7 +61,9 @@ struct EncodedBatch: Sendable {
                 rows: rows,
                 columns: columns,
                 context: encoded.context,
-                pooled: encoded.pooled
+                pooled: encoded.pooled,
+                // What the catalogue does not have can be no answer.
+                seenItems: SeenItems(timeline.seenItems.compactMap { catalogue.index(of: $0).map { UInt32($0) } })
             )
             outputs.append(
                 Self.timelineRecord(Array(timeline.user.utf8), changed.partition, try timeline.encoded())

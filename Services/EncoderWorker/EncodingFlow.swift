@@ -1,3 +1,4 @@
+import Catalogues
 import Failpoints
 import Messages
 import ServiceRuntime
@@ -21,6 +22,7 @@ struct EncodingFlow: Service {
         let timelineLength: Int
         let contextRows: Int
         let contextColumns: Int
+        let catalogue: Catalogue
         var rejectionRate = RejectionRate()
     }
 
@@ -155,7 +157,7 @@ struct EncodingFlow: Service {
         let extent = claims.isEmpty ? [:] : try await ends.extent(for: claims).ends
         let limit = TimelineUpdate.OutputLimit(
             byteCount: Self.commitByteCount,
-            embeddingByteCount: 4 * (parts.contextRows + 1) * parts.contextColumns
+            embeddingByteCount: 4 * (parts.contextRows + 1) * parts.contextColumns + 2 * Limits.seenItemCount
         )
         let update = await timelines.apply(batch.records, ends: extent, limit: limit)
         let batch = batch.records.count == update.recordCount ? batch : batch.prefix(update.recordCount)
@@ -179,7 +181,8 @@ struct EncodingFlow: Service {
         let outputs = try encoded.outputs(
             modelVersion: parts.modelVersion,
             rows: parts.contextRows,
-            columns: parts.contextColumns
+            columns: parts.contextColumns,
+            catalogue: parts.catalogue
         )
         if case .refused(let reason) = try await parts.subscription.commitResult(of: batch, producing: outputs) {
             metrics.stream.refusedCommits.increment()

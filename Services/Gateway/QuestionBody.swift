@@ -7,7 +7,7 @@ import ServiceRuntime
 /// Reads a question from the body of a request.
 ///
 /// `user` and `question` (or `text`) are required. `form`, `items` (or `item_count`), `maximum_tokens`, `temperature`,
-/// `seed`, `minimum_event_count`, `deadline_ms` (from now) or `deadline` (a time), `asked_at` and `id` are optional, and
+/// `seed`, `include_seen`, `minimum_event_count`, `deadline_ms` (from now) or `deadline` (a time), `asked_at` and `id` are optional, and
 /// so are those of `Question.chatFields`: `system`, `turns` (`{"role": "user" or "assistant", "text": "..."}`, oldest
 /// first) and, with the form `text`, `top_k`, `top_p`, `min_p`, `repetition_penalty`, `presence_penalty`,
 /// `frequency_penalty` and `stop` (a string or an array of strings). So the JSON form of a `Question` is accepted as it
@@ -19,6 +19,7 @@ struct QuestionBody {
         case user, question, text, form, items
         case maximumTokens = "maximum_tokens"
         case temperature, seed
+        case includesSeen = "include_seen"
         case minimumEventCount = "minimum_event_count"
         case deadlineMilliseconds = "deadline_ms"
         case deadline
@@ -82,6 +83,7 @@ struct QuestionBody {
         case .maximumTokens: draft.maximumTokens = try scanner.integer(in: 1...Limits.tokenCount)
         case .temperature: draft.temperature = try scanner.float()
         case .seed: draft.seed = try scanner.integer(in: 0...UInt64.max)
+        case .includesSeen: draft.includesSeen = try scanner.bool()
         case .minimumEventCount: draft.minimumEventCount = try scanner.integer(in: 0...UInt64(Int64.max))
         case .deadlineMilliseconds: deadlineMilliseconds = try scanner.integer(in: 1...Self.maximumMilliseconds)
         case .deadline: deadline = try scanner.time()

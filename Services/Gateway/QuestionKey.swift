@@ -39,6 +39,7 @@ extension Question {
         hasher.combine(topK)
         for number in [topP, minP, repetitionPenalty, presencePenalty, frequencyPenalty] { hasher.combine(number) }
         hasher.combine(stop.map { TextKey($0) })
+        hasher.combine(includesSeen)
         hasher.combine(minimumEventCount)
         return hasher.finalize()
     }

@@ -26,6 +26,9 @@ struct Answering: Sendable {
         } catch let error as PostgresError where error.kind == .connection || error.kind == .retry {
             // The question has time until its deadline, and the database may be back before then.
             return .mustWaitForDatabase(error.description)
+        } catch let error as PostgresError where error.kind == .data {
+            // A row that cannot be read is no reason to stop answering others.
+            return .answered(refused(placed, reason: error.description))
         }
     }
 

@@ -40,10 +40,30 @@ enum TimelineStoreSpeed {
             BenchmarkTable.Row("events applied, timelines filling up", filling, "events/s"),
             BenchmarkTable.Row("events applied to full timelines", full, "events/s"),
             BenchmarkTable.Row("the same, each with an id", identified, "events/s"),
+            BenchmarkTable.Row("the same, with 1,000 earlier items", withEarlierItems(events, length), "events/s"),
             BenchmarkTable.Row("bytes of a timeline in the store", bytes, "bytes"),
             BenchmarkTable.Row("records restored from memory", try restore(source, length), "users/s"),
             BenchmarkTable.Row("timelines written as records", try encode(source, length), "users/s"),
         ]
+    }
+
+    /// Applies events of users who have had more items than are remembered, each again and again.
+    private static func withEarlierItems(_ events: [TimelineEvent], _ length: Int) -> Double {
+        var store = TimelineStore(length: length)
+        store.open(0)
+        var offset: Int64 = 0
+        func apply(rounds: Int) -> Double {
+            let start = processorSeconds
+            for _ in 0..<rounds {
+                for user in 0..<50 {
+                    _ = store.apply(events[Int(offset % 20_000)], of: TimelineSource.user(user), in: 0, offset: offset)
+                    offset += 1
+                }
+            }
+            return Double(rounds * 50) / (processorSeconds - start)
+        }
+        _ = apply(rounds: 3_000)
+        return apply(rounds: 1_000)
     }
 
     private static func restore(_ source: TimelineSource, _ length: Int) throws -> Double {

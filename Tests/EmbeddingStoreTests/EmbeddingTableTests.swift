@@ -29,7 +29,8 @@ import Testing
             rows: 2,
             columns: 3,
             context: [Float(count), -0.5, 1e-30, .greatestFiniteMagnitude, -0, 0.1],
-            pooled: [Float(count) / 3, -1]
+            pooled: [Float(count) / 3, -1],
+            seenItems: SeenItems([0, UInt32(count), 70_000])
         )
     }
 
@@ -37,7 +38,7 @@ import Testing
         let (table, _) = try await table()
         _ = try await table.claim(partitions: [zero], group: "w", owner: "a")
         var empty = row("no pooled", 1)
-        empty.pooled = []
+        (empty.pooled, empty.seenItems) = ([], SeenItems())
         let rows = [row("grüße 'quoted'", 5), row("u2", 1), empty, row("u2", 1, version: "v2")]
         let offsets: [TopicPartition: (expected: Int64?, next: Int64)] = [zero: (nil, 4)]
         let written = try await table.upsert(rows, deletions: [], offsets: offsets, group: "w", owner: "a")
@@ -160,6 +161,47 @@ import Testing
         let newer = await #expect(throws: PostgresError.self) { try await table.migrate() }
         #expect(newer?.kind == .configuration)
         #expect(newer?.description.contains("version 99") == true)
+        await table.close()
+    }
+
+    /// As a database has them that an earlier version made.
+    @Test func rowsFromBeforeTheSeenItemsKnowNone() async throws {
+        let (table, address) = try await table()
+        try await table.upsert([row("old", 5)], deletions: [], offsets: [:], group: "w", owner: "a")
+        try PrivatePostgres.shared().psql(
+            address,
+            """
+            ALTER TABLE user_embeddings DROP COLUMN seen_items;
+            DROP FUNCTION userllm_write_embeddings;
+            CREATE FUNCTION userllm_write_embeddings(
+                text, text, text[], int4[], int8[], int8[], text[], text[], text[], int4[], int8[], int4[], int8[], int8[],
+                int4[], int4[], bytea[], float4[], int4[], int4[]) RETURNS int8 LANGUAGE sql AS 'SELECT 0::int8';
+            DELETE FROM user_embeddings_version WHERE version > 3;
+            """
+        )
+        let behind = await #expect(throws: PostgresError.self) { try await table.verify() }
+        #expect(behind?.description.contains("version 3") == true)
+        try await table.migrate()
+        try await table.verify()
+        var old = row("old", 5)
+        old.seenItems = SeenItems()
+        #expect(try await table.row(user: "old", modelVersion: "v1") == old)
+        try await table.upsert([row("old", 6)], deletions: [], offsets: [:], group: "w", owner: "a")
+        #expect(try await table.row(user: "old", modelVersion: "v1") == row("old", 6))
+        await table.close()
+    }
+
+    @Test func seenItemsThatAreDamagedAreAnErrorOfThatRowAlone() async throws {
+        let (table, address) = try await table()
+        try await table.upsert([row("bad", 1), row("good", 1)], deletions: [], offsets: [:], group: "w", owner: "a")
+        try PrivatePostgres.shared().psql(
+            address,
+            "UPDATE user_embeddings SET seen_items = '\\x0580' WHERE user_id = 'bad'"
+        )
+        let error = await #expect(throws: PostgresError.self) { try await table.row(user: "bad", modelVersion: "v1") }
+        #expect(error?.kind == .data)
+        #expect(error?.description.contains("seen_items: has a number at byte 1 that does not end") == true)
+        #expect(try await table.row(user: "good", modelVersion: "v1") == row("good", 1))
         await table.close()
     }
 

@@ -1,6 +1,7 @@
 import Datasets
 import Foundation
 import Bytes
+import Catalogues
 import Messages
 import PostgresLogs
 import ServiceRuntime
@@ -107,6 +108,34 @@ import Verification
         try await fixture.append([events[0]])
         try await fixture.runToTheEnd()
         #expect(try await newest("u0")?.eventCount == 1)
+        await fixture.close()
+    }
+
+    @Test func theSeenItemsAreInTheEmbeddingAlsoAfterARestart() async throws {
+        let fixture = try await FlowFixture()
+        func seen() async throws -> [ItemID] {
+            let newest = try await fixture.records(of: .userEmbeddings).last { $0.key == Array("u0".utf8) }
+            let embedding = try UserEmbedding(decoding: try #require(newest?.value), contentType: nil)
+            return embedding.seenItems.numbers.map { fixture.bundle.catalogue.items[Int($0)].id }
+        }
+        func events(_ items: [ItemID]) -> [Event] { items.map { Event(user: "u0", item: $0, time: 1_000) } }
+        // More than a timeline keeps, one of them twice, and one that no answer can be.
+        let first = (1...30).map { ItemID("f\($0)") }
+        try #require(first.count > fixture.bundle.timelineLength)
+        try await fixture.append(events(["unknown", "f3"] + first))
+        try await fixture.runToTheEnd()
+        #expect(try await Set(seen()) == Set(first))
+        try await fixture.append(events(["f40"]))
+        try await fixture.runToTheEnd()
+        #expect(try await Set(seen()) == Set(first + ["f40"]))
+        #expect(try await seen().count == 31)
+        // Who is forgotten has had nothing.
+        try await fixture.log.append([
+            OutgoingRecord(topic: Topic.userEvents.rawValue, key: Array("u0".utf8), value: nil)
+        ])
+        try await fixture.append(events(["f2"]))
+        try await fixture.runToTheEnd()
+        #expect(try await seen() == ["f2"])
         await fixture.close()
     }
 

@@ -68,6 +68,7 @@ struct FlowFixture {
                 timelineLength: bundle.timelineLength,
                 contextRows: bundle.contextRows,
                 contextColumns: bundle.contextColumns,
+                catalogue: bundle.catalogue,
                 rejectionRate: rejectionRate
             ),
             metrics: EncoderWorkerMetrics(metrics),

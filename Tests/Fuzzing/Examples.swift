@@ -29,7 +29,8 @@ enum Examples {
         lastOffset: 44,
         events: (0..<5).map {
             TimelineEvent(item: "i", rating: Float($0), categories: ["c"], time: 1_700_000_000_000 + Int64($0) * 1_000)
-        }
+        },
+        earlierItems: ["h", "g"]
     )
 
     static let marks = ForgottenMarks(
@@ -53,13 +54,15 @@ enum Examples {
         rows: 2,
         columns: 3,
         context: [0, 1, -2, 3.5, 4, 5],
-        pooled: [1, 2, 3]
+        pooled: [1, 2, 3],
+        seenItems: SeenItems([3, 200, 70_000])
     )
 
     static let question = Question(
         id: "q",
         user: "ü1",
         text: "What next?",
+        includesSeen: true,
         minimumEventCount: 4,
         askedAt: 1_700_000_000_000,
         deadline: 1_700_000_060_000

@@ -15,6 +15,7 @@ import Testing
         let question = try read(#"{"user":"u","question":"what next?"}"#)
         #expect(question.user == "u" && question.text == "what next?" && question.form == .known)
         #expect(question.askedAt == Self.now && question.deadline == Self.now + 30_000 && question.itemCount == 10)
+        #expect(!question.includesSeen)
         #expect(!question.id.text.isEmpty)
         #expect(try read(#"{"user":"u","question":"what next?"}"#).id != question.id)
     }
@@ -23,7 +24,8 @@ import Testing
         let question = try read(
             """
             {"user":"u","text":"t","form":"title","items":3,"maximum_tokens":5,"temperature":0.5,"id":"q1",
-            "seed":18446744073709551615,"minimum_event_count":7,"deadline_ms":250,"asked_at":1699999999}
+            "seed":18446744073709551615,"minimum_event_count":7,"deadline_ms":250,"asked_at":1699999999,
+            "include_seen":true}
             """
         )
         #expect(
@@ -37,6 +39,7 @@ import Testing
                     maximumTokens: 5,
                     temperature: 0.5,
                     seed: .max,
+                    includesSeen: true,
                     minimumEventCount: 7,
                     askedAt: 1_699_999_999_000,
                     deadline: Self.now + 250
@@ -95,6 +98,7 @@ import Testing
             #","turns":[{"role":"assistant","text":"a"}]"#, #","turns":[{"role":"user","text":"b"}]"#,
             #","top_k":1"#, #","top_p":0.5"#, #","min_p":0.5"#, #","repetition_penalty":0.5"#,
             #","presence_penalty":0.5"#, #","frequency_penalty":0.5"#, #","stop":"s""#, #","stop":["s","t"]"#,
+            #","include_seen":true"#,
             // Texts of other bytes that Swift takes for equal.
             #","stop":"\u00fc""#, #","stop":"u\u0308""#, #","system":"\u00fc""#, #","system":"u\u0308""#,
         ]

@@ -2,6 +2,7 @@ import Datasets
 import Foundation
 import HTTPClient
 import Bytes
+import Catalogues
 import LogAddresses
 import Messages
 import PostgresClient
@@ -11,6 +12,7 @@ import MessageLogs
 import ServiceRuntime
 import SystemClient
 import Testing
+import UserModels
 import Verification
 
 /// What is asked of the whole system, whichever log it runs over.
@@ -198,6 +200,30 @@ enum Scenarios {
         let failed = try await client.ask(tooMany)
         #expect(failed.status == .failed)
         #expect(!failed.reason.isEmpty)
+    }
+
+    /// What a user has had is no answer, whether or not the timeline still has the event, and is one when asked for.
+    static func seenItems() async throws {
+        let shared = try SharedSystem.required()
+        let client = try shared.system.client()
+        let user = freshUser("viewer")
+        let had = try ModelBundle.load(shared.bundle).timelineLength + 20
+        let items = shared.world.catalogue.items.prefix(had).map(\.id)
+        try await client.send(items.map { event(user, $0) })
+        var asked = question(user, knowing: UInt64(had))
+        asked.itemCount = shared.world.catalogue.count
+        let answer = try await client.ask(asked)
+        #expect(answer.status == .answered, "\(answer.reason)")
+        #expect(Set(answer.items.map(\.id)) == Set(shared.world.catalogue.items.map(\.id)).subtracting(items))
+        asked.id = QuestionID(UUID().uuidString)
+        asked.includesSeen = true
+        let all = try await client.ask(asked)
+        #expect(Set(all.items.map(\.id)) == Set(shared.world.catalogue.items.map(\.id)))
+
+        // Who has had everything is told so, and not by an answer.
+        try await client.send(shared.world.catalogue.items.dropFirst(had).map { event(user, $0.id) })
+        let nothing = try await client.ask(question(user, knowing: UInt64(shared.world.catalogue.count)))
+        #expect(nothing.status == .failed && nothing.reason.contains("include_seen"), "\(nothing.reason)")
     }
 
     static func deletion() async throws {

@@ -17,6 +17,8 @@ import Verification
 
     @Test func questionsWithoutAnAnswerSayWhy() async throws { try await Scenarios.unanswerableQuestions() }
 
+    @Test func whatTheUserHasHadIsNoAnswer() async throws { try await Scenarios.seenItems() }
+
     @Test func aDeletedUserIsForgottenEverywhere() async throws { try await Scenarios.deletion() }
 
     @Test func usersThatDifferInBytesAloneAreDifferent() async throws {
@@ -46,6 +48,8 @@ struct SystemOverKafkaTests {
     @Test func recordsThatDoNotParseAreRejectedAndTheRestGoesOn() async throws { try await Scenarios.badRecords() }
 
     @Test func questionsWithoutAnAnswerSayWhy() async throws { try await Scenarios.unanswerableQuestions() }
+
+    @Test func whatTheUserHasHadIsNoAnswer() async throws { try await Scenarios.seenItems() }
 
     @Test func aDeletedUserIsForgottenEverywhere() async throws { try await Scenarios.deletion() }
 

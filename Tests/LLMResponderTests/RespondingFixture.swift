@@ -71,7 +71,13 @@ struct RespondingFixture: Sendable {
     }
 
     /// Writes a user's row; without a version, the bundle's, and without a pooled vector, the encoder's.
-    func write(_ user: String, count: UInt64, version: String? = nil, pooled: [Float]? = nil) async throws {
+    func write(
+        _ user: String,
+        count: UInt64,
+        version: String? = nil,
+        pooled: [Float]? = nil,
+        seenItems: SeenItems = SeenItems()
+    ) async throws {
         let encoded = try encoded()
         let row = UserEmbedding(
             user: UserID(user),
@@ -84,7 +90,8 @@ struct RespondingFixture: Sendable {
             rows: bundle.contextRows,
             columns: bundle.contextColumns,
             context: encoded.context,
-            pooled: pooled ?? encoded.pooled
+            pooled: pooled ?? encoded.pooled,
+            seenItems: seenItems
         )
         try await table.upsert([row], deletions: [], offsets: [:], group: "test", owner: "test")
     }
@@ -96,6 +103,7 @@ struct RespondingFixture: Sendable {
         knowing count: UInt64 = 0,
         milliseconds: Int64 = 600_000,
         writing tokenCount: Int? = nil,
+        includingSeen: Bool = false,
         in partition: Int32? = nil
     ) async throws {
         let now = WallClock.milliseconds
@@ -106,6 +114,7 @@ struct RespondingFixture: Sendable {
             form: tokenCount == nil ? .title : .text,
             itemCount: tokenCount == nil ? 3 : 0,
             maximumTokens: tokenCount ?? 32,
+            includesSeen: includingSeen,
             minimumEventCount: count,
             askedAt: now,
             deadline: now + milliseconds

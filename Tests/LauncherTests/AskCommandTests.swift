@@ -15,8 +15,12 @@ import Testing
         let question = try question([:])
         #expect(question.user == "u" && question.text == "what?" && question.form == .known && question.itemCount == 5)
         #expect(question.deadline == question.askedAt + 30_000)
-        #expect(question.maximumTokens == 32 && question.seed == 0)
+        #expect(question.maximumTokens == 32 && question.seed == 0 && !question.includesSeen)
         #expect(throws: Never.self) { try question.validate() }
+    }
+
+    @Test func seenItemsMayBeIncluded() throws {
+        #expect(try question(["include-seen": "true"]).includesSeen)
     }
 
     @Test func flagsOfFreeTextAreInTheQuestion() throws {

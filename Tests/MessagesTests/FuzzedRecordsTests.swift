@@ -54,7 +54,17 @@ import Testing
         let events = (0..<5).map {
             TimelineEvent(item: "i\($0)", rating: Float($0), categories: ["c\($0 % 2)"], time: Int64(1_000 + $0))
         }
-        try fuzz(Timeline(user: "u", generation: 1, eventCount: 9, lastOffset: 44, events: events), seed: 2)
+        try fuzz(
+            Timeline(
+                user: "u",
+                generation: 1,
+                eventCount: 9,
+                lastOffset: 44,
+                events: events,
+                earlierItems: ["h1", "h2"]
+            ),
+            seed: 2
+        )
     }
 
     @Test func forgottenMarks() throws {
@@ -83,7 +93,8 @@ import Testing
                 rows: 2,
                 columns: 3,
                 context: [0, 1, -2, 3.5, 4, 5],
-                pooled: [1, 2, 3]
+                pooled: [1, 2, 3],
+                seenItems: SeenItems([3, 200, 70_000])
             ),
             seed: 3
         )
@@ -91,7 +102,15 @@ import Testing
 
     @Test func questions() throws {
         try fuzz(
-            Question(id: "q", user: "u", text: "What next?", minimumEventCount: 4, askedAt: 5, deadline: 9),
+            Question(
+                id: "q",
+                user: "u",
+                text: "What next?",
+                includesSeen: true,
+                minimumEventCount: 4,
+                askedAt: 5,
+                deadline: 9
+            ),
             seed: 4
         )
     }

@@ -54,6 +54,22 @@ import Testing
         try check(Timeline(user: "u-1", generation: 1, eventCount: 9), "0a03752d31100118092001")
     }
 
+    @Test func timelineWithEarlierItemsIsReadAndWritten() throws {
+        try check(
+            Timeline(
+                user: "u-1",
+                eventCount: 9,
+                lastOffset: 7,
+                events: [
+                    TimelineEvent(item: "m-1", time: 978_300_760_001),
+                    TimelineEvent(item: "m-2", time: 978_300_760_006),
+                ],
+                earlierItems: ["m-7", "m-3"]
+            ),
+            "0a03752d3110001809200e32036d2d3132036d2d3232036d2d3732036d2d33520200016a0782bfa7f4f8380a900102"
+        )
+    }
+
     @Test func forgottenMarksAreReadAndWrittenAsVersion1() throws {
         try check(
             ForgottenMarks(
@@ -105,6 +121,26 @@ import Testing
                 pooled: [0.25]
             ),
             "0a03752d311202763118012007280330b9b00538c0df93babc1c4002480252100000803f000000c00000003f000000005a040000803e"
+        )
+    }
+
+    @Test func userEmbeddingIsReadAndWrittenAsVersion2() throws {
+        try check(
+            UserEmbedding(
+                user: "u-1",
+                modelVersion: "v1",
+                generation: 1,
+                eventCount: 7,
+                sourcePartition: 3,
+                sourceOffset: 88_121,
+                appendedAt: 978_300_760_000,
+                rows: 1,
+                columns: 1,
+                context: [1],
+                pooled: [0.25],
+                seenItems: SeenItems([3, 132, 61_572])
+            ),
+            "0a03752d311202763118012007280330b9b00538c0df93babc1c4001480152040000803f5a040000803e620603810180e003"
         )
     }
 
@@ -173,6 +209,26 @@ import Testing
             "0a03712d311203752d311a08416e64206e6f773f2003280a30403d0000003f402a480050c0df93babc1c58d0ad94babc1c620942652062"
                 + "726965662e6a0e0801120a57686174206e6578743f6a0b080212076772c3bcc39f6570287d0000403f85010000003e8d010000c0"
                 + "3f9501000000bf9d010000803ea201010aa20103454e44"
+        )
+    }
+
+    @Test func questionIsReadAndWrittenAsVersion3() throws {
+        try check(
+            Question(
+                id: "q-1",
+                user: "u-1",
+                text: "What next?",
+                form: .title,
+                itemCount: 5,
+                maximumTokens: 16,
+                temperature: 0.5,
+                seed: 42,
+                includesSeen: true,
+                minimumEventCount: 3,
+                askedAt: 978_300_760_000,
+                deadline: 978_300_770_000
+            ),
+            "0a03712d311203752d311a0a57686174206e6578743f2001280530103d0000003f402a480350c0df93babc1c58d0ad94babc1ca80101"
         )
     }
 

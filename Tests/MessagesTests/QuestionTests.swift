@@ -63,6 +63,20 @@ import Testing
         #expect(try read(#"{"form":"text","system":null"#).system == nil)
     }
 
+    @Test(arguments: Question.AnswerForm.allCases)
+    func whetherSeenItemsAreIncludedIsReadAgain(form: Question.AnswerForm) throws {
+        var question = Self.changed { ($0.form, $0.includesSeen) = (form, true) }
+        for _ in 0..<2 {
+            #expect(try Question(decoding: question.encoded(), contentType: nil) == question)
+            #expect(try Question(decoding: question.encodedJSON(), contentType: nil) == question)
+            question.includesSeen = false
+        }
+        #expect(!String(decoding: try question.encodedJSON(), as: UTF8.self).contains("include_seen"))
+        #expect(try read(#"{"include_seen":true"#).includesSeen)
+        let error = #expect(throws: MessageError.self) { try read(#"{"include_seen":1"#) }
+        #expect(error?.field == "include_seen")
+    }
+
     @Test func stopIsOneTextOrSeveral() throws {
         #expect(try read(#"{"form":"text","stop":"END""#).stop == ["END"])
         #expect(try read(#"{"form":"text","stop":["a","b"]"#).stop == ["a", "b"])

@@ -131,6 +131,28 @@ import Testing
         #expect(try coded(timeline) == timeline)
     }
 
+    @Test func earlierItemsTakeTheirIDsAndAreReadAgain() throws {
+        let events = (0..<50).map { TimelineEvent(item: "\($0)", rating: 4, time: Int64($0) * 1_000) }
+        var timeline = Timeline(user: "u", eventCount: 2_000, events: events)
+        let byteCount = try timeline.encoded().count
+        timeline.earlierItems = (0..<1_000).map { ItemID("\(1_000 + $0)") }
+        #expect(try coded(timeline) == timeline)
+        #expect(try timeline.encoded().count - byteCount == 1_000 * (4 + 2) + 4)
+        #expect(try Timeline(decoding: timeline.encodedJSON(), contentType: nil) == timeline)
+        // Of all items the last thousand are seen, those of the events first.
+        #expect(timeline.seenItems.count == 1_000)
+        #expect(Set(timeline.seenItems) == Set(events.map(\.item) + timeline.earlierItems.suffix(950)))
+        timeline.earlierItems.append("one too many")
+        let error = #expect(throws: MessageError.self) { try timeline.encoded() }
+        #expect(error?.field == "earlier_items")
+    }
+
+    @Test func eventsAloneMayHaveMoreItemsThanAreSeen() {
+        let events = (0..<3_000).map { TimelineEvent(item: "\($0 / 2)", time: Int64($0)) }
+        let timeline = Timeline(user: "u", eventCount: 3_000, events: events, earlierItems: [])
+        #expect(Set(timeline.seenItems) == Set((500..<1_500).map { ItemID("\($0)") }))
+    }
+
     @Test func digestsDifferWhereIDsDoAndAreTheFirstBytesOfTheirHash() {
         #expect(TimelineEvent.digest(ofID: "e-1") == 0xd8ac_aa96_3152_4fb9)
         #expect(TimelineEvent.digest(ofID: "grüße") == 0xe4b6_c684_add1_8582)
@@ -182,6 +204,13 @@ import Testing
         Damage(14, [0x70, 0], "time_unit", "0 is not"),
         Damage(15, [0x7A, 16] + [UInt8](repeating: 1, count: 16), "event_ids", "2 entries for 1 events"),
         Damage(16, [0x07], nil, "no field"),
+        Damage(18, [0x90, 1, 1], "earlier_items", "more of both than event_count"),
+        Damage(18, [0x18, 5, 0x90, 1, 2], "earlier_item_count", "is 2, and items has 1"),
+        Damage(18, [0x18, 5, 0x90, 1, 1], "event_items[0]", "is 0"),
+        Damage(18, [0x18, 0xFF, 0x7F, 0x90, 1, 0xE9, 7], "earlier_items", "at most 1000"),
+        Damage(18, [0x90, 1] + [UInt8](repeating: 0xFF, count: 9) + [1], nil, "32 bits"),
+        Damage(18, [0x18, 5, 0x32, 1, 0xFF, 0x90, 1, 1], "items[1]", "UTF-8"),
+        Damage(18, [0x18, 5, 0x32, 0, 0x90, 1, 1], "earlier_items[0]", "empty"),
     ])
     func aDamagedFieldIsNamed(damage: Damage) throws {
         let right: [UInt8: [UInt8]] = [

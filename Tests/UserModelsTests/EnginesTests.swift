@@ -161,6 +161,36 @@ import Testing
         #expect(throws: AnswerError.nothingLeft) { try engine.answer(request, context: context) }
     }
 
+    @Test func seenItemsAreNotAnsweredUnlessAskedFor() throws {
+        var request = AnswerRequest(text: "Next?", form: .title, itemCount: 12)
+        let all = try engine.answer(request, context: context).items
+        let catalogue = TinyWorld.catalogue
+        var seen = context
+        let had = [all[0].id, all[3].id, "d1"]
+        let numbers = had.compactMap { catalogue.index(of: $0).map { UInt32($0) } }
+        // The last two are no items.
+        seen.seenItems = SeenItems(numbers + [12, .max])
+        #expect(try engine.answer(request, context: seen).items.map(\.id) == all.map(\.id).filter { !had.contains($0) })
+        // What else is excluded is excluded too.
+        request.excludedItems = [all[1].id]
+        #expect(
+            try engine.answer(request, context: seen).items.map(\.id)
+                == all.map(\.id).filter { !had.contains($0) && $0 != all[1].id }
+        )
+        request.excludedItems = nil
+        request.includesSeen = true
+        #expect(try engine.answer(request, context: seen).items == all)
+        request.includesSeen = false
+        seen.seenItems = SeenItems(0..<12)
+        #expect(throws: AnswerError.nothingLeft) { try engine.answer(request, context: seen) }
+        // Categories are never had.
+        for form in [Question.AnswerForm.known, .category, .text] {
+            let asked = AnswerRequest(text: "Next?", form: form, maximumTokens: 3)
+            let answer = try engine.answer(asked, context: seen)
+            if form != .text { #expect(catalogue.categories.contains(answer.text) && answer.items.isEmpty) }
+        }
+    }
+
     @Test(arguments: Question.AnswerForm.allCases)
     func everyFormGivesWhatItNames(form: Question.AnswerForm) throws {
         var pieces: [String] = []

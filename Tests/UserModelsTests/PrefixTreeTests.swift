@@ -1,4 +1,5 @@
 import Catalogues
+import NeuralNetwork
 import Testing
 
 @testable import UserModels
@@ -52,6 +53,29 @@ import Testing
         #expect(all.leafCount(below: PrefixTree.root) == 0)
         let one = RestrictedTree(tree, without: Set(0..<tree.leafCount).subtracting([3]))
         #expect(one.onlyLeaf(below: PrefixTree.root) == 3)
+    }
+
+    @Test func leavesLeftOutAreThoseOfATreeWithoutThem() throws {
+        var random = SeededRandom(seed: 7)
+        for _ in 0..<200 {
+            // The end token sorts among the others.
+            let sequences = (0..<random.below(40) + 1).map { _ in
+                (0...random.below(4)).map { _ in [Int32(1), 2, 3, 120][random.below(4)] }
+            }
+            let tree = PrefixTree(sequences: sequences, end: end)
+            let share = random.below(5)
+            let gone = Set((0..<tree.leafCount).filter { _ in random.below(4) < share })
+            let restricted = RestrictedTree(tree, without: gone)
+            var nodes = [PrefixTree.root]
+            while let node = nodes.popLast() {
+                let left = tree.leaves(below: node).filter { !gone.contains($0) }
+                #expect(restricted.leafCount(below: node) == left.count)
+                #expect(restricted.onlyLeaf(below: node) == (left.count == 1 ? left[0] : nil))
+                let children = tree.nodes(after: node).filter { !gone.isSuperset(of: tree.leaves(below: $0)) }
+                #expect(restricted.children(of: node).map(\.node) == children)
+                nodes += tree.nodes(after: node)
+            }
+        }
     }
 
     @Test func holdsEveryTitleOfACatalogue() throws {

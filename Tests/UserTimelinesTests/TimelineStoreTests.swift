@@ -35,7 +35,8 @@ import Testing
         #expect(timeline.eventCount == 10)
         #expect(timeline.lastOffset == 9)
         #expect(timeline.events == [event(7), event(8, categories: ["Drama", "War"]), event(9)])
-        #expect(store.itemCount == 3)
+        #expect(timeline.earlierItems == (0..<7).map { "i\($0)" })
+        #expect(store.itemCount == 10)
     }
 
     @Test func appliesNoEventTwice() throws {
@@ -91,8 +92,9 @@ import Testing
                 _ = store.apply(event((user * 7 + index) % 500), of: "user-\(user)", in: 0, offset: Int64(index))
             }
         }
+        // And two for each of the ten items that fell out.
         let perUser = store.byteCount / users
-        #expect(perUser <= 400, "\(perUser) bytes a user")
+        #expect(perUser <= 400 + 10 * 2, "\(perUser) bytes a user")
     }
 
     // MARK: - Ids
@@ -154,7 +156,11 @@ import Testing
             if event.idDigest == nil || !timeline.events.contains(where: { $0.idDigest == event.idDigest }) {
                 timeline.events.append(event)
                 timeline.eventCount += 1
+                timeline.earlierItems += timeline.events.dropLast(length).map(\.item)
                 timeline.events = timeline.events.suffix(length)
+                var known = Set(timeline.events.map(\.item))
+                let last = timeline.earlierItems.reversed().filter { known.insert($0).inserted }
+                timeline.earlierItems = last.prefix(Limits.seenItemCount).reversed()
             }
             timelines[user] = timeline
         }
@@ -201,7 +207,7 @@ import Testing
             }
         }
         for user in users { #expect(store.timeline(of: user, in: 0) == model.timelines[user]) }
-        let items = Set(model.timelines.values.flatMap { $0.events.map(\.item) })
+        let items = Set(model.timelines.values.flatMap { $0.events.map(\.item) + $0.earlierItems })
         #expect(store.itemCount == items.count)
         #expect(store.userCount == model.timelines.count)
         for user in users { store.remove(user, in: 0) }
@@ -216,7 +222,8 @@ import Testing
         let events = (0..<9).map { event($0, categories: ["c\($0)"], id: UInt64($0 + 1)) }
         try restore(Timeline(user: "ann", eventCount: 90, lastOffset: 5, events: events), into: &store)
         #expect(store.timeline(of: "ann", in: 0)?.events == Array(events.suffix(4)))
-        #expect(store.itemCount == 4)
+        #expect(store.timeline(of: "ann", in: 0)?.earlierItems == events.prefix(5).map(\.item))
+        #expect(store.itemCount == 9)
         // An id that fell out with its event is not known, one that stayed is.
         #expect(store.apply(events[4], of: "ann", in: 0, offset: 6) == .applied)
         #expect(store.apply(events[8], of: "ann", in: 0, offset: 7) == .repeated)

@@ -1,10 +1,11 @@
 public import Datasets
 public import Bytes
+import Catalogues
 public import Messages
 import EmbeddingStore
 import UserModels
 
-/// What the rows must be: every user's full history encoded offline with the same bundle.
+/// What the rows must be: every user's full history encoded offline with the same bundle, and the items in it.
 public struct OfflineRows: Sendable {
     /// How the rows of a database compare with these.
     public struct Comparison: Codable, Sendable {
@@ -34,8 +35,20 @@ public struct OfflineRows: Sendable {
         private var ids: [String?] = []
         private var first = 0
         private var byteCount = 0
+        /// Items that no event of the window has any more, in the order of their last events; also as a set.
+        private var earlierItems: [ItemID] = []
+        private var isEarlier: Set<ItemID> = []
 
         var window: ArraySlice<TimelineEvent> { events[first...] }
+
+        /// The last distinct items, at most `Limits.seenItemCount`.
+        var seenItems: Set<ItemID> {
+            var seen: Set<ItemID> = []
+            for item in (earlierItems + window.map(\.item)).reversed() where seen.count < Limits.seenItemCount {
+                seen.insert(item)
+            }
+            return seen
+        }
 
         mutating func add(_ event: Event, length: Int) {
             if let id = event.id, ids[first...].contains(id) { return }
@@ -43,15 +56,43 @@ public struct OfflineRows: Sendable {
             events.append(TimelineEvent(event))
             ids.append(event.id)
             byteCount += events[events.count - 1].storedByteCount
-            while window.count > length || (window.count > 1 && byteCount > Limits.timelineByteCount) {
-                byteCount -= events[first].storedByteCount
-                first += 1
+            if isEarlier.contains(event.item), let place = earlierItems.firstIndex(of: event.item) {
+                forget(earlierItemAt: place)
             }
+            while window.count > length {
+                let item = dropOldestEvent().item
+                if !window.contains(where: { $0.item == item }) { remember(item) }
+            }
+            while !earlierItems.isEmpty,
+                earlierItems.count > Limits.seenItemCount || byteCount > Limits.timelineByteCount
+            {
+                forget(earlierItemAt: 0)
+            }
+            while window.count > 1, byteCount > Limits.timelineByteCount { dropOldestEvent() }
             // Twice the length at most, so that one event costs no copy of the whole.
             guard first >= length else { return }
             events.removeFirst(first)
             ids.removeFirst(first)
             first = 0
+        }
+
+        @discardableResult
+        private mutating func dropOldestEvent() -> TimelineEvent {
+            defer { first += 1 }
+            byteCount -= events[first].storedByteCount
+            return events[first]
+        }
+
+        private mutating func remember(_ item: ItemID) {
+            earlierItems.append(item)
+            isEarlier.insert(item)
+            byteCount += TimelineEvent.storedByteCount(ofEarlierItem: item.utf8.count)
+        }
+
+        private mutating func forget(earlierItemAt place: Int) {
+            let item = earlierItems.remove(at: place)
+            isEarlier.remove(item)
+            byteCount -= TimelineEvent.storedByteCount(ofEarlierItem: item.utf8.count)
         }
     }
 
@@ -99,10 +140,11 @@ public struct OfflineRows: Sendable {
         let users = histories.keys.sorted()
         for start in stride(from: 0, to: users.count, by: 256) {
             let some = users[start..<min(start + 256, users.count)]
-            let timelines = some.map { Array(histories[$0, default: History()].window) }
-            for (user, encoded) in zip(some, engine.encode(timelines)) {
-                let count = histories[user, default: History()].count
-                check(rows[user], user, count, encoded, &comparison)
+            let own = some.map { histories[$0, default: History()] }
+            let encoded = engine.encode(own.map { Array($0.window) })
+            for ((user, history), encoded) in zip(zip(some, own), encoded) {
+                let numbers = history.seenItems.compactMap { bundle.catalogue.index(of: $0).map { UInt32($0) } }
+                check(rows[user], user, history.count, encoded, SeenItems(numbers), &comparison)
             }
         }
         for user in rows.keys where histories[user] == nil {
@@ -124,6 +166,7 @@ public struct OfflineRows: Sendable {
         _ user: UserID,
         _ count: UInt64,
         _ encoded: EncodedUser,
+        _ seenItems: SeenItems,
         _ comparison: inout Comparison
     ) {
         guard let row else {
@@ -139,6 +182,13 @@ public struct OfflineRows: Sendable {
         comparison.worstDifference = max(comparison.worstDifference, context, pooled)
         if !(max(context, pooled) <= Self.tolerance) {
             comparison.mismatches.append("\(user): context differs by \(context), pooled vector by \(pooled)")
+        }
+        if row.seenItems != seenItems {
+            let (found, expected) = (Set(row.seenItems.numbers), Set(seenItems.numbers))
+            comparison.mismatches.append(
+                "\(user): the row lacks \(expected.subtracting(found).count) of \(expected.count) seen items, "
+                    + "and has \(found.subtracting(expected).count) others"
+            )
         }
     }
 

@@ -18,6 +18,11 @@ enum AskCommand {
         in: 1...1_000,
         help: "How many titles to rank"
     )
+    private static let includeSeenKey = ConfigurationKey<Bool>(
+        "include-seen",
+        default: false,
+        help: "Titles that the user has had may be in the answer too"
+    )
     private static let systemKey = ConfigurationKey<String>(
         "system",
         help: "What a chat model is told before the question"
@@ -78,8 +83,8 @@ enum AskCommand {
     private static let jsonKey = ConfigurationKey<Bool>("json", default: false, help: "Prints the answer as JSON")
 
     static let keys: [any AnyConfigurationKey] = [
-        formKey, itemsKey, systemKey, maximumTokensKey, temperatureKey, seedKey, topKKey, topPKey, stopKey, atLeastKey,
-        timeoutKey, gatewayKey, jsonKey, SystemConfiguration.dataKey,
+        formKey, itemsKey, includeSeenKey, systemKey, maximumTokensKey, temperatureKey, seedKey, topKKey, topPKey,
+        stopKey, atLeastKey, timeoutKey, gatewayKey, jsonKey, SystemConfiguration.dataKey,
     ]
 
     /// The command as the program lists it.
@@ -123,6 +128,7 @@ enum AskCommand {
             topK: try configuration.value(of: topKKey),
             topP: Float(try configuration.value(of: topPKey)),
             stop: try configuration.optionalValue(of: stopKey).map { [$0] } ?? [],
+            includesSeen: try configuration.value(of: includeSeenKey),
             minimumEventCount: try configuration.value(of: atLeastKey),
             askedAt: now,
             deadline: now + Int64(timeout / .milliseconds(1))

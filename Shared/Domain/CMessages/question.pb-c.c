@@ -171,7 +171,7 @@ const ProtobufCEnumDescriptor userllm__question__answer_form__descriptor =
   userllm__question__answer_form__value_ranges,
   NULL,NULL,NULL,NULL   /* reserved[1234] */
 };
-static const ProtobufCFieldDescriptor userllm__question__field_descriptors[20] =
+static const ProtobufCFieldDescriptor userllm__question__field_descriptors[21] =
 {
   {
     "id",
@@ -413,6 +413,18 @@ static const ProtobufCFieldDescriptor userllm__question__field_descriptors[20] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "include_seen",
+    21,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BOOL,
+    offsetof(Userllm__Question, has_include_seen),
+    offsetof(Userllm__Question, include_seen),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned userllm__question__field_indices_by_name[] = {
   9,   /* field[9] = asked_at */
@@ -420,6 +432,7 @@ static const unsigned userllm__question__field_indices_by_name[] = {
   3,   /* field[3] = form */
   18,   /* field[18] = frequency_penalty */
   0,   /* field[0] = id */
+  20,   /* field[20] = include_seen */
   4,   /* field[4] = item_count */
   5,   /* field[5] = maximum_tokens */
   15,   /* field[15] = min_p */
@@ -439,7 +452,7 @@ static const unsigned userllm__question__field_indices_by_name[] = {
 static const ProtobufCIntRange userllm__question__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 20 }
+  { 0, 21 }
 };
 const ProtobufCMessageDescriptor userllm__question__descriptor =
 {
@@ -449,7 +462,7 @@ const ProtobufCMessageDescriptor userllm__question__descriptor =
   "Userllm__Question",
   "userllm",
   sizeof(Userllm__Question),
-  20,
+  21,
   userllm__question__field_descriptors,
   userllm__question__field_indices_by_name,
   1,  userllm__question__number_ranges,

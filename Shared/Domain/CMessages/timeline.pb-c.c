@@ -98,7 +98,7 @@ void   userllm__forgotten_marks__free_unpacked
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
 static const uint32_t userllm__timeline__time_unit__default_value = 1u;
-static const ProtobufCFieldDescriptor userllm__timeline__field_descriptors[16] =
+static const ProtobufCFieldDescriptor userllm__timeline__field_descriptors[17] =
 {
   {
     "user",
@@ -292,10 +292,23 @@ static const ProtobufCFieldDescriptor userllm__timeline__field_descriptors[16] =
     0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "earlier_item_count",
+    18,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT32,
+    offsetof(Userllm__Timeline, has_earlier_item_count),
+    offsetof(Userllm__Timeline, earlier_item_count),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned userllm__timeline__field_indices_by_name[] = {
   5,   /* field[5] = categories */
   6,   /* field[6] = category_lists */
+  16,   /* field[16] = earlier_item_count */
   9,   /* field[9] = event_category_lists */
   2,   /* field[2] = event_count */
   13,   /* field[13] = event_ids */
@@ -315,7 +328,7 @@ static const ProtobufCIntRange userllm__timeline__number_ranges[2 + 1] =
 {
   { 1, 0 },
   { 6, 4 },
-  { 0, 16 }
+  { 0, 17 }
 };
 const ProtobufCMessageDescriptor userllm__timeline__descriptor =
 {
@@ -325,7 +338,7 @@ const ProtobufCMessageDescriptor userllm__timeline__descriptor =
   "Userllm__Timeline",
   "userllm",
   sizeof(Userllm__Timeline),
-  16,
+  17,
   userllm__timeline__field_descriptors,
   userllm__timeline__field_indices_by_name,
   2,  userllm__timeline__number_ranges,

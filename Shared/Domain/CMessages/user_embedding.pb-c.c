@@ -52,7 +52,7 @@ void   userllm__user_embedding__free_unpacked
   assert(message->base.descriptor == &userllm__user_embedding__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
-static const ProtobufCFieldDescriptor userllm__user_embedding__field_descriptors[11] =
+static const ProtobufCFieldDescriptor userllm__user_embedding__field_descriptors[12] =
 {
   {
     "user",
@@ -186,6 +186,18 @@ static const ProtobufCFieldDescriptor userllm__user_embedding__field_descriptors
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "seen_items",
+    12,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Userllm__UserEmbedding, has_seen_items),
+    offsetof(Userllm__UserEmbedding, seen_items),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned userllm__user_embedding__field_indices_by_name[] = {
   6,   /* field[6] = appended_at */
@@ -196,6 +208,7 @@ static const unsigned userllm__user_embedding__field_indices_by_name[] = {
   1,   /* field[1] = model_version */
   10,   /* field[10] = pooled */
   7,   /* field[7] = rows */
+  11,   /* field[11] = seen_items */
   5,   /* field[5] = source_offset */
   4,   /* field[4] = source_partition */
   0,   /* field[0] = user */
@@ -203,7 +216,7 @@ static const unsigned userllm__user_embedding__field_indices_by_name[] = {
 static const ProtobufCIntRange userllm__user_embedding__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 11 }
+  { 0, 12 }
 };
 const ProtobufCMessageDescriptor userllm__user_embedding__descriptor =
 {
@@ -213,7 +226,7 @@ const ProtobufCMessageDescriptor userllm__user_embedding__descriptor =
   "Userllm__UserEmbedding",
   "userllm",
   sizeof(Userllm__UserEmbedding),
-  11,
+  12,
   userllm__user_embedding__field_descriptors,
   userllm__user_embedding__field_indices_by_name,
   1,  userllm__user_embedding__number_ranges,

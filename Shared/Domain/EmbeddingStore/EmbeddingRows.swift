@@ -9,7 +9,7 @@ public struct EmbeddingRows: Sendable {
     /// The columns of `row`, in order.
     static let names = """
         user_id, model_version, generation, event_count, source_partition, source_offset, appended_at,
-        context_rows, context_columns, context, pooled
+        context_rows, context_columns, context, pooled, seen_items
         """
 
     /// The rows that are kept, in the order of the key.
@@ -53,6 +53,7 @@ public struct EmbeddingRows: Sendable {
             .int4s(rows.map { Int32(clamping: $0.rows) }), .int4s(rows.map { Int32(clamping: $0.columns) }),
             .byteArrays(rows.map { littleEndian($0.context) }),
             .float4s(pooled), .int4s(ends), .int4s(rows.map { Int32($0.pooled.count) }),
+            .byteArrays(rows.map(\.seenItems.coded)),
         ]
     }
 
@@ -67,8 +68,20 @@ public struct EmbeddingRows: Sendable {
     }
 
     /// Reads a row of a result that has the columns `names`.
-    static func row(_ result: PostgresResult, _ row: Int) -> UserEmbedding {
-        UserEmbedding(
+    ///
+    /// - Throws: `PostgresError` of kind `.data` for seen items that cannot be read.
+    static func row(_ result: PostgresResult, _ row: Int) throws(PostgresError) -> UserEmbedding {
+        let seenItems: SeenItems
+        do throws(MessageError) {
+            seenItems = try SeenItems(coded: result.bytes(row, 11))
+        } catch {
+            throw PostgresError(
+                code: .invalidValue,
+                message: "the column \(error.description)",
+                operation: "reading the embedding of a user"
+            )
+        }
+        return UserEmbedding(
             user: UserID(result.text(row, 0)),
             modelVersion: result.text(row, 1),
             generation: UInt32(clamping: result.int4(row, 2)),
@@ -79,7 +92,8 @@ public struct EmbeddingRows: Sendable {
             rows: Int(result.int4(row, 7)),
             columns: Int(result.int4(row, 8)),
             context: result.littleEndianFloats(row, 9),
-            pooled: result.float4s(row, 10)
+            pooled: result.float4s(row, 10),
+            seenItems: seenItems
         )
     }
 }

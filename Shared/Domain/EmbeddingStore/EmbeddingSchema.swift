@@ -7,7 +7,7 @@ extension SchemaMigration {
         schema: "public",
         versionTable: "user_embeddings_version",
         lock: 0x5553_4C4C_0003,
-        steps: [embeddingTables + embeddingFunctions, changes, appendTimes]
+        steps: [embeddingTables + embeddingFunctions, changes, appendTimes, seenItems]
     )
 
     private static let embeddingTables = """
@@ -79,10 +79,20 @@ extension SchemaMigration {
         """
 
     /// Renames the column `event_time`, which holds the time at which an event was appended.
-    ///
-    /// The function that writes rows names the column, so it is created here and in no earlier step.
     private static let appendTimes = """
         ALTER TABLE public.user_embeddings RENAME COLUMN event_time TO appended_at;
+        DROP FUNCTION IF EXISTS public.userllm_write_embeddings(
+            text, text, text[], int4[], int8[], int8[], text[], text[], text[], int4[], int8[], int4[], int8[], int8[], int4[],
+            int4[], bytea[], float4[], int4[], int4[]);
+        """
+
+    /// Adds the items that a user has had; of the rows that are there none are known.
+    ///
+    /// The function that writes rows names all columns, so it is created here and in no earlier step.
+    private static let seenItems = """
+        -- Numbers of the version's catalogue, ascending, as varints: the first, then the steps from one to the next.
+        ALTER TABLE public.user_embeddings ADD COLUMN seen_items bytea NOT NULL DEFAULT '';
+        ALTER TABLE public.user_embeddings ALTER seen_items SET STORAGE EXTERNAL;
         DROP FUNCTION IF EXISTS public.userllm_write_embeddings(
             text, text, text[], int4[], int8[], int8[], text[], text[], text[], int4[], int8[], int4[], int8[], int8[], int4[],
             int4[], bytea[], float4[], int4[], int4[]);
@@ -93,7 +103,8 @@ extension SchemaMigration {
             p_group text, p_owner text, p_topics text[], p_partitions int4[], p_expected int8[], p_next int8[],
             p_deletions text[], p_users text[], p_versions text[], p_generations int4[], p_event_counts int8[],
             p_source_partitions int4[], p_source_offsets int8[], p_append_times int8[], p_rows int4[], p_columns int4[],
-            p_contexts bytea[], p_pooled float4[], p_pooled_ends int4[], p_pooled_counts int4[]
+            p_contexts bytea[], p_pooled float4[], p_pooled_ends int4[], p_pooled_counts int4[],
+            p_seen_items bytea[]
         ) RETURNS int8 LANGUAGE plpgsql AS $function$
         DECLARE
             changed int8;
@@ -120,21 +131,21 @@ extension SchemaMigration {
             WITH f AS MATERIALIZED (SELECT p_pooled AS pooled)
             INSERT INTO public.user_embeddings AS e (
                 user_id, model_version, generation, event_count, source_partition, source_offset, appended_at,
-                context_rows, context_columns, context, pooled)
+                context_rows, context_columns, context, pooled, seen_items)
             SELECT r.user_id, r.version, r.generation, r.event_count, r.source_partition, r.source_offset, r.appended_at,
                 r.context_rows, r.context_columns, r.context,
-                coalesce(f.pooled[r.pooled_end - r.pooled_count + 1 : r.pooled_end], '{}')
+                coalesce(f.pooled[r.pooled_end - r.pooled_count + 1 : r.pooled_end], '{}'), r.seen_items
             FROM f CROSS JOIN unnest(
                 p_users, p_versions, p_generations, p_event_counts, p_source_partitions, p_source_offsets, p_append_times,
-                p_rows, p_columns, p_contexts, p_pooled_ends, p_pooled_counts
+                p_rows, p_columns, p_contexts, p_pooled_ends, p_pooled_counts, p_seen_items
             ) r (user_id, version, generation, event_count, source_partition, source_offset, appended_at,
-                context_rows, context_columns, context, pooled_end, pooled_count)
+                context_rows, context_columns, context, pooled_end, pooled_count, seen_items)
             ON CONFLICT (user_id, model_version) DO UPDATE SET
                 generation = EXCLUDED.generation, event_count = EXCLUDED.event_count,
                 source_partition = EXCLUDED.source_partition, source_offset = EXCLUDED.source_offset,
                 appended_at = EXCLUDED.appended_at, context_rows = EXCLUDED.context_rows,
                 context_columns = EXCLUDED.context_columns, context = EXCLUDED.context, pooled = EXCLUDED.pooled,
-                updated_at = now()
+                seen_items = EXCLUDED.seen_items, updated_at = now()
             -- The newest event count wins, whatever order records come in.
             WHERE (e.generation, e.event_count) < (EXCLUDED.generation, EXCLUDED.event_count);
             GET DIAGNOSTICS changed = ROW_COUNT;

@@ -106,7 +106,7 @@ public actor EmbeddingTable {
             let result = try await writer.query(
                 """
                 SELECT \(CheckedFunction.writeEmbeddings.qualifiedName)(
-                    $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
+                    $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)
                 """,
                 parameters,
                 operation: "writing \(rows.count) embeddings"
@@ -169,14 +169,14 @@ public actor EmbeddingTable {
     ///   - user: the user's id.
     ///   - modelVersion: the version of the model bundle that reads it.
     /// - Returns: the row; nil when the user has none.
-    /// - Throws: `PostgresError`.
+    /// - Throws: `PostgresError`; of kind `.data` when what the row has cannot be read.
     public func row(user: UserID, modelVersion: String) async throws(PostgresError) -> UserEmbedding? {
         let rows = try await reader.query(
             "SELECT \(EmbeddingRows.names) FROM public.user_embeddings WHERE user_id = $1 AND model_version = $2",
             [.text(user.text), .text(modelVersion)],
             operation: "reading the embedding of a user"
         )
-        return rows.count > 0 ? EmbeddingRows.row(rows, 0) : nil
+        return rows.count > 0 ? try EmbeddingRows.row(rows, 0) : nil
     }
 
     /// The model versions that have rows, and how many, most rows first.
@@ -209,7 +209,7 @@ public actor EmbeddingTable {
                 operation: "reading all embeddings"
             )
             guard rows.count > 0 else { return }
-            let page = (0..<rows.count).map { EmbeddingRows.row(rows, $0) }
+            let page = try (0..<rows.count).map { try EmbeddingRows.row(rows, $0) }
             after = page.last?.user.text
             try await body(page)
         }

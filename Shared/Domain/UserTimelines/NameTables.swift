@@ -29,17 +29,17 @@ struct NameTables {
 
     private mutating func retainList(of numbers: [UInt32]) -> InternTable.Retained {
         var key: [UInt8] = []
-        for number in numbers { PackedTimeline.append(varint: UInt64(number), to: &key) }
+        for number in numbers { Varint.append(UInt64(number), to: &key) }
         return lists.retain(key.span)
     }
 
-    /// Adds references to the texts of a stored timeline's last events.
+    /// Adds references to the texts of a stored timeline's last events, and to the items of those before them.
     ///
     /// - Parameters:
     ///   - columns: the timeline, just read from `bytes`.
     ///   - bytes: its record.
     ///   - count: the number of events.
-    ///   - numbers: receives each event's item and list.
+    ///   - numbers: receives each event's item and list, and the earlier items.
     /// - Throws: `MessageError` for a text that no event may have; no references are added then.
     mutating func retain(
         _ columns: TimelineColumns,
@@ -50,10 +50,44 @@ struct NameTables {
         var doneCount = 0
         do {
             try retain(columns, from: bytes, last: count, &numbers, &doneCount)
+            try retainEarlierItems(columns, from: bytes, last: count, &numbers)
         } catch {
             for event in numbers.events[..<doneCount] { release(item: event.item, list: event.list) }
+            for item in numbers.earlierItems { release(item: item) }
             throw error
         }
+        if numbers.hasCutEvents { keepLast(&numbers) }
+    }
+
+    /// Adds references to the items of earlier events, and of the events before the last.
+    private mutating func retainEarlierItems(
+        _ columns: TimelineColumns,
+        from bytes: Span<UInt8>,
+        last count: Int,
+        _ numbers: inout EventNumbers
+    ) throws(MessageError) {
+        let cut = columns.eventItems.dropLast(count)
+        numbers.hasCutEvents = !cut.isEmpty
+        guard numbers.hasCutEvents || !columns.earlierItems.isEmpty else { return }
+        let ids = columns.items
+        for place in Array(columns.earlierItems) + cut.map({ Int($0) }) {
+            if numbers.knownItems[place] == EventNumbers.unknown {
+                numbers.knownItems[place] = try retainItem(bytes.extracting(ids[place]))
+            } else {
+                items.retain(numbers.knownItems[place])
+            }
+            numbers.earlierItems.append(numbers.knownItems[place])
+        }
+    }
+
+    /// Of the earlier items, keeps each that no event has, once, in the place of its last event.
+    private mutating func keepLast(_ numbers: inout EventNumbers) {
+        var known = Set(numbers.events[..<numbers.count].lazy.map(\.item))
+        var kept: [UInt32] = []
+        for item in numbers.earlierItems.reversed() {
+            if known.insert(item).inserted { kept.append(item) } else { release(item: item) }
+        }
+        numbers.earlierItems = kept.reversed()
     }
 
     private mutating func retain(
@@ -169,7 +203,15 @@ struct NameTables {
 
     /// Drops the references of an event that is no longer held.
     mutating func release(item: UInt32, list: UInt32) {
-        items.release(item)
+        release(item: item)
+        release(list: list)
+    }
+
+    /// Drops a reference to an item.
+    mutating func release(item: UInt32) { items.release(item) }
+
+    /// Drops a reference to an event's list of categories.
+    mutating func release(list: UInt32) {
         guard list > 0, let key = lists.release(list - 1) else { return }
         var position = 0
         while position < key.count {
@@ -193,6 +235,11 @@ struct NameTables {
             names.append(String(decoding: categories[number], as: UTF8.self))
         }
         return names
+    }
+
+    /// What an item takes as one of earlier events.
+    func storedByteCount(ofEarlierItem item: UInt32) -> Int {
+        TimelineEvent.storedByteCount(ofEarlierItem: items.byteCount(of: item))
     }
 
     /// `TimelineEvent.storedByteCount` of an event.
@@ -243,6 +290,10 @@ struct EventNumbers {
     fileprivate(set) var count = 0
     /// The events, followed by those of an earlier record.
     fileprivate(set) var events: [Event] = []
+    /// The items of earlier events, in the order of their last events, oldest first.
+    fileprivate(set) var earlierItems: [UInt32] = []
+    /// Whether some of the record's events are earlier ones here.
+    fileprivate var hasCutEvents = false
     // Lookups that were already made.
     fileprivate var knownItems: [UInt32] = []
     fileprivate var knownCategories: [UInt32] = []
@@ -250,6 +301,7 @@ struct EventNumbers {
 
     fileprivate mutating func begin(_ columns: TimelineColumns, eventCount: Int) {
         count = eventCount
+        earlierItems.removeAll(keepingCapacity: true)
         Self.grow(&events, eventCount, Event(item: 0, list: 0, byteCount: 0))
         Self.reset(&knownItems, columns.items.count, Self.unknown)
         Self.reset(&knownCategories, columns.categories.count, Self.unknown)

@@ -3,8 +3,8 @@ import Messages
 
 /// One user's timeline as one compact run of bytes, because millions of them are held.
 ///
-/// First comes the head, with a bit beside the generation that says whether it has sources. Then come the events,
-/// oldest first, each with its item's number, its list of categories, a byte for the rating and what follows, the time
+/// First comes the head, with two bits beside the generation that say whether it has sources and items of earlier
+/// events. Then come the events, oldest first, each with its item's number, its list of categories, a byte for the rating and what follows, the time
 /// since the previous event, and the digest of its id if it has one. Numbers are varints. Times are counted back from
 /// that of the last event, which the head has, so that the oldest event can be cut off at the front without touching
 /// the others. An event of MovieLens takes about 6 bytes.
@@ -18,10 +18,12 @@ struct PackedTimeline {
         var lastTime: Int64 = 0
         /// How many events follow.
         var heldCount = 0
-        /// The sum of their `TimelineEvent.storedByteCount`.
+        /// The sum of their `TimelineEvent.storedByteCount`, and of that of the earlier items.
         var storedByteCount = 0
         /// As `Timeline` has them; most users have none, and then they take no byte.
         var sources: [Timeline.Source] = []
+        /// As `Timeline` has them, as numbers in the shared tables.
+        var earlierItems: [UInt32] = []
 
         /// The offset of the last record that was rerouted from a partition; -1 when none was.
         func lastOffset(from partition: Int32) -> Int64 {
@@ -106,7 +108,7 @@ struct PackedTimeline {
         var position = 0
         let bytes = bytes.span
         let first = Self.varint(bytes, &position)
-        head.generation = UInt32(truncatingIfNeeded: first >> 1)
+        head.generation = UInt32(truncatingIfNeeded: first >> 2)
         head.eventCount = Self.varint(bytes, &position)
         head.lastOffset = Int64(bitPattern: Self.varint(bytes, &position)) &- 1
         head.lastTime = Int64(bitPattern: Self.varint(bytes, &position))
@@ -117,6 +119,13 @@ struct PackedTimeline {
                 let partition = Int32(truncatingIfNeeded: Self.varint(bytes, &position))
                 let offset = Int64(bitPattern: Self.varint(bytes, &position))
                 head.sources.append(Timeline.Source(partition: partition, offset: offset))
+            }
+        }
+        if first & 2 == 2 {
+            let count = Int(Self.varint(bytes, &position))
+            head.earlierItems.reserveCapacity(count + 1)
+            for _ in 0..<count {
+                head.earlierItems.append(UInt32(truncatingIfNeeded: Self.varint(bytes, &position)))
             }
         }
         return (head, position)
@@ -150,23 +159,29 @@ struct PackedTimeline {
     // MARK: - Writing
 
     /// The most bytes that a head takes.
-    static func maximumHeadByteCount(sources: Int) -> Int { 64 + sources * 15 }
+    static func maximumByteCount(of head: Head) -> Int { 72 + head.sources.count * 15 + head.earlierItems.count * 5 }
     /// The most bytes that an event takes.
     static let maximumEventByteCount = 33
 
     /// Writes a head at a position, which is advanced past it.
     static func write(_ head: Head, to target: inout MutableSpan<UInt8>, at position: inout Int) {
-        write(UInt64(head.generation) << 1 | (head.sources.isEmpty ? 0 : 1), &target, &position)
+        let parts: UInt64 = (head.sources.isEmpty ? 0 : 1) | (head.earlierItems.isEmpty ? 0 : 2)
+        write(UInt64(head.generation) << 2 | parts, &target, &position)
         write(head.eventCount, &target, &position)
         write(UInt64(bitPattern: head.lastOffset &+ 1), &target, &position)
         write(UInt64(bitPattern: head.lastTime), &target, &position)
         write(UInt64(head.heldCount), &target, &position)
         write(UInt64(head.storedByteCount), &target, &position)
-        guard !head.sources.isEmpty else { return }
-        write(UInt64(head.sources.count), &target, &position)
-        for source in head.sources {
-            write(UInt64(UInt32(bitPattern: source.partition)), &target, &position)
-            write(UInt64(bitPattern: source.offset), &target, &position)
+        if !head.sources.isEmpty {
+            write(UInt64(head.sources.count), &target, &position)
+            for source in head.sources {
+                write(UInt64(UInt32(bitPattern: source.partition)), &target, &position)
+                write(UInt64(bitPattern: source.offset), &target, &position)
+            }
+        }
+        if !head.earlierItems.isEmpty {
+            write(UInt64(head.earlierItems.count), &target, &position)
+            for item in head.earlierItems { write(UInt64(item), &target, &position) }
         }
     }
 
@@ -219,16 +234,6 @@ struct PackedTimeline {
     }
 
     // MARK: - Numbers
-
-    /// Appends a varint.
-    static func append(varint value: UInt64, to target: inout [UInt8]) {
-        var value = value
-        while value >= 0x80 {
-            target.append(UInt8(truncatingIfNeeded: value) | 0x80)
-            value >>= 7
-        }
-        target.append(UInt8(value))
-    }
 
     /// A varint at a position, which is advanced past it.
     @inline(__always)

@@ -4,7 +4,8 @@ public import Messages
 
 /// The timelines of the users of the partitions this worker holds, packed.
 ///
-/// A user of 50 events of MovieLens takes about 400 bytes, key and dictionary included.
+/// A user of 50 events of MovieLens takes about 400 bytes, key and dictionary included, and two for each item of earlier
+/// events.
 public struct TimelineStore: Sendable {
     /// What became of an event.
     public enum Outcome: Equatable, Sendable {
@@ -79,7 +80,7 @@ public struct TimelineStore: Sendable {
 
     /// Takes a stored timeline; of several of one user, the newest is kept.
     ///
-    /// Of a timeline with more events than this store keeps, the newest are taken.
+    /// Of a timeline with more events than this store keeps, the newest are taken, and the items of the others.
     ///
     /// - Parameters:
     ///   - columns: the timeline, just read from `bytes`.
@@ -202,7 +203,8 @@ public struct TimelineStore: Sendable {
             generation: head.generation,
             eventCount: head.eventCount,
             lastOffset: head.lastOffset,
-            sources: head.sources
+            sources: head.sources,
+            earlierItems: head.earlierItems.map { names.item($0) }
         )
         timeline.events.reserveCapacity(head.heldCount)
         var gaps: [Int64] = []
@@ -228,81 +230,6 @@ public struct TimelineStore: Sendable {
 }
 
 extension TimelineStore {
-    private static func restore(
-        _ columns: TimelineColumns,
-        from bytes: Span<UInt8>,
-        length: Int,
-        into timeline: inout PackedTimeline,
-        _ names: inout NameTables,
-        _ numbers: inout EventNumbers,
-        _ scratch: inout [UInt8]
-    ) throws(MessageError) {
-        var head = timeline.head().head
-        guard
-            (head.generation, head.eventCount, head.lastOffset)
-                <= (columns.generation, columns.eventCount, columns.lastOffset)
-        else { return }
-        try names.retain(columns, from: bytes, last: length, &numbers)
-        release(timeline, &names)
-        head.generation = columns.generation
-        head.eventCount = columns.eventCount
-        head.lastOffset = columns.lastOffset
-        head.sources = columns.sources
-        head.lastTime = columns.eventTimes.last ?? 0
-        head.storedByteCount = numbers.events[..<numbers.count].reduce(0) { $0 + $1.byteCount }
-        var first = 0
-        while head.storedByteCount > Limits.timelineByteCount, first < numbers.count - 1 {
-            head.storedByteCount -= numbers.events[first].byteCount
-            names.release(item: numbers.events[first].item, list: numbers.events[first].list)
-            first += 1
-        }
-        head.heldCount = numbers.count - first
-        reserve(
-            PackedTimeline.maximumHeadByteCount(sources: head.sources.count)
-                + head.heldCount * PackedTimeline.maximumEventByteCount,
-            &scratch
-        )
-        var position = 0
-        var target = scratch.mutableSpan
-        PackedTimeline.write(head, to: &target, at: &position)
-        write(columns, numbers, from: first, to: &target, at: &position)
-        timeline.replace(with: scratch[..<position])
-    }
-
-    private static func reserve(_ byteCount: Int, _ scratch: inout [UInt8]) {
-        guard scratch.count < byteCount else { return }
-        scratch = [UInt8](repeating: 0, count: byteCount)
-    }
-
-    private static func write(
-        _ columns: TimelineColumns,
-        _ numbers: EventNumbers,
-        from first: Int,
-        to target: inout MutableSpan<UInt8>,
-        at position: inout Int
-    ) {
-        // Each is read once: the columns are another module's.
-        let (ratings, eventRatings) = (columns.ratings, columns.eventRatings)
-        let (times, digests) = (columns.eventTimes, columns.eventIDs)
-        let offset = times.count - numbers.count
-        for index in first..<numbers.count {
-            let place = offset + index
-            let rating = eventRatings.isEmpty ? 0 : eventRatings[place]
-            let digest = digests.isEmpty ? 0 : digests[place]
-            PackedTimeline.write(
-                PackedTimeline.Event(
-                    item: numbers.events[index].item,
-                    list: numbers.events[index].list,
-                    rating: rating == 0 ? nil : ratings[Int(rating - 1)],
-                    gap: index == first ? 0 : times[place] - times[place - 1],
-                    idDigest: digest == 0 ? nil : digest
-                ),
-                to: &target,
-                at: &position
-            )
-        }
-    }
-
     private static func apply(
         _ event: TimelineEvent,
         at offset: Int64,
@@ -316,7 +243,9 @@ extension TimelineStore {
         if knows(offset, source, head) { return .known }
         head.lastOffset = offset
         if let source { head.note(source) }
-        if let digest = event.idDigest, holds(digest, timeline, head, position), !Protection.eventIDs.isOff {
+        if let digest = event.idDigest, holds(timeline, head, position, where: { $0.idDigest == digest }),
+            !Protection.eventIDs.isOff
+        {
             replace(upTo: position, of: &timeline, with: head, nil, &scratch)
             return .repeated
         }
@@ -327,12 +256,25 @@ extension TimelineStore {
             gap: head.heldCount == 0 ? 0 : event.time - head.lastTime,
             idDigest: event.idDigest
         )
+        if let place = head.earlierItems.firstIndex(of: new.item) {
+            head.earlierItems.remove(at: place)
+            head.storedByteCount -= names.storedByteCount(ofEarlierItem: new.item)
+            names.release(item: new.item)
+        }
+        while head.heldCount >= length {
+            let item = dropOldestEvent(of: timeline, &head, &position, &names)
+            if item == new.item || holds(timeline, head, position, where: { $0.item == item }) {
+                names.release(item: item)
+            } else {
+                // The event's reference remains.
+                head.earlierItems.append(item)
+                head.storedByteCount += names.storedByteCount(ofEarlierItem: item)
+            }
+        }
         head.storedByteCount += names.storedByteCount(item: new.item, list: new.list)
-        while head.heldCount > 0, head.heldCount >= length || head.storedByteCount > Limits.timelineByteCount {
-            let oldest = timeline.event(at: &position)
-            head.storedByteCount -= names.storedByteCount(item: oldest.item, list: oldest.list)
-            head.heldCount -= 1
-            names.release(item: oldest.item, list: oldest.list)
+        dropEarlierItems(of: &head, &names)
+        while head.heldCount > 0, head.storedByteCount > Limits.timelineByteCount {
+            names.release(item: dropOldestEvent(of: timeline, &head, &position, &names))
         }
         head.heldCount += 1
         // Restored timelines are limited so that events can follow.
@@ -342,11 +284,44 @@ extension TimelineStore {
         return .applied
     }
 
+    /// Takes the event at a position out of its head's numbers, and returns its item, whose reference is the caller's.
+    private static func dropOldestEvent(
+        of timeline: PackedTimeline,
+        _ head: inout PackedTimeline.Head,
+        _ position: inout Int,
+        _ names: inout NameTables
+    ) -> UInt32 {
+        let oldest = timeline.event(at: &position)
+        head.storedByteCount -= names.storedByteCount(item: oldest.item, list: oldest.list)
+        head.heldCount -= 1
+        names.release(list: oldest.list)
+        return oldest.item
+    }
+
+    /// Drops the oldest of the earlier items that are too many, or too large beside the events.
+    static func dropEarlierItems(of head: inout PackedTimeline.Head, _ names: inout NameTables) {
+        let count = head.earlierItems.count
+        var first = 0
+        while first < count,
+            count - first > Limits.seenItemCount || head.storedByteCount > Limits.timelineByteCount
+        {
+            head.storedByteCount -= names.storedByteCount(ofEarlierItem: head.earlierItems[first])
+            names.release(item: head.earlierItems[first])
+            first += 1
+        }
+        head.earlierItems.removeFirst(first)
+    }
+
     /// Whether a record was applied before.
     private static func knows(_ offset: Int64, _ source: Timeline.Source?, _ head: PackedTimeline.Head) -> Bool {
         if offset <= head.lastOffset, !Protection.replayGuard.isOff { return true }
         guard let source else { return false }
         return source.offset <= head.lastOffset(from: source.partition) && !Protection.sourceGuard.isOff
+    }
+
+    static func reserve(_ byteCount: Int, _ scratch: inout [UInt8]) {
+        guard scratch.count < byteCount else { return }
+        scratch = [UInt8](repeating: 0, count: byteCount)
     }
 
     private static func replace(
@@ -356,10 +331,7 @@ extension TimelineStore {
         _ event: PackedTimeline.Event?,
         _ scratch: inout [UInt8]
     ) {
-        reserve(
-            PackedTimeline.maximumHeadByteCount(sources: head.sources.count) + PackedTimeline.maximumEventByteCount,
-            &scratch
-        )
+        reserve(PackedTimeline.maximumByteCount(of: head) + PackedTimeline.maximumEventByteCount, &scratch)
         var end = 0
         var target = scratch.mutableSpan
         PackedTimeline.write(head, to: &target, at: &end)
@@ -368,19 +340,22 @@ extension TimelineStore {
         timeline.replace(upTo: position, with: scratch[..<headEnd], adding: scratch[headEnd..<end])
     }
 
+    /// Whether one of a timeline's events, from a position on, is such a one.
+    @inline(__always)
     private static func holds(
-        _ digest: UInt64,
         _ timeline: PackedTimeline,
         _ head: PackedTimeline.Head,
-        _ position: Int
+        _ position: Int,
+        where isWanted: (PackedTimeline.Event) -> Bool
     ) -> Bool {
         var position = position
-        for _ in 0..<head.heldCount where timeline.event(at: &position).idDigest == digest { return true }
+        for _ in 0..<head.heldCount where isWanted(timeline.event(at: &position)) { return true }
         return false
     }
 
-    private static func release(_ timeline: PackedTimeline, _ names: inout NameTables) {
+    static func release(_ timeline: PackedTimeline, _ names: inout NameTables) {
         var (head, position) = timeline.head()
+        for item in head.earlierItems { names.release(item: item) }
         while head.heldCount > 0 {
             let event = timeline.event(at: &position)
             names.release(item: event.item, list: event.list)

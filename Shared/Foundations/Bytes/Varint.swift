@@ -20,6 +20,16 @@ public enum Varint {
         return byte < 0x80 ? UInt64(byte) : readRest(bytes, at: &position, before: end, UInt64(byte & 0x7F))
     }
 
+    /// Appends a number.
+    public static func append(_ value: UInt64, to bytes: inout [UInt8]) {
+        var value = value
+        while value >= 0x80 {
+            bytes.append(UInt8(truncatingIfNeeded: value) | 0x80)
+            value >>= 7
+        }
+        bytes.append(UInt8(truncatingIfNeeded: value))
+    }
+
     @inlinable
     static func readRest(_ bytes: Span<UInt8>, at position: inout Int, before end: Int, _ first: UInt64) -> UInt64? {
         var value = first

@@ -18,6 +18,8 @@ public struct PostgresError: Error, Sendable, Equatable, CustomStringConvertible
         public static let undefinedSchema = Code(rawValue: "3F000")
         /// A function that does not exist.
         public static let undefinedFunction = Code(rawValue: "42883")
+        /// A value that is not in the form its column has.
+        public static let invalidValue = Code(rawValue: "22P03")
         /// A unique key already existed.
         public static let uniqueViolation = Code(rawValue: "23505")
         /// The statement took longer than it may.

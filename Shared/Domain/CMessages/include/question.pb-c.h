@@ -163,10 +163,15 @@ struct  Userllm__Question
    */
   size_t n_stop;
   ProtobufCBinaryData *stop;
+  /*
+   * Whether items that the user has had may be in the answer; missing: they are left out.
+   */
+  protobuf_c_boolean has_include_seen;
+  protobuf_c_boolean include_seen;
 };
 #define USERLLM__QUESTION__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&userllm__question__descriptor) \
-    , 0, {0,NULL}, 0, {0,NULL}, 0, {0,NULL}, 0, USERLLM__QUESTION__ANSWER_FORM__KNOWN, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, {0,NULL}, 0,NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,NULL }
+    , 0, {0,NULL}, 0, {0,NULL}, 0, {0,NULL}, 0, USERLLM__QUESTION__ANSWER_FORM__KNOWN, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, {0,NULL}, 0,NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,NULL, 0, 0 }
 
 
 /* Userllm__Question__Turn methods */

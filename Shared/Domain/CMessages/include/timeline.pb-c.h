@@ -25,7 +25,7 @@ typedef struct Userllm__ForgottenMarks Userllm__ForgottenMarks;
 /* --- messages --- */
 
 /*
- * The last events of one user and how many there ever were. Topic user-timelines, compacted, key: the user's id.
+ * The last events of one user, items of earlier ones, and how many there ever were. Topic user-timelines, compacted, key: the user's id.
  * Fields are only ever added; a number is never used again.
  */
 struct  Userllm__Timeline
@@ -43,7 +43,7 @@ struct  Userllm__Timeline
   protobuf_c_boolean has_last_offset;
   int64_t last_offset;
   /*
-   * Ids of items.
+   * Ids of items: of the events, and behind them `earlier_item_count` of events before those.
    */
   size_t n_items;
   ProtobufCBinaryData *items;
@@ -98,10 +98,16 @@ struct  Userllm__Timeline
   uint32_t *source_partitions;
   size_t n_source_offsets;
   uint64_t *source_offsets;
+  /*
+   * How many of `items`, at the end, are of events before those that are kept: no event here has them, each is there once,
+   * and they are in the order of their last events, oldest first. Missing in records of earlier versions: none.
+   */
+  protobuf_c_boolean has_earlier_item_count;
+  uint32_t earlier_item_count;
 };
 #define USERLLM__TIMELINE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&userllm__timeline__descriptor) \
-    , 0, {0,NULL}, 0, 0, 0, 0, 0, 0, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0, 1u, 0,NULL, 0,NULL, 0,NULL }
+    , 0, {0,NULL}, 0, 0, 0, 0, 0, 0, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0, 1u, 0,NULL, 0,NULL, 0,NULL, 0, 0 }
 
 
 /*

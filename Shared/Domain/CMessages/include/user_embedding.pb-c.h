@@ -65,10 +65,16 @@ struct  Userllm__UserEmbedding
    */
   protobuf_c_boolean has_pooled;
   ProtobufCBinaryData pooled;
+  /*
+   * Items that the user has had, so that answers leave them out: their numbers in the model's catalogue, ascending, as
+   * varints; the first number, then by how much each is greater than the one before. Missing: none known.
+   */
+  protobuf_c_boolean has_seen_items;
+  ProtobufCBinaryData seen_items;
 };
 #define USERLLM__USER_EMBEDDING__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&userllm__user_embedding__descriptor) \
-    , 0, {0,NULL}, 0, {0,NULL}, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, {0,NULL}, 0, {0,NULL} }
+    , 0, {0,NULL}, 0, {0,NULL}, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, {0,NULL}, 0, {0,NULL}, 0, {0,NULL} }
 
 
 /* Userllm__UserEmbedding methods */

@@ -91,9 +91,8 @@ extension Question {
     /// fields that answers of every form have.
     private func valueShown(of field: Field) -> String? {
         switch field {
-        case .id, .user, .text, .form, .itemCount, .maximumTokens, .temperature, .seed, .minimumEventCount, .askedAt:
-            nil
-        case .deadline, .system, .turns: nil
+        case .id, .user, .text, .form, .itemCount, .maximumTokens, .temperature, .seed: nil
+        case .includesSeen, .minimumEventCount, .askedAt, .deadline, .system, .turns: nil
         case .topK: topK == 0 ? nil : "\(topK)"
         case .topP: topP == 1 ? nil : "\(topP)"
         case .minP: minP == 0 ? nil : "\(minP)"

@@ -15,7 +15,14 @@ extension TimelineColumns {
         guard eventTimes.count == count else {
             throw MessageError(field: "event_times", reason: "has \(eventTimes.count) entries for \(count) events")
         }
-        try check(eventItems, "event_items", count: count, below: items.count)
+        try Self.check(earlierItemCount: earlierItemCount, eventCount: count, of: eventCount)
+        guard earlierItemCount <= items.count else {
+            throw MessageError(
+                field: "earlier_item_count",
+                reason: "is \(earlierItemCount), and items has \(items.count) entries"
+            )
+        }
+        try check(eventItems, "event_items", count: count, below: earlierItems.lowerBound)
         try check(eventLists, "event_category_lists", count: count, below: lists.count + 1)
         try check(eventRatings, "event_ratings", count: count, below: ratings.count + 1)
         guard eventIDs.isEmpty || eventIDs.count == count else {
@@ -35,6 +42,18 @@ extension TimelineColumns {
         try Check.range(generation, 0...Limits.generation, "generation")
         try Check.count(eventCount, "event_count")
         try Check.range(lastOffset, -1...Int64.max - 1, "last_offset")
+    }
+
+    /// Limits the items of earlier events: each had one of the user's events.
+    static func check(earlierItemCount: Int, eventCount: Int, of allEvents: UInt64) throws(MessageError) {
+        try Check.size(earlierItemCount, atMost: Limits.seenItemCount, "earlier_items")
+        guard earlierItemCount == 0 || eventCount > 0 && eventCount + earlierItemCount <= allEvents else {
+            throw MessageError(
+                field: "earlier_items",
+                reason: "has \(earlierItemCount) entries beside \(eventCount) events: send events too, and no more of "
+                    + "both than event_count, which is \(allEvents)"
+            )
+        }
     }
 
     /// Ascending partitions and offsets; `name` is the prefix of their fields' names.

@@ -11,6 +11,7 @@ extension Question {
         case itemCount = "item_count"
         case maximumTokens = "maximum_tokens"
         case temperature, seed
+        case includesSeen = "include_seen"
         case minimumEventCount = "minimum_event_count"
         case askedAt = "asked_at"
         case deadline, system, turns
@@ -78,6 +79,7 @@ extension Question {
         try json.encode(maximumTokens, forKey: .maximumTokens)
         try json.encode(temperature, forKey: .temperature)
         try json.encode(seed, forKey: .seed)
+        if includesSeen { try json.encode(includesSeen, forKey: .includesSeen) }
         try json.encode(minimumEventCount, forKey: .minimumEventCount)
         try json.encode(time: askedAt, forKey: .askedAt)
         try json.encode(time: deadline, forKey: .deadline)
@@ -106,6 +108,7 @@ extension Question {
             case .maximumTokens: question.maximumTokens = try scanner.integer()
             case .temperature: question.temperature = try scanner.float()
             case .seed: question.seed = try scanner.integer()
+            case .includesSeen: question.includesSeen = try scanner.bool()
             case .minimumEventCount: question.minimumEventCount = try scanner.integer()
             case .askedAt: askedAt = try scanner.time()
             case .deadline: deadline = try scanner.time()

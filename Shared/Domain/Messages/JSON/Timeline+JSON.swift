@@ -9,6 +9,7 @@ extension Timeline {
         case eventCount = "event_count"
         case lastOffset = "last_offset"
         case events, sources
+        case earlierItems = "earlier_items"
 
         var otherNames: [String] { self == .user ? UserID.otherFieldNames : [] }
     }
@@ -22,6 +23,7 @@ extension Timeline {
         try json.encode(lastOffset, forKey: .lastOffset)
         try json.encode(events.map(JSONForm.init), forKey: .events)
         if !sources.isEmpty { try json.encode(sources.map(JSONForm.init), forKey: .sources) }
+        if !earlierItems.isEmpty { try json.encode(earlierItems, forKey: .earlierItems) }
     }
 
     init(_ scanner: inout JSONScanner) throws(JSONError) {
@@ -29,6 +31,7 @@ extension Timeline {
         var (generation, lastOffset) = (0 as UInt32, -1 as Int64)
         var events: [TimelineEvent] = []
         var sources: [Source] = []
+        var earlierItems: [ItemID] = []
         try scanner.readObject(Self.fields) { field, scanner throws(JSONError) in
             switch field {
             case .user: user = try scanner.identifier()
@@ -37,6 +40,8 @@ extension Timeline {
             case .lastOffset: lastOffset = try scanner.integer()
             case .events: events = try scanner.objects()
             case .sources: sources = try scanner.objects()
+            case .earlierItems:
+                earlierItems = try scanner.readArray { scanner throws(JSONError) in try scanner.identifier() }
             }
         }
         self.init(
@@ -45,7 +50,8 @@ extension Timeline {
             eventCount: try Field.eventCount.required(eventCount, "a whole number from 0"),
             lastOffset: lastOffset,
             sources: sources,
-            events: events
+            events: events,
+            earlierItems: earlierItems
         )
     }
 }

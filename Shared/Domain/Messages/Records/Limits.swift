@@ -24,6 +24,8 @@ public enum Limits {
     public static let titleByteCount = 4_096
     /// Events of a timeline.
     public static let timelineEventCount = 10_000
+    /// Distinct items that are remembered of a user's events, to leave them out of answers.
+    public static let seenItemCount = 1_000
     /// Partitions that are tracked as sources of one user's rerouted records.
     public static let sourceCount = 4_096
     /// Marks of deletions that are kept separately: with all others they take less than half of a log record's size
@@ -31,8 +33,8 @@ public enum Limits {
     public static let recentMarkCount = 16_384
     /// Rebuilds of a user's timeline.
     public static let generation: UInt32 = 1_000_000
-    /// Sum of `TimelineEvent.storedByteCount` over the events of a timeline of more than one: a log takes records of 1
-    /// MiB.
+    /// Sum of `TimelineEvent.storedByteCount` over the events and earlier items of a timeline of more than one event: a
+    /// log takes records of 1 MiB.
     public static let timelineByteCount = 950_000
     /// Items of an answer, and that a question may ask for.
     public static let itemCount = 1_000

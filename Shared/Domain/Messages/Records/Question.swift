@@ -80,6 +80,10 @@ public struct Question: Sendable, Equatable {
     public var frequencyPenalty: Float
     /// Texts at which the answer ends, without them; at most `Limits.stopCount` of 1 to `Limits.stopByteCount` bytes.
     public var stop: [String]
+    /// Whether items that the user has had may be in the answer; they are left out otherwise.
+    ///
+    /// It is about titles: the names of categories and free text are not affected.
+    public var includesSeen: Bool
     /// The answer must take at least this many of the user's events into account (read your own writes).
     public var minimumEventCount: UInt64
     /// When it was asked, in milliseconds since 1970.
@@ -106,6 +110,7 @@ public struct Question: Sendable, Equatable {
         presencePenalty: Float = 0,
         frequencyPenalty: Float = 0,
         stop: [String] = [],
+        includesSeen: Bool = false,
         minimumEventCount: UInt64 = 0,
         askedAt: Int64,
         deadline: Int64
@@ -127,6 +132,7 @@ public struct Question: Sendable, Equatable {
         self.presencePenalty = presencePenalty
         self.frequencyPenalty = frequencyPenalty
         self.stop = stop
+        self.includesSeen = includesSeen
         self.minimumEventCount = minimumEventCount
         self.askedAt = askedAt
         self.deadline = deadline

@@ -64,6 +64,9 @@ public struct TimelineEvent: Sendable, Equatable {
     /// two bytes for its item, two for its rating, three for its list, seven for its time, and eight for its id.
     public static func storedByteCount(ofItem byteCount: Int) -> Int { byteCount + 40 }
 
+    /// The most bytes that an item of earlier events adds to a stored timeline: its id with a tag and a length (3).
+    public static func storedByteCount(ofEarlierItem byteCount: Int) -> Int { byteCount + 3 }
+
     /// The part of `storedByteCount` of one category: its name with a tag and a length (3), and its index in a list
     /// (3).
     public static func storedByteCount(ofCategory byteCount: Int) -> Int { byteCount + 6 }
@@ -71,9 +74,10 @@ public struct TimelineEvent: Sendable, Equatable {
 
 /// The last events of one user and how many there ever were: the encoder worker's state.
 ///
-/// It keeps as many events as the model reads. If the sum of their `storedByteCount` exceeds
-/// `Limits.timelineByteCount`, the oldest are dropped until it does not: a record over the log's limit would stop its
-/// reader forever. 50 events of maximum size add up to 866,000, so this takes a longer timeline.
+/// It keeps as many events as the model reads, and of those before them the last `Limits.seenItemCount` distinct items.
+/// If the sum of their `storedByteCount` exceeds `Limits.timelineByteCount`, the oldest are dropped until it does not,
+/// items before events: a record over the log's limit would stop its reader forever. 50 events of maximum size add up
+/// to 866,000, so for events to be dropped this takes a longer timeline.
 ///
 /// An event whose id the timeline already holds is not counted again: it moves `lastOffset` and nothing else. One that
 /// is repeated after as many other events as the timeline keeps is counted again, and so is one without an id.
@@ -109,6 +113,9 @@ public struct Timeline: Sendable, Equatable {
     public var sources: [Source]
     /// The newest events, oldest first.
     public var events: [TimelineEvent]
+    /// Items of events before those, each once and none of an event in `events`, in the order of their last events,
+    /// oldest first.
+    public var earlierItems: [ItemID]
 
     /// Makes a timeline.
     public init(
@@ -117,7 +124,8 @@ public struct Timeline: Sendable, Equatable {
         eventCount: UInt64 = 0,
         lastOffset: Int64 = -1,
         sources: [Source] = [],
-        events: [TimelineEvent] = []
+        events: [TimelineEvent] = [],
+        earlierItems: [ItemID] = []
     ) {
         self.user = user
         self.generation = generation
@@ -125,5 +133,13 @@ public struct Timeline: Sendable, Equatable {
         self.lastOffset = lastOffset
         self.sources = sources
         self.events = events
+        self.earlierItems = earlierItems
+    }
+
+    /// The last distinct items that the user has had, at most `Limits.seenItemCount`, in no particular order.
+    public var seenItems: [ItemID] {
+        var seen: Set<ItemID> = []
+        for event in events.reversed() where seen.count < Limits.seenItemCount { seen.insert(event.item) }
+        return earlierItems.suffix(Limits.seenItemCount - seen.count) + seen
     }
 }

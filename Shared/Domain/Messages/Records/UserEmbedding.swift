@@ -27,6 +27,10 @@ public struct UserEmbedding: Sendable, Equatable {
     public var context: [Float]
     /// One vector for similarity search, of the encoder's width.
     public var pooled: [Float]
+    /// Items that the user has had, in the model version's catalogue; answers leave them out.
+    ///
+    /// Rows of earlier versions know none.
+    public var seenItems: SeenItems
 
     /// Makes an embedding.
     public init(
@@ -40,7 +44,8 @@ public struct UserEmbedding: Sendable, Equatable {
         rows: Int,
         columns: Int,
         context: [Float],
-        pooled: [Float]
+        pooled: [Float],
+        seenItems: SeenItems = SeenItems()
     ) {
         self.user = user
         self.modelVersion = modelVersion
@@ -53,5 +58,6 @@ public struct UserEmbedding: Sendable, Equatable {
         self.columns = columns
         self.context = context
         self.pooled = pooled
+        self.seenItems = seenItems
     }
 }

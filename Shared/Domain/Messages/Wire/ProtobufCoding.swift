@@ -56,6 +56,13 @@ final class MessageMemory {
         return ProtobufCBinaryData(len: numbers.count * 4, data: target.assumingMemoryBound(to: UInt8.self))
     }
 
+    /// A copy of bytes.
+    func bytes(_ bytes: [UInt8]) -> ProtobufCBinaryData {
+        let target = take(bytes.count)
+        target.copyMemory(from: bytes, byteCount: bytes.count)
+        return ProtobufCBinaryData(len: bytes.count, data: target.assumingMemoryBound(to: UInt8.self))
+    }
+
     /// Texts one after another, as a repeated field has them.
     func array(_ texts: [some ByteText]) -> UnsafeMutablePointer<ProtobufCBinaryData> {
         let target = take(texts.count * MemoryLayout<ProtobufCBinaryData>.stride)
@@ -139,6 +146,9 @@ func unpacked<Message>(
 
 extension ProtobufCBinaryData {
     private var buffer: UnsafeBufferPointer<UInt8> { UnsafeBufferPointer(start: data, count: len) }
+
+    /// A copy of the bytes.
+    var bytes: [UInt8] { [UInt8](buffer) }
 
     /// The bytes as text, which must be UTF-8.
     func text(_ field: String) throws(MessageError) -> String {

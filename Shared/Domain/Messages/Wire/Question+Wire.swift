@@ -20,6 +20,7 @@ extension Question: RecordCoding {
         (message.has_asked_at, message.asked_at) = present(askedAt)
         (message.has_deadline, message.deadline) = present(deadline)
         setChatFields(of: &message, memory)
+        if includesSeen { (message.has_include_seen, message.include_seen) = present(1) }
         return packed(message, memory)
     }
 
@@ -79,6 +80,7 @@ extension Question: RecordCoding {
             presencePenalty: message.presence_penalty,
             frequencyPenalty: message.frequency_penalty,
             stop: try texts(message.stop, message.n_stop, "stop"),
+            includesSeen: message.include_seen != 0,
             minimumEventCount: message.minimum_event_count,
             askedAt: message.asked_at,
             deadline: message.deadline

@@ -5,11 +5,13 @@ internal import JSON
 extension Timeline: RecordCoding {
     /// The timeline as Protocol Buffers (`timeline.proto`).
     ///
-    /// It is smaller than the sum of `TimelineEvent.storedByteCount` over its events, 15 bytes for each of its sources,
-    /// and 1,000 bytes.
+    /// It is smaller than the sum of `TimelineEvent.storedByteCount` over its events and earlier items, 15 bytes for
+    /// each of its sources, and 1,000 bytes.
     func packedUnchecked() -> [UInt8] {
         let tables = TimelineTables(events)
-        let memory = MessageMemory(byteCount: 2_048 + events.count * 48 + sources.count * 16)
+        let memory = MessageMemory(
+            byteCount: 2_048 + events.count * 48 + earlierItems.count * 32 + sources.count * 16
+        )
         var message = Userllm__Timeline()
         userllm__timeline__init(&message)
         (message.has_user, message.user) = present(memory.bytes(user))
@@ -22,12 +24,20 @@ extension Timeline: RecordCoding {
             }
             (message.n_source_offsets, message.source_offsets) = memory.list(sources) { UInt64(bitPattern: $0.offset) }
         }
-        if !events.isEmpty { Self.fill(&message, tables, memory) }
+        if !events.isEmpty { Self.fill(&message, tables, earlierItems, memory) }
         return packed(message, memory)
     }
 
-    private static func fill(_ message: inout Userllm__Timeline, _ tables: TimelineTables, _ memory: MessageMemory) {
-        (message.n_items, message.items) = memory.list(tables.items)
+    private static func fill(
+        _ message: inout Userllm__Timeline,
+        _ tables: TimelineTables,
+        _ earlierItems: [ItemID],
+        _ memory: MessageMemory
+    ) {
+        (message.n_items, message.items) = memory.list(tables.items + earlierItems)
+        if !earlierItems.isEmpty {
+            (message.has_earlier_item_count, message.earlier_item_count) = present(UInt32(earlierItems.count))
+        }
         (message.n_event_items, message.event_items) = memory.list(numbers: tables.eventItems)
         (message.n_event_times, message.event_times) = memory.list(numbers: tables.eventTimes)
         if tables.timeUnit != 1 {
@@ -75,7 +85,8 @@ extension Timeline: RecordCoding {
                     time: columns.eventTimes[index],
                     idDigest: columns.eventIDs.isEmpty || columns.eventIDs[index] == 0 ? nil : columns.eventIDs[index]
                 )
-            }
+            },
+            earlierItems: Array(items[columns.earlierItems])
         )
     }
 
@@ -91,6 +102,8 @@ extension Timeline: RecordCoding {
                     + "event_count, which is \(eventCount)"
             )
         }
+        try TimelineColumns.check(earlierItemCount: earlierItems.count, eventCount: events.count, of: eventCount)
+        for (index, item) in earlierItems.enumerated() { try Check.identifier(item, "earlier_items[\(index)]") }
         for (index, event) in events.enumerated() {
             do {
                 try event.validate()

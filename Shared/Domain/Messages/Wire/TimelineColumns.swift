@@ -16,7 +16,7 @@ public struct TimelineColumns: Sendable {
     /// For each other partition that records were rerouted from, the last one that was applied, ordered by partition.
     public private(set) var sources: [Timeline.Source] = []
 
-    /// Where the items' ids lie in the record.
+    /// Where the items' ids lie in the record: those of the events, then those of earlier events.
     public private(set) var items: [Range<Int>] = []
     /// Where the categories' names lie in the record.
     public private(set) var categories: [Range<Int>] = []
@@ -38,9 +38,14 @@ public struct TimelineColumns: Sendable {
     /// For each event 0 without an id, else its digest; or no entry at all, which is all zero.
     public private(set) var eventIDs: [UInt64] = []
 
+    /// How many of `items`, at the end, are of earlier events.
+    private(set) var earlierItemCount = 0
     private var timeUnit: UInt64 = 1
     private var sourcePartitions: [UInt32] = []
     private var sourceOffsets: [UInt64] = []
+
+    /// The positions in `items` of those of earlier events, in the order of their last events, oldest first.
+    public var earlierItems: Range<Int> { items.indices.suffix(earlierItemCount) }
 
     /// Makes columns without events.
     public init() {}
@@ -91,6 +96,7 @@ public struct TimelineColumns: Sendable {
         eventCount = 0
         lastOffset = -1
         timeUnit = 1
+        earlierItemCount = 0
         items.removeAll(keepingCapacity: true)
         categories.removeAll(keepingCapacity: true)
         lists.removeAll(keepingCapacity: true)
@@ -148,6 +154,7 @@ public struct TimelineColumns: Sendable {
             var column = ProtobufCursor(try cursor.range(bytes))
             while !column.isAtEnd { sourceOffsets.append(try column.varint(bytes)) }
         case (17, .varint): sourceOffsets.append(try cursor.varint(bytes))
+        case (18, .varint): earlierItemCount = Int(try cursor.varint32(bytes))
         default: try cursor.skip(type, bytes)
         }
     }

@@ -19,6 +19,9 @@ extension UserEmbedding: RecordCoding {
         (message.has_columns, message.columns) = present(UInt32(columns))
         (message.has_context, message.context) = present(memory.bytes(context))
         (message.has_pooled, message.pooled) = present(memory.bytes(pooled))
+        if !seenItems.numbers.isEmpty {
+            (message.has_seen_items, message.seen_items) = present(memory.bytes(seenItems.coded))
+        }
         return packed(message, memory)
     }
 
@@ -37,7 +40,8 @@ extension UserEmbedding: RecordCoding {
             rows: Int(message.rows),
             columns: Int(message.columns),
             context: try message.context.numbers("context"),
-            pooled: try message.pooled.numbers("pooled")
+            pooled: try message.pooled.numbers("pooled"),
+            seenItems: try SeenItems(coded: message.seen_items.bytes)
         )
     }
 
@@ -61,6 +65,7 @@ extension UserEmbedding: RecordCoding {
         try Check.finite(context, "context")
         try Check.size(pooled.count, of: "numbers", atMost: 65_535, "pooled")
         try Check.finite(pooled, "pooled")
+        try Check.size(seenItems.numbers.count, of: "numbers", atMost: Limits.seenItemCount, "seen_items")
     }
 }
 
@@ -76,6 +81,7 @@ extension UserEmbedding {
         case sourceOffset = "source_offset"
         case appendedAt = "appended_at"
         case rows, columns, context, pooled
+        case seenItems = "seen_items"
 
         var otherNames: [String] { self == .user ? UserID.otherFieldNames : [] }
     }
@@ -94,6 +100,7 @@ extension UserEmbedding {
         try json.encode(columns, forKey: .columns)
         try json.encode(context, forKey: .context)
         try json.encode(pooled, forKey: .pooled)
+        if !seenItems.numbers.isEmpty { try json.encode(seenItems.numbers, forKey: .seenItems) }
     }
 
     init(_ scanner: inout JSONScanner) throws(JSONError) {
@@ -102,6 +109,7 @@ extension UserEmbedding {
         var (sourcePartition, sourceOffset, appendedAt): (Int32?, Int64?, Int64?)
         var (rows, columns): (Int?, Int?)
         var (context, pooled): ([Float]?, [Float]) = (nil, [])
+        var seenItems: [UInt32] = []
         try scanner.readObject(Self.fields) { field, scanner throws(JSONError) in
             switch field {
             case .user: user = try scanner.identifier()
@@ -115,6 +123,7 @@ extension UserEmbedding {
             case .columns: columns = try scanner.integer()
             case .context: context = try scanner.readArray { scanner throws(JSONError) in try scanner.float() }
             case .pooled: pooled = try scanner.readArray { scanner throws(JSONError) in try scanner.float() }
+            case .seenItems: seenItems = try scanner.readArray { scanner throws(JSONError) in try scanner.integer() }
             }
         }
         let number = "a whole number from 0"
@@ -129,7 +138,8 @@ extension UserEmbedding {
             rows: try Field.rows.required(rows, number),
             columns: try Field.columns.required(columns, number),
             context: try Field.context.required(context, "an array of numbers"),
-            pooled: pooled
+            pooled: pooled,
+            seenItems: SeenItems(seenItems)
         )
     }
 }

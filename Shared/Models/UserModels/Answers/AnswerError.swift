@@ -35,7 +35,7 @@ public enum AnswerError: Error, Sendable, Equatable, CustomStringConvertible {
         case .invalid(let field, let value, let expected):
             "\(field) is \(value), expected \(expected)"
         case .nothingLeft:
-            "every possible answer is excluded: exclude fewer items"
+            "every possible answer is excluded, or the user has had it: exclude fewer items, or ask with include_seen"
         case .tooLong(let excess, let limit):
             "\(excess.field) is \(excess.value), which takes longer than the \(limit) that one answer may be computed: "
                 + excess.advice

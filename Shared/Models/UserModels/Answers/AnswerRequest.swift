@@ -24,8 +24,10 @@ public struct AnswerRequest: Sendable, Equatable {
     public var sampling = SamplingParameters()
     /// Texts at which a text answer ends, without them.
     public var stop: [String] = []
-    /// Ids of items that may not be the answer, such as those the user has seen; nil allows all.
+    /// Ids of items that may not be the answer; nil allows all.
     public var excludedItems: Set<ItemID>?
+    /// Whether items that the user has had, as the context has them, may be the answer.
+    public var includesSeen = false
     /// An item whose title is not searched for, but read, to learn how likely it is; for answers in the form of a title.
     public var givenItem: ItemID?
 
@@ -61,6 +63,7 @@ public struct AnswerRequest: Sendable, Equatable {
             seed: question.seed
         )
         askedAt = question.askedAt
+        includesSeen = question.includesSeen
         sampling.topK = question.topK
         sampling.topP = question.topP
         sampling.minP = question.minP

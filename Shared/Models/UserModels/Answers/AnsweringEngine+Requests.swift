@@ -7,6 +7,7 @@ extension AnsweringEngine {
     /// Checks a request, and finds its prompt and the answers that are allowed.
     func state(
         for request: AnswerRequest,
+        _ context: UserContext? = nil,
         deadline: ContinuousClock.Instant?
     ) throws(AnswerError) -> AnswerState {
         try validate(request)
@@ -19,7 +20,7 @@ extension AnsweringEngine {
         if request.form == .text {
             try requireRoom(for: request, state.prompt)
         } else {
-            let (tree, excluded) = try allowed(request)
+            let (tree, excluded) = try allowed(request, context?.seenItems ?? SeenItems())
             state.width = try width(for: request, tree, state.prompt)
             (state.tree, state.excluded) = (tree, excluded)
             state.given = try request.givenItem.map { (item) throws(AnswerError) in try tokens(ofGiven: item, request) }
@@ -114,8 +115,15 @@ extension AnsweringEngine {
     /// The answers that remain allowed, and the excluded items.
     ///
     /// A title shared by several items stays as long as one of them is allowed.
-    private func allowed(_ request: AnswerRequest) throws(AnswerError) -> (RestrictedTree, Set<Int>) {
-        let excluded = Set((request.excludedItems ?? []).compactMap { features.index(ofItem: $0) })
+    private func allowed(
+        _ request: AnswerRequest,
+        _ seen: SeenItems
+    ) throws(AnswerError) -> (RestrictedTree, Set<Int>) {
+        var excluded = Set((request.excludedItems ?? []).compactMap { features.index(ofItem: $0) })
+        if !request.includesSeen {
+            // A row may come from anywhere, and have numbers that the catalogue does not.
+            excluded.formUnion(seen.numbers.lazy.map { Int($0) }.filter { $0 < self.catalogue.count })
+        }
         let (tree, leafOfItem) =
             switch request.form {
             case .title: (answers.titles, leafOfTitle)

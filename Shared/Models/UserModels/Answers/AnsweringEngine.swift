@@ -137,7 +137,7 @@ public final class AnsweringEngine {
         context: UserContext?,
         deadline: ContinuousClock.Instant? = nil
     ) throws(AnswerError) -> AnswerID {
-        var state = try state(for: request, deadline: deadline)
+        var state = try state(for: request, context, deadline: deadline)
         let prior = try fusion?.prior(for: state, context)
         state.tree?.prior = prior
         let wanted = sequenceRequest(for: state, rows: try rows(of: context?.rows))

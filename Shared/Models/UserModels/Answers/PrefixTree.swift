@@ -206,21 +206,13 @@ struct RestrictedTree: TokenTree {
     let tree: PrefixTree
     /// What an encoder says about the leaves; nil for nothing.
     var prior: EncoderPrior?
-    /// How many of the leaves below a node are removed; nodes not listed here lose none.
-    private var removed: [PrefixTree.Node: Int] = [:]
-    private let removedLeaves: Set<Int>
+    /// The leaves that are removed, ascending.
+    private let removedLeaves: [Int]
 
     /// Removes leaves that may not be the answer.
     init(_ tree: PrefixTree, without leaves: Set<Int> = []) {
         self.tree = tree
-        removedLeaves = leaves
-        for leaf in leaves {
-            var node: PrefixTree.Node? = tree.node(ofLeaf: leaf)
-            while let current = node {
-                removed[current, default: 0] += 1
-                node = tree.parent(of: current)
-            }
-        }
+        removedLeaves = leaves.sorted()
     }
 
     var root: PrefixTree.Node { PrefixTree.root }
@@ -228,24 +220,24 @@ struct RestrictedTree: TokenTree {
     var tokenLimit: Int { tree.tokenLimit }
 
     /// How many leaves remain below a node.
-    func leafCount(below node: PrefixTree.Node) -> Int { tree.leafCount(below: node) - (removed[node] ?? 0) }
+    func leafCount(below node: PrefixTree.Node) -> Int {
+        let leaves = tree.leaves(below: node)
+        return leaves.count - removed(of: leaves).count
+    }
 
     /// The tokens that may follow, with the nodes they lead to.
     func children(of node: PrefixTree.Node) -> [(token: Int32, node: PrefixTree.Node)] {
         let pairs = zip(tree.tokens(after: node), tree.nodes(after: node))
-        if removed[node] == nil { return pairs.map { (token: $0, node: $1) } }
+        if removed(of: tree.leaves(below: node)).isEmpty { return pairs.map { (token: $0, node: $1) } }
         return pairs.filter { leafCount(below: $1) > 0 }.map { (token: $0, node: $1) }
     }
 
     /// The only leaf that remains below a node; nil when there are several or none.
     func onlyLeaf(below node: PrefixTree.Node) -> Int? {
-        guard leafCount(below: node) == 1 else { return nil }
-        var node = node
-        while true {
-            if let leaf = tree.onlyLeaf(below: node), !removedLeaves.contains(leaf) { return leaf }
-            guard let next = children(of: node).first else { return nil }
-            node = next.node
-        }
+        let leaves = tree.leaves(below: node)
+        let gone = removed(of: leaves)
+        guard leaves.count - gone.count == 1 else { return nil }
+        return zip(leaves, gone).first { $0 != $1 }?.0 ?? leaves.upperBound - 1
     }
 
     /// What the encoder says about the tokens that may follow.
@@ -256,5 +248,24 @@ struct RestrictedTree: TokenTree {
     /// What the encoder says about the likeliest leaf below a node.
     func outlook(of node: PrefixTree.Node) -> Float {
         leafCount(below: node) == 1 ? 0 : prior?.outlook(of: node) ?? 0
+    }
+
+    /// Those of some leaves that are removed; the leaves below a node have contiguous numbers.
+    private func removed(of leaves: Range<Int>) -> ArraySlice<Int> {
+        guard !removedLeaves.isEmpty else { return [] }
+        let start = firstRemoved(from: leaves.lowerBound, in: removedLeaves.indices)
+        // They are distinct, so no more than there are leaves.
+        let most = min(removedLeaves.count, start + leaves.count)
+        return removedLeaves[start..<firstRemoved(from: leaves.upperBound, in: start..<most)]
+    }
+
+    /// The first position whose leaf is not before this one, or else the positions' end.
+    private func firstRemoved(from leaf: Int, in positions: Range<Int>) -> Int {
+        var (low, high) = (positions.lowerBound, positions.upperBound)
+        while low < high {
+            let middle = (low + high) / 2
+            if removedLeaves[middle] < leaf { low = middle + 1 } else { high = middle }
+        }
+        return low
     }
 }
