@@ -73,7 +73,9 @@ struct Answering: Sendable {
         case .success(let generated):
             var answer = ended(question, entry.eventCount == nil ? .noHistory : .answered, reason: "")
             answer.text = generated.text
-            answer.items = Array(generated.items.prefix(question.itemCount))
+            // All that a text names, however many were asked to be ranked.
+            let itemCount = question.form.isText ? Limits.itemCount : question.itemCount
+            answer.items = Array(generated.items.prefix(itemCount))
             answer.eventCount = entry.eventCount ?? 0
             answer.promptTokens = UInt32(clamping: generated.promptTokens)
             answer.answerTokens = UInt32(clamping: generated.answerTokens)

@@ -3,9 +3,16 @@ import Testing
 
 /// What a sequence got.
 struct Answer: Equatable {
+    struct Passage: Equatable {
+        var before: String
+        var answer: RankedLeaf
+    }
+
     var tokens: [Int32] = []
     var logProbabilities: [Float?] = []
     var text = ""
+    /// The passages, each with the text before it.
+    var passages: [Passage] = []
     var result: SequenceResult?
 
     /// Tokens and the bits of their logarithms: what may not depend on other sequences.
@@ -47,6 +54,7 @@ extension Answer {
             tokens.append(token.token)
             logProbabilities.append(token.logProbability)
         case .text(_, let piece): text += piece
+        case .passage(_, let answer): passages.append(Passage(before: text, answer: answer))
         case .finished(_, let result): self.result = result
         }
     }

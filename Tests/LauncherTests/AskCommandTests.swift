@@ -35,6 +35,12 @@ import Testing
         #expect(throws: Never.self) { try question.validate() }
     }
 
+    @Test func aTextMayNameTitles() throws {
+        let question = try question(["form": "text-with-titles", "stop": "END"])
+        #expect(question.form == .textWithTitles)
+        #expect(throws: Never.self) { try question.validate() }
+    }
+
     @Test(arguments: [("top-k", "1"), ("top-p", "0.5"), ("stop", "s")])
     func samplingAndStopNeedFreeText(flag: String, value: String) throws {
         let error = #expect(throws: MessageError.self) { try question([flag: value]).validate() }

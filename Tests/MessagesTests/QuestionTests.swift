@@ -223,6 +223,15 @@ import Testing
 
     // MARK: - The form
 
+    @Test(arguments: Question.chatFields)
+    func aTextWithTitlesIsFreeText(field: Question.Field) throws {
+        var question = Self.changed(field)
+        question.form = .textWithTitles
+        #expect(try Question(decoding: question.encoded(), contentType: nil) == question)
+        #expect(try Question(decoding: question.encodedJSON(), contentType: nil) == question)
+        #expect(try String(decoding: question.encodedJSON(), as: UTF8.self).contains(#""form":"text-with-titles""#))
+    }
+
     private static let catalogueForms: [Question.AnswerForm] = [.known, .title, .category]
 
     @Test(arguments: [Question.Field.system, .turns], catalogueForms)

@@ -207,12 +207,12 @@ import Testing
         case .known:
             #expect((titles + TinyWorld.catalogue.categories).contains(answer.text))
             #expect(answer.items.isEmpty != titles.contains(answer.text))
-        case .text:
+        case .text, .textWithTitles:
             #expect(format.answer(answer.text).count <= 10 && answer.items.isEmpty)
             #expect(!answer.text.contains("<|"))
         }
         #expect(answer.promptTokens == format.prompt(request.text).count)
-        #expect(answer.answerTokens > 0 && (answer.finish == nil) == (form != .text))
+        #expect(answer.answerTokens > 0 && (answer.finish == nil) != form.isText)
     }
 
     @Test func sameSeedGivesTheSameAnswerAndOthersDiffer() throws {

@@ -27,13 +27,13 @@ import Testing
         (0..<24).map { index in
             var request = AnswerRequest(
                 text: ["Next?", "What do I like?", Self.longText][index % 3],
-                form: Question.AnswerForm.allCases[index % 4],
+                form: Question.AnswerForm.allCases[index % 5],
                 itemCount: 1 + index % 12,
                 maximumTokens: 3 + index % 9,
                 temperature: index % 8 < 4 ? 0 : 0.8,
                 seed: UInt64(index)
             )
-            if request.form == .text {
+            if request.form.isText {
                 (request.sampling.topK, request.sampling.topP, request.sampling.minP) = (index % 40, 0.95, 0.01)
                 request.sampling.repetitionPenalty = 1.1
                 (request.sampling.presencePenalty, request.sampling.frequencyPenalty) = (0.2, 0.1)

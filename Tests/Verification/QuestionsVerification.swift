@@ -140,7 +140,7 @@ public struct QuestionsVerification: Sendable {
             switch form {
             case .title: "What will the user watch next?"
             case .category: "What is the user's favourite genre?"
-            case .text, .known: "Question \(index): what makes a film worth watching a second time?"
+            case .text, .textWithTitles, .known: "Question \(index): what makes a film worth watching a second time?"
             }
         let question = Question(
             id: QuestionID(UUID().uuidString.lowercased()),

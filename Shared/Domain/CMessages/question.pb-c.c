@@ -139,21 +139,23 @@ const ProtobufCMessageDescriptor userllm__question__turn__descriptor =
   (ProtobufCMessageInit) userllm__question__turn__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCEnumValue userllm__question__answer_form__enum_values_by_number[4] =
+static const ProtobufCEnumValue userllm__question__answer_form__enum_values_by_number[5] =
 {
   { "KNOWN", "USERLLM__QUESTION__ANSWER_FORM__KNOWN", 0 },
   { "TITLE", "USERLLM__QUESTION__ANSWER_FORM__TITLE", 1 },
   { "CATEGORY", "USERLLM__QUESTION__ANSWER_FORM__CATEGORY", 2 },
   { "TEXT", "USERLLM__QUESTION__ANSWER_FORM__TEXT", 3 },
+  { "TEXT_WITH_TITLES", "USERLLM__QUESTION__ANSWER_FORM__TEXT_WITH_TITLES", 4 },
 };
 static const ProtobufCIntRange userllm__question__answer_form__value_ranges[] = {
-{0, 0},{0, 4}
+{0, 0},{0, 5}
 };
-static const ProtobufCEnumValueIndex userllm__question__answer_form__enum_values_by_name[4] =
+static const ProtobufCEnumValueIndex userllm__question__answer_form__enum_values_by_name[5] =
 {
   { "CATEGORY", 2 },
   { "KNOWN", 0 },
   { "TEXT", 3 },
+  { "TEXT_WITH_TITLES", 4 },
   { "TITLE", 1 },
 };
 const ProtobufCEnumDescriptor userllm__question__answer_form__descriptor =
@@ -163,9 +165,9 @@ const ProtobufCEnumDescriptor userllm__question__answer_form__descriptor =
   "AnswerForm",
   "Userllm__Question__AnswerForm",
   "userllm",
-  4,
+  5,
   userllm__question__answer_form__enum_values_by_number,
-  4,
+  5,
   userllm__question__answer_form__enum_values_by_name,
   1,
   userllm__question__answer_form__value_ranges,

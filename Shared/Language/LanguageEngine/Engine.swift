@@ -103,7 +103,7 @@ public final class Engine {
         nextNumber += 1
         let width = runner.weights.configuration.width
         var writer: TextWriter?
-        if let tokenizer { writer = TextWriter(tokenizer, stops: request.stopStrings) }
+        if let tokenizer { writer = TextWriter(tokenizer, stops: request.stopStrings, marks: request.passages?.marks) }
         waiting.append(
             SequenceState(
                 id,
@@ -145,7 +145,9 @@ public final class Engine {
 
     /// Ends a sequence.
     func finish(_ state: SequenceState, _ reason: FinishReason) {
-        if let rest = state.writer?.finish(), !rest.text.isEmpty { events.append(.text(state.id, rest.text)) }
+        if let rest = state.writer?.finish(isCut: reason == .length), !rest.isEmpty {
+            events.append(.text(state.id, rest))
+        }
         state.releasePages(to: &pool)
         running.removeAll { $0 === state }
         waiting.removeAll { $0 === state }

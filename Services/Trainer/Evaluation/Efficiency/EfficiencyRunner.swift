@@ -176,7 +176,7 @@ final class EfficiencyRunner {
             for event in try engine.step() {
                 switch event {
                 case .token: times.add((ContinuousClock.now - start).inSeconds)
-                case .text: break
+                case .text, .passage: break
                 case .finished(_, let result):
                     guard result.reason == .length else {
                         throw ProcessFailure("an answer of \(count) tokens ended otherwise: \(result.reason)")

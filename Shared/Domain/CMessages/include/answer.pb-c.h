@@ -91,7 +91,7 @@ struct  Userllm__Answer
   protobuf_c_boolean has_text;
   ProtobufCBinaryData text;
   /*
-   * Best first.
+   * Best first; of a text with titles in the order in which it names them.
    */
   size_t n_items;
   Userllm__Answer__Item **items;

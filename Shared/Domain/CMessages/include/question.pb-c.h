@@ -37,7 +37,11 @@ typedef enum _Userllm__Question__AnswerForm {
   USERLLM__QUESTION__ANSWER_FORM__KNOWN = 0,
   USERLLM__QUESTION__ANSWER_FORM__TITLE = 1,
   USERLLM__QUESTION__ANSWER_FORM__CATEGORY = 2,
-  USERLLM__QUESTION__ANSWER_FORM__TEXT = 3
+  USERLLM__QUESTION__ANSWER_FORM__TEXT = 3,
+  /*
+   * Text in which the titles that the model marks as such are held to the catalogue; the answer lists their items.
+   */
+  USERLLM__QUESTION__ANSWER_FORM__TEXT_WITH_TITLES = 4
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(USERLLM__QUESTION__ANSWER_FORM)
 } Userllm__Question__AnswerForm;
 

@@ -1,7 +1,7 @@
 import Bytes
 
 extension Question {
-    /// Checks sizes and ranges, and that what only free text takes comes with the form `text`.
+    /// Checks sizes and ranges, and that what only free text takes comes with a form of that.
     public func validate() throws(MessageError) {
         try Check.identifier(id, "id")
         try Check.identifier(user, "user")
@@ -77,7 +77,7 @@ extension Question {
     }
 
     private func validateForm() throws(MessageError) {
-        guard form != .text else { return }
+        guard !form.isText else { return }
         for field in Self.chatFields {
             guard let value = valueShown(of: field) else { continue }
             throw MessageError(

@@ -30,7 +30,7 @@ public struct Answer: Sendable, Equatable {
         public var id: ItemID
         /// Its title.
         public var title: String
-        /// Natural logarithm of the title's probability among all titles.
+        /// Natural logarithm of the title's probability among all titles, where it stands.
         public var score: Float
 
         /// Makes a ranked item.
@@ -49,7 +49,8 @@ public struct Answer: Sendable, Equatable {
     public var status: Status
     /// The answer; empty when there is none.
     public var text: String
-    /// Ranked items, best first, when the answer is a title.
+    /// Ranked items, best first, when the answer is a title; those that a text with titles names, once each, in the order
+    /// in which it names them.
     public var items: [Item]
     /// Why there is no answer; empty when there is one.
     public var reason: String

@@ -5,8 +5,8 @@ public import Bytes
 /// Topic `questions`; key: the user's id. Written by the gateway or any Kafka producer, read by the LLM responder.
 ///
 /// A conversation (`system` and `turns`) may come before a question of any form. The filters and penalties of sampling
-/// (`topK` to `frequencyPenalty`) and `stop` are for the form `text`: an answer of another form is searched for among
-/// the catalogue's names and would have to pass over them in silence, so a question that has one of them is refused.
+/// (`topK` to `frequencyPenalty`) and `stop` are for free text: an answer of another form is searched for among the
+/// catalogue's names and would have to pass over them in silence, so a question that has one of them is refused.
 public struct Question: Sendable, Equatable {
     /// What an answer may be.
     public enum AnswerForm: String, Sendable, CaseIterable {
@@ -18,6 +18,11 @@ public struct Question: Sendable, Equatable {
         case category
         /// Any text.
         case text
+        /// Any text, in which the titles that the model marks as such are titles of the catalogue; the answer lists them.
+        case textWithTitles = "text-with-titles"
+
+        /// Whether the model writes freely.
+        public var isText: Bool { self == .text || self == .textWithTitles }
     }
 
     /// One message of the conversation that led to a question.

@@ -58,7 +58,7 @@ extension Question: RecordCoding {
         defer { userllm__question__free_unpacked(pointer, nil) }
         let message = pointer.pointee
         guard let form = AnswerForm.allCases.first(where: { $0.wireValue == message.form }) else {
-            throw MessageError(field: "form", reason: "\(message.form.rawValue) is not known: send 0 to 3")
+            throw MessageError(field: "form", reason: "\(message.form.rawValue) is not known: send 0 to 4")
         }
         // Before they are copied: a record may hold half a million of them.
         try Self.validate(turnCount: message.n_turns, stopCount: message.n_stop)
@@ -110,6 +110,7 @@ extension Question.AnswerForm {
         case .title: USERLLM__QUESTION__ANSWER_FORM__TITLE
         case .category: USERLLM__QUESTION__ANSWER_FORM__CATEGORY
         case .text: USERLLM__QUESTION__ANSWER_FORM__TEXT
+        case .textWithTitles: USERLLM__QUESTION__ANSWER_FORM__TEXT_WITH_TITLES
         }
     }
 }

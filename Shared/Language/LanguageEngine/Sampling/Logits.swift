@@ -42,5 +42,7 @@ struct NextToken {
     /// The token; nil when the logits are not numbers.
     var token: Int32?
     var logProbability: Float?
+    /// The natural logarithm of its probability among the tokens that an open passage allows; 0 elsewhere.
+    var passageLog: Float = 0
     var likeliest: [GeneratedToken.Choice] = []
 }

@@ -3,6 +3,8 @@ import CLanguageKernels
 extension Engine {
     /// Chooses the next token of a text.
     func choose(for state: SequenceState, _ logits: UnsafeMutableBufferPointer<Float>) -> NextToken {
+        if state.passageScore != nil { return chooseInPassage(for: state, logits) }
+        forbidTokens(for: state, logits)
         let children = state.request.tree?.children(of: state.node)
         if case .reading(let answer) = state.request.search, let children {
             return read(answer, for: state, children, logits)
@@ -53,6 +55,7 @@ extension Engine {
     func accept(_ next: NextToken, _ state: SequenceState) {
         guard let token = next.token else { return finish(state, .failed(Self.notNumbers)) }
         let generated = GeneratedToken(token: token, logProbability: next.logProbability, likeliest: next.likeliest)
+        if state.passageScore != nil { return acceptInPassage(generated, next.passageLog, state) }
         if let tree = state.request.tree {
             guard let child = tree.children(of: state.node).first(where: { $0.token == token }) else { return }
             state.node = child.node
@@ -60,7 +63,9 @@ extension Engine {
             finishCertainAnswer(state)
         } else {
             if state.request.stopTokens.contains(token) { return finish(state, .stop) }
-            if emit(generated, state) { return finish(state, .stop) }
+            let output = emit(generated, state)
+            if output?.isStopped == true { return finish(state, .stop) }
+            if output?.opensPassage == true { return openPassage(after: token, state) }
             if state.result.generatedTokens >= state.request.maximumTokens { return finish(state, .length) }
         }
         state.tokens.append(token)
@@ -88,17 +93,20 @@ extension Engine {
     }
 
     /// Reports a token of the answer and the text it makes certain.
-    ///
-    /// - Returns: whether it completed a stop string.
-    private func emit(_ token: GeneratedToken, _ state: SequenceState) -> Bool {
+    private func emit(_ token: GeneratedToken, _ state: SequenceState) -> TextWriter.Output? {
+        report(token, state)
+        guard let output = state.writer?.append(token.token) else { return nil }
+        if !output.text.isEmpty { events.append(.text(state.id, output.text)) }
+        // What follows a stop string is no part of the answer.
+        if output.isStopped { state.writer = nil }
+        return output
+    }
+
+    /// Reports and counts a token of the answer.
+    func report(_ token: GeneratedToken, _ state: SequenceState) {
         state.result.generatedTokens += 1
         counts.generatedTokens += 1
         if state.result.firstTokenTime == nil { state.result.firstTokenTime = now() - state.submitted }
         events.append(.token(state.id, token))
-        guard let output = state.writer?.append(token.token) else { return false }
-        if !output.text.isEmpty { events.append(.text(state.id, output.text)) }
-        // What follows a stop string is no part of the answer.
-        if output.isStopped { state.writer = nil }
-        return output.isStopped
     }
 }

@@ -22,6 +22,7 @@ extension Engine {
             let isCount = (0...min(Self.likeliestLimit, V)).contains(count)
             try check("logprobs", count, isCount, "from 0 to \(min(Self.likeliestLimit, V))")
         }
+        try validatePassages(request, vocabulary: V)
         let soft = try validateContexts(request, shape)
         try validateRoom(request, promptLength: soft + length)
     }
@@ -35,6 +36,19 @@ extension Engine {
             let isText = (1...Self.stopStringByteLimit).contains(text.utf8.count)
             try check("stop", "a text of \(text.utf8.count) bytes", isText, "from 1 to \(Self.stopStringByteLimit)")
         }
+    }
+
+    private func validatePassages(_ request: SequenceRequest, vocabulary: Int) throws(EngineError) {
+        guard let passages = request.passages else { return }
+        try check("passages", "given", tokenizer != nil, "none for a model without a tokenizer")
+        try check("passages", "given", request.tree == nil, "none for a text that is held to a tree as a whole")
+        let tree = passages.tree
+        let limit = max(tree.tokenLimit, 1 + Int(passages.marks.closingTokens.max() ?? 0), 1 + Int(passages.end))
+        try check("passages", "of tokens below \(limit)", limit <= vocabulary, "tokens below \(vocabulary)")
+        let closing = passages.marks.closing
+        let isWritable = !passages.marks.closingTokens.isEmpty
+        try check("passages", "closed by \(closing)", isWritable, "a mark that the tokenizer has tokens for")
+        try check("passages", "empty", !tree.children(of: tree.root).isEmpty, "at least one answer in their tree")
     }
 
     /// Gives the number of the soft prompt's rows.

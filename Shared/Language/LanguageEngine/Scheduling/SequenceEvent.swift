@@ -2,15 +2,17 @@
 public enum SequenceEvent: Sendable, Equatable {
     /// The answer's next token; what ends an answer is none of its tokens.
     case token(SequenceID, GeneratedToken)
-    /// Text that became certain, in whole characters; all pieces together are the answer.
+    /// Text that became certain, in whole characters; all pieces together are the answer, without its passages.
     case text(SequenceID, String)
+    /// A passage that was closed, where the text is now: its answer, and how likely that was among all of the tree's.
+    case passage(SequenceID, RankedLeaf)
     /// The last event of a sequence.
     case finished(SequenceID, SequenceResult)
 
     /// The sequence.
     public var id: SequenceID {
         switch self {
-        case .token(let id, _), .text(let id, _), .finished(let id, _): id
+        case .token(let id, _), .text(let id, _), .passage(let id, _), .finished(let id, _): id
         }
     }
 }

@@ -42,6 +42,8 @@ public struct SequenceRequest: Sendable {
     public var logProbabilities: Int?
     /// The only answers allowed; nil allows any text.
     public var tree: (any TokenTree)?
+    /// Passages of a free text that are held to a tree of their own; needs a tokenizer.
+    public var passages: TreePassages?
     /// How `tree` is searched.
     public var search = TreeSearch.descent
     /// When the answer is given up, unless it is complete.

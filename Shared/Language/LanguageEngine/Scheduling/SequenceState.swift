@@ -16,8 +16,10 @@ final class SequenceState {
     var softPrompt: SoftPrompt?
     var sampler: Sampler
     var writer: TextWriter?
-    /// The tree's node after the answer so far.
+    /// The tree's node after the answer so far, or after the open passage's tokens.
     var node: Int32 = 0
+    /// The natural logarithm of an open passage's probability so far; nil while the text is free.
+    var passageScore: Float?
     /// The search of the tree; nil when it is no beam search.
     var beams: BeamState?
     /// What was chosen in this step.

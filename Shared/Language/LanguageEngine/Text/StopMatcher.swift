@@ -12,7 +12,8 @@ struct StopMatcher {
 
     // Strings are compared by their UTF-8 bytes: a stop string matches exactly itself.
     private let stops: [[UInt8]]
-    private var held: [UInt8] = []
+    /// The longest end of the text that is the beginning of a stop string.
+    private(set) var held: [UInt8] = []
 
     /// Makes a matcher; empty strings match nothing.
     init(_ stops: [String]) { self.stops = stops.map { Array($0.utf8) }.filter { !$0.isEmpty } }

@@ -91,8 +91,9 @@ public enum AnswerEvent: Sendable {
 public struct GeneratedAnswer: Sendable, Equatable {
     /// The answer.
     public var text: String
-    /// Ranked items, best first, when the answer is a title; a score is the natural logarithm of the title's
-    /// probability among all allowed answers.
+    /// Ranked items, best first, when the answer is a title; those that a text with titles names, in its order.
+    ///
+    /// A score is the natural logarithm of the title's probability among all allowed answers.
     public var items: [Answer.Item] = []
     /// The choices on the way to a given item's title.
     public var branches: [AnswerBranch] = []

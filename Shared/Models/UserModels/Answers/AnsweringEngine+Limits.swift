@@ -69,7 +69,7 @@ extension AnsweringEngine {
     private func excess(_ state: AnswerState, steps: Int) -> AnswerExcess {
         let (request, prompt) = (state.request, state.prompt)
         let tooMuchText = AnswerExcess(field: "text", value: "\(prompt.count) tokens long")
-        guard let tree = state.tree else {
+        guard !request.form.isText, let tree = state.tree else {
             if steps == 0 { return tooMuchText }
             return AnswerExcess(field: "maximum_tokens", value: "\(request.maximumTokens)", fitting: steps)
         }

@@ -17,8 +17,9 @@ extension AnsweringEngine {
             end: limits.now() + limits.time,
             deadline: deadline
         )
-        if request.form == .text {
+        if request.form.isText {
             try requireRoom(for: request, state.prompt)
+            if request.form == .textWithTitles { (state.tree, state.excluded) = try allowed(request) }
         } else {
             let (tree, excluded) = try allowed(request, context?.seenItems ?? SeenItems())
             state.width = try width(for: request, tree, state.prompt)
@@ -38,7 +39,7 @@ extension AnsweringEngine {
         let request = state.request
         var sequence = SequenceRequest(tokens: state.prompt)
         switch adapter.configuration.kind {
-        case _ where request.form == .text && !adapter.configuration.actsOnText: break
+        case _ where request.form.isText && !adapter.configuration.actsOnText: break
         case .crossAttention:
             sequence.context = rows
             sequence.contextStart = adapter.start(promptLength: state.prompt.count)
@@ -46,11 +47,12 @@ extension AnsweringEngine {
         }
         sequence.deadline = state.deadline.map { min($0, state.end) } ?? state.end
         sequence.stopTokens = format.endTokens
-        if let tree = state.tree {
+        if !request.form.isText, let tree = state.tree {
             sequence.tree = tree
             sequence.search = state.given.map { .reading($0) } ?? .beams(width: state.width)
             return sequence
         }
+        sequence.passages = state.tree.map { TreePassages(marks: titleMarks, tree: $0, end: format.end) }
         sequence.maximumTokens = request.maximumTokens
         sequence.stopStrings = request.stop
         sequence.sampling = request.sampling
@@ -102,10 +104,10 @@ extension AnsweringEngine {
         let prompt = try format.prompt(
             system: request.system,
             turns: request.turns,
-            text: request.text,
+            text: request.form == .textWithTitles ? format.askingForTitles(request.text) : request.text,
             askedAt: request.askedAt ?? WallClock.milliseconds
         )
-        let answerLength = request.form == .text ? request.maximumTokens : answers.longest
+        let answerLength = request.form.isText ? request.maximumTokens : answers.longest
         let (room, overflows) = (engine.maximumLength - contextPositions).subtractingReportingOverflow(answerLength)
         let limit = overflows ? 0 : max(room, 0)
         guard prompt.count <= limit else { throw .questionTooLong(tokens: prompt.count, limit: limit) }
@@ -126,7 +128,7 @@ extension AnsweringEngine {
         }
         let (tree, leafOfItem) =
             switch request.form {
-            case .title: (answers.titles, leafOfTitle)
+            case .title, .textWithTitles: (answers.titles, leafOfTitle)
             case .category: (answers.categories, [Int]())
             default: (answers.all, leafOfTitleInAll)
             }

@@ -10,9 +10,11 @@ extension AnsweringEngine {
     func finish(_ state: AnswerState, _ end: SequenceResult) -> [AnswerEvent] {
         switch end.reason {
         case .stop, .length:
-            guard let tree = state.tree else {
+            guard !state.request.form.isText, let tree = state.tree else {
                 let finish = end.reason == .stop ? Answer.Finish.stop : .length
-                return [.finished(state.id, .success(answer(state.text, end, end.generatedTokens, finish)))]
+                var answer = answer(state.text, end, end.generatedTokens, finish)
+                answer.items = state.items
+                return [.finished(state.id, .success(answer))]
             }
             return found(state, tree, end)
         case .deadline: return [.finished(state.id, .failure(failure(state, end)))]
@@ -82,7 +84,7 @@ extension AnsweringEngine {
     }
 
     /// The items of a ranked title; none for a category.
-    private func items(_ leaf: RankedLeaf, _ state: AnswerState) -> [Answer.Item] {
+    func items(_ leaf: RankedLeaf, _ state: AnswerState) -> [Answer.Item] {
         guard state.request.form != .category, let tree = state.tree else { return [] }
         func item(_ index: Int, _ score: Float) -> Answer.Item {
             Answer.Item(id: catalogue[index].id, title: catalogue[index].title, score: score)

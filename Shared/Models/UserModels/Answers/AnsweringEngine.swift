@@ -7,8 +7,8 @@ import Tensors
 
 /// Answers many questions at once, each with its user's context.
 ///
-/// Titles and categories are held to the catalogue by prefix trees and found by beam search; a text is free. Questions
-/// join between two steps, and leave when they are answered, cancelled or out of time. What an answer says does not
+/// Titles and categories are held to the catalogue by prefix trees and found by beam search. A text is free, but for the
+/// titles in a text with titles: the model opens one with a mark and is held to the catalogue until it closes. Questions join between two steps, and leave when they are answered, cancelled or out of time. What an answer says does not
 /// depend on the others.
 ///
 /// Not `Sendable`: one actor on a `BlockingExecutor` owns it.
@@ -22,6 +22,8 @@ public final class AnsweringEngine {
     let limits: AnswerLimits
     /// What the encoder has to say; nil when the language model answers alone.
     let fusion: AnswerFusion?
+    /// What titles stand between in a text.
+    let titleMarks: PassageMarks
     let leafOfTitle: [Int]
     let leafOfTitleInAll: [Int]
     /// The rows of a user without events, shape [K, D].
@@ -71,6 +73,11 @@ public final class AnsweringEngine {
             engine.maximumLength,
             engine.maximumLength >= needed,
             "room for a short question and the longest title's \(answers.longest) tokens"
+        )
+        titleMarks = PassageMarks(
+            opening: PromptFormat.titleMarks.opening,
+            closing: PromptFormat.titleMarks.closing,
+            tokenizer: format.tokenizer
         )
         rowsWithoutHistory = adapter.projected(adapter.perceiver.contextWithoutHistory)
         catalogue = sources.catalogue.items.map { Answer.Item(id: $0.id, title: $0.title, score: 0) }
@@ -214,6 +221,7 @@ public final class AnsweringEngine {
             switch event {
             case .token: break
             case .text(_, let piece): result += take(piece, event.id, state)
+            case .passage(_, let title): result += take(title, event.id, state)
             case .finished(_, let end):
                 states[event.id] = nil
                 sequences[state.id] = nil
@@ -226,9 +234,22 @@ public final class AnsweringEngine {
     /// Adds a piece to a text.
     private func take(_ piece: String, _ sequence: SequenceID, _ state: AnswerState) -> [AnswerEvent] {
         // The pieces of an answer from the catalogue are those of the chosen one.
-        guard state.tree == nil, !piece.isEmpty else { return [] }
+        guard state.request.form.isText, !piece.isEmpty else { return [] }
         states[sequence]?.text += piece
         return [.piece(state.id, piece)]
+    }
+
+    /// Adds a title to a text, in the catalogue's spelling.
+    private func take(_ title: RankedLeaf, _ sequence: SequenceID, _ state: AnswerState) -> [AnswerEvent] {
+        // Of items with one title the user's likeliest is meant, or the catalogue's first.
+        guard let item = items(title, state).reduce(nil, Self.likelier) else { return [] }
+        if !state.items.contains(where: { $0.id == item.id }) { states[sequence]?.items.append(item) }
+        return take(item.title, sequence, state)
+    }
+
+    private static func likelier(_ first: Answer.Item?, _ second: Answer.Item) -> Answer.Item {
+        guard let first, first.score >= second.score else { return second }
+        return first
     }
 }
 
@@ -237,7 +258,7 @@ struct AnswerState {
     var id = AnswerID(number: 0)
     let request: AnswerRequest
     let prompt: [Int32]
-    /// The answers that are allowed; nil for a text.
+    /// The answers that are allowed, or the titles that a text may name; nil for a text without.
     var tree: RestrictedTree?
     /// Indices of the items that may not be the answer.
     var excluded: Set<Int> = []
@@ -251,6 +272,8 @@ struct AnswerState {
     let deadline: ContinuousClock.Instant?
     /// The text so far.
     var text = ""
+    /// The items that it names.
+    var items: [Answer.Item] = []
 }
 
 extension AnswerError {

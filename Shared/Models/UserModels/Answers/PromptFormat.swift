@@ -23,6 +23,9 @@ public struct PromptFormat: Sendable {
     /// The special tokens a tokenizer is trained with, in the order of their ids.
     public static let specialTokens = [padMark, questionMark, answerMark, endMark]
 
+    /// What opens and closes a title in a text with titles.
+    static let titleMarks = (opening: "<title>", closing: "</title>")
+
     private enum Style: Sendable {
         case marked(question: Int32, answer: Int32)
         case chat(ChatTemplate)
@@ -107,6 +110,15 @@ public struct PromptFormat: Sendable {
     /// Whether the language model is a chat model, which takes a system prompt and earlier turns.
     public var isChat: Bool {
         if case .chat = style { true } else { false }
+    }
+
+    /// A question whose answer is to be a text with titles: a chat model is told how to write one.
+    ///
+    /// Our own models know no words but those they were trained on.
+    func askingForTitles(_ text: String) -> String {
+        guard isChat else { return text }
+        let (opening, closing) = Self.titleMarks
+        return "\(text)\n\nWrite every title like this: \(opening)Title\(closing)."
     }
 
     /// Tokens of a question up to the start of its answer, asked now.

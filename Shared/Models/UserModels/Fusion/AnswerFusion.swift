@@ -48,7 +48,7 @@ public struct AnswerFusion: Sendable {
 
     private func leaves(for state: AnswerState) -> LeafItems? {
         switch state.request.form {
-        case .title: titles
+        case .title, .textWithTitles: titles
         case .known: all
         default: nil
         }

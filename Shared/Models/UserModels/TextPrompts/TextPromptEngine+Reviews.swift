@@ -37,7 +37,7 @@ extension TextPromptEngine {
                 guard let index = asked[event.id] else { continue }
                 switch event {
                 case .token(_, let generated): found[index].append(generated.token)
-                case .text: break
+                case .text, .passage: break
                 case .finished(let id, let end):
                     asked[id] = nil
                     try requireEnd(end.reason)
