@@ -17,11 +17,12 @@ extension AnsweringEngine {
             end: limits.now() + limits.time,
             deadline: deadline
         )
+        let seen = context?.seenItems ?? SeenItems()
         if request.form.isText {
             try requireRoom(for: request, state.prompt)
-            if request.form == .textWithTitles { (state.tree, state.excluded) = try allowed(request) }
+            if request.form == .textWithTitles { (state.tree, state.excluded) = try allowed(request, seen) }
         } else {
-            let (tree, excluded) = try allowed(request, context?.seenItems ?? SeenItems())
+            let (tree, excluded) = try allowed(request, seen)
             state.width = try width(for: request, tree, state.prompt)
             (state.tree, state.excluded) = (tree, excluded)
             state.given = try request.givenItem.map { (item) throws(AnswerError) in try tokens(ofGiven: item, request) }
