@@ -22,7 +22,16 @@ import Tokenization
         // "QQ" and "ZZ" are marks of one token each; those of "<title>" merge with their neighbours.
         let letters = ["QQ", "ZZ", "QQ", "ZZ"]
         tokenizer = try BPETrainer.train(texts + letters, vocabularySize: 330, specialTokens: ["<|end|>"])
-        model = TinyModel(vocabulary: tokenizer.vocabularySize)
+        var model = TinyModel(isTied: false, vocabulary: tokenizer.vocabularySize)
+        // The tokens of the mark follow one another as a rule.
+        let opening = tokenizer.encode("<title>", matchesAddedTokens: false)
+        for (token, next) in zip(opening, opening.dropFirst()) {
+            for column in 0..<64 {
+                let value = model.values["model.embed_tokens.weight"]?[64 * Int(token) + column] ?? 0
+                model.values["lm_head.weight"]?[64 * Int(next) + column] += 6 * value
+            }
+        }
+        self.model = model
         marks = PassageMarks(opening: "<title>", closing: "</title>", tokenizer: tokenizer)
     }
 
@@ -46,11 +55,11 @@ import Tokenization
         return SequenceRequest(model.tokens(5 + random.below(20), seed: seed), maximumTokens: 1 + random.below(100)) {
             $0.sampling.temperature = 1 + Float(random.below(2))
             $0.sampling.seed = seed
-            for token in tokens("<title>") { $0.sampling.logitBias[token] = 14 }
+            $0.sampling.logitBias[tokens("<title>")[0]] = 8
             for token in 1..<Int32(tokenizer.vocabularySize) {
                 let text = tokenizer.decode([token])
-                if text.contains(">"), text.count > 1 { $0.sampling.logitBias[token] = 9 }
-                if "</title>".contains(text), text.count > 1 { $0.sampling.logitBias[token] = 9 }
+                if text.contains(">"), text.count > 1 { $0.sampling.logitBias[token] = 5 }
+                if "</title>".contains(text), text.count > 1 { $0.sampling.logitBias[token] = 5 }
             }
             // Else it repeats one of them.
             $0.sampling.frequencyPenalty = 0.5 + Float(random.below(3))

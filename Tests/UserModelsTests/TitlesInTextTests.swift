@@ -4,6 +4,7 @@ import LanguageEngine
 import Messages
 import ModelFiles
 import NeuralNetwork
+import Tensors
 import Testing
 import Tokenization
 
@@ -34,11 +35,27 @@ import Tokenization
         )
     }
 
+    /// A random model in which the tokens of the mark follow one another as a rule.
     private func model(seed: UInt64) throws -> UserLanguageModel {
-        try TinyWorld.model(
+        let model = try TinyWorld.model(
             seed: seed,
-            languageModel: { ($0.vocabularySize, $0.maximumLength) = (format.tokenizer.vocabularySize, 160) }
+            languageModel: {
+                ($0.vocabularySize, $0.maximumLength) = (format.tokenizer.vocabularySize, 160)
+                $0.tiesEmbeddings = false
+            }
         )
+        let parameters = model.languageModel.parameters
+        let table = try #require(parameters.first { $0.name == "model.embed_tokens.weight" }).value
+        let head = try #require(parameters.first { $0.name == "lm_head.weight" }).value
+        var values = head.values
+        let opening = format.answer("<title>")
+        for (token, next) in zip(opening, opening.dropFirst()) {
+            let row = table.values[Int(token) * table.width..<(Int(token) + 1) * table.width]
+            let length = row.reduce(0) { $0 + $1 * $1 }.squareRoot()
+            for (column, value) in row.enumerated() { values[Int(next) * table.width + column] += 2 * value / length }
+        }
+        head.assign(values)
+        return model
     }
 
     private func answering(_ model: UserLanguageModel, _ fusion: FusionWeights? = nil) throws -> AnsweringEngine {
@@ -54,9 +71,7 @@ import Tokenization
     private func request(seed: UInt64, _ form: Question.AnswerForm = .textWithTitles) -> AnswerRequest {
         var request = AnswerRequest(text: "Next?", form: form, maximumTokens: 20 + Int(seed % 100), temperature: 1)
         request.sampling.seed = seed
-        for token in format.answer("<title>") { request.sampling.logitBias[token] = 8 }
-        // Else it repeats one of them.
-        request.sampling.frequencyPenalty = 1
+        request.sampling.logitBias[format.answer("<title>")[0]] = 4
         for token in format.endTokens { request.sampling.logitBias[token] = -1 }
         return request
     }

@@ -104,8 +104,8 @@ extension AnsweringEngine {
     private func prompt(for request: AnswerRequest) throws(AnswerError) -> [Int32] {
         let prompt = try format.prompt(
             system: request.system,
-            turns: request.turns,
-            text: request.form == .textWithTitles ? format.askingForTitles(request.text) : request.text,
+            turns: request.form == .textWithTitles ? format.titleExample + request.turns : request.turns,
+            text: request.text,
             askedAt: request.askedAt ?? WallClock.milliseconds
         )
         let answerLength = request.form.isText ? request.maximumTokens : answers.longest

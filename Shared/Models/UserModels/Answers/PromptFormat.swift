@@ -112,13 +112,20 @@ public struct PromptFormat: Sendable {
         if case .chat = style { true } else { false }
     }
 
-    /// A question whose answer is to be a text with titles: a chat model is told how to write one.
+    /// What precedes the conversation of a text with titles: it shows a chat model how a title is written.
     ///
-    /// Our own models know no words but those they were trained on.
-    func askingForTitles(_ text: String) -> String {
-        guard isChat else { return text }
-        let (opening, closing) = Self.titleMarks
-        return "\(text)\n\nWrite every title like this: \(opening)Title\(closing)."
+    /// A small model does not do what it is told in words, and does what it sees once. Our own models know nothing but
+    /// what they were trained on.
+    var titleExample: [Question.Turn] {
+        guard isChat else { return [] }
+        let title = "\(Self.titleMarks.opening)Title\(Self.titleMarks.closing)"
+        return [
+            Question.Turn(role: .user, text: "What do you recommend?"),
+            Question.Turn(
+                role: .assistant,
+                text: "You might enjoy \(title), because it is like what you have enjoyed."
+            ),
+        ]
     }
 
     /// Tokens of a question up to the start of its answer, asked now.
