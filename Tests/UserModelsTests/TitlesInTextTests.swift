@@ -35,7 +35,7 @@ import Tokenization
         )
     }
 
-    /// A random model in which the tokens of the mark follow one another as a rule.
+    /// A random model that prefers no token by much, so that what a request favours is written.
     private func model(seed: UInt64) throws -> UserLanguageModel {
         let model = try TinyWorld.model(
             seed: seed,
@@ -44,17 +44,8 @@ import Tokenization
                 $0.tiesEmbeddings = false
             }
         )
-        let parameters = model.languageModel.parameters
-        let table = try #require(parameters.first { $0.name == "model.embed_tokens.weight" }).value
-        let head = try #require(parameters.first { $0.name == "lm_head.weight" }).value
-        var values = head.values
-        let opening = format.answer("<title>")
-        for (token, next) in zip(opening, opening.dropFirst()) {
-            let row = table.values[Int(token) * table.width..<(Int(token) + 1) * table.width]
-            let length = row.reduce(0) { $0 + $1 * $1 }.squareRoot()
-            for (column, value) in row.enumerated() { values[Int(next) * table.width + column] += 2 * value / length }
-        }
-        head.assign(values)
+        let head = try #require(model.languageModel.parameters.first { $0.name == "lm_head.weight" }).value
+        head.assign(head.values.map { $0 / 10 })
         return model
     }
 
@@ -71,7 +62,7 @@ import Tokenization
     private func request(seed: UInt64, _ form: Question.AnswerForm = .textWithTitles) -> AnswerRequest {
         var request = AnswerRequest(text: "Next?", form: form, maximumTokens: 20 + Int(seed % 100), temperature: 1)
         request.sampling.seed = seed
-        request.sampling.logitBias[format.answer("<title>")[0]] = 4
+        for token in format.answer("<title>") { request.sampling.logitBias[token] = 8 }
         for token in format.endTokens { request.sampling.logitBias[token] = -1 }
         return request
     }
@@ -111,6 +102,8 @@ import Tokenization
                 for draw: UInt64 in 0..<30 {
                     var request = request(seed: draw)
                     if draw % 2 == 0 { request.excludedItems = ["i1", "i4", "i0"] }
+                    // What is favoured for the mark is favoured in these titles too.
+                    if draw % 3 != 0 { request.excludedItems = (request.excludedItems ?? []).union(["i7", "i9"]) }
                     let answer = try ask(engine, request, context)
                     let ids = answer.items.map(\.id)
                     named.formUnion(ids)
@@ -127,7 +120,7 @@ import Tokenization
                 }
             }
         }
-        #expect(named.count > 8, "\(named)")
+        #expect(named.count > 6, "\(named)")
     }
 
     @Test func ofItemsWithOneTitleTheLikeliestIsNamed() throws {
@@ -142,7 +135,7 @@ import Tokenization
             var found: Set<ItemID> = []
             for seed: UInt64 in 0..<60 {
                 var request = request(seed: seed)
-                request.excludedItems = excluded.union(["i1", "i3", "i4", "i5"])
+                request.excludedItems = excluded.union((1..<10).filter { $0 != 2 }.map { ItemID("i\($0)") })
                 found.formUnion(try ask(engine, request, context).items.map(\.id).filter(twins.contains))
             }
             return found
