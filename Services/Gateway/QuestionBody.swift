@@ -7,8 +7,8 @@ import ServiceRuntime
 /// Reads a question from the body of a request.
 ///
 /// `user` and `question` (or `text`) are required. `form`, `items` (or `item_count`), `maximum_tokens`, `temperature`,
-/// `seed`, `include_seen`, `minimum_event_count`, `deadline_ms` (from now) or `deadline` (a time), `asked_at` and `id` are optional, and
-/// so are those of `Question.chatFields`: `system`, `turns` (`{"role": "user" or "assistant", "text": "..."}`, oldest
+/// `seed`, `include_seen`, `minimum_event_count`, `deadline_ms` (from now) or `deadline` (a time), `asked_at` and `id` are
+/// optional, and so are those of `Question.chatFields`: `system`, `turns` (`{"role": "user" or "assistant", "text": "..."}`, oldest
 /// first) and, for free text, `top_k`, `top_p`, `min_p`, `repetition_penalty`, `presence_penalty`,
 /// `frequency_penalty` and `stop` (a string or an array of strings). So the JSON form of a `Question` is accepted as it
 /// is.

@@ -36,6 +36,8 @@ import Testing
         ("kafka://host?replication.factor=many", "replication.factor is an integer"),
         ("kafka://host?partition.assignment.strategy=sticky", "cooperative-sticky or range"),
         ("kafka://host?enable.auto.commit=true", "enable.auto.commit"),
+        ("kafka://host?max.in.flight=5", "max.in.flight"),
+        ("kafka://host?max.in.flight.requests.per.connection=5", "max.in.flight.requests.per.connection"),
         ("kafka://host?transactional.id=mine", "transactional.id"),
         ("kafka://host?sasl.password.file=/nowhere/secret", "/nowhere/secret"),
     ])

@@ -10,8 +10,8 @@ enum AskCommand {
     private static let formKey = ConfigurationKey<Question.AnswerForm>(
         "form",
         default: .known,
-        help:
-            "What the answer may be: a title or category the model knows, a title, a category, any text, or any text in which titles are the catalogue's"
+        help: "What the answer may be: a title or category the model knows, a title, a category, any text, or a text "
+            + "whose marked titles are the catalogue's"
     )
     private static let itemsKey = ConfigurationKey<Int>(
         "items",

@@ -4,10 +4,10 @@ import Messages
 /// One user's timeline as one compact run of bytes, because millions of them are held.
 ///
 /// First comes the head, with two bits beside the generation that say whether it has sources and items of earlier
-/// events. Then come the events, oldest first, each with its item's number, its list of categories, a byte for the rating and what follows, the time
-/// since the previous event, and the digest of its id if it has one. Numbers are varints. Times are counted back from
-/// that of the last event, which the head has, so that the oldest event can be cut off at the front without touching
-/// the others. An event of MovieLens takes about 6 bytes.
+/// events. Then come the events, oldest first, each with its item's number, its list of categories, a byte for the
+/// rating and what follows, the time since the previous event, and the digest of its id if it has one. Numbers are
+/// varints. Times are counted back from that of the last event, which the head has, so that the oldest event can be cut
+/// off at the front without touching the others. An event of MovieLens takes about 6 bytes.
 struct PackedTimeline {
     /// The part before the events.
     struct Head {

@@ -36,8 +36,8 @@ enum {
 
 // MARK: - Variants
 
-/// Name of the variant that the calling thread uses: "reference", "avx2", "avxvnni", "avx512" (with VNNI) or "avx512bf16". The best that the
-/// processor runs is taken by itself.
+/// Name of the variant that the calling thread uses: "reference", "avx2", "avxvnni", "avx512" (with VNNI) or
+/// "avx512bf16". The best that the processor runs is taken by itself.
 const char *lk_variant_name(void);
 
 /// Whether this processor runs the variant of that name: 1 or 0.

@@ -46,8 +46,9 @@ public struct KafkaConfiguration: Sendable, Equatable, CustomStringConvertible {
     private static let reservedKeys: Set<String> = [
         "acks", "auto.offset.reset", "bootstrap.servers", "client.id", "delivery.report.only.error",
         "enable.auto.commit", "enable.auto.offset.store", "enable.idempotence", "enable.partition.eof", "group.id",
-        "group.instance.id", "isolation.level", "log.queue", "message.timeout.ms", "metadata.broker.list",
-        "partitioner", "request.required.acks", "session.timeout.ms", "transaction.timeout.ms", "transactional.id",
+        "group.instance.id", "isolation.level", "log.queue", "max.in.flight", "max.in.flight.requests.per.connection",
+        "message.timeout.ms", "metadata.broker.list", "partitioner", "request.required.acks", "session.timeout.ms",
+        "transaction.timeout.ms", "transactional.id",
     ]
 
     /// Reads an address `kafka://host:port,host:port?key=value&key=value`, and further settings.

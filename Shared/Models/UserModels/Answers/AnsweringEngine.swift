@@ -8,7 +8,8 @@ import Tensors
 /// Answers many questions at once, each with its user's context.
 ///
 /// Titles and categories are held to the catalogue by prefix trees and found by beam search. A text is free, but for the
-/// titles in a text with titles: the model opens one with a mark and is held to the catalogue until it closes. Questions join between two steps, and leave when they are answered, cancelled or out of time. What an answer says does not
+/// titles in a text with titles: the model opens one with a mark and is held to the catalogue until it closes. Questions
+/// join between two steps, and leave when they are answered, cancelled or out of time. What an answer says does not
 /// depend on the others.
 ///
 /// Not `Sendable`: one actor on a `BlockingExecutor` owns it.
