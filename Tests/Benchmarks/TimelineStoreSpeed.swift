@@ -39,8 +39,8 @@ enum TimelineStoreSpeed {
         return [
             BenchmarkTable.Row("events applied, timelines filling up", filling, "events/s"),
             BenchmarkTable.Row("events applied to full timelines", full, "events/s"),
-            BenchmarkTable.Row("the same, each with an id", identified, "events/s"),
             BenchmarkTable.Row("the same, with 1,000 earlier items", withEarlierItems(events, length), "events/s"),
+            BenchmarkTable.Row("events with ids applied to full timelines", identified, "events/s"),
             BenchmarkTable.Row("bytes of a timeline in the store", bytes, "bytes"),
             BenchmarkTable.Row("records restored from memory", try restore(source, length), "users/s"),
             BenchmarkTable.Row("timelines written as records", try encode(source, length), "users/s"),
