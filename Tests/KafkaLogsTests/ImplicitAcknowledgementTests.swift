@@ -37,4 +37,29 @@ import Testing
         #expect(try await replayed(log, TopicPartition("events", 0)).map { text($0.value) } == values)
         await log.close()
     }
+    /// The record that introduces the producer to a partition may wait for its leader; records of others pass.
+    @Test func aPartitionThatIsAwayHoldsUpNoOther() async throws {
+        let cluster = try MockedCluster(brokers: 2)
+        cluster.lead(0, by: 1)
+        cluster.lead(1, by: 2)
+        let log = try await KafkaLog(address: cluster.address)
+        @Sendable func append(_ value: String, to partition: Int32) async throws {
+            try await log.append([
+                OutgoingRecord(topic: "events", partition: partition, key: nil, value: Array(value.utf8))
+            ])
+        }
+        try await append("before", to: 1)
+        cluster.setDown(1)
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for value in ["a", "b", "c"] { group.addTask { try await append(value, to: 0) } }
+            for value in 0..<10 { try await append("\(value)", to: 1) }
+            cluster.setUp(1)
+            try await group.waitForAll()
+        }
+        let away = try await replayed(log, TopicPartition("events", 0)).map { text($0.value) }
+        #expect(away.sorted() == ["a", "b", "c"])
+        let others = try await replayed(log, TopicPartition("events", 1)).map { text($0.value) }
+        #expect(others == ["before"] + (0..<10).map { "\($0)" })
+        await log.close()
+    }
 }

@@ -35,6 +35,11 @@ final class MockedCluster {
         rd_kafka_mock_coordinator_set(cluster, "group", group, broker)
     }
 
+    /// Makes a broker the leader of a partition of `events`.
+    func lead(_ partition: Int32, by broker: Int32) {
+        rd_kafka_mock_partition_set_leader(cluster, "events", partition, broker)
+    }
+
     func setDown(_ broker: Int32) { rd_kafka_mock_broker_set_down(cluster, broker) }
 
     func setUp(_ broker: Int32) { rd_kafka_mock_broker_set_up(cluster, broker) }

@@ -105,6 +105,15 @@ final class ProgressReporterTests {
         #expect(try TrainingLog.read(folder).isEmpty, "a new training begins a new log")
     }
 
+    /// An earlier sitting may have been on a busier machine.
+    @Test func theTimeLeftIsToldByThisSittingsSteps() throws {
+        let resumed = try reporter(resumes: true)
+        try resumed.resume(state(step: 100, seconds: 1_000))
+        let next = state(step: 101, seconds: 1_000.25)
+        resumed.step(next, loss: 2, gradientNorm: 0.5, learningRate: 1e-3, targets: 100)
+        #expect(screen.text.withLock { $0 }.contains("step 101 of 200, loss 2.0000, 400 tokens/s, 0:25 left"))
+    }
+
     /// Ends the log in the middle of a line, as a crash does.
     private func breakOff() throws {
         let log = try FileHandle(forWritingTo: URL(fileURLWithPath: TrainingLog.path(folder)))

@@ -40,6 +40,8 @@ final class ProgressReporter: Sendable {
         var meanLoss: Float?
         var speed: Double?
         var isLineOpen = false
+        /// Where this sitting began; an earlier one may have been on a busier machine.
+        var start = (step: 0, seconds: 0.0)
     }
 
     private let name: String
@@ -83,6 +85,7 @@ final class ProgressReporter: Sendable {
         state.withLock { state in
             state.log = log
             state.lastEnd = training.seconds
+            state.start = (training.step, training.seconds)
         }
         note("going on at step \(training.step)")
     }
@@ -167,7 +170,7 @@ final class ProgressReporter: Sendable {
         if let loss = state.meanLoss { parts.append("loss \(Double(loss).formatted(digits: 4))") }
         if let metric = state.metric { parts.append(metric) }
         if let speed = state.speed { parts.append("\(Int(speed)) tokens/s") }
-        if let left = secondsLeft(training) { parts.append("\(Self.clock(left)) left") }
+        if let left = secondsLeft(training, since: state.start) { parts.append("\(Self.clock(left)) left") }
         return "\(name): " + parts.joined(separator: ", ")
     }
 
@@ -178,9 +181,10 @@ final class ProgressReporter: Sendable {
         return whole >= 3_600 ? "\(whole / 3_600):\(last)" : "\(whole / 60):\(last.suffix(2))"
     }
 
-    private func secondsLeft(_ training: TrainingState) -> Double? {
+    private func secondsLeft(_ training: TrainingState, since start: (step: Int, seconds: Double)) -> Double? {
         if let total = training.totalSteps {
-            return training.seconds / Double(max(training.step, 1)) * Double(max(total - training.step, 0))
+            let secondsPerStep = (training.seconds - start.seconds) / Double(max(training.step - start.step, 1))
+            return secondsPerStep * Double(max(total - training.step, 0))
         }
         if case .time(let budget) = budget { return max(budget.inSeconds - training.seconds, 0) }
         return nil

@@ -44,6 +44,8 @@ extension KafkaConfiguration {
         case .appender:
             properties.merge(producing(timeout: deliveryTimeout)) { $1 }
             properties["linger.ms"] = "2"
+            // No partition has several before it knows the producer: `ProducedTopic`.
+            properties["max.in.flight.requests.per.connection"] = "5"
             properties["retry.backoff.ms"] = "20"
         case .transactional(let id, let timeout):
             properties.merge(producing(timeout: timeout)) { $1 }
@@ -51,6 +53,8 @@ extension KafkaConfiguration {
             properties["transaction.timeout.ms"] = "\(timeout.milliseconds)"
             // librdkafka 2.0.2 refuses a socket timeout above the transaction's.
             properties["socket.timeout.ms"] = "\(min(60_000, timeout.milliseconds))"
+            // Several could lose records in a partition that is new to the producer, for the reason `ProducedTopic` gives.
+            properties["max.in.flight.requests.per.connection"] = "1"
             // Records wait for their partitions to be added to the transaction, and gather meanwhile.
             properties["linger.ms"] = "1"
             // With the default of 100 each transaction that follows another at once waits 100 ms for its turn.
@@ -107,11 +111,6 @@ extension KafkaConfiguration {
             "batch.size": "262144",
             "compression.codec": "lz4",
             "enable.idempotence": "true",
-            // A broker takes any sequence number from a producer that it does not know yet. With a second request under
-            // way it may accept that one after refusing the first, as when a leader moves, and librdkafka concludes from
-            // its acceptance that the first has arrived too (confluentinc/confluent-kafka-go#921): a lost record would be
-            // acknowledged.
-            "max.in.flight.requests.per.connection": "1",
             "message.max.bytes": "1048576",
             "message.timeout.ms": "\(timeout.milliseconds)",
             // As Java's producers do, so that every producer of a topic puts a key into the same partition.

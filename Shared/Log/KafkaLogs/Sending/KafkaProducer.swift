@@ -18,6 +18,8 @@ actor KafkaProducer {
     private var appends: [UInt: Append] = [:]
     /// Tags of appends that have records to hand over, in the order they came.
     private var unsent: [UInt] = []
+    /// What the open client has sent records to, by name.
+    private var topics: [String: ProducedTopic] = [:]
 
     init(_ configuration: KafkaConfiguration, clientName: String) {
         self.configuration = configuration
@@ -49,6 +51,7 @@ actor KafkaProducer {
     }
 
     private func end(_ client: KafkaClient) {
+        topics.removeAll()
         rd_kafka_purge(client.handle, Int32(RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT))
         client.end()
     }
@@ -73,44 +76,109 @@ actor KafkaProducer {
         }
     }
 
-    /// Hands records to librdkafka until its queue is full.
+    /// How far an append got.
+    private enum Progress {
+        case isSent
+        /// The next record's partition has to acknowledge another one first.
+        case awaitsPartition
+        case queueIsFull
+    }
+
+    /// Hands records to librdkafka until its queue is full; an append that awaits a partition lets others pass.
     private func handOver() {
-        while let tag = unsent.first {
-            guard var append = appends.removeValue(forKey: tag) else {
-                unsent.removeFirst()
-                continue
-            }
-            var isQueueFull = false
+        var waiting: [UInt] = []
+        var next = 0
+        while next < unsent.count {
+            let tag = unsent[next]
+            let progress = handOver(tag)
+            if progress == .queueIsFull { break }
+            if progress == .awaitsPartition { waiting.append(tag) }
+            next += 1
+        }
+        unsent.replaceSubrange(..<next, with: waiting)
+    }
+
+    private func handOver(_ tag: UInt) -> Progress {
+        // One that has failed may have been answered already.
+        guard var append = appends.removeValue(forKey: tag) else { return .isSent }
+        var progress = Progress.isSent
+        if append.failure == nil {
             do throws(StreamError) {
-                isQueueFull = try send(&append)
+                progress = try send(&append)
             } catch {
                 append.failure = error
             }
-            if append.isSent { unsent.removeFirst() }
-            if append.isDone { finish(append) } else { appends[tag] = append }
-            if isQueueFull { return }
         }
+        if append.isDone { finish(append) } else { appends[tag] = append }
+        return progress
     }
 
-    private func send(_ append: inout Append) throws(StreamError) -> Bool {
+    private func send(_ append: inout Append) throws(StreamError) -> Progress {
         let client = try openClient()
-        var last: KafkaTopic?
+        let now = ContinuousClock.now
+        var last: ProducedTopic?
         while append.sentCount < append.records.count {
             let record = append.records[append.sentCount]
-            let topic = if let last, last.name == record.topic { last } else { try client.topic(record.topic) }
+            let topic =
+                if let last, last.topic.name == record.topic { last } else {
+                    try topic(record.topic, of: client, at: now)
+                }
             last = topic
-            guard let error = sender.send(record, topic: topic, tag: append.tag, by: client) else {
+            let partition = topic.partition(of: record, tag: append.tag)
+            guard topic.admits(partition) else {
+                guard now < append.deadline else {
+                    throw .unavailable(
+                        "Kafka at \(configuration.brokerList): partition \(partition) of \(record.topic) does not acknowledge"
+                            + " records in time"
+                    )
+                }
+                return .awaitsPartition
+            }
+            let refusal = sender.send(record, topic: topic.topic, partition: partition, tag: append.tag, by: client)
+            guard let error = refusal else {
+                topic.noteSent(to: partition, at: now)
                 append.sentCount += 1
                 append.outstanding += 1
                 continue
             }
-            guard error.code == .queueFull else { throw deliveryError(error, record: record) }
-            guard ContinuousClock.now < append.deadline else {
+            guard error.code == .queueFull else {
+                // The topic may have been made anew since its partitions were counted.
+                if error.code == .unknownPartition { forget(record.topic) }
+                throw deliveryError(error, record: record)
+            }
+            guard now < append.deadline else {
                 throw .unavailable("Kafka at \(configuration.brokerList) does not take records fast enough: \(error)")
             }
-            return true
+            return .queueIsFull
         }
-        return false
+        return .isSent
+    }
+
+    private func topic(
+        _ name: String,
+        of client: KafkaClient,
+        at now: ContinuousClock.Instant
+    ) throws(StreamError) -> ProducedTopic {
+        if let known = topics[name] {
+            // Appends wait meanwhile, so briefly: what is known remains true.
+            if known.isOutdated(at: now) {
+                let count = try? client.partitionCount(of: name, within: .milliseconds(200))
+                known.count(count ?? nil, at: now)
+            }
+            return known
+        }
+        let topic = ProducedTopic(
+            try client.topic(name),
+            partitionCount: try client.requiredPartitionCount(of: name),
+            at: now
+        )
+        topics[name] = topic
+        return topic
+    }
+
+    private func forget(_ topic: String) {
+        intake.client?.forgetTopic(topic)
+        topics[topic] = nil
     }
 
     private func openClient() throws(StreamError) -> KafkaClient {
@@ -142,6 +210,8 @@ actor KafkaProducer {
     private func readReports(in event: OpaquePointer) {
         var tag: UInt = 0
         var delivered = 0
+        let now = ContinuousClock.now
+        let isAwaited = topics.values.contains { $0.introducedCount > 0 }
         while let message = rd_kafka_event_message_next(event) {
             let messageTag = UInt(bitPattern: message.pointee._private)
             if messageTag != tag {
@@ -149,17 +219,26 @@ actor KafkaProducer {
                 (tag, delivered) = (messageTag, 0)
             }
             delivered += 1
-            if message.pointee.err != RD_KAFKA_RESP_ERR_NO_ERROR { fail(messageTag, message) }
+            let isDelivered = message.pointee.err == RD_KAFKA_RESP_ERR_NO_ERROR
+            if isAwaited {
+                topics[topicName(of: message)]?
+                    .noteReport(of: message.pointee.partition, isDelivered: isDelivered, at: now)
+            }
+            if !isDelivered { fail(messageTag, message) }
         }
         settle(tag, delivered)
     }
 
+    private func topicName(of message: UnsafePointer<rd_kafka_message_t>) -> String {
+        message.pointee.rkt.flatMap { rd_kafka_topic_name($0) }.map { String(cString: $0) } ?? ""
+    }
+
     private func fail(_ tag: UInt, _ message: UnsafePointer<rd_kafka_message_t>) {
         guard appends[tag]?.failure == nil else { return }
-        let topic = message.pointee.rkt.flatMap { rd_kafka_topic_name($0) }.map { String(cString: $0) } ?? ""
+        let topic = topicName(of: message)
         let error = KafkaError(message.pointee.err, operation: "append to \(topic)")
         let client = intake.client
-        if error.code == .unknownTopicOrPartition || error.code == .localUnknownTopic { client?.forgetTopic(topic) }
+        if [.unknownTopicOrPartition, .localUnknownTopic, .unknownPartition].contains(error.code) { forget(topic) }
         let byteCount = message.pointee.len + message.pointee.key_len
         let limit = configuration.maximumRecordSize
         let failure = error.deliveryError(
