@@ -54,6 +54,8 @@ struct ReviewEvaluation: Sendable {
         }
         let (asked, heldOut) = (ReviewQuestion.trainingPhrasings[0], ReviewQuestion.heldOutPhrasings[0])
         var result = Result()
+        let bar = ProgressBar("writing reviews", total: reviewers.count, unit: "users")
+        defer { bar.finish() }
         for start in stride(from: 0, to: reviewers.count, by: Self.batchCount) {
             let batch = reviewers[start..<min(start + Self.batchCount, reviewers.count)]
             let texts = try write(
@@ -71,6 +73,7 @@ struct ReviewEvaluation: Sendable {
                 result.withoutUser.add(Rouge(texts[3 * index + 2], reference: reference))
                 result.previous.add(Rouge(previous(user), reference: reference))
             }
+            bar.update(start + batch.count)
         }
         return result
     }

@@ -2,6 +2,7 @@ import Catalogues
 import Datasets
 import LanguageEngine
 import Messages
+import ServiceRuntime
 import UserModels
 
 /// Asks a language model about every user's held-out event, from the timeline as text, with the engine that serves.
@@ -53,12 +54,15 @@ struct TextPromptEvaluation: Sendable {
         func asked(_ users: [Int]) throws -> Result {
             var result = Result()
             var favourites: [Int32: Int] = [:]
+            let bar = ProgressBar("asking", total: users.count, unit: "users")
+            defer { bar.finish() }
             for start in stride(from: 0, to: users.count, by: Self.batchCount) {
                 let subjects = users[start..<min(start + Self.batchCount, users.count)].map(subject)
                 try ask(subjects, engine, &result, &favourites, &shown)
                 for subject in subjects where test.tasks.contains(.nextTitle) {
                     result.known.addWithoutUser(withoutUser, seen: subject.seen, target: subject.target)
                 }
+                bar.update(start + subjects.count)
             }
             result.known.rightMostFrequent = favourites.values.max() ?? 0
             return result
@@ -66,7 +70,8 @@ struct TextPromptEvaluation: Sendable {
         var result = try asked(test.users)
         guard test.tasks.contains(.nextTitle) else { return result }
         // Who is shown without being counted is asked as well; these ranks and costs are nobody's.
-        _ = try asked(test.shownUsers.filter { shown[$0] == nil })
+        let others = test.shownUsers.filter { shown[$0] == nil }
+        if !others.isEmpty { _ = try asked(others) }
         result.known.examples = test.shownUsers.map { user in
             let titles = (shown[user] ?? []).map { AnswerExample.Title(dataset.catalogue.items[$0]) }
             return AnswerExample(dataset, user: user, answers: [.textPrompt: titles])

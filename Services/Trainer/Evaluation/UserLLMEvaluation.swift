@@ -3,6 +3,7 @@ import Datasets
 import Bytes
 import LanguageEngine
 import Messages
+import ServiceRuntime
 import UserModels
 
 /// Asks a finished bundle about every user's held-out event, with the engines used for serving.
@@ -58,16 +59,20 @@ struct UserLLMEvaluation: Sendable {
         var shown: [Int: [AnswerRanking: [AnswerExample.Title]]] = [:]
         func asked(_ users: [Int]) throws -> Result {
             var result = Result()
+            let bar = ProgressBar("asking", total: users.count, unit: "users")
+            defer { bar.finish() }
             for start in stride(from: 0, to: users.count, by: Self.batchCount) {
                 let batch = Array(users[start..<min(start + Self.batchCount, users.count)])
                 try ask(subjects(batch, encoder), answerer, scorer, withoutUser, &result, &shown)
+                bar.update(start + batch.count)
             }
             return result
         }
         var result = try asked(test.users)
         result.known.rightMostFrequent = rightMostFrequent()
         // Who is shown without being counted is asked as well; these ranks are nobody's.
-        _ = try asked(test.shownUsers.filter { shown[$0] == nil })
+        let others = test.shownUsers.filter { shown[$0] == nil }
+        if !others.isEmpty { _ = try asked(others) }
         result.known.examples = test.shownUsers.map { AnswerExample(dataset, user: $0, answers: shown[$0] ?? [:]) }
         return result
     }
