@@ -19,47 +19,58 @@ import Testing
 
     @Test func aNewPartitionGetsOneRecord() {
         #expect(topic.admits(2))
-        topic.noteSent(to: 2, at: start)
+        topic.noteSent(to: 2)
         #expect(!topic.admits(2))
         #expect(topic.admits(1), "others are not held up")
         #expect(topic.introducedCount == 1)
     }
 
     @Test func aPartitionThatHasAcknowledgedGetsMany() {
-        topic.noteSent(to: 2, at: start)
-        topic.noteReport(of: 2, isDelivered: true, at: start)
+        topic.noteSent(to: 2)
+        topic.noteReport(of: 2, isDelivered: true)
         for _ in 0..<10 {
             #expect(topic.admits(2))
-            topic.noteSent(to: 2, at: start)
+            topic.noteSent(to: 2)
         }
         #expect(topic.introducedCount == 0)
     }
 
     @Test func aPartitionThatHasFailedIsStillNew() {
-        topic.noteSent(to: 2, at: start)
-        topic.noteReport(of: 2, isDelivered: false, at: start)
+        topic.noteSent(to: 2)
+        topic.noteReport(of: 2, isDelivered: false)
         #expect(topic.admits(2))
-        topic.noteSent(to: 2, at: start)
+        topic.noteSent(to: 2)
         #expect(!topic.admits(2))
         #expect(topic.introducedCount == 1)
     }
 
     /// Brokers forget producers that are silent.
     @Test func aPartitionThatWasSentNothingForLongIsNewAgain() {
-        topic.noteSent(to: 2, at: start)
-        topic.noteReport(of: 2, isDelivered: true, at: start)
-        topic.noteSent(to: 2, at: start + .seconds(59))
+        for partition: Int32 in 1...2 {
+            topic.noteSent(to: partition)
+            topic.noteReport(of: partition, isDelivered: true)
+        }
+        topic.count(4, at: start + .seconds(31))
+        topic.noteSent(to: 2)
+        topic.count(4, at: start + .seconds(62))
+        topic.noteSent(to: 2)
         #expect(topic.admits(2))
-        topic.noteSent(to: 2, at: start + .seconds(118))
-        #expect(topic.admits(2))
-        topic.noteSent(to: 2, at: start + .seconds(200))
+        topic.noteSent(to: 1)
+        #expect(!topic.admits(1))
+    }
+
+    @Test func aTopicThatWasSentNothingForLongIsNewAgain() {
+        topic.noteSent(to: 2)
+        topic.noteReport(of: 2, isDelivered: true)
+        topic.count(nil, at: start + .seconds(61))
+        topic.noteSent(to: 2)
         #expect(!topic.admits(2))
     }
 
     @Test func aPartitionThatDoesNotExistIsLeftToLibrdkafka() {
         for partition: Int32 in [-1, 4, .max, .min] {
-            topic.noteSent(to: partition, at: start)
-            topic.noteReport(of: partition, isDelivered: false, at: start)
+            topic.noteSent(to: partition)
+            topic.noteReport(of: partition, isDelivered: false)
             #expect(topic.admits(partition))
         }
         #expect(topic.introducedCount == 0)
@@ -84,14 +95,14 @@ import Testing
     }
 
     @Test func partitionsThatAreAddedAreNew() {
-        topic.noteSent(to: 2, at: start)
-        topic.noteReport(of: 2, isDelivered: true, at: start)
+        topic.noteSent(to: 2)
+        topic.noteReport(of: 2, isDelivered: true)
         #expect(!topic.isOutdated(at: start + .seconds(30)))
         #expect(topic.isOutdated(at: start + .seconds(31)))
         topic.count(6, at: start + .seconds(31))
         #expect(!topic.isOutdated(at: start + .seconds(60)))
-        topic.noteSent(to: 2, at: start + .seconds(31))
-        topic.noteSent(to: 5, at: start + .seconds(31))
+        topic.noteSent(to: 2)
+        topic.noteSent(to: 5)
         #expect(topic.admits(2))
         #expect(!topic.admits(5))
         topic.count(nil, at: start + .seconds(62))

@@ -24,8 +24,9 @@ public enum Partitioner {
             k ^= k >> 24
             hash = (hash &* multiplier) ^ (k &* multiplier)
         }
-        if wordCount * 4 < key.count {
-            for (shift, byte) in key[(wordCount * 4)...].enumerated() { hash ^= UInt32(byte) << (8 * UInt32(shift)) }
+        let rest = wordCount * 4
+        if rest < key.count {
+            for at in rest..<key.count { hash ^= UInt32(key[at]) << (8 * UInt32(at - rest)) }
             hash = hash &* multiplier
         }
         hash ^= hash >> 13

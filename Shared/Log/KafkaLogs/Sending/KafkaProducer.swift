@@ -136,7 +136,7 @@ actor KafkaProducer {
             }
             let refusal = sender.send(record, topic: topic.topic, partition: partition, tag: append.tag, by: client)
             guard let error = refusal else {
-                topic.noteSent(to: partition, at: now)
+                topic.noteSent(to: partition)
                 append.sentCount += 1
                 append.outstanding += 1
                 continue
@@ -167,11 +167,9 @@ actor KafkaProducer {
             }
             return known
         }
-        let topic = ProducedTopic(
-            try client.topic(name),
-            partitionCount: try client.requiredPartitionCount(of: name),
-            at: now
-        )
+        let count = try client.requiredPartitionCount(of: name)
+        guard count > 0 else { throw .unknownTopic(name) }
+        let topic = ProducedTopic(try client.topic(name), partitionCount: count, at: now)
         topics[name] = topic
         return topic
     }
@@ -210,7 +208,6 @@ actor KafkaProducer {
     private func readReports(in event: OpaquePointer) {
         var tag: UInt = 0
         var delivered = 0
-        let now = ContinuousClock.now
         let isAwaited = topics.values.contains { $0.introducedCount > 0 }
         while let message = rd_kafka_event_message_next(event) {
             let messageTag = UInt(bitPattern: message.pointee._private)
@@ -222,7 +219,7 @@ actor KafkaProducer {
             let isDelivered = message.pointee.err == RD_KAFKA_RESP_ERR_NO_ERROR
             if isAwaited {
                 topics[topicName(of: message)]?
-                    .noteReport(of: message.pointee.partition, isDelivered: isDelivered, at: now)
+                    .noteReport(of: message.pointee.partition, isDelivered: isDelivered)
             }
             if !isDelivered { fail(messageTag, message) }
         }

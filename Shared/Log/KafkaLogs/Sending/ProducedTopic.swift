@@ -9,18 +9,21 @@ internal import MessageLogs
 /// sequence number and refuses a gap, and several requests may be under way. An idempotent producer keeps its id as long
 /// as it lives: librdkafka raises the epoch alone, and a known producer's new epoch has to begin with sequence number 0.
 final class ProducedTopic {
-    private enum Partition {
+    private enum Partition: UInt8 {
         /// Has acknowledged nothing, or nothing lately.
         case isNew
         /// Has been sent one record, and the report is awaited.
         case isIntroduced
-        /// Knows the producer; records were last sent at this time.
-        case knowsProducer(since: ContinuousClock.Instant)
+        /// Knows the producer, and was sent nothing since partitions were last counted.
+        case isIdle
+        /// Knows the producer, and was sent records since.
+        case isUsed
     }
 
+    /// How old a count of the partitions may be; also how long, at the least, one that knows the producer may be idle.
+    ///
     /// Brokers forget a producer that is silent in a partition for long (`producer.id.expiration.ms`, by default a day).
-    private static let longestSilence = Duration.seconds(60)
-    private static let longestAge = Duration.seconds(30)
+    private static let countAge = Duration.seconds(30)
 
     let topic: KafkaTopic
     private var partitions: [Partition]
@@ -37,11 +40,19 @@ final class ProducedTopic {
     }
 
     /// Whether partitions should be counted again, as some may have been added.
-    func isOutdated(at now: ContinuousClock.Instant) -> Bool { now - countedAt > Self.longestAge }
+    func isOutdated(at now: ContinuousClock.Instant) -> Bool { now - countedAt > Self.countAge }
 
-    /// Notes how many partitions there are; nil when that could not be learned.
+    /// Notes how many partitions there are, nil when that could not be learned; those that were idle are new again.
     func count(_ partitionCount: Int32?, at now: ContinuousClock.Instant) {
+        let isTopicIdle = now - countedAt > Self.countAge * 2
         countedAt = now
+        for (index, partition) in partitions.enumerated() {
+            switch partition {
+            case .isIdle: partitions[index] = .isNew
+            case .isUsed: partitions[index] = isTopicIdle ? .isNew : .isIdle
+            case .isNew, .isIntroduced: break
+            }
+        }
         guard let count = partitionCount.map({ Int($0) }), count > partitions.count else { return }
         partitions += Array(repeating: .isNew, count: count - partitions.count)
     }
@@ -59,30 +70,28 @@ final class ProducedTopic {
     ///
     /// A partition that does not exist admits everything: librdkafka refuses the record by name.
     func admits(_ partition: Int32) -> Bool {
-        guard partitions.indices.contains(Int(partition)) else { return true }
-        if case .isIntroduced = partitions[Int(partition)] { return false }
-        return true
+        let index = Int(partition)
+        return !partitions.indices.contains(index) || partitions[index] != .isIntroduced
     }
 
     /// Notes that librdkafka has taken a record.
-    func noteSent(to partition: Int32, at now: ContinuousClock.Instant) {
+    func noteSent(to partition: Int32) {
         let index = Int(partition)
         guard partitions.indices.contains(index) else { return }
-        if case .knowsProducer(let last) = partitions[index], now - last <= Self.longestSilence {
-            partitions[index] = .knowsProducer(since: now)
-        } else {
+        switch partitions[index] {
+        case .isUsed, .isIntroduced: break
+        case .isIdle: partitions[index] = .isUsed
+        case .isNew:
             partitions[index] = .isIntroduced
             introducedCount += 1
         }
     }
 
     /// Notes a delivery report.
-    func noteReport(of partition: Int32, isDelivered: Bool, at now: ContinuousClock.Instant) {
+    func noteReport(of partition: Int32, isDelivered: Bool) {
         let index = Int(partition)
-        guard partitions.indices.contains(index) else { return }
-        if case .isIntroduced = partitions[index] {
-            partitions[index] = isDelivered ? .knowsProducer(since: now) : .isNew
-            introducedCount -= 1
-        }
+        guard partitions.indices.contains(index), partitions[index] == .isIntroduced else { return }
+        partitions[index] = isDelivered ? .isUsed : .isNew
+        introducedCount -= 1
     }
 }
