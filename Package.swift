@@ -18,12 +18,7 @@ let safe: [SwiftSetting] = strict + [.strictMemorySafety()]
 let isFuzzing = Context.environment["USERLLM_FUZZ"] != nil
 
 func cLibrary(_ name: String, pkgConfig: String, debian: String) -> Target {
-    .systemLibrary(
-        name: name,
-        path: "Shared/CLibraries/\(name)",
-        pkgConfig: pkgConfig,
-        providers: [.apt([debian])]
-    )
+    .systemLibrary(name: name, path: "Shared/CLibraries/\(name)", pkgConfig: pkgConfig, providers: [.apt([debian])])
 }
 
 /// What services share, in layers: a folder each, of which one imports only those that stand above it here.
@@ -53,6 +48,17 @@ func shared(
     )
 }
 
+/// Arithmetic in C, optimised in debug builds too: without it the tests of a model take minutes.
+func kernels(_ layer: Layer, _ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+    .target(
+        name: name,
+        dependencies: dependencies,
+        path: "Shared/\(layer.rawValue)/\(name)",
+        // The fuzzer looks for what is read wrong, not at arithmetic; variants are chosen before a sanitizer is ready.
+        cSettings: [.unsafeFlags(["-O3"] + (isFuzzing ? ["-fno-sanitize=all"] : []))]
+    )
+}
+
 /// A service, except for the fuzzer: it links services into its own process, so they are libraries then, whose `main` has
 /// another name.
 func service(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
@@ -61,22 +67,18 @@ func service(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     guard isFuzzing else {
         return .executableTarget(name: name, dependencies: dependencies, path: path, swiftSettings: safe)
     }
-    let renamed = ["-Xfrontend", "-entry-point-function-name", "-Xfrontend", "\(name)_main"]
-    return .target(
-        name: name,
-        dependencies: dependencies,
-        path: path,
-        swiftSettings: safe + [.unsafeFlags(["-parse-as-library"] + renamed)]
-    )
+    let renamed = ["-parse-as-library", "-Xfrontend", "-entry-point-function-name", "-Xfrontend", "\(name)_main"]
+    let settings = safe + [.unsafeFlags(renamed)]
+    return .target(name: name, dependencies: dependencies, path: path, swiftSettings: settings)
 }
 
 func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
-    .testTarget(
-        name: name,
-        dependencies: dependencies,
-        path: "Tests/\(name)",
-        swiftSettings: strict
-    )
+    .testTarget(name: name, dependencies: dependencies, path: "Tests/\(name)", swiftSettings: strict)
+}
+
+/// What several tests share.
+func testing(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .target(name: name, dependencies: dependencies, path: "Tests/\(name)", swiftSettings: strict)
 }
 
 let package = Package(
@@ -151,32 +153,17 @@ let package = Package(
         shared(.domain, "Flows", ["Concurrency", "MessageLogs", "Messages", "ServiceRuntime"], safe),
         shared(.domain, "SystemClient", ["Bytes", "HTTPClient", "Messages"], safe),
 
-        // Numerics. Kernels are optimised in debug builds too: without it the tests of a model take minutes.
-        .target(
-            name: "CKernels",
-            path: "Shared/Numerics/CKernels",
-            // The fuzzer looks for what is read wrong, not at arithmetic; variants are chosen before a sanitizer is ready.
-            cSettings: [.unsafeFlags(["-O3"] + (isFuzzing ? ["-fno-sanitize=all"] : []))]
-        ),
+        // Numerics.
+        kernels(.numerics, "CKernels"),
         shared(.numerics, "Tensors", ["JSON", "CKernels", "COpenBLAS"]),
         shared(.numerics, "NeuralNetwork", ["JSON", "Tensors", "RandomNumbers", "Concurrency"], safe),
 
         // Language.
         shared(.language, "Tokenization", ["JSON", "CPCRE2"]),
         shared(.language, "ChatTemplates", ["Bytes", "JSON", "Tokenization"], safe),
-        // Dequantisation, optimised in debug builds too.
-        .target(
-            name: "CModelFiles",
-            dependencies: ["CKernels"],
-            path: "Shared/Language/CModelFiles",
-            cSettings: [.unsafeFlags(["-O3"] + (isFuzzing ? ["-fno-sanitize=all"] : []))]
-        ),
+        kernels(.language, "CModelFiles", ["CKernels"]),
         shared(.language, "ModelFiles", ["Bytes", "JSON", "Tensors", "CModelFiles"]),
-        .target(
-            name: "CLanguageKernels",
-            path: "Shared/Language/CLanguageKernels",
-            cSettings: [.unsafeFlags(["-O3"] + (isFuzzing ? ["-fno-sanitize=all"] : []))]
-        ),
+        kernels(.language, "CLanguageKernels"),
         shared(
             .language,
             "LanguageEngine",
@@ -232,8 +219,7 @@ let package = Package(
             "Trainer",
             [
                 "Concurrency", "Failpoints", "Bytes", "JSON", "Files", "Messages", "Catalogues", "Tensors",
-                "NeuralNetwork",
-                "Tokenization", "ModelFiles", "LanguageEngine", "Datasets", "UserModels",
+                "NeuralNetwork", "Tokenization", "ModelFiles", "LanguageEngine", "Datasets", "UserModels",
             ]
         ),
         service(
@@ -245,25 +231,21 @@ let package = Package(
         ),
 
         // Tests.
-        .target(name: "TCPProxy", path: "Tests/TCPProxy", swiftSettings: strict),
-        .target(
-            name: "TestSupport",
-            dependencies: [
+        testing("TCPProxy", []),
+        testing(
+            "TestSupport",
+            [
                 "TCPProxy", "Concurrency", "RandomNumbers", "ServiceRuntime", "MessageLogs", "KafkaLogs",
                 "PostgresLogs", "Tensors", "NeuralNetwork",
-            ],
-            path: "Tests/TestSupport",
-            swiftSettings: strict
+            ]
         ),
-        .target(
-            name: "Verification",
-            dependencies: [
+        testing(
+            "Verification",
+            [
                 "TCPProxy", "RandomNumbers", "Bytes", "HTTPClient", "PostgresClient", "ServiceRuntime", "MessageLogs",
                 "KafkaLogs", "LogAddresses", "Messages", "Catalogues", "EmbeddingStore", "Flows", "SystemClient",
                 "Tensors", "NeuralNetwork", "Tokenization", "ModelFiles", "Datasets", "UserModels",
-            ],
-            path: "Tests/Verification",
-            swiftSettings: strict
+            ]
         ),
         .executableTarget(
             name: "Verify",
@@ -278,8 +260,7 @@ let package = Package(
             dependencies: [
                 "Verification", "Concurrency", "RandomNumbers", "Bytes", "JSON", "HTTPClient", "PostgresClient",
                 "ServiceRuntime", "MessageLogs", "LogAddresses", "Messages", "UserTimelines", "EmbeddingStore", "Flows",
-                "Tensors", "NeuralNetwork", "ModelFiles", "LanguageEngine", "Datasets",
-                "UserModels",
+                "Tensors", "NeuralNetwork", "ModelFiles", "LanguageEngine", "Datasets", "UserModels",
             ],
             path: "Tests/Benchmarks",
             exclude: [
@@ -353,8 +334,8 @@ let package = Package(
             "LLMResponderTests",
             [
                 "LLMResponder", "TestSupport", "Verification", "Bytes", "PostgresClient", "ServiceRuntime",
-                "LanguageEngine", "Catalogues",
-                "MessageLogs", "PostgresLogs", "Messages", "EmbeddingStore", "Flows", "Datasets", "UserModels",
+                "LanguageEngine", "Catalogues", "MessageLogs", "PostgresLogs", "Messages", "EmbeddingStore", "Flows",
+                "Datasets", "UserModels",
             ]
         ),
         tests(
