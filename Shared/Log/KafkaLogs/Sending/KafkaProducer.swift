@@ -18,6 +18,11 @@ actor KafkaProducer {
     private var appends: [UInt: Append] = [:]
     /// Tags of appends that have records to hand over, in the order they came.
     private var unsent: [UInt] = []
+    /// Tags of those whose next record's partition has to acknowledge another one first, in the order they came.
+    private var held: [UInt] = []
+    /// Whether a partition may have come to admit records since these were last tried.
+    private var mayRelease = false
+    private var lastTried = ContinuousClock.now
     /// What the open client has sent records to, by name.
     private var topics: [String: ProducedTopic] = [:]
 
@@ -84,18 +89,26 @@ actor KafkaProducer {
         case queueIsFull
     }
 
-    /// Hands records to librdkafka until its queue is full; an append that awaits a partition lets others pass.
+    /// Hands records to librdkafka until its queue is full; an append that is held lets others pass.
     private func handOver() {
-        var waiting: [UInt] = []
+        if !held.isEmpty { release() }
         var next = 0
         while next < unsent.count {
-            let tag = unsent[next]
-            let progress = handOver(tag)
+            let progress = handOver(unsent[next])
             if progress == .queueIsFull { break }
-            if progress == .awaitsPartition { waiting.append(tag) }
+            if progress == .awaitsPartition { held.append(unsent[next]) }
             next += 1
         }
-        unsent.replaceSubrange(..<next, with: waiting)
+        unsent.removeFirst(next)
+    }
+
+    /// Has held appends tried again when that may help, and now and then, as the deadline of some may be over.
+    private func release() {
+        let now = ContinuousClock.now
+        guard mayRelease || now - lastTried > .milliseconds(100) else { return }
+        (mayRelease, lastTried) = (false, now)
+        unsent = held + unsent
+        held.removeAll()
     }
 
     private func handOver(_ tag: UInt) -> Progress {
@@ -177,6 +190,7 @@ actor KafkaProducer {
     private func forget(_ topic: String) {
         intake.client?.forgetTopic(topic)
         topics[topic] = nil
+        mayRelease = true
     }
 
     private func openClient() throws(StreamError) -> KafkaClient {
@@ -220,6 +234,7 @@ actor KafkaProducer {
             if isAwaited {
                 topics[topicName(of: message)]?
                     .noteReport(of: message.pointee.partition, isDelivered: isDelivered)
+                mayRelease = true
             }
             if !isDelivered { fail(messageTag, message) }
         }
@@ -285,6 +300,7 @@ actor KafkaProducer {
         let tags = Array(appends.keys)
         appends.removeAll()
         unsent.removeAll()
+        held.removeAll()
         for tag in tags { intake.finish(tag, with: .failure(error)) }
     }
 }
