@@ -2,6 +2,7 @@ import Datasets
 import Foundation
 import ServiceRuntime
 import SystemClient
+import UserModels
 
 /// `userllm demo`: a synthetic world, a small model of it, the system, and ten users whose taste changes.
 enum DemoCommand {
@@ -55,7 +56,13 @@ enum DemoCommand {
             } whileUp: { state in
                 UpCommand.announce(state, configuration, console)
                 let client = SystemClient(gateway: state.gateways[0], ingestor: state.ingestors[0])
-                try await Demonstration(world: training.world(), client: client, console: console).run(users: users)
+                let demonstration = Demonstration(
+                    world: try training.world(),
+                    timelineLength: try ModelBundle.load(configuration.bundle).timelineLength,
+                    client: client,
+                    console: console
+                )
+                try await demonstration.run(users: users)
                 if !once { console.say("staying up; Ctrl-C ends it") }
                 return !once
             }

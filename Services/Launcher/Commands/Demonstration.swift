@@ -5,6 +5,7 @@ import Bytes
 import Messages
 import Flows
 import SystemClient
+import UserModels
 
 /// Users of the synthetic world whom the model has never seen: their answers before and after their taste changed.
 struct Demonstration: Sendable {
@@ -17,6 +18,9 @@ struct Demonstration: Sendable {
         let titleAfter: Answer
         let favouriteBefore: Answer
         let favouriteAfter: Answer
+        /// The genres most frequent in the timeline that the model reads: more than one where they are even.
+        let mostFrequentBefore: [String]
+        let mostFrequentAfter: [String]
     }
 
     /// How many events of another genre each user gets.
@@ -25,12 +29,17 @@ struct Demonstration: Sendable {
     private let world: SyntheticWorld
     private let client: SystemClient
     private let console: Console
+    private let features: EventFeatures
+    /// How many of a user's events the model reads.
+    private let timelineLength: Int
 
     /// Prepares a demonstration.
-    init(world: SyntheticWorld, client: SystemClient, console: Console) {
+    init(world: SyntheticWorld, timelineLength: Int, client: SystemClient, console: Console) {
         self.world = world
+        self.timelineLength = timelineLength
         self.client = client
         self.console = console
+        features = EventFeatures(configuration: EventFeatures.Configuration(), catalogue: world.catalogue)
     }
 
     /// Sends events, asks, sends more events, asks again, and prints the tables.
@@ -42,12 +51,15 @@ struct Demonstration: Sendable {
         console.show("\nThe user's favourite genre\n" + favouriteTable(stories))
         let changed = stories.filter(isChanged).count
         let known = stories.filter { $0.favouriteAfter.text == $0.genreAfter }.count
+        let rightBefore = stories.filter { $0.mostFrequentBefore.contains($0.favouriteBefore.text) }.count
+        let rightAfter = stories.filter { $0.mostFrequentAfter.contains($0.favouriteAfter.text) }.count
         console.show(
             """
 
             \(changed) of \(stories.count) changed: the next title is of the new genre after \(Self.newEventCount) \
             events of it, and was not before
-            \(known) of \(stories.count) favourite genres follow
+            \(known) of \(stories.count) favourite genres follow; the most frequent of the last \(timelineLength) events \
+            are \(rightBefore) of \(stories.count) before the change and \(rightAfter) of \(stories.count) after it
             """
         )
     }
@@ -78,8 +90,16 @@ struct Demonstration: Sendable {
             titleBefore: titleBefore,
             titleAfter: try await ask(user, knowing: known, form: .title),
             favouriteBefore: favouriteBefore,
-            favouriteAfter: try await ask(user, knowing: known, form: .category)
+            favouriteAfter: try await ask(user, knowing: known, form: .category),
+            mostFrequentBefore: mostFrequent(past),
+            mostFrequentAfter: mostFrequent(past + change)
         )
+    }
+
+    /// What a question about the favourite genre is trained to answer.
+    private func mostFrequent(_ events: [Event]) -> [String] {
+        let read = events.suffix(timelineLength).map { TimelineEvent($0) }
+        return UserTask.favouriteCategories(of: features.indexed(read)).map { world.catalogue.categories[Int($0)] }
     }
 
     private func renamed(_ event: Event, to user: UserID) -> Event {
@@ -137,11 +157,15 @@ struct Demonstration: Sendable {
     }
 
     private func favouriteTable(_ stories: [Story]) -> String {
-        var table = TextTable(["user", "truth", "answer", "events", "truth now", "answer now", "events now"])
+        var table = TextTable([
+            "user", "most frequent", "answer", "events", "new", "most frequent now", "answer now", "events now",
+        ])
         for story in stories {
             table.add([
-                story.user.text, story.genreBefore, shown(story.favouriteBefore), "\(story.favouriteBefore.eventCount)",
-                story.genreAfter, shown(story.favouriteAfter), "\(story.favouriteAfter.eventCount)",
+                story.user.text, story.mostFrequentBefore.joined(separator: ", "), shown(story.favouriteBefore),
+                "\(story.favouriteBefore.eventCount)", story.genreAfter,
+                story.mostFrequentAfter.joined(separator: ", "), shown(story.favouriteAfter),
+                "\(story.favouriteAfter.eventCount)",
             ])
         }
         return table.text
