@@ -58,8 +58,8 @@ struct Demonstration: Sendable {
 
             \(changed) of \(stories.count) changed: the next title is of the new genre after \(Self.newEventCount) \
             events of it, and was not before
-            \(known) of \(stories.count) favourite genres follow; the most frequent of the last \(timelineLength) events \
-            are \(rightBefore) of \(stories.count) before the change and \(rightAfter) of \(stories.count) after it
+            \(known) of \(stories.count) favourite genres follow; \(rightBefore) of \(stories.count) were the most frequent \
+            genre of the last \(timelineLength) events before the change, \(rightAfter) of \(stories.count) are after it
             """
         )
     }
