@@ -37,6 +37,7 @@ import Testing
         #expect(try await replayed(log, TopicPartition("events", 0)).map { text($0.value) } == values)
         await log.close()
     }
+
     /// The record that introduces the producer to a partition may wait for its leader; records of others pass.
     @Test func aPartitionThatIsAwayHoldsUpNoOther() async throws {
         let cluster = try MockedCluster(brokers: 2)
@@ -60,6 +61,39 @@ import Testing
         #expect(away.sorted() == ["a", "b", "c"])
         let others = try await replayed(log, TopicPartition("events", 1)).map { text($0.value) }
         #expect(others == ["before"] + (0..<10).map { "\($0)" })
+        await log.close()
+    }
+    /// Who waits for a partition's first acknowledgement waits no longer than an append may take, and holds up nobody later.
+    @Test func whatIsHeldFailsInTimeAndThePartitionIsTriedAgain() async throws {
+        let cluster = try MockedCluster(brokers: 2)
+        cluster.lead(0, by: 1)
+        cluster.lead(1, by: 2)
+        let log = try await KafkaLog(address: "\(cluster.address)?delivery.timeout.ms=2000")
+        @Sendable func failure(of value: String, to partition: Int32) async -> StreamError? {
+            do throws(StreamError) {
+                try await log.append([
+                    OutgoingRecord(topic: "events", partition: partition, key: nil, value: Array(value.utf8))
+                ])
+                return nil
+            } catch {
+                return error
+            }
+        }
+        while await failure(of: "before", to: 1) != nil {}
+        cluster.setDown(1)
+        let failures = await withTaskGroup(of: StreamError?.self) { group in
+            for value in ["a", "b", "c"] { group.addTask { await failure(of: value, to: 0) } }
+            return await group.reduce(into: []) { $0.append($1) }
+        }
+        for failure in failures {
+            guard case .unavailable = failure else {
+                Issue.record("\(failure as Any)")
+                continue
+            }
+        }
+        cluster.setUp(1)
+        while await failure(of: "after", to: 0) != nil {}
+        #expect(try await replayed(log, TopicPartition("events", 0)).map { text($0.value) }.last == "after")
         await log.close()
     }
 }
