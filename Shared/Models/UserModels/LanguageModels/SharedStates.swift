@@ -257,13 +257,10 @@ final class SharedStates: Sendable {
         }
         let missing = wanted.filter { found[$0] == nil }.sorted { $0.lexicographicallyPrecedes($1) }
         for pass in Self.passes(missing) {
-            let fillers = [[Int32]](repeating: [0], count: Self.rows(of: pass) - pass.reduce(0) { $0 + $1.count })
-            let texts = (pass + fillers).map { $0[...] }
+            let (texts, starts) = Self.placed(pass)
             let values = graph.values(of: read(graph, texts, after: prompt))
-            var start = 0
-            for answer in pass {
-                let states = Array(values[start..<start + answer.count * D])
-                start += states.count
+            for (answer, start) in zip(pass, starts) {
+                let states = Array(values[start * D..<(start + answer.count) * D])
                 found[answer] = states
                 keep(bytes: (states.count + answer.count) * 4) { $0.answers[key, default: [:]][answer] = states }
             }
@@ -274,29 +271,47 @@ final class SharedStates: Sendable {
 
     /// Tokens that are read in one pass where states are kept.
     ///
-    /// Always as many, because the rounding of a product depends on its number of rows: so what is kept of a text has the
-    /// same bits whichever texts were missing beside it, and a training that goes on does so bit for bit.
-    private static let passRows = 128
+    /// Always as many, because the rounding of a product depends on its number of rows. OpenBLAS's kernels for AVX2 round
+    /// the two halves of each twelve rows differently, so every text starts at a multiple of `alignment` as well. What is
+    /// kept of a text then has the same bits whichever texts were missing beside it, and a training that goes on does so
+    /// bit for bit.
+    private static let passRows = 192
+    private static let alignment = 12
+
+    /// The tokens that a text takes in a pass, with its fillers.
+    private static func room(for answer: [Int32]) -> Int { (answer.count + alignment - 1) / alignment * alignment }
 
     /// Divides answers into passes of up to `passRows` tokens; a longer one has a pass of its own.
     private static func passes(_ answers: [[Int32]]) -> [[[Int32]]] {
         var passes: [[[Int32]]] = []
         var rows = 0
         for answer in answers {
-            if passes.isEmpty || rows + answer.count > passRows {
+            if passes.isEmpty || rows + room(for: answer) > passRows {
                 passes.append([])
                 rows = 0
             }
             passes[passes.count - 1].append(answer)
-            rows += answer.count
+            rows += room(for: answer)
         }
         return passes
     }
 
-    /// The tokens of a pass with its fillers.
-    private static func rows(of pass: [[Int32]]) -> Int {
-        let count = pass.reduce(0) { $0 + $1.count }
-        return (count + passRows - 1) / passRows * passRows
+    /// The texts of a pass with fillers of one token each, and the row at which each answer starts.
+    private static func placed(_ pass: [[Int32]]) -> (texts: [ArraySlice<Int32>], starts: [Int]) {
+        var (texts, starts, row) = ([ArraySlice<Int32>](), [Int](), 0)
+        func fill(to end: Int) {
+            texts += [ArraySlice<Int32>](repeating: [0], count: end - row)
+            row = end
+        }
+        for answer in pass {
+            let start = row
+            starts.append(start)
+            texts.append(answer[...])
+            row += answer.count
+            fill(to: start + room(for: answer))
+        }
+        fill(to: (row + passRows - 1) / passRows * passRows)
+        return (texts, starts)
     }
 
     /// Keeps something of this size unless it is too much.
