@@ -87,7 +87,8 @@ import UserModels
         fill(adapter)
         let adapted = try model.adding(adapter)
         for parameter in model.parameters { parameter.isTrainable = false }
-        GradientCheck.expect(adapter.parameters) { graph in
+        // The loss is about 20, so with the usual step some processors' rounding takes all that is tolerated.
+        GradientCheck.expect(adapter.parameters, step: 0.05) { graph in
             graph.crossEntropy(
                 adapted.hidden(graph, tokens: tokens, count: 1),
                 weight: graph.parameter(adapted.head),
