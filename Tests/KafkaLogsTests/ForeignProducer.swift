@@ -30,9 +30,7 @@ actor ForeignProducer {
         try check(rd_kafka_begin_transaction(client.handle))
         for record in records {
             let topic = try client.topic(record.topic)
-            if let error = sender.send(record, topic: topic, partition: record.partition, tag: 0, by: client) {
-                throw error
-            }
+            if let error = sender.send(record, topic: topic, tag: 0, by: client) { throw error }
         }
         let code = rd_kafka_flush(client.handle, 30_000)
         if code != RD_KAFKA_RESP_ERR_NO_ERROR { throw KafkaError(code, operation: "flush") }

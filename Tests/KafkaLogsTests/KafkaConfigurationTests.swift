@@ -83,13 +83,13 @@ import Testing
         #expect(properties["retry.backoff.ms"] == "5")
     }
 
-    /// A producer that does not wait for a partition's first acknowledgement must not have more than one, or it would lose
-    /// records that were acknowledged: `ImplicitAcknowledgementTests`.
-    @Test func transactionsHaveOneRequestUnderWay() throws {
+    /// More would lose records that were acknowledged: `ImplicitAcknowledgementTests`.
+    @Test func producersHaveOneRequestUnderWay() throws {
         let configuration = try KafkaConfiguration(address: "kafka://host")
-        let role = KafkaConfiguration.Role.transactional(id: "g-m", timeout: .seconds(8))
-        let properties = configuration.properties(for: role, clientName: "m")
-        #expect(properties["max.in.flight.requests.per.connection"] == "1")
+        for role in [.appender, .transactional(id: "g-m", timeout: .seconds(8))] as [KafkaConfiguration.Role] {
+            let properties = configuration.properties(for: role, clientName: "m")
+            #expect(properties["max.in.flight.requests.per.connection"] == "1")
+        }
     }
 
     /// A broker may forget to end the session of a member that is gone; what bounds the wait is this.

@@ -1,3 +1,4 @@
+internal import Foundation
 internal import Failpoints
 internal import Glibc
 public import MessageLogs
@@ -5,12 +6,12 @@ internal import Synchronization
 
 /// The message log over Apache Kafka.
 ///
-/// Every blocking call of librdkafka is made on the thread of the actor that owns the client: one for queries, one for
+/// Every blocking call of librdkafka is made on the thread of the actor that owns the client: one for queries, some for
 /// appends, one for each subscription, and one for each replay while it lasts.
 public final class KafkaLog: MessageLog {
     private let configuration: KafkaConfiguration
     private let administrator: KafkaAdministrator
-    private let producer: KafkaProducer
+    private let producers: ProducerPool
     /// The known lag of groups, so that an idle partition is not read again.
     private let knownLags = Mutex<[String: KnownLag]>([:])
 
@@ -32,13 +33,13 @@ public final class KafkaLog: MessageLog {
     public init(_ configuration: KafkaConfiguration) async throws(StreamError) {
         self.configuration = configuration
         administrator = try KafkaAdministrator(configuration)
-        producer = KafkaProducer(configuration, clientName: "userllm-appender")
+        producers = ProducerPool(configuration, clientName: "userllm-appender", count: Int(ProcessInfo.processInfo.environment["USERLLM_POOL"] ?? "3")!)
         try await administrator.connect()
     }
 
     /// Appends records and returns when all replicas that are in sync have them.
     public func append(_ records: [OutgoingRecord]) async throws(StreamError) {
-        try await producer.append(records)
+        try await producers.append(records)
     }
 
     /// Joins a group, or reads all partitions alone.
@@ -48,7 +49,7 @@ public final class KafkaLog: MessageLog {
             let count = try await administrator.requiredPartitionCount(of: topic)
             partitions += (0..<count).map { TopicPartition(topic, $0) }
         }
-        let subscription = try KafkaSubscription(configuration, options: options, appender: producer)
+        let subscription = try KafkaSubscription(configuration, options: options, appender: producers)
         guard case .tail(let age) = options.membership else {
             try await subscription.join()
             return subscription
@@ -183,7 +184,7 @@ public final class KafkaLog: MessageLog {
 
     /// Ends all work and gives up the connections.
     public func close() async {
-        await producer.close()
+        await producers.close()
         await administrator.close()
     }
 

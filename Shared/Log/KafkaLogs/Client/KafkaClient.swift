@@ -194,10 +194,10 @@ final class KafkaClient: @unchecked Sendable {
 
     /// The current number of a topic's partitions according to the broker; nil when there is no such topic.
     ///
-    /// Blocks for up to `limit`, by default the connect timeout.
-    func partitionCount(of name: String, within limit: Duration? = nil) throws(StreamError) -> Int32? {
+    /// Blocks for up to the connect timeout.
+    func partitionCount(of name: String) throws(StreamError) -> Int32? {
         guard let pointer = rd_kafka_topic_new(handle, name, nil) else { return nil }
-        return try partitionCount(of: KafkaTopic(taking: pointer, name: name), within: limit)
+        return try partitionCount(of: KafkaTopic(taking: pointer, name: name))
     }
 
     /// The number of partitions of a topic that has to exist.
@@ -217,11 +217,8 @@ final class KafkaClient: @unchecked Sendable {
         }
     }
 
-    private func partitionCount(
-        of topic: KafkaTopic,
-        within limit: Duration? = nil
-    ) throws(StreamError) -> Int32? {
-        let deadline = ContinuousClock.now + (limit ?? configuration.connectTimeout)
+    private func partitionCount(of topic: KafkaTopic) throws(StreamError) -> Int32? {
+        let deadline = ContinuousClock.now + configuration.connectTimeout
         while true {
             var metadata: UnsafePointer<rd_kafka_metadata>?
             let remaining = max(1, (deadline - ContinuousClock.now).milliseconds)

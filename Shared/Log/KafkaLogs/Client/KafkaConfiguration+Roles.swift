@@ -44,8 +44,6 @@ extension KafkaConfiguration {
         case .appender:
             properties.merge(producing(timeout: deliveryTimeout)) { $1 }
             properties["linger.ms"] = "2"
-            // No partition has several before it knows the producer: `ProducedTopic`.
-            properties["max.in.flight.requests.per.connection"] = "5"
             properties["retry.backoff.ms"] = "20"
         case .transactional(let id, let timeout):
             properties.merge(producing(timeout: timeout)) { $1 }
@@ -53,8 +51,6 @@ extension KafkaConfiguration {
             properties["transaction.timeout.ms"] = "\(timeout.milliseconds)"
             // librdkafka 2.0.2 refuses a socket timeout above the transaction's.
             properties["socket.timeout.ms"] = "\(min(60_000, timeout.milliseconds))"
-            // Several could lose records in a partition that is new to the producer, for the reason `ProducedTopic` gives.
-            properties["max.in.flight.requests.per.connection"] = "1"
             // Records wait for their partitions to be added to the transaction, and gather meanwhile.
             properties["linger.ms"] = "1"
             // With the default of 100 each transaction that follows another at once waits 100 ms for its turn.
@@ -111,6 +107,8 @@ extension KafkaConfiguration {
             "batch.size": "262144",
             "compression.codec": "lz4",
             "enable.idempotence": "true",
+            // More may lose records or write them twice, for the reasons that `ProducerPool` gives.
+            "max.in.flight.requests.per.connection": "1",
             "message.max.bytes": "1048576",
             "message.timeout.ms": "\(timeout.milliseconds)",
             // As Java's producers do, so that every producer of a topic puts a key into the same partition.

@@ -15,7 +15,7 @@ actor KafkaSubscription: Subscription {
     /// The member's own client; once it is ended, no call of librdkafka may follow.
     nonisolated let client: KafkaClient
     /// For outputs of a reader whose offsets are not the log's.
-    let appender: KafkaProducer
+    let appender: ProducerPool
     nonisolated let requests = SubscriptionRequests()
     var group: GroupState
     var records: RecordCollector
@@ -26,7 +26,7 @@ actor KafkaSubscription: Subscription {
     init(
         _ configuration: KafkaConfiguration,
         options: SubscriptionOptions,
-        appender: KafkaProducer
+        appender: ProducerPool
     ) throws(StreamError) {
         self.options = options
         self.appender = appender

@@ -2,7 +2,8 @@ internal import CRdkafka
 internal import Concurrency
 internal import MessageLogs
 
-/// Appends records outside transactions: idempotent, acknowledged by all replicas, many callers at once.
+/// Appends records outside transactions: idempotent, acknowledged by all replicas, many callers at once, one request to a
+/// broker at a time.
 ///
 /// Callers submit their records to the intake. One of them at a time drives the producer on its own thread: it hands
 /// records to librdkafka, reads delivery reports and answers the others. When its own records are done, it hands over
@@ -18,13 +19,6 @@ actor KafkaProducer {
     private var appends: [UInt: Append] = [:]
     /// Tags of appends that have records to hand over, in the order they came.
     private var unsent: [UInt] = []
-    /// Tags of those whose next record's partition has to acknowledge another one first, in the order they came.
-    private var held: [UInt] = []
-    /// Whether a partition may have come to admit records since these were last tried.
-    private var mayRelease = false
-    private var lastTried = ContinuousClock.now
-    /// What the open client has sent records to, by name.
-    private var topics: [String: ProducedTopic] = [:]
 
     init(_ configuration: KafkaConfiguration, clientName: String) {
         self.configuration = configuration
@@ -56,7 +50,6 @@ actor KafkaProducer {
     }
 
     private func end(_ client: KafkaClient) {
-        topics.removeAll()
         rd_kafka_purge(client.handle, Int32(RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT))
         client.end()
     }
@@ -81,116 +74,63 @@ actor KafkaProducer {
         }
     }
 
-    /// How far an append got.
-    private enum Progress {
-        case isSent
-        /// The next record's partition has to acknowledge another one first.
-        case awaitsPartition
-        case queueIsFull
-    }
-
-    /// Hands records to librdkafka until its queue is full; an append that is held lets others pass.
+    /// Hands records to librdkafka until its queue is full.
     private func handOver() {
-        if !held.isEmpty { release() }
-        var next = 0
-        while next < unsent.count {
-            let progress = handOver(unsent[next])
-            if progress == .queueIsFull { break }
-            if progress == .awaitsPartition { held.append(unsent[next]) }
-            next += 1
-        }
-        unsent.removeFirst(next)
-    }
-
-    /// Has held appends tried again when that may help, and now and then, as the deadline of some may be over.
-    private func release() {
-        let now = ContinuousClock.now
-        guard mayRelease || now - lastTried > .milliseconds(100) else { return }
-        (mayRelease, lastTried) = (false, now)
-        unsent = held + unsent
-        held.removeAll()
-    }
-
-    private func handOver(_ tag: UInt) -> Progress {
-        // One that has failed may have been answered already.
-        guard var append = appends.removeValue(forKey: tag) else { return .isSent }
-        var progress = Progress.isSent
-        if append.failure == nil {
-            do throws(StreamError) {
-                progress = try send(&append)
-            } catch {
-                append.failure = error
+        var failures: [String: StreamError] = [:]
+        while let tag = unsent.first {
+            // One that has failed may have been answered already.
+            guard var append = appends.removeValue(forKey: tag) else {
+                unsent.removeFirst()
+                continue
             }
+            var isQueueFull = false
+            if append.failure == nil {
+                do throws(StreamError) {
+                    isQueueFull = try send(&append, &failures)
+                } catch {
+                    append.failure = error
+                }
+            }
+            if append.isSent { unsent.removeFirst() }
+            if append.isDone { finish(append) } else { appends[tag] = append }
+            if isQueueFull { return }
         }
-        if append.isDone { finish(append) } else { appends[tag] = append }
-        return progress
     }
 
-    private func send(_ append: inout Append) throws(StreamError) -> Progress {
+    /// Whether the queue was full before all of an append's records were in it.
+    ///
+    /// `failures` has the topics that could not be looked up meanwhile: the brokers are asked once for all who append to
+    /// them, because everybody waits for their answer.
+    private func send(_ append: inout Append, _ failures: inout [String: StreamError]) throws(StreamError) -> Bool {
         let client = try openClient()
-        let now = ContinuousClock.now
-        var last: ProducedTopic?
+        var last: KafkaTopic?
         while append.sentCount < append.records.count {
             let record = append.records[append.sentCount]
-            let topic =
-                if let last, last.topic.name == record.topic { last } else {
-                    try topic(record.topic, of: client, at: now)
+            let topic: KafkaTopic
+            if let last, last.name == record.topic {
+                topic = last
+            } else {
+                if let failure = failures[record.topic] { throw failure }
+                do throws(StreamError) {
+                    topic = try client.topic(record.topic)
+                } catch {
+                    failures[record.topic] = error
+                    throw error
                 }
-            last = topic
-            let partition = topic.partition(of: record, tag: append.tag)
-            guard topic.admits(partition) else {
-                guard now < append.deadline else {
-                    throw .unavailable(
-                        "Kafka at \(configuration.brokerList): partition \(partition) of \(record.topic) does not acknowledge"
-                            + " records in time"
-                    )
-                }
-                return .awaitsPartition
             }
-            let refusal = sender.send(record, topic: topic.topic, partition: partition, tag: append.tag, by: client)
-            guard let error = refusal else {
-                topic.noteSent(to: partition)
+            last = topic
+            guard let error = sender.send(record, topic: topic, tag: append.tag, by: client) else {
                 append.sentCount += 1
                 append.outstanding += 1
                 continue
             }
-            guard error.code == .queueFull else {
-                // The topic may have been made anew since its partitions were counted.
-                if error.code == .unknownPartition { forget(record.topic) }
-                throw deliveryError(error, record: record)
-            }
-            guard now < append.deadline else {
+            guard error.code == .queueFull else { throw deliveryError(error, record: record) }
+            guard ContinuousClock.now < append.deadline else {
                 throw .unavailable("Kafka at \(configuration.brokerList) does not take records fast enough: \(error)")
             }
-            return .queueIsFull
+            return true
         }
-        return .isSent
-    }
-
-    private func topic(
-        _ name: String,
-        of client: KafkaClient,
-        at now: ContinuousClock.Instant
-    ) throws(StreamError) -> ProducedTopic {
-        if let known = topics[name] {
-            // Appends wait meanwhile, so briefly: what is known remains true.
-            if known.isOutdated(at: now) {
-                let count = try? client.partitionCount(of: name, within: .milliseconds(200))
-                known.count(count ?? nil, at: now)
-            }
-            return known
-        }
-        let count = try client.requiredPartitionCount(of: name)
-        guard count > 0 else { throw .unknownTopic(name) }
-        let topic = ProducedTopic(try client.topic(name), partitionCount: count, at: now)
-        topics[name] = topic
-        return topic
-    }
-
-    private func forget(_ topic: String) {
-        intake.client?.forgetTopic(topic)
-        topics[topic] = nil
-        mayRelease = true
+        return false
     }
 
     private func openClient() throws(StreamError) -> KafkaClient {
@@ -222,7 +162,6 @@ actor KafkaProducer {
     private func readReports(in event: OpaquePointer) {
         var tag: UInt = 0
         var delivered = 0
-        let isAwaited = topics.values.contains { $0.introducedCount > 0 }
         while let message = rd_kafka_event_message_next(event) {
             let messageTag = UInt(bitPattern: message.pointee._private)
             if messageTag != tag {
@@ -230,27 +169,17 @@ actor KafkaProducer {
                 (tag, delivered) = (messageTag, 0)
             }
             delivered += 1
-            let isDelivered = message.pointee.err == RD_KAFKA_RESP_ERR_NO_ERROR
-            if isAwaited {
-                topics[topicName(of: message)]?
-                    .noteReport(of: message.pointee.partition, isDelivered: isDelivered)
-                mayRelease = true
-            }
-            if !isDelivered { fail(messageTag, message) }
+            if message.pointee.err != RD_KAFKA_RESP_ERR_NO_ERROR { fail(messageTag, message) }
         }
         settle(tag, delivered)
     }
 
-    private func topicName(of message: UnsafePointer<rd_kafka_message_t>) -> String {
-        message.pointee.rkt.flatMap { rd_kafka_topic_name($0) }.map { String(cString: $0) } ?? ""
-    }
-
     private func fail(_ tag: UInt, _ message: UnsafePointer<rd_kafka_message_t>) {
         guard appends[tag]?.failure == nil else { return }
-        let topic = topicName(of: message)
+        let topic = message.pointee.rkt.flatMap { rd_kafka_topic_name($0) }.map { String(cString: $0) } ?? ""
         let error = KafkaError(message.pointee.err, operation: "append to \(topic)")
         let client = intake.client
-        if [.unknownTopicOrPartition, .localUnknownTopic, .unknownPartition].contains(error.code) { forget(topic) }
+        if error.code == .unknownTopicOrPartition || error.code == .localUnknownTopic { client?.forgetTopic(topic) }
         let byteCount = message.pointee.len + message.pointee.key_len
         let limit = configuration.maximumRecordSize
         let failure = error.deliveryError(
@@ -300,7 +229,6 @@ actor KafkaProducer {
         let tags = Array(appends.keys)
         appends.removeAll()
         unsent.removeAll()
-        held.removeAll()
         for tag in tags { intake.finish(tag, with: .failure(error)) }
     }
 }

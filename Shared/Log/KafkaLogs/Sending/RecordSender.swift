@@ -42,18 +42,15 @@ final class RecordSender {
 
     /// Copies a record into the producer's queue.
     ///
-    /// The tag is returned with the delivery report; 0 where there is none. Without a partition librdkafka chooses by the
-    /// key. Returns `queueFull` or another error, nil on success.
+    /// The tag is returned with the delivery report; 0 where there is none. Returns `queueFull` or another error, nil
+    /// on success.
     func send(
         _ record: OutgoingRecord,
         topic: KafkaTopic,
-        partition: Int32?,
         tag: UInt,
         by client: KafkaClient
     ) -> KafkaError? {
-        guard !record.headers.isEmpty else {
-            return sendPlain(record, topic: topic, partition: partition, tag: tag)
-        }
+        guard !record.headers.isEmpty else { return sendPlain(record, topic: topic, tag: tag) }
         let headers = list(of: record.headers)
         let error = lend(record.key) { key in
             lend(record.value) { value in
@@ -67,7 +64,7 @@ final class RecordSender {
                 }
                 add(RD_KAFKA_VTYPE_RKT) { $0.u.rkt = topic.pointer }
                 add(RD_KAFKA_VTYPE_MSGFLAGS) { $0.u.i = Int32(RD_KAFKA_MSG_F_COPY) }
-                if let partition {
+                if let partition = record.partition {
                     add(RD_KAFKA_VTYPE_PARTITION) { $0.u.i32 = partition }
                 }
                 if let key {
@@ -89,17 +86,12 @@ final class RecordSender {
     }
 
     /// Most records have no headers, and need no list of arguments.
-    private func sendPlain(
-        _ record: OutgoingRecord,
-        topic: KafkaTopic,
-        partition: Int32?,
-        tag: UInt
-    ) -> KafkaError? {
+    private func sendPlain(_ record: OutgoingRecord, topic: KafkaTopic, tag: UInt) -> KafkaError? {
         let isTaken = lend(record.key) { key in
             lend(record.value) { value in
                 rd_kafka_produce(
                     topic.pointer,
-                    partition ?? RD_KAFKA_PARTITION_UA,
+                    record.partition ?? RD_KAFKA_PARTITION_UA,
                     RD_KAFKA_MSG_F_COPY,
                     value?.baseAddress,
                     value?.count ?? 0,

@@ -139,7 +139,7 @@ final class TransactionalProducer {
         topic: KafkaTopic,
         deadline: ContinuousClock.Instant
     ) throws(TransactionFailure) {
-        while let error = sender.send(record, topic: topic, partition: record.partition, tag: 0, by: client) {
+        while let error = sender.send(record, topic: topic, tag: 0, by: client) {
             guard error.code == .queueFull, ContinuousClock.now < deadline else {
                 try abort(because: error, deadline)
                 throw reason(of: error, record: record)
