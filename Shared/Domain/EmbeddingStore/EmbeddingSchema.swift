@@ -7,7 +7,7 @@ extension SchemaMigration {
         schema: "public",
         versionTable: "user_embeddings_version",
         lock: 0x5553_4C4C_0003,
-        steps: [embeddingTables + embeddingFunctions, changes, appendTimes, seenItems]
+        steps: [embeddingTables + embeddingFunctions, changes, appendTimes, seenItems, writing]
     )
 
     private static let embeddingTables = """
@@ -87,8 +87,6 @@ extension SchemaMigration {
         """
 
     /// Adds the items that a user has had; of the rows that are there none are known.
-    ///
-    /// The function that writes rows names all columns, so it is created here and in no earlier step.
     private static let seenItems = """
         -- Numbers of the version's catalogue, ascending, as varints: the first, then the steps from one to the next.
         ALTER TABLE public.user_embeddings ADD COLUMN seen_items bytea NOT NULL DEFAULT '';
@@ -96,10 +94,16 @@ extension SchemaMigration {
         DROP FUNCTION IF EXISTS public.userllm_write_embeddings(
             text, text, text[], int4[], int8[], int8[], text[], text[], text[], int4[], int8[], int4[], int8[], int8[], int4[],
             int4[], bytea[], float4[], int4[], int4[]);
+        """
 
+    /// Creates the function that writes rows, which names all columns.
+    ///
+    /// It reads its arrays by number. `unnest` of several arrays would first store each of them whole, and on disk when a
+    /// batch's rows are more than `work_mem`.
+    private static let writing = """
         -- Rows, deletions and offsets together. The fence comes first: who is refused has locked no row. Deletions come
         -- before rows. pooled: all vectors one after another; of row n the p_pooled_counts[n] numbers up to p_pooled_ends[n].
-        CREATE FUNCTION public.userllm_write_embeddings(
+        CREATE OR REPLACE FUNCTION public.userllm_write_embeddings(
             p_group text, p_owner text, p_topics text[], p_partitions int4[], p_expected int8[], p_next int8[],
             p_deletions text[], p_users text[], p_versions text[], p_generations int4[], p_event_counts int8[],
             p_source_partitions int4[], p_source_offsets int8[], p_append_times int8[], p_rows int4[], p_columns int4[],
@@ -132,14 +136,10 @@ extension SchemaMigration {
             INSERT INTO public.user_embeddings AS e (
                 user_id, model_version, generation, event_count, source_partition, source_offset, appended_at,
                 context_rows, context_columns, context, pooled, seen_items)
-            SELECT r.user_id, r.version, r.generation, r.event_count, r.source_partition, r.source_offset, r.appended_at,
-                r.context_rows, r.context_columns, r.context,
-                coalesce(f.pooled[r.pooled_end - r.pooled_count + 1 : r.pooled_end], '{}'), r.seen_items
-            FROM f CROSS JOIN unnest(
-                p_users, p_versions, p_generations, p_event_counts, p_source_partitions, p_source_offsets, p_append_times,
-                p_rows, p_columns, p_contexts, p_pooled_ends, p_pooled_counts, p_seen_items
-            ) r (user_id, version, generation, event_count, source_partition, source_offset, appended_at,
-                context_rows, context_columns, context, pooled_end, pooled_count, seen_items)
+            SELECT p_users[n], p_versions[n], p_generations[n], p_event_counts[n], p_source_partitions[n],
+                p_source_offsets[n], p_append_times[n], p_rows[n], p_columns[n], p_contexts[n],
+                coalesce(f.pooled[p_pooled_ends[n] - p_pooled_counts[n] + 1 : p_pooled_ends[n]], '{}'), p_seen_items[n]
+            FROM f CROSS JOIN generate_series(1, cardinality(p_users)) n
             ON CONFLICT (user_id, model_version) DO UPDATE SET
                 generation = EXCLUDED.generation, event_count = EXCLUDED.event_count,
                 source_partition = EXCLUDED.source_partition, source_offset = EXCLUDED.source_offset,

@@ -1,4 +1,3 @@
-internal import Foundation
 internal import Failpoints
 internal import Glibc
 public import MessageLogs
@@ -33,7 +32,7 @@ public final class KafkaLog: MessageLog {
     public init(_ configuration: KafkaConfiguration) async throws(StreamError) {
         self.configuration = configuration
         administrator = try KafkaAdministrator(configuration)
-        producers = ProducerPool(configuration, clientName: "userllm-appender", count: Int(ProcessInfo.processInfo.environment["USERLLM_POOL"] ?? "3")!)
+        producers = ProducerPool(configuration, clientName: "userllm-appender")
         try await administrator.connect()
     }
 

@@ -16,13 +16,16 @@ internal import Synchronization
 /// All records of one append go through one producer, in their order. A caller that waits for its append before the next
 /// one, as everyone does to whom order matters, finds them in order in each partition.
 final class ProducerPool: Sendable {
+    /// How many producers; more of them have smaller batches and are no faster (`benchmarks ingestion`).
+    private static let count = 3
+
     private let producers: [KafkaProducer]
     /// How many records each producer has been given and has not answered for.
     private let loads: Mutex<[Int]>
 
-    init(_ configuration: KafkaConfiguration, clientName: String, count: Int) {
-        producers = (1...count).map { KafkaProducer(configuration, clientName: "\(clientName)-\($0)") }
-        loads = Mutex([Int](repeating: 0, count: count))
+    init(_ configuration: KafkaConfiguration, clientName: String) {
+        producers = (1...Self.count).map { KafkaProducer(configuration, clientName: "\(clientName)-\($0)") }
+        loads = Mutex([Int](repeating: 0, count: Self.count))
     }
 
     /// Returns when all records are durable.
