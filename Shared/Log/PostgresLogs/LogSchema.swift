@@ -14,7 +14,7 @@ extension SchemaMigration {
         schema: "userllm_log",
         versionTable: "schema_version",
         lock: 0x5553_4C4C_0001,
-        steps: [logTables + appendFunctions + groupFunctions, outcomes]
+        steps: [logTables + appendFunctions + groupFunctions, outcomes, appending]
     )
 
     private static let logTables = """
@@ -86,10 +86,14 @@ extension SchemaMigration {
         DROP FUNCTION userllm_log.fence(text, int4, int4[]);
         """
 
-    private static let appendFunctions = """
+    /// Creates the function that appends.
+    ///
+    /// It reads its arrays by number. `unnest` of several arrays would first store each of them whole, and on disk when a
+    /// batch's values are more than `work_mem`.
+    private static let appending = """
         -- p_partitions: ids, ascending. Of record n: p_index[n] says which of them (from 1), p_sequence[n] its place
         -- among the records of that partition (from 0). p_counts: how many records each partition gets.
-        CREATE FUNCTION userllm_log.append_records(
+        CREATE OR REPLACE FUNCTION userllm_log.append_records(
             p_partitions int4[], p_counts int4[], p_index int4[], p_sequence int4[],
             p_keys bytea[], p_values bytea[], p_headers bytea[]
         ) RETURNS void LANGUAGE plpgsql AS $function$
@@ -108,12 +112,15 @@ extension SchemaMigration {
             -- The clock is read after the locks, so times do not go back within a partition.
             present := extract(epoch FROM clock_timestamp()) * 1000;
             INSERT INTO userllm_log.records (partition_id, record_offset, appended_at, key, value, headers)
-                SELECT p_partitions[r.i], bases[r.i] + r.s, present, r.k, r.v, r.h
-                FROM unnest(p_index, p_sequence, p_keys, p_values, p_headers) r (i, s, k, v, h);
+                SELECT p_partitions[p_index[n]], bases[p_index[n]] + p_sequence[n], present, p_keys[n], p_values[n],
+                    p_headers[n]
+                FROM generate_series(1, cardinality(p_index)) n;
             PERFORM pg_notify('userllm_log_' || t.topic_id, '')
                 FROM (SELECT DISTINCT topic_id FROM userllm_log.partitions WHERE id = ANY (p_partitions)) t;
         END $function$;
+        """
 
+    private static let appendFunctions = """
         CREATE FUNCTION userllm_log.append_once(
             p_id uuid, p_partitions int4[], p_counts int4[], p_index int4[], p_sequence int4[],
             p_keys bytea[], p_values bytea[], p_headers bytea[]
