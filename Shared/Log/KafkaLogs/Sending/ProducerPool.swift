@@ -43,6 +43,8 @@ final class ProducerPool: Sendable {
 
     /// Ends the producers; appends that are under way fail.
     func close() async {
-        for producer in producers { await producer.close() }
+        await withDiscardingTaskGroup { group in
+            for producer in producers { group.addTask { await producer.close() } }
+        }
     }
 }
