@@ -90,17 +90,10 @@ struct RunningSystem: Sendable {
     private func waitForLeftovers() async throws {
         guard let old = SystemState.read(from: configuration.data) else { return }
         let end = ContinuousClock.now + .seconds(20)
-        while old.processes.contains(where: { $0.pid > 0 && Self.isOurs($0) }), ContinuousClock.now < end {
+        while old.processes.contains(where: \.isRunning), ContinuousClock.now < end {
             try await Task.sleep(for: .milliseconds(50))
         }
         SystemState.remove(from: configuration.data)
-    }
-
-    /// Whether a process id still belongs to the program it was recorded for.
-    private static func isOurs(_ process: SystemState.Process) -> Bool {
-        guard let line = FileManager.default.contents(atPath: "/proc/\(process.pid)/cmdline") else { return false }
-        let program = process.name == "database" ? "postgres" : process.name
-        return String(decoding: line, as: UTF8.self).contains(program)
     }
 
     private func loadBundle() throws -> ModelBundle {

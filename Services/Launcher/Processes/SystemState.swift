@@ -17,6 +17,15 @@ struct SystemState: Codable, Sendable {
         var adminPort: Int?
         /// How often it was restarted.
         var restarts: Int
+
+        /// Whether its process id belongs to the program that it was recorded for.
+        ///
+        /// A process that has ended and that nobody has waited for, as in a container without an init process, has no
+        /// command line any more.
+        var isRunning: Bool {
+            guard pid > 0, let line = FileManager.default.contents(atPath: "/proc/\(pid)/cmdline") else { return false }
+            return String(decoding: line, as: UTF8.self).contains(name == "database" ? "postgres" : name)
+        }
     }
 
     /// The launcher's process id.

@@ -65,7 +65,7 @@ struct StatusReport: Encodable, Sendable {
         var processes: [Process] = []
         var pages: [MetricsPage] = []
         for process in state.processes {
-            let isAlive = process.pid > 0 && FileManager.default.fileExists(atPath: "/proc/\(process.pid)")
+            let isAlive = process.isRunning
             var reason: String?
             var work: WorkReport?
             if let port = process.adminPort {
