@@ -102,8 +102,12 @@ struct KafkaGroupTests {
         let group = "group-\(UUID().uuidString)"
         let busy = try await log.subscribe(groupOptions(topic, group: group, member: "worker-0", session: .seconds(6)))
         let batch = try await nextBatch(busy)
-        // The first works on its batch and asks for nothing; the second gets all partitions all the same.
-        let other = try await log.subscribe(groupOptions(topic, group: group, member: "worker-1", session: .seconds(6)))
+        // The first works on its batch and asks for nothing; the second gets all partitions all the same. What this test does
+        // between its questions may take longer than the first has, on a busy machine.
+        let patient = try await PrivateKafka.shared().openLog(settings: ["max.poll.interval.ms": "300000"])
+        let other = try await patient.subscribe(
+            groupOptions(topic, group: group, member: "worker-1", session: .seconds(120))
+        )
         let taken = try await drain(other, count: 20)
         #expect(Set(taken.map { text($0.value) }).count == 20)
         let error = await #expect(throws: StreamError.self) {
@@ -126,6 +130,7 @@ struct KafkaGroupTests {
         _ = try await goesOn
         await busy.close()
         await other.close()
+        await patient.close()
         await log.close()
     }
 
